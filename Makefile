@@ -1,0 +1,68 @@
+# `make demo` and `make test` need Python 3.11 or newer and make, nothing else: each makes its own virtual environment.
+# What needs Go, root or other tools is in `make e2e`.
+
+PYTHON ?= $(shell for each in python3.13 python3.12 python3.11 python3.14 python3 python; do \
+	command -v $$each >/dev/null 2>&1 && $$each -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& { echo $$each; break; }; done)
+VENV ?= .venv
+DEMO_VENV ?= .venv-demo
+BIN := $(VENV)/bin
+JOBS ?= auto
+PYTEST_ARGS ?=
+DEVELOP := --editable '.[all,demo]' --group dev
+RUN := --editable '.[demo]'
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format types e2e bench bench-smoke clean
+
+help:
+	@echo "make demo         the shop, governed: two minutes, ends by itself"
+	@echo "make test         lint, types and all tests that need Python only"
+	@echo "make e2e          whole-system tests: Go, helm, real servers"
+	@echo "make bench        every figure of the README, in one run"
+	@echo "make bench-smoke  the same with few calls: does it run at all"
+	@echo "make lint         ruff and mypy alone"
+
+define venv
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed (set PYTHON=...)"; exit 1; }
+	@echo "making $(1) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv $(1)
+	@$(1)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	@$(1)/bin/python -m pip install --quiet --disable-pip-version-check $(2)
+	@touch $(1)/.installed
+endef
+
+$(VENV)/.installed: pyproject.toml
+	$(call venv,$(VENV),$(DEVELOP))
+
+$(DEMO_VENV)/.installed: pyproject.toml
+	$(call venv,$(DEMO_VENV),$(RUN))
+
+demo: $(DEMO_VENV)/.installed
+	@$(DEMO_VENV)/bin/proxyless demo $(DEMO_ARGS)
+
+test: $(VENV)/.installed lint
+	$(BIN)/python -m pytest -n $(JOBS) --cov --cov-report= $(PYTEST_ARGS) tests
+	$(BIN)/python -m coverage report --format=total
+	$(BIN)/python -m tools.pure_coverage
+
+lint: $(VENV)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.installed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+e2e: $(VENV)/.installed
+	$(BIN)/python -m pytest -p no:cacheprovider -v --timeout=900 $(PYTEST_ARGS) e2e
+
+bench: $(VENV)/.installed
+	$(BIN)/python -m bench $(BENCH_ARGS)
+
+bench-smoke: $(VENV)/.installed
+	$(BIN)/python -m bench --smoke $(BENCH_ARGS)
+
+clean:
+	rm -rf $(VENV) $(DEMO_VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* build dist htmlcov
