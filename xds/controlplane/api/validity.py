@@ -1,0 +1,305 @@
+"""What makes a message invalid beyond the types of its fields, by message: `RULES` is the table that `decode` runs.
+
+These are Istio's admission rules. An object that breaks one never reaches istiod, so it does not get into force here.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import re
+from collections.abc import Callable, Iterator
+from math import isqrt
+from typing import Any
+
+from ..hosts import is_ip, is_wildcard
+from . import route_validity as routes
+from .destination_rule import (
+    ClientTLSSettings,
+    DestinationRule,
+    LoadBalancerSettings,
+    LocalityLoadBalancerSetting,
+    MagLev,
+    PortTrafficPolicy,
+    Subset,
+    TunnelSettings,
+    WarmupConfiguration,
+)
+from .envoy_filter import EnvoyConfigObjectPatch
+from .problems import Problem
+from .security import AuthorizationPolicy, Condition, JWTRule, Operation, PeerAuthentication, Rule, Source
+from .service_entry import ServiceEntry
+from .virtual_service import (
+    Abort,
+    HTTPFaultInjection,
+    HTTPRedirect,
+    HTTPRetry,
+    HTTPRewrite,
+    HTTPRoute,
+    TCPRoute,
+    TLSRoute,
+    VirtualService,
+)
+
+_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", re.IGNORECASE)
+_PERCENT = 100
+_LARGEST_TABLE = 5_000_011
+
+
+def _maglev(made: MagLev) -> Iterator[Problem]:
+    """Envoy refuses a table whose size is not prime or is too large, and with it the cluster."""
+    size = made.table_size
+    if size and (size >= _LARGEST_TABLE or not _is_prime(size)):
+        yield ("tableSize",), f"must be a prime number below {_LARGEST_TABLE}, not {size}"
+
+
+def _is_prime(number: int) -> bool:
+    return number > 1 and all(number % factor for factor in range(2, isqrt(number) + 1))
+
+
+def _load_balancer(made: LoadBalancerSettings) -> Iterator[Problem]:
+    if made.locality_lb_setting is not None and made.zone_aware_lb_setting is not None:
+        yield ("zoneAwareLbSetting",), "cannot be set together with localityLbSetting"
+
+
+def _warmup(made: WarmupConfiguration) -> Iterator[Problem]:
+    if made.aggression is not None and made.aggression <= 0:
+        yield ("aggression",), "must be greater than 0"
+
+
+def _locality(made: LocalityLoadBalancerSetting) -> Iterator[Problem]:
+    if made.distribute and made.failover:
+        yield ("failover",), "cannot be set together with distribute"
+    for index, rule in enumerate(made.distribute):
+        total = sum(rule.to.values())
+        if total != _PERCENT:
+            yield ("distribute", index, "to"), f"has weights that sum to {total}, not {_PERCENT}"
+    for index, change in enumerate(made.failover):
+        if change.from_ == change.to:
+            yield ("failover", index), "goes from a region to itself"
+        for key, region in (("from", change.from_), ("to", change.to)):
+            if "/" in region or "*" in region:
+                yield ("failover", index, key), "must be a region, without zones and wildcards"
+
+
+def _tls(made: ClientTLSSettings) -> Iterator[Problem]:
+    if made.mode == "MUTUAL" and not made.credential_name:
+        for name, key in (("client_certificate", "clientCertificate"), ("private_key", "privateKey")):
+            if not getattr(made, name):
+                yield (key,), "is required for mode MUTUAL"
+    if made.mode == "ISTIO_MUTUAL":
+        given = ("client_certificate", "private_key", "ca_certificates", "credential_name")
+        if any(getattr(made, name) for name in given):
+            yield (), "must name no certificates for mode ISTIO_MUTUAL: the mesh's are used"
+
+
+def _port_policy(made: PortTrafficPolicy) -> Iterator[Problem]:
+    if made.port is None or not made.port.number:
+        yield ("port",), "is required"
+
+
+def _tunnel(made: TunnelSettings) -> Iterator[Problem]:
+    if made.protocol not in ("", "CONNECT", "POST"):
+        yield ("protocol",), f"must be one of CONNECT, POST, not {made.protocol}"
+
+
+def _subset(made: Subset) -> Iterator[Problem]:
+    if made.name and not _LABEL.fullmatch(made.name):
+        yield ("name",), f'"{made.name}" is no DNS label'
+
+
+def _destination_rule(made: DestinationRule) -> Iterator[Problem]:
+    seen: set[str] = set()
+    for index, subset in enumerate(made.subsets):
+        if subset.name in seen:
+            yield ("subsets", index, "name"), f'"{subset.name}" is defined twice'
+        seen.add(subset.name)
+
+
+def _service_entry(made: ServiceEntry) -> Iterator[Problem]:
+    for index, host in enumerate(made.hosts):
+        if host == "*":
+            yield ("hosts", index), "* is not allowed"
+    names: set[str] = set()
+    numbers: set[int] = set()
+    for index, port in enumerate(made.ports):
+        if port.name in names:
+            yield ("ports", index, "name"), f'"{port.name}" is given twice'
+        if port.number in numbers:
+            yield ("ports", index, "number"), f"{port.number} is given twice"
+        names.add(port.name)
+        numbers.add(port.number)
+    if made.workload_selector is not None and made.endpoints:
+        yield ("endpoints",), "cannot be set together with workloadSelector"
+    yield from _addresses(made)
+    yield from _endpoints(made, names)
+
+
+def _addresses(made: ServiceEntry) -> Iterator[Problem]:
+    for index, address in enumerate(made.addresses):
+        try:
+            ipaddress.ip_network(address, strict=False)
+        except ValueError:
+            yield ("addresses", index), f"{address} is neither an IP address nor a range"
+    ranges = any("/" in address for address in made.addresses)
+    if ranges and made.resolution not in ("NONE", "STATIC"):
+        yield ("addresses",), f"must be single addresses for resolution {made.resolution}"
+
+
+def _endpoints(made: ServiceEntry, ports: set[str]) -> Iterator[Problem]:
+    for index, endpoint in enumerate(made.endpoints):
+        for name in endpoint.ports:
+            if name not in ports:
+                yield ("endpoints", index, "ports", name), f'"{name}" is no port of this entry'
+        unix = endpoint.address.startswith("unix://")
+        if made.resolution == "STATIC" and not unix and not is_ip(endpoint.address):
+            yield ("endpoints", index, "address"), "must be an IP address for resolution STATIC"
+    match made.resolution:
+        case "NONE" if made.endpoints:
+            yield ("endpoints",), "cannot be set for resolution NONE: calls go where they were sent"
+        case "STATIC" if not made.endpoints and made.workload_selector is None:
+            yield ("endpoints",), "is required for resolution STATIC"
+        case "DNS" | "DNS_ROUND_ROBIN" if not made.endpoints and made.workload_selector is None:
+            for index, host in enumerate(made.hosts):
+                if is_wildcard(host):
+                    yield ("hosts", index), f"cannot be a wildcard for resolution {made.resolution} without endpoints"
+        case _:
+            pass
+    if made.resolution == "DNS_ROUND_ROBIN" and len(made.endpoints) > 1:
+        yield ("endpoints",), "must be at most one for resolution DNS_ROUND_ROBIN"
+
+
+def _peer_authentication(made: PeerAuthentication) -> Iterator[Problem]:
+    if made.port_level_mtls and not (made.selector and made.selector.match_labels):
+        yield ("portLevelMtls",), "needs a selector"
+
+
+def _jwt_rule(made: JWTRule) -> Iterator[Problem]:
+    if not made.issuer:
+        yield ("issuer",), "is required"
+    if made.jwks and made.jwks_uri:
+        yield ("jwksUri",), "cannot be set together with jwks"
+    if made.jwks and not _has_keys(made.jwks):
+        yield ("jwks",), "is no JSON Web Key Set with a key, and Envoy refuses the listener that holds it"
+
+
+def _has_keys(jwks: str) -> bool:
+    try:
+        keys = json.loads(jwks)["keys"]
+    except (ValueError, TypeError, KeyError):
+        return False
+    return isinstance(keys, list) and bool(keys)
+
+
+_KEYS = frozenset(
+    {
+        "source.ip",
+        "remote.ip",
+        "source.namespace",
+        "source.trustDomain",
+        "source.serviceAccount",
+        "source.principal",
+        "request.auth.principal",
+        "request.auth.audiences",
+        "request.auth.presenter",
+        "destination.ip",
+        "destination.port",
+        "connection.sni",
+    }
+)
+_BRACKETED = ("request.headers[", "request.auth.claims[", "experimental.envoy.filters.")
+
+
+def _condition(made: Condition) -> Iterator[Problem]:
+    bracketed = made.key.startswith(_BRACKETED) and made.key.endswith("]")
+    if made.key and made.key not in _KEYS and not bracketed:
+        yield ("key",), f'"{made.key}" is no attribute'
+    if not made.values and not made.not_values:
+        yield (), "must have one of values, notValues"
+
+
+def _some(made: Source | Operation, fields: tuple[str, ...]) -> Iterator[Problem]:
+    if not any(getattr(made, name) for name in fields):
+        yield (), "must say something: an empty one is refused"
+
+
+def _source(made: Source) -> Iterator[Problem]:
+    yield from _some(made, Source.__slots__)
+    for name, key in (
+        ("ip_blocks", "ipBlocks"),
+        ("not_ip_blocks", "notIpBlocks"),
+        ("remote_ip_blocks", "remoteIpBlocks"),
+        ("not_remote_ip_blocks", "notRemoteIpBlocks"),
+    ):
+        for index, block in enumerate(getattr(made, name)):
+            try:
+                ipaddress.ip_interface(block)
+            except ValueError:
+                yield (key, index), f"{block} is neither an IP address nor a range"
+
+
+def _operation(made: Operation) -> Iterator[Problem]:
+    yield from _some(made, Operation.__slots__)
+    for name, key in (("ports", "ports"), ("not_ports", "notPorts")):
+        for index, port in enumerate(getattr(made, name)):
+            if not port.isdecimal() or int(port) > 65535:
+                yield (key, index), f"{port} is no port"
+
+
+def _rule(made: Rule) -> Iterator[Problem]:
+    for key, parts, name in (("from", made.from_, "source"), ("to", made.to, "operation")):
+        for index, part in enumerate(parts):
+            if getattr(part, name) is None:
+                yield (key, index, name), "is required"
+
+
+def _authorization(made: AuthorizationPolicy) -> Iterator[Problem]:
+    if made.action == "CUSTOM" and made.provider is None:
+        yield ("provider",), "is required for action CUSTOM"
+    if made.action != "CUSTOM" and made.provider is not None:
+        yield ("provider",), "is for action CUSTOM only"
+    if made.action in ("DENY", "CUSTOM") and not made.rules:
+        yield ("rules",), f"is required for action {made.action}, which does nothing without"
+
+
+def _patch(made: EnvoyConfigObjectPatch) -> Iterator[Problem]:
+    if made.apply_to == "INVALID":
+        yield ("applyTo",), "is required"
+    if made.patch is None:
+        yield ("patch",), "is required"
+        return
+    if made.patch.operation == "INVALID":
+        yield ("patch", "operation"), "is required"
+    elif made.patch.operation != "REMOVE" and not made.patch.value:
+        yield ("patch", "value"), f"is required for operation {made.patch.operation}"
+
+
+RULES: dict[type, Callable[[Any], Iterator[Problem]]] = {
+    VirtualService: routes.virtual_service,
+    HTTPRoute: routes.http_route,
+    HTTPRedirect: routes.redirect,
+    HTTPRewrite: routes.rewrite,
+    HTTPRetry: routes.retries,
+    HTTPFaultInjection: routes.fault,
+    Abort: routes.abort,
+    TLSRoute: routes.tls_route,
+    TCPRoute: routes.tcp_route,
+    MagLev: _maglev,
+    LoadBalancerSettings: _load_balancer,
+    WarmupConfiguration: _warmup,
+    LocalityLoadBalancerSetting: _locality,
+    ClientTLSSettings: _tls,
+    PortTrafficPolicy: _port_policy,
+    TunnelSettings: _tunnel,
+    Subset: _subset,
+    DestinationRule: _destination_rule,
+    ServiceEntry: _service_entry,
+    PeerAuthentication: _peer_authentication,
+    JWTRule: _jwt_rule,
+    Condition: _condition,
+    Source: _source,
+    Operation: _operation,
+    Rule: _rule,
+    AuthorizationPolicy: _authorization,
+    EnvoyConfigObjectPatch: _patch,
+}

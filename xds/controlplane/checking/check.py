@@ -1,0 +1,55 @@
+"""Reads a folder and gathers what is wrong with it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from ..api.decode import extended, path_text
+from ..mesh import MeshConfig
+from ..objects import Fault
+from ..registry.world import World
+from ..source.folder import FolderSource
+from ..source.locating import duplicate_keys, locate
+from ..source.reading import Reading
+from .finding import Finding, Severity
+from .mesh import Mesh
+from .rules import RULES
+
+
+def check(path: str | os.PathLike[str], mesh: MeshConfig | None = None) -> list[Finding]:
+    """Everything that is wrong with a folder of Kubernetes and Istio YAML, in the order of files and lines.
+
+    Raises:
+        SourceError: the folder cannot be read.
+    """
+    source = FolderSource(path)
+    loaded = source.poll()
+    found = [_of_fault("error", fault) for fault in (loaded.faults if loaded else ())]
+    world = World(loaded.objects if loaded else (), mesh or MeshConfig())
+    against = Mesh(world)
+    for name, line, text, readings in source.documents():
+        for key_line, column, key in duplicate_keys(text, line):
+            message = f'"{key}" is given twice: the last one counts'
+            found.append(Finding("warning", name, key_line, column, None, "", message))
+        for reading in readings:
+            found += (_of_fault("warning", note) for note in reading.notes)
+            found += _semantic(name, line, text, reading, against)
+    return sorted(set(found), key=lambda finding: (finding.file, finding.line, finding.column, finding.message))
+
+
+def _of_fault(severity: Severity, fault: Fault) -> Finding:
+    place = fault.place
+    return Finding(severity, place.file, place.line, place.column, fault.object, fault.field, fault.message)
+
+
+def _semantic(name: str, line: int, text: str, reading: Reading, mesh: Mesh) -> Iterator[Finding]:
+    item = reading.object
+    # Of two objects of one name only the first is in force, and it alone is checked against the rest.
+    rule = RULES.get(item.kind) if item is not None and mesh.world.by_ref.get(item.ref) is item else None
+    if item is None or rule is None:
+        return
+    for severity, keys, message in rule(item, mesh):
+        path = extended(reading.base, keys)
+        at = locate(text, path, line)
+        yield Finding(severity, name, *at, item.ref, path_text(path), message)

@@ -1,0 +1,64 @@
+"""Security and telemetry policies against the mesh: whom they select, and what of them is not enforced."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..api.security import AuthorizationPolicy, PeerAuthentication, RequestAuthentication
+from ..api.selectors import LabelSelector
+from ..api.telemetry import Telemetry
+from ..emit.access_logs import FILE_PROVIDER
+from ..objects import Object
+from .finding import Said
+from .mesh import Mesh
+
+
+def peer_authentication(source: Object[PeerAuthentication], mesh: Mesh) -> Iterator[Said]:
+    yield from _selects(source.meta.namespace, source.spec.selector, mesh)
+
+
+def request_authentication(source: Object[RequestAuthentication], mesh: Mesh) -> Iterator[Said]:
+    yield from _selects(source.meta.namespace, source.spec.selector, mesh)
+    yield from _targets(source.spec)
+    for index, rule in enumerate(source.spec.jwt_rules):
+        if not rule.jwks:
+            yield (
+                "warning",
+                ("spec", "jwtRules", index),
+                "has no jwks, and this control plane fetches none: every token of this issuer is refused",
+            )
+
+
+def authorization_policy(source: Object[AuthorizationPolicy], mesh: Mesh) -> Iterator[Said]:
+    yield from _selects(source.meta.namespace, source.spec.selector, mesh)
+    yield from _targets(source.spec)
+    if source.spec.action == "CUSTOM":
+        yield (
+            "warning",
+            ("spec", "provider"),
+            "is no provider of this mesh: what the rules match is denied, as istiod does it",
+        )
+
+
+def telemetry(source: Object[Telemetry], mesh: Mesh) -> Iterator[Said]:
+    yield from _selects(source.meta.namespace, source.spec.selector, mesh)
+    yield from _targets(source.spec)
+    for index, logging in enumerate(source.spec.access_logging):
+        for place, provider in enumerate(logging.providers):
+            if provider.name.lower() != FILE_PROVIDER:
+                keys = ("spec", "accessLogging", index, "providers", place)
+                yield "warning", keys, f'"{provider.name}" writes no access log: only {FILE_PROVIDER} does'
+    for index, _ in enumerate(source.spec.tracing):
+        yield "warning", ("spec", "tracing", index), "switches tracing off: the mesh has no tracing provider"
+
+
+def _selects(namespace: str, selector: LabelSelector | None, mesh: Mesh) -> Iterator[Said]:
+    labels = selector.match_labels if selector is not None else {}
+    if labels and mesh.has_workloads and not mesh.selected(namespace, labels):
+        yield "warning", ("spec", "selector"), "selects no workload"
+
+
+def _targets(spec: RequestAuthentication | AuthorizationPolicy | Telemetry) -> Iterator[Said]:
+    if spec.target_ref is not None or spec.target_refs:
+        key = "targetRef" if spec.target_ref is not None else "targetRefs"
+        yield "warning", ("spec", key), "makes the policy one for gateways and waypoints: no sidecar gets it"

@@ -1,0 +1,137 @@
+"""VirtualServices against the mesh: do hosts, ports and subsets exist, can every route be reached."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..api.decode import nearest
+from ..api.virtual_service import Destination, HTTPMatchRequest, HTTPRoute, VirtualService
+from ..hosts import is_ip
+from ..objects import Object
+from ..registry.virtual_services import MESH
+from .finding import Keys, Said
+from .mesh import Mesh
+
+
+def virtual_service(source: Object[VirtualService], mesh: Mesh) -> Iterator[Said]:
+    spec = source.spec
+    if spec.gateways and MESH not in spec.gateways:
+        yield "warning", ("spec", "gateways"), "has no effect here: only the gateway mesh is served"
+        return
+    for index, gateway in enumerate(spec.gateways):
+        if gateway != MESH:
+            yield "warning", ("spec", "gateways", index), "has no effect: only the gateway mesh is served"
+    yield from _hosts(source, mesh)
+    for index, route in enumerate(spec.http):
+        at: Keys = ("spec", "http", index)
+        for keys, destination in _destinations(route):
+            yield from _destination(at + keys, destination, source.meta.namespace, mesh)
+        yield from _delegate(source, at, route, mesh)
+    for kind in ("tls", "tcp"):
+        for index, route in enumerate(getattr(spec, kind)):
+            for place, target in enumerate(route.route):
+                keys = ("spec", kind, index, "route", place, "destination")
+                yield from _destination(keys, target.destination, source.meta.namespace, mesh)
+    yield from _unreachable(spec)
+
+
+def _hosts(source: Object[VirtualService], mesh: Mesh) -> Iterator[Said]:
+    namespace = source.meta.namespace
+    routings = mesh.world.virtual_services.visible_to(namespace)
+    for index, host in enumerate(source.spec.hosts):
+        name = mesh.qualified(host, namespace)
+        first = next((r for r in routings if name in r.spec.hosts), None)
+        if first is not None and first.source is not source and first.source.ref != source.ref:
+            yield (
+                "warning",
+                ("spec", "hosts", index),
+                f"{name} is routed by VirtualService {first.namespace}/{first.name}, which is older or comes first",
+            )
+        elif not mesh.similar(name) and not is_ip(host):
+            yield (
+                "warning",
+                ("spec", "hosts", index),
+                f"{name} is no service: calls are routed on port 80 only{nearest(name, mesh.hosts)}",
+            )
+
+
+def _destinations(route: HTTPRoute) -> Iterator[tuple[Keys, Destination]]:
+    for index, target in enumerate(route.route):
+        yield ("route", index, "destination"), target.destination
+    if route.mirror is not None:
+        yield ("mirror",), route.mirror
+    for index, mirror in enumerate(route.mirrors):
+        yield ("mirrors", index, "destination"), mirror.destination
+
+
+def _destination(at: Keys, destination: Destination, namespace: str, mesh: Mesh) -> Iterator[Said]:
+    service = mesh.service(destination.host, namespace)
+    if service is None:
+        name = mesh.qualified(destination.host, namespace)
+        yield "error", (*at, "host"), f"{name} is no service that {namespace} can see{nearest(name, mesh.hosts)}"
+        return
+    ports = [port.number for port in service.ports]
+    if destination.port is not None and destination.port.number not in ports:
+        known = ", ".join(map(str, ports)) or "none"
+        yield "error", (*at, "port"), f"{destination.port.number} is no port of {service.hostname}: it has {known}"
+    elif destination.port is None and len(ports) > 1:
+        yield "warning", at, f"names no port, and {service.hostname} has several: the called port is taken"
+    subsets = mesh.subsets(destination, namespace)
+    if destination.subset and destination.subset not in subsets:
+        known = f": there are {', '.join(sorted(subsets))}" if subsets else ": no DestinationRule defines any"
+        yield "error", (*at, "subset"), f'"{destination.subset}" is no subset of {service.hostname}{known}'
+
+
+def _delegate(source: Object[VirtualService], at: Keys, route: HTTPRoute, mesh: Mesh) -> Iterator[Said]:
+    if route.delegate is None:
+        return
+    namespace = route.delegate.namespace or source.meta.namespace
+    delegates = mesh.world.of_kind("VirtualService", VirtualService)
+    found = next((d for d in delegates if (d.meta.namespace, d.meta.name) == (namespace, route.delegate.name)), None)
+    if found is None:
+        yield "error", (*at, "delegate"), f"VirtualService {namespace}/{route.delegate.name} does not exist"
+    elif found.spec.hosts:
+        yield (
+            "error",
+            (*at, "delegate"),
+            f"VirtualService {namespace}/{route.delegate.name} has hosts: it is no delegate",
+        )
+
+
+def _unreachable(spec: VirtualService) -> Iterator[Said]:
+    whole: Keys | None = None
+    for index, route in enumerate(spec.http):
+        at: Keys = ("spec", "http", index)
+        if whole is not None:
+            yield "warning", at, f"is never reached: {_text(whole)} takes everything"
+            continue
+        for place, match in enumerate(route.match):
+            if _takes_all(match):
+                whole = (*at, "match", place)
+                for later in range(place + 1, len(route.match)):
+                    yield "warning", (*at, "match", later), f"is never reached: {_text(whole)} takes everything"
+                break
+        if not route.match:
+            whole = at
+
+
+def _text(keys: Keys) -> str:
+    return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys).lstrip(".")
+
+
+def _takes_all(match: HTTPMatchRequest) -> bool:
+    uri = match.uri
+    everything = uri is None or uri.prefix == "/" or uri.regex in (".*", "*")
+    others = (
+        match.scheme,
+        match.method,
+        match.authority,
+        match.headers,
+        match.port,
+        match.source_labels,
+        match.source_namespace,
+        match.query_params,
+        match.without_headers,
+        match.gateways,
+    )
+    return everything and not any(others)

@@ -1,0 +1,24 @@
+"""The table: which rules each kind is checked by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from ..objects import Object
+from . import destinations, patches, policies, routes
+from .finding import Said
+from .mesh import Mesh
+
+RULES: dict[str, Callable[[Object[Any], Mesh], Iterator[Said]]] = {
+    "VirtualService": routes.virtual_service,
+    "DestinationRule": destinations.destination_rule,
+    "ServiceEntry": destinations.service_entry,
+    "Service": destinations.service,
+    "EndpointSlice": destinations.endpoint_slice,
+    "EnvoyFilter": patches.envoy_filter,
+    "PeerAuthentication": policies.peer_authentication,
+    "RequestAuthentication": policies.request_authentication,
+    "AuthorizationPolicy": policies.authorization_policy,
+    "Telemetry": policies.telemetry,
+}

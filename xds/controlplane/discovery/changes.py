@@ -1,0 +1,135 @@
+"""What differs between two worlds, said as istiod's push requests say it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ..registry.services import Service
+from ..registry.world import World
+from .rules import ENDPOINTS, SERVICE, Key
+
+# What becomes of the other kinds shows in services, endpoints and workloads.
+_CONFIG = frozenset(
+    {
+        "DestinationRule",
+        "Sidecar",
+        "EnvoyFilter",
+        "AuthorizationPolicy",
+        "PeerAuthentication",
+        "RequestAuthentication",
+        "Telemetry",
+    }
+)
+_COMPARED = tuple(
+    field.name for field in dataclasses.fields(Service) if field.name not in ("source", "ports", "aliases")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Keys of what changed. `headless`: services among them only because pods of a headless one came or went."""
+
+    keys: frozenset[Key] = frozenset()
+    headless: bool = False
+    services: bool = False
+    everything: bool = False  # as after a restart: each client gets all it asked for
+
+    def __bool__(self) -> bool:
+        return self.everything or bool(self.keys)
+
+    @property
+    def endpoints_only(self) -> bool:
+        return not self.everything and all(key.kind == ENDPOINTS for key in self.keys)
+
+    def only(self, keys: Iterable[Key]) -> Changes:
+        return dataclasses.replace(self, keys=frozenset(keys))
+
+
+EVERYTHING = Changes(everything=True)
+
+
+def merged(changes: Iterable[Changes]) -> Changes:
+    """Several pushes as one."""
+    keys: frozenset[Key] = frozenset()
+    headless = services = everything = False
+    for one in changes:
+        keys |= one.keys
+        headless |= one.headless
+        services |= one.services
+        everything |= one.everything
+    return Changes(keys, headless, services, everything)
+
+
+def between(before: World, after: World) -> Changes:
+    keys = set(_configuration(before, after))
+    changed = set(_services(before, after))
+    keys |= changed
+    headless = False
+    for key, of_headless in _instances(before, after):
+        keys.add(key)
+        headless |= of_headless
+    return Changes(frozenset(keys), headless, bool(changed), before.mesh != after.mesh)
+
+
+def _configuration(before: World, after: World) -> Iterable[Key]:
+    old = {routing.source.ref: routing for routing in before.virtual_services.all}
+    new = {routing.source.ref: routing for routing in after.virtual_services.all}
+    for ref in old.keys() | new.keys():
+        if old.get(ref) is not new.get(ref):  # also where only a delegate changed
+            yield Key(ref.kind, ref.name, ref.namespace)
+    for ref, item in after.by_ref.items():
+        if ref.kind in _CONFIG and before.by_ref.get(ref) is not item:
+            yield Key(ref.kind, ref.name, ref.namespace)
+    for ref in before.by_ref:
+        if ref.kind in _CONFIG and ref not in after.by_ref:
+            yield Key(ref.kind, ref.name, ref.namespace)
+
+
+def _services(before: World, after: World) -> Iterable[Key]:
+    if before.services is after.services:
+        return
+    old, new = before.services_by_key, after.services_by_key
+    for key, services in new.items():
+        known = old.get(key)
+        if known is not services and (known is None or not _same_services(known, services)):
+            yield Key(SERVICE, key[1], key[0])
+    for key in old:
+        if key not in new:
+            yield Key(SERVICE, key[1], key[0])
+
+
+def _same_services(old: tuple[Service, ...], new: tuple[Service, ...]) -> bool:
+    """Whether nothing but the object that they come from is new."""
+    return len(old) == len(new) and all(one is other or _same(one, other) for one, other in zip(old, new, strict=True))
+
+
+def _same(one: Service, other: Service) -> bool:
+    return (
+        [(p.name, p.number, p.protocol) for p in one.ports] == [(p.name, p.number, p.protocol) for p in other.ports]
+        and [a.hostname for a in one.aliases] == [a.hostname for a in other.aliases]
+        and all(getattr(one, name) == getattr(other, name) for name in _COMPARED)
+    )
+
+
+def _instances(before: World, after: World) -> Iterable[tuple[Key, bool]]:
+    """Services whose endpoints changed, and whether they are headless.
+
+    The key says more than an assignment where endpoints are named elsewhere too: in the identities that a cluster
+    accepts, in the listeners and names of a headless service, in a DNS cluster.
+    """
+    old, new = before.instances, after.instances
+    for key in old.keys() | new.keys():
+        one, other = old.get(key), new.get(key)
+        if one is other:
+            continue
+        service = after.service(*key)
+        headless = service is not None and service.resolution == "Passthrough"
+        whole = (
+            headless
+            or one is None
+            or (other is not None and one.accounts != other.accounts)
+            or (service is not None and service.is_dns)
+        )
+        yield Key(SERVICE if whole else ENDPOINTS, key[1], key[0]), headless

@@ -1,0 +1,176 @@
+"""One connected proxy: what it sees now, what it saw before, and its resources type by type."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from ...wire.schema.types import google_protobuf
+from ..hosts import parse_subset_key
+from ..objects import Ref
+from ..registry.proxy import Node, place
+from ..registry.world import World
+from . import rules
+from .changes import Changes
+from .resources import Resources
+from .rules import ENDPOINTS, SERVICE, Key, ResourceType
+
+
+class Resource(NamedTuple):
+    name: str
+    content: google_protobuf.Any
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Resources of one type. `whole`: what the client holds beside them is gone; else `removed` names what is."""
+
+    resources: list[Resource]
+    whole: bool = True
+    removed: list[str] = field(default_factory=list)
+
+
+def _ref(key: Key) -> Ref:
+    return Ref(key.kind, key.namespace, key.name)
+
+
+class Client:
+    """Not for several threads."""
+
+    def __init__(self, node: Node, world: World, resources: Resources) -> None:
+        self.node = node
+        self._resources = resources
+        self.world = world
+        self.view = resources.view(world, place(node, world))
+        self._before = self.view
+
+    def move(self, world: World, changes: Changes) -> Changes:
+        """Goes on to a new world; returns what of the changes concerns this client."""
+        proxy = place(self.node, world)
+        old = self.view.proxy
+        self._before = self.view
+        self.world = world
+        self.view = self._resources.view(world, proxy)
+        if changes.everything or (proxy.labels, proxy.locality) != (old.labels, old.locality):
+            return Changes(everything=True)
+        relevant = {key for key in changes.keys if self._concerns(key)}
+        # A service that selects the proxy concerns it even where it is not visible to it.
+        targets = {target.service.key for view in (self._before, self.view) for target in view.proxy.targets}
+        relevant |= {key for key in changes.keys if key.kind == SERVICE and (key.namespace, key.name) in targets}
+        return changes.only(relevant)
+
+    def _concerns(self, key: Key) -> bool:
+        if key.kind in rules.NAMESPACED:
+            return key.namespace in (self.world.mesh.root_namespace, self.node.namespace)
+        if key.kind not in rules.SCOPED:
+            return True
+        return any(view.scope.depends_on(*key) for view in (self.view, self._before))
+
+    def wants(self, type_: ResourceType, changes: Changes) -> bool:
+        """Whether a type is pushed for changes."""
+        if changes.everything:
+            return True
+        keys = [key for key in changes.keys if key.kind not in type_.unaffected_by]
+        if type_ is rules.LISTENER:
+            mine = (self.world.mesh.root_namespace, self.node.namespace)
+            keys = [key for key in keys if key.kind != "PeerAuthentication" or key.namespace in mine]
+        if type_ in (rules.CLUSTER, rules.ROUTE) and changes.headless and not changes.services:
+            # Pods of a headless service are in its listeners, not in its clusters and routes.
+            return any(key.kind != SERVICE for key in keys)
+        return bool(keys)
+
+    def answer(self, type_: ResourceType, names: Collection[str], changes: Changes) -> Answer | None:
+        """What to send for a type that changes concern; None for nothing."""
+        if not self.wants(type_, changes):
+            return None
+        if type_ is rules.ENDPOINT and self._is_partial(changes):
+            touched = [name for name in names if self._touches(name, changes)]
+            return Answer(self._made(type_, touched), whole=False)
+        return Answer(self._made(type_, names))
+
+    def _is_partial(self, changes: Changes) -> bool:
+        """Whether the changes say which assignments they touch."""
+        return not changes.everything and all(
+            key.kind in rules.PARTIAL_ENDPOINTS and not self._mesh_wide(key) for key in changes.keys
+        )
+
+    def cluster_delta(self, held: Collection[str], changes: Changes) -> Answer | None:
+        """The clusters that changes touch, and those among the held ones that are gone."""
+        if not self.wants(rules.CLUSTER, changes):
+            return None
+        keys = [key for key in changes.keys if key.kind not in rules.CLUSTER.unaffected_by]
+        if changes.everything or any(key.kind not in rules.PARTIAL_CLUSTERS or self._mesh_wide(key) for key in keys):
+            return Answer(self._made(rules.CLUSTER, ()))
+        hosts, gone = self._affected_clusters(held, keys)
+        made = self._clusters(hosts)
+        built = {resource.name for resource in made}
+        return Answer(made, whole=False, removed=sorted(gone - built))
+
+    def _mesh_wide(self, key: Key) -> bool:
+        return key.kind == "PeerAuthentication" and key.namespace == self.world.mesh.root_namespace
+
+    def _touches(self, name: str, changes: Changes) -> bool:
+        """Whether an assignment depends on one of the keys, all of them of PARTIAL_ENDPOINTS kinds."""
+        parsed = parse_subset_key(name)
+        if parsed is None:
+            return False
+        service = self.view.scope.by_host.get(parsed.host)
+        for key in changes.keys:
+            if key.kind in (SERVICE, ENDPOINTS) and key.name == parsed.host:
+                return True
+            if service is None:
+                continue
+            if key.kind == "PeerAuthentication" and key.namespace == service.namespace:
+                return True
+            if key.kind == "DestinationRule" and any(
+                view.scope.ruled_by(view.proxy, parsed.host, _ref(key)) for view in (self.view, self._before)
+            ):
+                return True
+        return False
+
+    def _affected_clusters(self, held: Collection[str], keys: Iterable[Key]) -> tuple[set[str], set[str]]:
+        """Hosts whose clusters are made anew, and names of held clusters that are gone unless made again."""
+        scope = self.view.scope
+        default: dict[str, set[str]] = {}
+        subsets: dict[str, set[str]] = {}
+        gone: set[str] = set()
+        for name in held:
+            parsed = parse_subset_key(name)
+            if parsed is None:
+                continue
+            if parsed.direction == "inbound":
+                gone.add(name)
+                continue
+            (subsets if parsed.subset else default).setdefault(parsed.host, set()).add(name)
+        hosts: set[str] = set()
+        for key in keys:
+            match key.kind:
+                case "ServiceEntry":
+                    service = scope.by_host.get(key.name)
+                    names = default.get(key.name, set()) | subsets.get(key.name, set())
+                    if service is None:
+                        gone |= names
+                    else:
+                        hosts.add(key.name)
+                        ports = {port.number for port in service.ports}
+                        gone |= {n for n in names if (p := parse_subset_key(n)) and p.port not in ports}
+                case "DestinationRule":
+                    for view in (self.view, self._before):
+                        named = view.scope.rule_host(_ref(key))
+                        hosts |= scope.hosts_matching(named) if named else set()
+                    for host in hosts:
+                        gone |= subsets.get(host, set())
+                case "PeerAuthentication":
+                    hosts |= {s.hostname for s in scope.services if s.namespace == key.namespace}
+                case _:  # VirtualService, Sidecar: they may change which services are seen
+                    hosts |= scope.by_host.keys() - default.keys()
+                    for host in default.keys() - scope.by_host.keys():
+                        gone |= default[host] | subsets.get(host, set())
+        return hosts, gone
+
+    def _clusters(self, hosts: Collection[str]) -> list[Resource]:
+        return [Resource(*item) for item in self._resources.clusters(self.view, hosts)]
+
+    def _made(self, type_: ResourceType, names: Collection[str]) -> list[Resource]:
+        return [Resource(*item) for item in self._resources.make(type_, self.view, names)]

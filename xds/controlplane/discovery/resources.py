@@ -1,0 +1,145 @@
+"""Resources of a view, encoded, and kept by what they were made of.
+
+Clusters and assignments are kept one by one, since most changes touch few of them and clients share nearly all; the
+other types are cheap to make beside what they weigh, and are kept for clients that are told the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Hashable, Iterator
+
+from ...wire.schema.types import google_protobuf
+from ..emit.clusters import Seen, clusters_of, dns_family
+from ..emit.endpoints import Caller, load_assignment
+from ..emit.inbound import inbound_listeners
+from ..emit.messages import pack
+from ..emit.name_table import name_table
+from ..emit.outbound import outbound_listeners
+from ..emit.own_clusters import own_clusters
+from ..emit.patch import Patch, compiled
+from ..emit.patch_clusters import patch_cluster
+from ..emit.patch_routes import KINDS as TABLE_KINDS
+from ..emit.patch_routes import patch_table
+from ..emit.route_tables import route_table
+from ..emit.view import View
+from ..hosts import parse_subset_key
+from ..registry.proxy import Proxy
+from ..registry.scope import Scope
+from ..registry.services import Port, Service
+from ..registry.world import World
+from . import rules
+from .cache import Cache
+from .rules import ResourceType
+
+Any = google_protobuf.Any
+Named = tuple[str, Any]
+
+
+class Resources:
+    """Shared by all clients of a plane. Not for several threads."""
+
+    def __init__(self) -> None:
+        self._clusters: Cache[tuple[Named, ...]] = Cache()
+        self._assignments: Cache[Any] = Cache()
+        self._tables: Cache[Any] = Cache()
+        self._filters: Cache[tuple[Patch, ...]] = Cache()
+        self._scopes: dict[str, Scope] = {}
+        self._world: World | None = None
+
+    def view(self, world: World, proxy: Proxy) -> View:
+        """Views of one world share the scope of their namespace."""
+        if world is not self._world:
+            self._world = world
+            self._scopes = {}
+            self._clusters.age()
+            self._assignments.age()
+            self._tables.age()
+            self._filters.age()
+        scope = self._scopes.get(proxy.namespace)
+        if scope is None:
+            scope = self._scopes[proxy.namespace] = Scope(world, proxy.namespace)
+        return View(scope, proxy, lambda source: self._filters.get(source, lambda: compiled(source)))
+
+    def make(self, type_: ResourceType, view: View, names: Collection[str]) -> Iterator[Named]:
+        """All resources of a wildcard type, the named ones of another."""
+        if type_ is rules.CLUSTER:
+            yield from self.clusters(view, None)
+        elif type_ is rules.ENDPOINT:
+            for name in names:
+                yield name, self._assignment(name, view)
+        elif type_ is rules.LISTENER:
+            for listener in (*outbound_listeners(view), *inbound_listeners(view)):
+                yield listener.name, pack(listener)
+        elif type_ is rules.ROUTE:
+            for name in names:
+                yield name, self._table(name, view)
+        elif type_ is rules.NAMES:
+            yield "", pack(name_table(view))
+        elif type_ is rules.EXTENSION:
+            yield from self._extensions(view, names)
+
+    def clusters(self, view: View, hosts: Collection[str] | None) -> Iterator[Named]:
+        """The clusters of some hosts, or of all, and always the proxy's own."""
+        services = view.scope.services
+        if hosts is not None:
+            services = [service for service in services if service.hostname in hosts]
+        for service in services:
+            if service.resolution != "Alias":
+                for port in service.ports:
+                    if port.protocol != "UDP":
+                        yield from self._service_clusters(service, port, view)
+        for cluster in own_clusters(view):
+            yield cluster.name, pack(cluster)
+
+    def _service_clusters(self, service: Service, port: Port, view: View) -> tuple[Named, ...]:
+        world, proxy = view.world, view.proxy
+        rule = view.scope.rule(proxy, service.hostname)
+        accounts = world.accounts(service)
+        mode = world.peer_authentications.namespace_mode(service.namespace)
+        family = dns_family(proxy.node.addresses)
+        patches = view.patches.get("CLUSTER", ())
+        key: Hashable = (service, port, rule, accounts, mode, family, view.mesh, patches)
+        inline = service.is_dns or service.resolution == "Passthrough"
+        if inline:
+            # Endpoints stand in the cluster, as the proxy sees them.
+            key = (key, world.instances.get(service.key), view.caller_key)
+
+        def make() -> tuple[Named, ...]:
+            endpoints = world.endpoints(service, port.number) if inline else []
+            seen = Seen(view.mesh, rule, accounts, mode, endpoints, family, proxy.locality, proxy.labels)
+            made = (patch_cluster(each, patches, "SIDECAR_OUTBOUND") for each in clusters_of(service, port, seen))
+            return tuple((cluster.name, pack(cluster)) for cluster in made if cluster is not None)
+
+        return self._clusters.get(key, make)
+
+    def _assignment(self, name: str, view: View) -> Any:
+        parsed = parse_subset_key(name)
+        service = view.scope.by_host.get(parsed.host) if parsed else None
+        rule = view.scope.rule(view.proxy, service.hostname) if service else None
+        instances = view.world.instances.get(service.key) if service else None
+        peers = view.world.peer_authentications
+        key = (name, service, instances, rule, peers, view.mesh, view.caller_key)
+        proxy = view.proxy
+        return self._assignments.get(
+            key,
+            lambda: pack(
+                load_assignment(name, view.scope, rule, Caller(proxy.locality, proxy.labels, proxy.node_name))
+            ),
+        )
+
+    def _table(self, name: str, view: View) -> Any:
+        patches = tuple(view.patches.get(kind, ()) for kind in TABLE_KINDS)
+        key = (name, view.scope, view.proxy.node.domain, view.caller_key, patches)
+
+        def make() -> Any:
+            table = route_table(name, view.scope, view.proxy)
+            return pack(patch_table(table, view.patches, "SIDECAR_OUTBOUND"))
+
+        return self._tables.get(key, make)
+
+    def _extensions(self, view: View, names: Collection[str]) -> Iterator[Named]:
+        """ECDS: configurations that an EnvoyFilter adds by name, for filters that refer to them."""
+        for patch in view.patches.get("EXTENSION_CONFIG", ()):
+            name: str = getattr(patch.value, "name", "")
+            if patch.operation == "ADD" and name in names:
+                yield name, pack(patch.value)

@@ -1,0 +1,162 @@
+"""What both variants of the protocol share: who asks, what it watches, what it took and what it refused.
+
+A session has no socket, thread or clock. Requests go in, responses come out; `changed` says that the plane has moved
+on. It is not for several threads: a plane drives all its sessions from one.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import ClassVar, Protocol
+
+from ...wire.schema.types import core_v3, google_protobuf, google_rpc
+from ..registry.proxy import Node, NodeError, parse_node
+from ..registry.world import World
+from .changes import Changes
+from .client import Client
+from .resources import Resources
+from .rules import PUSH_ORDER, TYPES, ResourceType
+
+
+class State(Protocol):
+    """What is in force: a world, its number, and the version that responses name."""
+
+    @property
+    def world(self) -> World: ...
+    @property
+    def number(self) -> int: ...
+    @property
+    def version(self) -> str: ...
+
+
+class Backend(Protocol):
+    """What a session needs of a plane."""
+
+    @property
+    def state(self) -> State: ...
+    @property
+    def resources(self) -> Resources: ...
+    def changes_since(self, number: int) -> Changes: ...
+
+
+class SessionError(Exception):
+    """A client that cannot be served; the stream ends with the text."""
+
+
+@dataclass(slots=True)
+class Watch:
+    """One subscription."""
+
+    names: set[str]
+    sent: str = ""  # nonce
+    acked: str = ""  # nonce
+    version: str = ""  # that the client accepted
+    versions: dict[str, str] = field(default_factory=dict)  # of responses that are not answered yet, by nonce
+    error: str = ""
+    always_respond: bool = False
+
+
+class Session:
+    """The part of a stream that does not depend on the variant."""
+
+    delta: ClassVar[bool]
+
+    def __init__(self, backend: Backend, peer: str = "") -> None:
+        self._backend = backend
+        self._numbers = itertools.count(1)
+        self._seen = backend.state.number
+        self.version = backend.state.version
+        self.peer = peer
+        self.client: Client | None = None
+        self.watches: dict[str, Watch] = {}
+        self.rejected = 0
+
+    @property
+    def node(self) -> Node | None:
+        return self.client.node if self.client else None
+
+    def _identify(self, node: core_v3.Node) -> Client:
+        """The client of this stream; its first request says who it is.
+
+        Raises SessionError where it does not, or where nobody of that kind is served.
+        """
+        if self.client is None:
+            if not node.id:
+                raise SessionError("missing node information: the first request of a stream must carry a node id")
+            place = node.locality
+            try:
+                parsed = parse_node(
+                    node.id, struct(node.metadata), node.cluster, (place.region, place.zone, place.sub_zone)
+                )
+            except NodeError as error:
+                raise SessionError(str(error)) from error
+            state = self._backend.state
+            self._seen, self.version = state.number, state.version
+            self.client = Client(parsed, state.world, self._backend.resources)
+        return self.client
+
+    def _advance(self) -> Changes | None:
+        """Goes on to the newest world; returns what changed for this client, None for nothing."""
+        state = self._backend.state
+        if self.client is None or state.number == self._seen:
+            return None
+        changes = self._backend.changes_since(self._seen)
+        self._seen, self.version = state.number, state.version
+        return self.client.move(state.world, changes) or None
+
+    def _watched(self) -> Iterator[tuple[ResourceType, Watch]]:
+        """Subscriptions in the order of pushes."""
+        for type_ in PUSH_ORDER:
+            watch = self.watches.get(type_.url)
+            if watch is not None:
+                yield type_, watch
+
+    def _refused(self, type_url: str, detail: google_rpc.Status) -> None:
+        self.rejected += 1
+        watch = self.watches.get(type_url)
+        if watch is not None:
+            watch.error = detail.message or f"code {detail.code}"
+
+    def _nonce(self, watch: Watch) -> str:
+        nonce = f"{self.version}-{next(self._numbers)}"
+        watch.sent = nonce
+        watch.versions[nonce] = self.version
+        return nonce
+
+    @staticmethod
+    def _accepted(watch: Watch, nonce: str) -> None:
+        watch.error = ""
+        watch.acked = nonce
+        watch.version = watch.versions.pop(nonce, watch.version)
+        watch.versions.clear()
+
+    def _warm(self, url: str) -> None:
+        """A client that asks for a type again waits for what depends on it, though it may hold that already."""
+        if TYPES.get(url) is PUSH_ORDER[0]:
+            dependent = self.watches.get(PUSH_ORDER[1].url)
+            if dependent is not None:
+                dependent.always_respond = True
+
+
+def struct(message: google_protobuf.Struct) -> dict[str, object]:
+    """A Struct as plain values; numbers that are whole become int."""
+    return {key: _value(item) for key, item in message.fields.items()}
+
+
+def _value(item: google_protobuf.Value) -> object:
+    match item.WhichOneof("kind"):
+        case "struct_value":
+            return struct(item.struct_value)
+        case "list_value":
+            return [_value(each) for each in item.list_value.values]
+        case "number_value":
+            number = item.number_value
+            return int(number) if number.is_integer() else number
+        case "string_value":
+            return item.string_value
+        case "bool_value":
+            return item.bool_value
+        case _:
+            return None

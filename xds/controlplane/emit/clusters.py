@@ -1,0 +1,164 @@
+"""Outbound clusters: one for each service port, and one more for each subset of its DestinationRule."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ...wire.schema.types import cares_v3, cluster_v3, endpoint_v3
+from ..api.destination_rule import Subset, TrafficPolicy
+from ..hosts import is_ip, outbound, server_name
+from ..mesh import MeshConfig
+from ..registry.authn import Mode
+from ..registry.destination_rules import Rule
+from ..registry.endpoints import Endpoint
+from ..registry.services import Port, Service
+from . import filters, policy
+from .cluster_policy import Target, apply
+from .endpoints import Caller, assignment_of
+from .messages import ISTIO, ads, config_path, duration, pack, u32, value
+
+Cluster = cluster_v3.Cluster
+HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """What a cluster needs to know of the mesh and of the proxy beside the service itself."""
+
+    mesh: MeshConfig
+    rule: Rule | None
+    accounts: tuple[str, ...]
+    peer_mode: Mode | None  # what PeerAuthentication says for the service's namespace
+    endpoints: list[Endpoint]
+    dns_family: int
+    locality: tuple[str, str, str] = ("", "", "")
+    labels: dict[str, str] | None = None
+
+
+def dns_family(addresses: tuple[str, ...]) -> int:
+    """IPv6 only where the proxy has nothing else."""
+    six = addresses and all(":" in address for address in addresses if is_ip(address))
+    return Cluster.V6_ONLY if six else Cluster.V4_ONLY
+
+
+def discovery_type(service: Service) -> int:
+    match service.resolution:
+        case "DNSLB":
+            return Cluster.LOGICAL_DNS if service.race_connect else Cluster.STRICT_DNS
+        case "DNSRoundRobinLB":
+            return Cluster.LOGICAL_DNS
+        case "Passthrough":
+            return Cluster.ORIGINAL_DST
+        case _:
+            return Cluster.EDS
+
+
+def clusters_of(service: Service, port: Port, seen: Seen) -> list[Cluster]:
+    """The cluster of a port and those of its subsets; none for a DNS service that has no endpoint."""
+    default = _cluster(service, port, "", discovery_type(service), seen)
+    if default is None:
+        return []
+    rule = seen.rule.spec if seen.rule else None
+    base, _ = policy.port_level(rule.traffic_policy if rule else None, port.number)
+    mode = _mutual_mode(service, rule.traffic_policy if rule else None, seen)
+    _finish(default, service, port, "", base, mode, seen)
+    out = [default]
+    for subset in rule.subsets if rule else ():
+        made = _subset(service, port, subset, base, seen)
+        if made is not None:
+            out.append(made)
+    return out
+
+
+def _subset(service: Service, port: Port, subset: Subset, base: TrafficPolicy | None, seen: Seen) -> Cluster | None:
+    own = subset.traffic_policy
+    passthrough = own is not None and own.load_balancer is not None and own.load_balancer.simple == "PASSTHROUGH"
+    kind = Cluster.ORIGINAL_DST if passthrough else _type_after(service, base)
+    made = _cluster(service, port, subset.name, kind, seen)
+    if made is not None:
+        mode = _mutual_mode(service, own, seen)
+        _finish(made, service, port, subset.name, policy.of_subset(base, own, port.number), mode, seen)
+    return made
+
+
+def _type_after(service: Service, base: TrafficPolicy | None) -> int:
+    """The default cluster's type once its policy is applied: PASSTHROUGH makes it one by original destination."""
+    balancer = policy.load_balancer(base)
+    if balancer is not None and balancer.simple == "PASSTHROUGH":
+        return Cluster.ORIGINAL_DST
+    return discovery_type(service)
+
+
+def _cluster(service: Service, port: Port, subset: str, kind: int, seen: Seen) -> Cluster | None:
+    name = outbound(service.hostname, port.number, subset)
+    made = Cluster(name=name, type=kind, alt_stat_name=name + ";")
+    made.common_lb_config.SetInParent()
+    if kind in (Cluster.STRICT_DNS, Cluster.LOGICAL_DNS):
+        assignment = _assignment(name, service, subset, seen)
+        if not assignment.endpoints:
+            return None
+        made.load_assignment.CopyFrom(assignment)
+        _resolve(made, service, seen)
+    elif kind == Cluster.ORIGINAL_DST and port.number in service.target_ports:
+        made.original_dst_lb_config.upstream_port_override.value = service.target_ports[port.number]
+    made.metadata.filter_metadata[ISTIO].fields["services"].CopyFrom(value([named(service)]))
+    return made
+
+
+def named(service: Service) -> dict[str, str]:
+    return {"host": service.hostname, "name": service.name, "namespace": service.namespace}
+
+
+def _resolve(made: Cluster, service: Service, seen: Seen) -> None:
+    made.dns_lookup_family = Cluster.ALL if service.race_connect else seen.dns_family
+    resolver = cares_v3.CaresDnsResolverConfig(udp_max_queries=u32(100))
+    made.typed_dns_resolver_config.name = "envoy.network.dns_resolver.cares"
+    made.typed_dns_resolver_config.typed_config.CopyFrom(pack(resolver))
+    made.dns_jitter.CopyFrom(duration(seen.mesh.dns_jitter_s))
+    made.dns_refresh_rate.CopyFrom(duration(seen.mesh.dns_refresh_rate_s))
+    made.respect_dns_ttl = True
+
+
+def _assignment(name: str, service: Service, subset: str, seen: Seen) -> endpoint_v3.ClusterLoadAssignment:
+    caller = Caller(seen.locality, seen.labels or {}, "")
+    return assignment_of(name, service, subset, 0, seen.endpoints, seen.rule, caller, seen.mesh, None)
+
+
+def _finish(
+    made: Cluster,
+    service: Service,
+    port: Port,
+    subset: str,
+    traffic: TrafficPolicy | None,
+    mode: Mode | None,
+    seen: Seen,
+) -> None:
+    """Policy, discovery and metadata."""
+    sni = server_name(service.hostname, port.number, subset)
+    options = apply(made, traffic, Target(seen.mesh, port, service, seen.accounts, sni, mode, outbound=True))
+    if made.type == Cluster.EDS:
+        made.eds_cluster_config.service_name = made.name
+        made.eds_cluster_config.eds_config.CopyFrom(ads())
+    made.filters.append(filters.cluster_exchange())
+    fields = made.metadata.filter_metadata[ISTIO].fields
+    if service.external and not subset:
+        fields["external"].bool_value = True
+    if seen.rule is not None:
+        fields["config"].string_value = config_path(seen.rule.source)
+        if subset:
+            fields["subset"].string_value = subset
+        if traffic is not None and traffic.tls is not None and traffic.tls.mode in ("SIMPLE", "MUTUAL"):
+            fields["alpn_override"].string_value = "false"
+    if options is not None:
+        made.typed_extension_protocol_options[HTTP_OPTIONS].CopyFrom(pack(options))
+
+
+def _mutual_mode(service: Service, traffic: TrafficPolicy | None, seen: Seen) -> Mode | None:
+    """What auto mTLS believes about a service: None where it must not be tried."""
+    if service.external:
+        return None
+    balancer = policy.load_balancer(traffic)
+    unbalanced = service.resolution == "Passthrough" or (balancer is not None and balancer.simple == "PASSTHROUGH")
+    if unbalanced and (not seen.endpoints or any(e.workload.tls_mode == "disabled" for e in seen.endpoints)):
+        return "DISABLE"
+    return seen.peer_mode or "PERMISSIVE"

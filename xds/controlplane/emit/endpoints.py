@@ -1,0 +1,184 @@
+"""ClusterLoadAssignment: the endpoints of a cluster by locality, arranged for the proxy that asks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ...wire.schema.types import core_v3, endpoint_v3
+from ..api.destination_rule import ClientTLSSettings, DestinationRule, TrafficPolicy
+from ..hosts import is_ip, parse_subset_key
+from ..mesh import MeshConfig
+from ..registry.authn import PeerAuthentications, PeerPolicy
+from ..registry.destination_rules import Rule
+from ..registry.endpoints import Endpoint
+from ..registry.scope import Scope
+from ..registry.services import Service
+from . import policy
+from .locality import Locality, effective
+from .messages import ISTIO, TRANSPORT_SOCKET_MATCH, socket_address, u32
+
+Assignment = endpoint_v3.ClusterLoadAssignment
+
+_STATUS = {"UNKNOWN": 0, "HEALTHY": 1, "UNHEALTHY": 2, "DRAINING": 3}
+_DRAINING = "istio.io/draining"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """What of the proxy decides about endpoints."""
+
+    locality: Locality
+    labels: Mapping[str, str]
+    node: str
+
+
+def load_assignment(name: str, scope: Scope, rule: Rule | None, caller: Caller) -> Assignment:
+    """The assignment of an EDS cluster; empty for one that does not exist, or whose service is resolved by DNS."""
+    key = parse_subset_key(name)
+    service = scope.by_host.get(key.host) if key else None
+    if key is None or service is None or service.is_dns:
+        return Assignment(cluster_name=name)
+    port = service.port(key.port)
+    if port is None:
+        return Assignment(cluster_name=name)
+    found = scope.world.instances.get(service.key)
+    members = [
+        endpoint
+        for endpoint in (found.all if found else ())
+        if endpoint.port_name == port.name and (endpoint.port == 0 or is_ip(endpoint.address))
+    ]
+    return assignment_of(
+        name, service, key.subset, key.port, members, rule, caller, scope.world.mesh, scope.world.peer_authentications
+    )
+
+
+def assignment_of(
+    name: str,
+    service: Service,
+    subset: str,
+    port: int,
+    members: Sequence[Endpoint],
+    rule: Rule | None,
+    caller: Caller,
+    mesh: MeshConfig,
+    authn: PeerAuthentications | None,
+) -> Assignment:
+    """`members` are the endpoints of the port, of every subset."""
+    spec = rule.spec if rule else None
+    labels = next((item.labels for item in spec.subsets if item.name == subset), {}) if spec and subset else {}
+    traffic = policy.for_cluster(spec, subset, port)
+    ejection = traffic.outlier_detection if traffic else None
+    forced = service.traffic_distribution != "Any"
+    unready = forced or (mesh.send_unhealthy_endpoints and not (ejection and ejection.min_health_percent > 0))
+    by_place: dict[str, list[Endpoint]] = {}
+    for endpoint in members:
+        if not _wanted(endpoint, service, caller, unready=unready):
+            continue
+        if labels and not labels.items() <= endpoint.workload.labels.items():
+            continue
+        by_place.setdefault(endpoint.workload.locality, []).append(endpoint)
+    making = _Making(mesh, _rule_mode(spec, subset, port), authn)
+    places = sorted(by_place)
+    groups = [making.group(place, by_place[place]) for place in places]
+    setting = effective(policy.load_balancer(traffic), service, mesh)
+    if setting is not None and groups:
+        arranged = [by_place[place] for place in places]
+        groups = setting.arrange(groups, arranged, caller.locality, caller.labels, ejects=ejection is not None)
+    return Assignment(cluster_name=name, endpoints=groups)
+
+
+def _wanted(endpoint: Endpoint, service: Service, caller: Caller, *, unready: bool) -> bool:
+    if service.node_local and endpoint.workload.node != caller.node:
+        return False
+    if endpoint.health == "TERMINATING" or (endpoint.health == "UNHEALTHY" and not unready):
+        return False
+    draining = endpoint.health == "DRAINING" or _DRAINING in endpoint.workload.labels
+    return not draining or "istio.io/persistent-session" in service.labels
+
+
+class _Making:
+    """Makes the endpoints of one assignment. Those of one workload share their metadata, which is most of the work."""
+
+    def __init__(self, mesh: MeshConfig, mode: str | None, authn: PeerAuthentications | None) -> None:
+        self._mesh = mesh
+        self._mode = mode
+        self._authn = authn
+        self._metadata: dict[tuple[str, str], core_v3.Metadata] = {}
+        self._policies: dict[int, PeerPolicy] = {}
+
+    def group(self, place: str, members: Sequence[Endpoint]) -> endpoint_v3.LocalityLbEndpoints:
+        region, zone, subzone = (*place.split("/"), "", "", "")[:3]
+        made = endpoint_v3.LocalityLbEndpoints(
+            locality=core_v3.Locality(region=region, zone=zone, sub_zone=subzone),
+            load_balancing_weight=u32(sum(endpoint.weight or 1 for endpoint in members)),
+        )
+        for endpoint in members:
+            one = made.lb_endpoints.add(health_status=_STATUS[endpoint.health], metadata=self._of(endpoint))
+            one.endpoint.address.CopyFrom(socket_address(endpoint.address, endpoint.port))
+            one.load_balancing_weight.value = endpoint.weight or 1
+        return made
+
+    def _of(self, endpoint: Endpoint) -> core_v3.Metadata:
+        workload = endpoint.workload
+        mode = workload.tls_mode
+        mutual = mode not in ("", "disabled") and self._mutual(endpoint)
+        key = (_telemetry(endpoint, self._mesh), mode if mutual else "")
+        made = self._metadata.get(key)
+        if made is None:
+            made = self._metadata[key] = core_v3.Metadata()
+            made.filter_metadata[ISTIO].fields["workload"].string_value = key[0]
+            if mutual:
+                made.filter_metadata[TRANSPORT_SOCKET_MATCH].fields["tlsMode"].string_value = mode
+        return made
+
+    def _mutual(self, endpoint: Endpoint) -> bool:
+        """Whether callers should use mTLS: the rule decides, else the endpoint's sidecar and its PeerAuthentication."""
+        if self._mode is not None:
+            return self._mode == "ISTIO_MUTUAL"
+        workload = endpoint.workload
+        if workload.tls_mode != "istio":
+            return False
+        if self._authn is None:
+            return True
+        policy = self._policies.get(id(workload))
+        if policy is None:
+            policy = self._policies[id(workload)] = self._authn.of_workload(workload.namespace, workload.labels)
+        return policy.of(endpoint.port) != "DISABLE"
+
+
+def _telemetry(endpoint: Endpoint, mesh: MeshConfig) -> str:
+    """workload;namespace;canonical service;canonical revision;cluster, for the caller's metrics."""
+    labels = endpoint.workload.labels
+    service = labels.get(
+        "service.istio.io/canonical-name",
+        labels.get("app.kubernetes.io/name", labels.get("app", endpoint.workload.name)),
+    )
+    revision = labels.get(
+        "service.istio.io/canonical-revision", labels.get("app.kubernetes.io/version", labels.get("version", ""))
+    )
+    if revision == "latest":
+        revision = ""
+    return f"{endpoint.workload.name};{endpoint.workload.namespace};{service};{revision};{mesh.cluster_id}"
+
+
+def _rule_mode(spec: DestinationRule | None, subset: str, port: int) -> str | None:
+    """The TLS mode that a DestinationRule sets for a port, of the subset before its own."""
+    if spec is None:
+        return None
+    for item in spec.subsets if subset else ():
+        if item.name == subset:
+            own = _policy_mode(item.traffic_policy, port)
+            return own if own is not None else _policy_mode(spec.traffic_policy, port)
+    return _policy_mode(spec.traffic_policy, port) if not subset else None
+
+
+def _policy_mode(traffic: TrafficPolicy | None, port: int) -> str | None:
+    if traffic is None:
+        return None
+    found: ClientTLSSettings | None = traffic.tls
+    for own in traffic.port_level_settings:
+        if own.port is not None and own.port.number == port and own.tls is not None:
+            found = own.tls
+            break
+    return found.mode if found else None

@@ -1,0 +1,237 @@
+"""Outbound listeners: an address and port for everything that can be called, and one for all the rest.
+
+HTTP services of a port share the listener `0.0.0.0_port` and are told apart by its route table; others have a listener
+at their own address. Where two services claim one address the rules below decide, in the order in which services come:
+chains that can stand side by side do, HTTP and TCP mixed means that the proxy looks at the first bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from ...wire.schema.types import core_v3, listener_v3
+from ..hosts import is_ip
+from ..registry import protocols
+from ..registry.protocols import Protocol
+from ..registry.scope import EgressListener
+from ..registry.services import UNSPECIFIED
+from . import filters, tcp_proxy
+from .chains import RAW_BUFFER, SNIFFED_HTTP, Chain, merged
+from .http_manager import Served, connection_manager
+from .messages import duration, flag, socket_address, u32
+from .outbound_tcp import Called, tcp_chains
+from .patch_listeners import patch_listeners
+from .route_tables import PASSTHROUGH
+from .view import View
+
+Listener = listener_v3.Listener
+FilterChain = listener_v3.FilterChain
+
+VIRTUAL_OUTBOUND = "virtualOutbound"
+OUTBOUND = core_v3.TrafficDirection.Value("OUTBOUND")
+_CONNECT_TIMEOUT_S = 15.0
+_EXCLUSIVE: frozenset[Protocol] = frozenset({"Mongo", "MySQL"})
+"""Their servers speak first, so no inspector may wait for the client there."""
+
+
+@dataclass(slots=True)
+class _Entry:
+    """A listener while services are added to it."""
+
+    binds: tuple[str, ...]
+    port: int
+    protocol: Protocol
+    chains: tuple[Chain, ...]
+    locked: bool = False
+
+
+def outbound_listeners(view: View) -> list[Listener]:
+    """Every outbound listener, `virtualOutbound` last."""
+    entries: dict[tuple[str, int], _Entry] = {}
+    for egress in view.scope.listeners:
+        for entry in entries.values():
+            entry.locked = True
+        for called in _called(egress, view):
+            _add(called, egress, entries, view)
+    made = patch_listeners([_listener(entry, view) for entry in entries.values()], view.patches, "SIDECAR_OUTBOUND")
+    if view.proxy.interception != "NONE":
+        made += patch_listeners([_virtual(view)], view.patches, "SIDECAR_OUTBOUND", additions=False)
+    return made
+
+
+def _called(egress: EgressListener, view: View) -> Iterator[Called]:
+    """Every service port, with the address that it is to be called at where that is not the service's own."""
+    # Without iptables an application can only reach listeners on its loopback.
+    base = (view.proxy.localhost,) if view.proxy.interception == "NONE" else ()
+    for service in egress.services:
+        if service.resolution == "Alias":
+            continue
+        for port in service.ports:
+            if not base and port.protocol in protocols.HTTP and port.number in view.reserved_ports:
+                continue
+            if base and 0 < port.number < 1024 and view.proxy.node.flag("UNPRIVILEGED_POD"):
+                continue
+            called = Called(service, port, base)
+            pods = None if base else _pods(called, view)
+            if pods is None:
+                yield called
+            else:
+                yield from (replace(called, binds=(address,)) for address in pods)
+
+
+def _pods(called: Called, view: View) -> list[str] | None:
+    """A headless service without HTTP is called pod by pod, so each pod's address is a listener."""
+    service, port = called.service, called.port
+    if (
+        service.resolution != "Passthrough"
+        or service.address_for(view.proxy.ip_mode) != UNSPECIFIED
+        or port.protocol not in protocols.TCP | protocols.SNIFFED
+    ):
+        return None
+    endpoints = view.world.endpoints(service, port.number)
+    if service.registry != "Kubernetes" and not endpoints and service.selector is None:
+        return None
+    own = view.proxy.node.addresses[0]
+    return [e.address for e in endpoints if e.address != own and is_ip(e.address)]
+
+
+def _add(called: Called, egress: EgressListener, entries: dict[tuple[str, int], _Entry], view: View) -> None:
+    called = _bound(called, view)
+    protocol = called.port.protocol
+    key = (called.bind, called.port.number)
+    known = entries.get(key)
+    if protocol == "UDP" or (known is not None and known.locked):
+        return
+    if protocol == "HTTP_PROXY":
+        entries[key] = _Entry(called.binds, called.port.number, protocol, (_http(called, view),))
+        return
+    http = protocol in protocols.HTTP
+    if known is not None and http and known.protocol not in protocols.TCP:
+        return  # the port's route table has it
+    chains: list[Chain] = []
+    if not http:
+        routings = view.scope.routings_for(egress, called.service.hostname)
+        chains = tcp_chains(called, routings, view)
+    if http or (protocol in protocols.SNIFFED and (known is None or known.protocol not in protocols.SNIFFED)):
+        chains.append(_http(called, view))
+    if known is None or (protocol in protocols.SNIFFED and known.protocol in protocols.HTTP):
+        kept: Protocol = "Unsupported" if http and called.bind == view.proxy.wildcard else protocol
+        if known is None or not _clash(known.protocol, protocol):
+            entries[key] = _Entry(called.binds, called.port.number, kept, tuple(chains))
+    elif not _clash(known.protocol, protocol):
+        known.chains = merged(known.chains, chains)
+        if not (known.protocol in protocols.TCP and protocol in protocols.TCP):
+            known.protocol = "Unsupported"
+
+
+def _clash(one: Protocol, other: Protocol) -> bool:
+    return one != other and bool({one, other} & _EXCLUSIVE)
+
+
+def _bound(called: Called, view: View) -> Called:
+    """The listener's addresses: the wildcard for HTTP and for ranges, else the service's own."""
+    if called.binds:
+        return called
+    wildcards = view.proxy.wildcards
+    if called.port.protocol in protocols.HTTP:
+        return replace(called, binds=wildcards)
+    service, mode = called.service, view.proxy.ip_mode
+    addresses = service.addresses_for(mode)
+    if "/" in addresses[0]:
+        return replace(called, binds=wildcards, ranges=addresses)
+    if service.registry == "External" and addresses[0] == UNSPECIFIED:
+        return replace(called, binds=wildcards)
+    return replace(called, binds=addresses)
+
+
+def _http(called: Called, view: View) -> Chain:
+    """HTTP by the port's table; a service that is sniffed at its own address has a table of its own."""
+    protocol, port = called.port.protocol, called.port.number
+    wild = called.bind == view.proxy.wildcard
+    own = protocol in protocols.SNIFFED and not wild
+    served = Served(
+        side="CLIENT",
+        stat_prefix=f"outbound_{called.bind}_{port};",
+        protocol=protocol,
+        rds=f"{called.service.hostname}:{port}" if own else str(port),
+    )
+    manager = connection_manager(served, view)
+    if protocol != "HTTP_PROXY" and (wild or protocol in protocols.SNIFFED):
+        return Chain((manager,), protocols=SNIFFED_HTTP, transport=RAW_BUFFER)
+    return Chain((manager,))
+
+
+def _listener(entry: _Entry, view: View) -> Listener:
+    made = Listener(
+        name=f"{entry.binds[0]}_{entry.port}",
+        address=socket_address(entry.binds[0], entry.port),
+        additional_addresses=[
+            listener_v3.AdditionalAddress(address=socket_address(bind, entry.port)) for bind in entry.binds[1:]
+        ],
+        traffic_direction=OUTBOUND,
+        continue_on_listener_filters_timeout=True,
+        listener_filters_timeout=duration(0),
+    )
+    if view.proxy.interception == "NONE":
+        made.max_connections_to_accept_per_socket_event.value = 1
+    else:
+        made.bind_to_port.value = False
+    if any(chain.sni for chain in entry.chains):
+        made.listener_filters.append(filters.tls_inspector())
+    if any(chain.protocols for chain in entry.chains):
+        made.listener_filters.append(filters.http_inspector())
+        made.listener_filters_timeout.CopyFrom(duration(view.mesh.protocol_detection_timeout_s))
+    default: FilterChain | None = None
+    for chain in entry.chains:
+        filter_chain = FilterChain(
+            filters=chain.filters,
+            metadata=chain.metadata,
+            transport_socket_connect_timeout=duration(_CONNECT_TIMEOUT_S),
+        )
+        if chain.takes_all:
+            default = filter_chain
+        else:
+            filter_chain.filter_chain_match.CopyFrom(chain.match())
+            made.filter_chains.append(filter_chain)
+    if default is not None and not made.filter_chains:
+        made.filter_chains.append(default)
+    else:
+        made.default_filter_chain.CopyFrom(default or _fall_through(view))
+    return made
+
+
+def _fall_through(view: View) -> FilterChain:
+    return FilterChain(
+        name="PassthroughFilterChain",
+        filter_chain_match=listener_v3.FilterChainMatch(),
+        filters=[tcp_proxy.to_cluster(_unknown(view), view, "CLIENT")],
+    )
+
+
+def _unknown(view: View) -> str:
+    """Where connections go that no service takes."""
+    return PASSTHROUGH if view.mesh.outbound_traffic_policy == "ALLOW_ANY" else tcp_proxy.BLACK_HOLE
+
+
+def _virtual(view: View) -> Listener:
+    """Takes what iptables redirects; what comes to the port itself would come for ever, so it is dropped."""
+    port = view.mesh.proxy_listen_port
+    dropped = FilterChain(
+        name=f"{VIRTUAL_OUTBOUND}-blackhole",
+        filter_chain_match=listener_v3.FilterChainMatch(destination_port=u32(port)),
+        filters=[tcp_proxy.plain(tcp_proxy.BLACK_HOLE)],
+    )
+    rest = FilterChain(
+        name=f"{VIRTUAL_OUTBOUND}-catchall-tcp", filters=[tcp_proxy.to_cluster(_unknown(view), view, "CLIENT")]
+    )
+    return Listener(
+        name=VIRTUAL_OUTBOUND,
+        address=socket_address(view.proxy.wildcard, port),
+        transparent=flag(True) if view.proxy.interception == "TPROXY" else None,
+        use_original_dst=flag(True),
+        filter_chains=[dropped, rest],
+        traffic_direction=OUTBOUND,
+        access_log=view.access_logs("CLIENT", listener=True),
+        max_connections_to_accept_per_socket_event=u32(1),
+    )

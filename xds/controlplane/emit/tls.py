@@ -1,0 +1,149 @@
+"""TLS contexts: what a cluster offers, what an inbound chain asks for, and where the certificates come from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+
+from ...wire.schema.types import cluster_v3, core_v3, google_protobuf, tls_v3
+from ..mesh import MeshConfig
+from . import filters
+from .messages import exactly, flag, pack, texts
+
+TLS_SOCKET = "envoy.transport_sockets.tls"
+ALPN_MESH = ("istio-peer-exchange", "istio")
+ALPN_MESH_H2 = (*ALPN_MESH, "h2")
+ALPN_HTTP = ("h2", "http/1.1")
+ALPN_TCP = ("istio-peer-exchange", *ALPN_HTTP)
+
+CIPHERS = (
+    "ECDHE-ECDSA-AES256-GCM-SHA384",
+    "ECDHE-RSA-AES256-GCM-SHA384",
+    "ECDHE-ECDSA-AES128-GCM-SHA256",
+    "ECDHE-RSA-AES128-GCM-SHA256",
+    "AES256-GCM-SHA384",
+    "AES128-GCM-SHA256",
+)
+
+
+def secret(name: str) -> tls_v3.SdsSecretConfig:
+    """A secret of the workload's own agent, which Envoy reaches as the cluster `sds-grpc`."""
+    made = _agent_secret()
+    return tls_v3.SdsSecretConfig(name=name, sds_config=made)
+
+
+@cache
+def _agent_secret() -> core_v3.ConfigSource:
+    source = core_v3.ApiConfigSource(
+        api_type=core_v3.ApiConfigSource.GRPC,
+        grpc_services=[core_v3.GrpcService(envoy_grpc=core_v3.GrpcService.EnvoyGrpc(cluster_name="sds-grpc"))],
+        set_node_on_first_message_only=True,
+        transport_api_version=core_v3.ApiVersion.Value("V3"),
+    )
+    return core_v3.ConfigSource(
+        api_config_source=source,
+        initial_fetch_timeout=google_protobuf.Duration(),
+        resource_api_version=core_v3.ApiVersion.Value("V3"),
+    )
+
+
+def _versions() -> tls_v3.TlsParameters:
+    return tls_v3.TlsParameters(
+        tls_minimum_protocol_version=tls_v3.TlsParameters.TLSv1_2,
+        tls_maximum_protocol_version=tls_v3.TlsParameters.TLSv1_3,
+    )
+
+
+@cache
+def _mutual(alpn: tuple[str, ...]) -> tls_v3.UpstreamTlsContext:
+    validation = tls_v3.CommonTlsContext.CombinedCertificateValidationContext(
+        default_validation_context=tls_v3.CertificateValidationContext(),
+        validation_context_sds_secret_config=secret("ROOTCA"),
+    )
+    return tls_v3.UpstreamTlsContext(
+        common_tls_context=tls_v3.CommonTlsContext(
+            tls_params=_versions(),
+            alpn_protocols=alpn,
+            tls_certificate_sds_secret_configs=[secret("default")],
+            combined_validation_context=validation,
+        )
+    )
+
+
+def mesh_mutual(accounts: Iterable[str], sni: str, *, http2: bool) -> tls_v3.UpstreamTlsContext:
+    """ISTIO_MUTUAL: the mesh's certificates, and only these identities may answer."""
+    made = tls_v3.UpstreamTlsContext()
+    made.CopyFrom(_mutual(ALPN_MESH_H2 if http2 else ALPN_MESH))
+    made.sni = sni
+    validation = made.common_tls_context.combined_validation_context.default_validation_context
+    validation.match_subject_alt_names.extend(exactly(accounts))
+    return made
+
+
+def originate(
+    sni: str,
+    accounts: Iterable[str],
+    *,
+    certificate: str = "",
+    ca: str = "",
+    crl: str = "",
+    verify: bool = True,
+    http2: bool = False,
+) -> tls_v3.UpstreamTlsContext:
+    """SIMPLE and MUTUAL with files: `certificate` names the client certificate's resource."""
+    common = tls_v3.CommonTlsContext(tls_params=_versions())
+    if certificate:
+        common.tls_certificate_sds_secret_configs.append(secret(certificate))
+    if not verify:
+        common.validation_context.SetInParent()
+    else:
+        context = tls_v3.CertificateValidationContext(match_subject_alt_names=exactly(accounts))
+        if crl:
+            context.crl.filename = crl
+        combined = tls_v3.CommonTlsContext.CombinedCertificateValidationContext(
+            default_validation_context=context,
+            validation_context_sds_secret_config=secret(f"file-root:{ca or 'system'}"),
+        )
+        common.combined_validation_context.CopyFrom(combined)
+    if http2:
+        common.alpn_protocols.append("h2")
+    return tls_v3.UpstreamTlsContext(common_tls_context=common, sni=sni)
+
+
+def upstream_socket(context: tls_v3.UpstreamTlsContext) -> core_v3.TransportSocket:
+    return core_v3.TransportSocket(name=TLS_SOCKET, typed_config=pack(context))
+
+
+def by_endpoint(mutual: core_v3.TransportSocket) -> list[cluster_v3.Cluster.TransportSocketMatch]:
+    """Auto mTLS: endpoints whose metadata says so get mTLS, the others plaintext."""
+    match = cluster_v3.Cluster.TransportSocketMatch
+    return [
+        match(name="tlsMode-istio", match=texts({"tlsMode": "istio"}), transport_socket=mutual),
+        match(name="tlsMode-disabled", match=google_protobuf.Struct(), transport_socket=filters.raw_buffer()),
+    ]
+
+
+def downstream_socket(mesh: MeshConfig, *, tcp: bool) -> core_v3.TransportSocket:
+    """What an inbound chain asks of a peer: a certificate of the mesh's trust domains."""
+    return _downstream((mesh.trust_domain, *mesh.trust_domain_aliases), tcp)
+
+
+@cache
+def _downstream(trust_domains: tuple[str, ...], tcp: bool) -> core_v3.TransportSocket:
+    params = _versions()
+    params.cipher_suites.extend(CIPHERS)
+    validation = tls_v3.CommonTlsContext.CombinedCertificateValidationContext(
+        validation_context_sds_secret_config=secret("ROOTCA")
+    )
+    for name in trust_domains:
+        validation.default_validation_context.match_subject_alt_names.add(prefix=f"spiffe://{name}/")
+    context = tls_v3.DownstreamTlsContext(
+        common_tls_context=tls_v3.CommonTlsContext(
+            tls_params=params,
+            alpn_protocols=ALPN_TCP if tcp else ALPN_HTTP,
+            tls_certificate_sds_secret_configs=[secret("default")],
+            combined_validation_context=validation,
+        ),
+        require_client_certificate=flag(True),
+    )
+    return core_v3.TransportSocket(name=TLS_SOCKET, typed_config=pack(context))

@@ -1,0 +1,125 @@
+"""What the emitters of one proxy share: the proxy, what its namespace sees, and the policies that hold for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from functools import cached_property
+
+from ...wire.schema.types import accesslog_v3, listener_v3
+from ..api.decode import duration_s
+from ..api.envoy_filter import ApplyTo, EnvoyFilter
+from ..api.telemetry import Telemetry
+from ..mesh import MeshConfig
+from ..objects import Object
+from ..registry.authn import PeerPolicy, selects
+from ..registry.policies import Applied
+from ..registry.proxy import Proxy
+from ..registry.scope import Scope
+from ..registry.world import World
+from . import jwt, rbac
+from .access_logs import Side, access_logs
+from .filters import HttpFilter
+from .patch import Patch, applicable, compiled
+from .tracing import Tracing, tracing
+
+Compile = Callable[[Object[EnvoyFilter]], tuple[Patch, ...]]
+
+_OWN_PORTS = (
+    "ENVOY_STATUS_PORT",
+    "ENVOY_PROMETHEUS_PORT",
+    "ENVOY_SECURE_METRICS_PORT",
+    "ENVOY_SECURE_MERGED_METRICS_PORT",
+)
+
+
+class View:
+    """One proxy in one world. Parts are made when first asked for."""
+
+    def __init__(self, scope: Scope, proxy: Proxy, compile_filter: Compile = compiled) -> None:
+        self.scope = scope
+        self.proxy = proxy
+        self._compile = compile_filter
+
+    @property
+    def world(self) -> World:
+        return self.scope.world
+
+    @property
+    def mesh(self) -> MeshConfig:
+        return self.scope.world.mesh
+
+    @cached_property
+    def patches(self) -> dict[ApplyTo, tuple[Patch, ...]]:
+        """The patches of all EnvoyFilters that pick this proxy, in their order, by what they apply to."""
+        out: dict[ApplyTo, tuple[Patch, ...]] = {}
+        for source in self.world.envoy_filters:
+            if self._picked(source):
+                for patch in applicable(self._compile(source), self.proxy):
+                    out[patch.apply_to] = (*out.get(patch.apply_to, ()), patch)
+        return out
+
+    def _picked(self, source: Object[EnvoyFilter]) -> bool:
+        if source.meta.namespace not in (self.mesh.root_namespace, self.proxy.namespace) or source.spec.target_refs:
+            return False
+        selector = source.spec.workload_selector
+        return selector is None or selects(selector.labels, self.proxy.labels)
+
+    @cached_property
+    def caller_key(self) -> Hashable:
+        """What of a proxy decides how it sees others."""
+        proxy = self.proxy
+        return proxy.locality, tuple(sorted(proxy.labels.items())), proxy.node_name, proxy.ip_mode
+
+    @cached_property
+    def idle_timeout_s(self) -> float | None:
+        """A proxy's own idle timeout for all its connections, which its metadata may set."""
+        return duration_s(self.proxy.node.text("IDLE_TIMEOUT"))
+
+    @cached_property
+    def reserved_ports(self) -> frozenset[int]:
+        """Ports at the wildcard address that the proxy itself uses."""
+        said = (self.proxy.node.metadata.get(key) for key in _OWN_PORTS)
+        own = (
+            int(port)
+            for port in said
+            if isinstance(port, (int, float, str)) and str(port).removesuffix(".0").isdecimal()
+        )
+        return frozenset((self.mesh.proxy_listen_port, self.mesh.proxy_inbound_listen_port, *own))
+
+    @cached_property
+    def _telemetry(self) -> tuple[Telemetry, ...]:
+        return self.world.telemetries.of_workload(self.proxy.namespace, self.proxy.labels)
+
+    @cached_property
+    def tracing(self) -> Tracing | None:
+        return tracing(self._telemetry, self.proxy, self.mesh)
+
+    @cached_property
+    def _logs(self) -> dict[tuple[Side, bool], list[accesslog_v3.AccessLog]]:
+        return {}
+
+    def access_logs(self, side: Side, *, listener: bool = False) -> list[accesslog_v3.AccessLog]:
+        key = (side, listener)
+        if key not in self._logs:
+            self._logs[key] = access_logs(self._telemetry, side, self.mesh, listener=listener)
+        return self._logs[key]
+
+    @cached_property
+    def peer_policy(self) -> PeerPolicy:
+        return self.world.peer_authentications.of_workload(self.proxy.namespace, self.proxy.labels)
+
+    @cached_property
+    def _applied(self) -> Applied:
+        return self.world.policies.of_workload(self.proxy.namespace, self.proxy.labels)
+
+    @cached_property
+    def http_security(self) -> tuple[HttpFilter, ...]:
+        """What inbound HTTP chains enforce: custom authorization, tokens, then authorization."""
+        rules = self.world.policies.tokens_of_workload(self.proxy.namespace, self.proxy.labels)
+        tokens = jwt.jwt_filter(rules)
+        custom = rbac.custom_http_filters(self._applied, self.mesh)
+        return (*custom, *([tokens] if tokens else ()), *rbac.http_filters(self._applied, self.mesh))
+
+    @cached_property
+    def tcp_security(self) -> tuple[listener_v3.Filter, ...]:
+        return tuple(rbac.tcp_filters(self._applied, self.mesh))

@@ -1,0 +1,84 @@
+"""What a source gives: typed objects with their place in a file, and the faults found on the way.
+
+An `Object` is immutable and compared by identity: the same Python object in two snapshots means nothing changed, which
+is what every cache and every diff here relies on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+S = TypeVar("S", covariant=True)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """Where in the folder something stands; line and column count from 1, 0 means the whole file."""
+
+    file: str
+    line: int = 0
+    column: int = 0
+
+    def __str__(self) -> str:
+        return ":".join(str(part) for part in (self.file, self.line, self.column) if part)
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """Names an object: kind, namespace, name."""
+
+    kind: str
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.namespace}/{self.name}" if self.namespace else f"{self.kind} {self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Meta:
+    """metadata of a Kubernetes object. `created` is its creationTimestamp as written (RFC 3339 sorts as text)."""
+
+    name: str
+    namespace: str = ""
+    labels: dict[str, str] = field(default_factory=dict)
+    annotations: dict[str, str] = field(default_factory=dict)
+    created: str = ""
+    controller: tuple[str, str] = ("", "")  # kind and name of the owner that manages it
+    generate_name: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Object(Generic[S]):
+    """One object of the mesh: kind, metadata, typed content, and where it was read."""
+
+    kind: str
+    version: str  # of the config path that istiod puts into metadata: v1, v1alpha3
+    group: str
+    meta: Meta
+    spec: S
+    place: Place
+
+    @property
+    def ref(self) -> Ref:
+        return Ref(self.kind, self.meta.namespace, self.meta.name)
+
+    @property
+    def age(self) -> tuple[str, str, str]:
+        """Sort key of istiod's conflict resolution: the oldest wins, then the name."""
+        return (self.meta.created, self.meta.name, self.meta.namespace)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something wrong with a file or an object, for people: `istio/cart.yaml:12:9: VirtualService shop/cart: ...`."""
+
+    place: Place
+    message: str
+    object: Ref | None = None
+    field: str = ""
+
+    def __str__(self) -> str:
+        said = f"{self.field} {self.message}" if self.field else self.message
+        return ": ".join([str(self.place), *([str(self.object)] if self.object else []), said])

@@ -1,0 +1,204 @@
+"""The plane: what is in force, who listens, and the one thread in which everything happens.
+
+A plane holds one immutable state at a time. Its thread looks at the source, makes the next state, and drives every
+session, so sessions and caches need no locks and a slow client costs nobody else anything but its share of the work.
+Requests are put into the thread's queue; what comes back leaves through the callbacks of their streams.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from .discovery.changes import EVERYTHING, Changes, between, merged
+from .discovery.resources import Resources
+from .discovery.session import Session
+from .mesh import MeshConfig
+from .objects import Fault
+from .registry.world import World
+from .source import Loaded, Source
+from .status import PlaneStatus, client_status
+
+logger = logging.getLogger(__name__)
+
+_IDLE_S = 0.02  # between two looks at the source
+_SHARE = 50  # a look may take at most one in so many parts of the time
+_QUIET_S = 0.02  # a change counts when nothing followed for so long
+_PATIENCE_S = 0.3  # but is not put off for longer
+_REMEMBERED = 64
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class State:
+    """What is in force. `version` is what responses call it."""
+
+    number: int
+    version: str
+    world: World
+    faults: tuple[Fault, ...]
+
+
+class Driven:
+    """A stream as the plane's thread sees it."""
+
+    session: Session
+
+    def push(self) -> None:
+        """The state is a new one. Called in the plane's thread."""
+        raise NotImplementedError
+
+
+class Plane:
+    """The control plane on one source.
+
+    Nothing runs until a stream is opened or `follow` is called. `clock` gives seconds since the epoch, for versions.
+
+    Raises:
+        SourceError: the source cannot be read at all.
+    """
+
+    def __init__(
+        self, source: Source, mesh: MeshConfig | None = None, *, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._source = source
+        self._mesh = mesh or MeshConfig()
+        self._clock = clock
+        self._history: deque[tuple[int, Changes]] = deque(maxlen=_REMEMBERED)
+        self._streams: list[Driven] = []
+        self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()
+        self._closed = False
+        self.resources = Resources()
+        self.state = self._next(source.poll() or Loaded(()), None)
+        _renew_after_fork(self)
+
+    # -- what is in force -----------------------------------------------------------------------------------------
+
+    def _next(self, loaded: Loaded, before: State | None) -> State:
+        world = World(loaded.objects, self._mesh, before.world if before else None)
+        world.settle()
+        number = before.number + 1 if before else 1
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._clock()))
+        return State(number, f"{stamp}/{number}", world, loaded.faults)
+
+    def poll(self) -> bool:
+        """Takes over what changed in the source; says whether anything did. For the plane's thread, and for tests."""
+        loaded = self._source.poll()
+        if loaded is None:
+            return False
+        before = self.state
+        after = self._next(loaded, before)
+        self._history.append((after.number, between(before.world, after.world)))
+        self.state = after
+        return True
+
+    def changes_since(self, number: int) -> Changes:
+        """What changed after the state of that number."""
+        known = [changes for at, changes in self._history if at > number]
+        if len(known) != self.state.number - number:
+            return EVERYTHING
+        return merged(known)
+
+    def status(self) -> PlaneStatus:
+        """Clients, what they took and refused, and what is wrong with the source. For any thread."""
+        state = self.state
+        kinds: dict[str, int] = {}
+        for ref in state.world.by_ref:
+            kinds[ref.kind] = kinds.get(ref.kind, 0) + 1
+        return PlaneStatus(
+            version=state.version,
+            objects=dict(sorted(kinds.items())),
+            faults=state.faults,
+            clients=tuple(client_status(stream.session) for stream in list(self._streams)),
+        )
+
+    # -- the thread -----------------------------------------------------------------------------------------------
+
+    def follow(self) -> None:
+        """Starts the thread, if it does not run."""
+        with self._starting:
+            if self._closed or (self._thread is not None and self._thread.is_alive()):
+                return
+            self._thread = threading.Thread(target=self._run, name="proxyless-plane", daemon=True)
+            self._thread.start()
+
+    def submit(self, work: Callable[[], None]) -> None:
+        """Has something done in the plane's thread, in order."""
+        self._work.put(work)
+
+    def attach(self, stream: Driven) -> None:
+        """For the plane's thread."""
+        self._streams.append(stream)
+
+    def detach(self, stream: Driven) -> None:
+        if stream in self._streams:
+            self._streams.remove(stream)
+
+    def close(self) -> None:
+        """Stops the thread; streams hear nothing any more."""
+        with self._starting:
+            self._closed = True
+            thread, self._thread = self._thread, None
+        self._work.put(None)
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(timeout=5)
+
+    def _run(self) -> None:
+        pause = _IDLE_S
+        due = time.monotonic() + pause
+        while True:
+            try:
+                work = self._work.get(timeout=max(0.0, due - time.monotonic()))
+            except queue.Empty:
+                started = time.monotonic()
+                self._look(started)
+                pause = max(_IDLE_S, _SHARE * (time.monotonic() - started))
+                due = time.monotonic() + min(pause, 0.5)
+                continue
+            if work is None:
+                return
+            self._do(work)
+
+    def _look(self, started: float) -> None:
+        try:
+            if not self.poll():
+                return
+            while time.monotonic() - started < _PATIENCE_S:
+                time.sleep(_QUIET_S)
+                if not self.poll():
+                    break
+        except Exception:  # a source must not end the thread that serves everyone
+            logger.exception("the configuration could not be read; what was in force stays")
+            return
+        for stream in list(self._streams):
+            self._do(stream.push)
+
+    @staticmethod
+    def _do(work: Callable[[], None]) -> None:
+        try:
+            work()
+        except Exception:
+            logger.exception("a stream of the control plane failed")
+
+
+def _renew_after_fork(plane: Plane) -> None:
+    """A child has no thread and perhaps a lock that nobody will release: it starts afresh, without streams."""
+    known = weakref.ref(plane)
+
+    def renew() -> None:
+        mine = known()
+        if mine is not None:
+            mine._starting = threading.Lock()
+            mine._work = queue.SimpleQueue()
+            mine._thread = None
+            mine._streams = []
+
+    os.register_at_fork(after_in_child=renew)

@@ -1,0 +1,37 @@
+"""Telemetry objects: which of them apply to a workload, the widest first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from ..api.telemetry import Telemetry
+from ..mesh import MeshConfig
+from ..objects import Object
+from .authn import selects
+
+
+class Telemetries:
+    """All of a mesh. Of several that hold for a whole namespace the oldest counts."""
+
+    def __init__(self, objects: Iterable[Object[Telemetry]], mesh: MeshConfig) -> None:
+        self._root = mesh.root_namespace
+        self._whole: dict[str, Telemetry] = {}
+        self._selecting: dict[str, list[Telemetry]] = {}
+        for source in sorted(objects, key=lambda item: item.age):
+            spec = source.spec
+            if spec.target_ref is not None or spec.target_refs:
+                continue  # for waypoints and gateways
+            if spec.selector is not None and spec.selector.match_labels:
+                self._selecting.setdefault(source.meta.namespace, []).append(spec)
+            else:
+                self._whole.setdefault(source.meta.namespace, spec)
+
+    def of_workload(self, namespace: str, labels: Mapping[str, str]) -> tuple[Telemetry, ...]:
+        """The mesh's, the namespace's, then those that select the workload."""
+        wide = [self._whole.get(name) for name in dict.fromkeys((self._root, namespace))]
+        own = [
+            spec
+            for spec in self._selecting.get(namespace, ())
+            if spec.selector is not None and selects(spec.selector.match_labels, labels)
+        ]
+        return (*(spec for spec in wide if spec is not None), *own)

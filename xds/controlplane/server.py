@@ -1,0 +1,152 @@
+"""The plane over grpc: ADS in both variants, plaintext.
+
+grpcio's synchronous server keeps one thread per open stream, and a stream of ADS is open for as long as its client
+lives. This one is grpc's asyncio server in a thread of its own: an idle client costs two coroutines. The work itself is
+done by the plane's thread, so a large push delays neither keepalives nor other streams' transport. Requests and
+responses pass as bytes; grpc knows no message type.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from collections.abc import AsyncIterator
+
+import grpc
+import grpc.aio
+
+from .local import Ended, LocalStream
+from .plane import Plane
+
+SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
+DEFAULT_LISTEN = "127.0.0.1:15010"
+_UNLIMITED = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
+_GRACE_S = 0.5
+
+
+class ServeError(Exception):
+    """The address cannot be listened on; the text is for people."""
+
+
+class Server:
+    """A running server. `port` is the one in use, also where 0 was asked for."""
+
+    def __init__(self, plane: Plane, host: str, port: int) -> None:
+        self._plane = plane
+        self._host = host
+        self._ready = threading.Event()
+        self._error: Exception | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopping: asyncio.Event | None = None
+        self.host, self.port = host, port
+        self._thread = threading.Thread(target=self._run, name="proxyless-ads", daemon=True)
+        self._thread.start()
+        self._ready.wait()
+        if self._error is not None:
+            raise ServeError(f"cannot listen on {_joined(host, port)}: {self._error}") from self._error
+
+    @property
+    def address(self) -> str:
+        return _joined(self.host, self.port)
+
+    def stop(self) -> None:
+        """Ends every stream and the server; the plane stays."""
+        loop, stopping = self._loop, self._stopping
+        if loop is not None and stopping is not None and self._thread.is_alive():
+            loop.call_soon_threadsafe(stopping.set)
+            self._thread.join(timeout=5)
+
+    def wait(self) -> None:
+        """Until it is stopped."""
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._serve())
+        except Exception as error:  # handed to the thread that waits for `_ready`
+            self._error = error
+        finally:
+            self._ready.set()
+
+    async def _serve(self) -> None:
+        server = grpc.aio.server(options=[*_UNLIMITED, ("grpc.so_reuseport", 0)])
+        methods = {
+            "StreamAggregatedResources": grpc.stream_stream_rpc_method_handler(self._sotw),
+            "DeltaAggregatedResources": grpc.stream_stream_rpc_method_handler(self._delta),
+        }
+        server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(SERVICE, methods)])
+        self.port = server.add_insecure_port(_joined(self._host, self.port))
+        self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
+        await server.start()
+        self._plane.follow()
+        self._ready.set()
+        await self._stopping.wait()
+        await server.stop(_GRACE_S)
+
+    async def _sotw(self, requests: AsyncIterator[bytes], context: grpc.aio.ServicerContext[bytes, bytes]) -> None:
+        await self._stream(requests, context, delta=False)
+
+    async def _delta(self, requests: AsyncIterator[bytes], context: grpc.aio.ServicerContext[bytes, bytes]) -> None:
+        await self._stream(requests, context, delta=True)
+
+    async def _stream(
+        self, requests: AsyncIterator[bytes], context: grpc.aio.ServicerContext[bytes, bytes], *, delta: bool
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        out: asyncio.Queue[bytes | Ended | None] = asyncio.Queue()
+
+        def deliver(item: bytes | Ended) -> None:
+            loop.call_soon_threadsafe(out.put_nowait, item)
+
+        stream = LocalStream(self._plane, deliver, delta=delta, on_end=deliver, peer=context.peer())
+
+        async def read() -> None:
+            async for request in requests:
+                stream.send(request)
+            await out.put(None)
+
+        reading = asyncio.create_task(read())
+        try:
+            while (item := await out.get()) is not None:
+                if isinstance(item, Ended):
+                    await context.abort(grpc.StatusCode.INVALID_ARGUMENT, item.reason)
+                else:
+                    await context.write(item)
+        finally:
+            reading.cancel()
+            stream.close()
+
+
+def serve(plane: Plane, listen: str = DEFAULT_LISTEN) -> Server:
+    """Serves ADS on `host:port`; port 0 takes a free one.
+
+    Raises:
+        ServeError: the address is none, or is in use.
+    """
+    host, port = _parsed(listen)
+    if port:
+        _probe(host, port)
+    return Server(plane, host, port)
+
+
+def _parsed(listen: str) -> tuple[str, int]:
+    host, colon, port = listen.rpartition(":")
+    if not colon or not port.isdecimal() or int(port) > 65535:
+        raise ServeError(f'cannot listen on "{listen}": it must be HOST:PORT')
+    return host.strip("[]") or "0.0.0.0", int(port)
+
+
+def _joined(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _probe(host: str, port: int) -> None:
+    """Asks the kernel, whose words are clearer than grpc's."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+    except OSError as error:
+        raise ServeError(f"cannot listen on {_joined(host, port)}: {error.strerror}") from error

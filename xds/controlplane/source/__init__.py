@@ -1,0 +1,33 @@
+"""Where objects come from.
+
+A source gives an immutable `Loaded`: every object that is in force and every fault that is known. The rule that holds
+the package together: a source never takes an object away because it became unreadable. What the object said last stays
+until it is valid again or gone, and the fault says so.
+
+`folder` reads YAML and JSON files and notices changes by polling; `documents` turns text into JSON values; `reading`
+turns JSON values into typed objects.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from ..objects import Fault, Object
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The state of a source at one moment."""
+
+    objects: tuple[Object[object], ...]
+    faults: tuple[Fault, ...] = ()
+
+
+class Source(Protocol):
+    """A place that objects come from; a Kubernetes API server is to be another one.
+
+    `poll` is cheap when nothing changed and returns None then. It is called by one thread at a time.
+    """
+
+    def poll(self) -> Loaded | None: ...

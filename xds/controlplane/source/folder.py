@@ -1,0 +1,171 @@
+"""A folder of YAML and JSON, read again when it changes.
+
+Changes are noticed by polling (modification time, size, inode): it works on every file system and on mounted
+ConfigMaps, needs no extra dependency, and costs a few system calls per file. A file is read only when its stamp
+changed, a document is parsed only when its text did, and an object that did not change stays the same Python object.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ..objects import Fault, Object, Place, Ref
+from . import Loaded
+from .block import BlockReader
+from .documents import Document, DocumentError, parse_json, parse_yaml, split
+from .reading import Reading, read_document
+
+SUFFIXES = (".yaml", ".yml", ".json")
+
+Stamp = tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """What is known of one file: its parts by text, in order, and what is wrong with the file as a whole."""
+
+    stamp: Stamp
+    parts: dict[tuple[int, str], list[Reading]]
+    faults: tuple[Fault, ...] = ()
+
+
+class SourceError(Exception):
+    """The folder cannot be read at all; the text is for people."""
+
+
+class FolderSource:
+    """Every `*.yaml`, `*.yml` and `*.json` below a folder; names that begin with a dot are passed over.
+
+    Raises SourceError if the folder cannot be read at first. Later an unreadable folder is a fault, and what was read
+    before stays in force.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self._folder = Path(folder)
+        self._files: dict[str, _File] = {}
+        self._last_good: dict[Ref, Object[object]] = {}
+        self._fault: Fault | None = None
+        self._polled = False
+        try:
+            next(os.scandir(self._folder), None)
+        except OSError as error:
+            raise SourceError(f"cannot read folder {self._folder}: {error.strerror}") from error
+
+    def poll(self) -> Loaded | None:
+        """The new state, or None if no file changed since the last call."""
+        try:
+            stamps = dict(self._scan())
+        except OSError as error:
+            fault = Fault(Place(str(self._folder)), f"cannot be read: {error.strerror}")
+            changed = self._fault != fault
+            self._fault = fault
+            return self._loaded() if changed else None
+        changed = not self._polled or self._fault is not None or stamps.keys() != self._files.keys()
+        self._polled, self._fault = True, None
+        files = {}
+        reader = BlockReader()
+        for name, stamp in stamps.items():
+            known = self._files.get(name)
+            if known is None or known.stamp != stamp:
+                known, changed = self._read(name, stamp, known, reader), True
+            files[name] = known
+        self._files = files
+        return self._loaded() if changed else None
+
+    def documents(self) -> Iterator[tuple[str, int, str, list[Reading]]]:
+        """(file, line, text, what was read) of each document, as of the last `poll`."""
+        for name in sorted(self._files):
+            for (line, text), readings in self._files[name].parts.items():
+                yield name, line, text, readings
+
+    def _scan(self) -> Iterator[tuple[str, Stamp]]:
+        folders = [self._folder]
+        while folders:
+            folder = folders.pop()
+            for entry in sorted(os.scandir(folder), key=lambda item: item.name):
+                if entry.name.startswith("."):
+                    continue
+                if entry.is_dir():
+                    folders.append(Path(entry.path))
+                elif entry.name.endswith(SUFFIXES):
+                    try:
+                        stat = entry.stat()
+                    except FileNotFoundError:
+                        continue  # gone between the two calls, or a link to nowhere
+                    name = str(Path(entry.path).relative_to(self._folder))
+                    yield name, (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+
+    def _read(self, name: str, stamp: Stamp, known: _File | None, reader: BlockReader) -> _File:
+        before = known.parts if known else {}
+        try:
+            text = (self._folder / name).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            said = error.strerror if isinstance(error, OSError) else "is not UTF-8"
+            return _File(stamp, before, (Fault(Place(name), f"cannot be read: {said}"),))
+        parts: dict[tuple[int, str], list[Reading]] = {}
+        pieces = [(1, text)] if name.endswith(".json") else list(split(text))
+        for line, piece in pieces:
+            if (line, piece) in before:
+                parts[line, piece] = before[line, piece]
+                continue
+            try:
+                value = parse_json(piece) if name.endswith(".json") else parse_yaml(piece, line, reader)
+            except DocumentError as error:
+                place = Place(name, error.line, error.column)
+                return _File(stamp, before, (Fault(place, error.message),))
+            parts[line, piece] = read_document(name, Document(value, piece, line))
+        return _File(stamp, _keep(before, parts), ())
+
+    def _loaded(self) -> Loaded:
+        """Joins the files: an object at fault keeps what it said last, the first of two of the same name counts."""
+        in_force: dict[Ref, Object[object]] = {}
+        refused: list[Ref] = []
+        faults: list[Fault] = [self._fault] if self._fault else []
+        for name in sorted(self._files):
+            file = self._files[name]
+            faults.extend(file.faults)
+            for readings in file.parts.values():
+                for reading in readings:
+                    faults.extend(reading.faults)
+                    if reading.object is None:
+                        if reading.ref is not None and reading.faults:
+                            refused.append(reading.ref)
+                        continue
+                    ref = reading.object.ref
+                    if ref not in in_force:
+                        in_force[ref] = self._settled(ref, reading.object)
+                    else:
+                        first = in_force[ref]
+                        message = f"is defined twice, first in {first.place}, which counts"
+                        faults.append(Fault(reading.object.place, message, ref))
+        for ref in refused:
+            if ref in self._last_good:
+                in_force.setdefault(ref, self._last_good[ref])
+        self._last_good = in_force
+        return Loaded(tuple(in_force.values()), tuple(faults))
+
+    def _settled(self, ref: Ref, read: Object[object]) -> Object[object]:
+        """The object of before, if it says the same in other words."""
+        known = self._last_good.get(ref)
+        if known is None or known is read or known.place.file != read.place.file:
+            return read
+        return known if (known.meta, known.spec) == (read.meta, read.spec) else read
+
+
+def _keep(
+    before: dict[tuple[int, str], list[Reading]], parts: dict[tuple[int, str], list[Reading]]
+) -> dict[tuple[int, str], list[Reading]]:
+    """Documents that only moved to another line keep their objects: the same object means that nothing changed."""
+    moved = {text: readings for (_, text), readings in before.items()}
+    for (line, text), readings in parts.items():
+        old = moved.get(text)
+        if old is not None and old is not readings and not any(reading.faults or reading.notes for reading in readings):
+            parts[line, text] = [_same(one, other) for one, other in zip(readings, old, strict=True)]
+    return parts
+
+
+def _same(new: Reading, old: Reading) -> Reading:
+    return replace(new, object=old.object) if new.object is not None else new

@@ -1,0 +1,70 @@
+"""What a plane says about itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .discovery.rules import TYPES
+from .discovery.session import Session
+from .objects import Fault
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionStatus:
+    """One type of one client. `error` is what the client said when it refused the last response."""
+
+    type: str
+    names: tuple[str, ...]
+    sent: str
+    acked: str
+    version: str
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ClientStatus:
+    """One stream. `rejected` counts refusals since it began."""
+
+    node: str
+    ip: str
+    namespace: str
+    peer: str
+    delta: bool
+    version: str
+    rejected: int
+    subscriptions: tuple[SubscriptionStatus, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PlaneStatus:
+    """`objects` counts what is in force by kind; `faults` is what is not."""
+
+    version: str
+    objects: dict[str, int]
+    faults: tuple[Fault, ...]
+    clients: tuple[ClientStatus, ...]
+
+
+def client_status(session: Session) -> ClientStatus:
+    node = session.node
+    subscriptions = tuple(
+        SubscriptionStatus(
+            TYPES[url].label if url in TYPES else url,
+            tuple(sorted(watch.names)),
+            watch.sent,
+            watch.acked,
+            watch.version,
+            watch.error,
+        )
+        for url, watch in list(session.watches.items())
+    )
+    return ClientStatus(
+        node=node.id if node else "",
+        ip=node.addresses[0] if node else "",
+        namespace=node.namespace if node else "",
+        peer=session.peer,
+        delta=session.delta,
+        version=session.version,
+        rejected=session.rejected,
+        subscriptions=subscriptions,
+    )

@@ -1,0 +1,336 @@
+"""LDS, RDS, CDS and EDS joined into one consistent snapshot, make before break.
+
+In: responses, and names that calls want. Out: snapshots, and the names to subscribe. Sans-I/O; one thread drives it.
+
+What keeps a call from seeing half of a change: a listener that names a route table which is not there yet, a route
+table in use that newly leads to a cluster whose endpoints are not there yet, and a cluster in use whose assignment
+changed its name are held back, and the version before serves, until what they need has come (or `release` is called,
+when it has been waited for long enough). What is not in use changes at once; a call that then needs more waits for it.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+from .model.cluster import Cluster
+from .model.endpoint import ClusterLoadAssignment
+from .model.listener import Listener
+from .model.names import NameTable
+from .model.resource import Resource, ResourceError, ResourceType
+from .model.route import LazyVirtualHost, Route, RouteAction, RouteConfiguration
+from .model.snapshot import Snapshot
+from .protocol.events import Rejection, Response
+
+EAGER_BYTES = 256 * 1024
+"""A response of at most so many bytes is decoded at once: what is bad in it is NACKed then, and no late reject."""
+
+LISTENER, ROUTE, CLUSTER = ResourceType.LISTENER, ResourceType.ROUTE, ResourceType.CLUSTER
+ENDPOINT, EXTENSION, NAMES = ResourceType.ENDPOINT, ResourceType.EXTENSION, ResourceType.NAMES
+DNS_TYPES = frozenset({"STRICT_DNS", "LOGICAL_DNS"})
+
+
+class MakeResource(Protocol):
+    """Wire's `codec.resource`, handed in: the graph knows no bytes."""
+
+    def __call__(
+        self,
+        type_: ResourceType,
+        name: str,
+        version: str,
+        raw: bytes,
+        previous: Resource[Any] | None = None,
+        on_reject: Callable[[Resource[Any]], None] | None = None,
+    ) -> Resource[Any]: ...
+
+
+@dataclass(slots=True)
+class Held:
+    """A resource that waits for others before it comes into force."""
+
+    resource: Resource[Any]
+    routes: set[str] = field(default_factory=set)
+    endpoints: set[str] = field(default_factory=set)
+
+
+class Graph:
+    """The join. `snapshot` is what is in force; `newest` holds the last good version of everything."""
+
+    def __init__(
+        self, make: MakeResource, pause: Callable[[], None] = lambda: None, *, await_names: bool = False
+    ) -> None:
+        """`await_names`: the configuration is complete with the name table only, or after `no_names`."""
+        self._awaited = {LISTENER, CLUSTER, NAMES} if await_names else {LISTENER, CLUSTER}
+        self._make = make
+        self._pause = pause
+        self.snapshot = Snapshot()
+        self.newest: dict[ResourceType, dict[str, Resource[Any]]] = {each: {} for each in ResourceType}
+        self.versions: dict[ResourceType, str] = {}
+        self.rejected: dict[tuple[ResourceType, str], str] = {}
+        self.wanted: dict[ResourceType, set[str]] = {ROUTE: set(), ENDPOINT: set(), EXTENSION: set()}
+        self.wanted_dns: set[str] = set()
+        self._used_clusters: set[str] = set()
+        self._held: dict[tuple[ResourceType, str], Held] = {}
+        self._seen: set[ResourceType] = set()
+
+    # -- what comes in -------------------------------------------------------------------------------------------
+
+    def apply(self, response: Response) -> list[Rejection]:
+        """Take a response over, but for what is refused; the refused keep their last good version."""
+        type_ = response.type
+        if type_ is None:
+            return []
+        rejections = list(response.broken)
+        newest = self.newest[type_]
+        after = dict(newest) if not (response.full and type_.is_wildcard) else {}
+        for refused in response.broken:
+            if refused.name in newest:
+                after[refused.name] = newest[refused.name]
+            elif response.full and type_.is_wildcard:
+                # Without its name nobody can say which resource is meant: none is given up for it.
+                after = {**newest, **after}
+        eager = sum(len(each.raw) for each in response.resources) <= EAGER_BYTES
+        for each in response.resources:
+            self._pause()
+            before = newest.get(each.name)
+            if before is not None and before.raw == each.raw:
+                before.version = each.version
+                after[each.name] = before
+                continue
+            resource = self._make(type_, each.name, each.version, each.raw, before, self._late_reject)
+            if eager or type_ is NAMES or (before is not None and before.decoded):
+                reason = self._refuse(resource, before, thoroughly=eager)
+                if reason is not None:
+                    rejections.append(Rejection(each.name, reason))
+                    if before is not None:
+                        after[each.name] = before
+                    continue
+            after[each.name] = resource
+        for name in response.removed:
+            after.pop(name, None)
+        self.newest[type_] = after
+        self._note(type_, rejections, after)
+        self.versions[type_] = response.version
+        self._seen.add(type_)
+        self._join(type_)
+        return rejections
+
+    def _refuse(self, resource: Resource[Any], before: Resource[Any] | None, *, thoroughly: bool) -> str | None:
+        """Decode now; why it is refused, or None. Of a large route table only the hosts in use are looked into."""
+        try:
+            value = resource.get()
+            if resource.error is not None:
+                return resource.error.reason
+            if isinstance(value, RouteConfiguration):
+                old = before.get() if before is not None and before.decoded else None
+                known = {host.name: host for host in old.virtual_hosts} if old is not None else None
+                for host in value.virtual_hosts:
+                    self._pause()
+                    used = known is not None and host.name in known and known[host.name].decoded
+                    if thoroughly or used:
+                        host.value()
+        except ResourceError as error:
+            return error.reason
+        return None
+
+    def _late_reject(self, resource: Resource[Any]) -> None:
+        if resource.error is not None:
+            self.rejected[resource.type, resource.name] = f"late: {resource.error.reason}"
+
+    def _note(self, type_: ResourceType, rejections: Iterable[Rejection], after: dict[str, Resource[Any]]) -> None:
+        refused = {each.name: each.reason for each in rejections}
+        for kind, name in list(self.rejected):
+            if kind is type_ and name not in refused and (name not in after or after[name].error is None):
+                del self.rejected[kind, name]
+        for name, reason in refused.items():
+            self.rejected[type_, name] = reason
+
+    def no_names(self) -> None:
+        """This control plane sends no name table: do not wait for one."""
+        self._awaited = {LISTENER, CLUSTER}
+        self._join(None)
+
+    @property
+    def lacks_names_only(self) -> bool:
+        """Whether nothing but the name table is missing from a complete configuration."""
+        return not self.snapshot.complete and {LISTENER, CLUSTER} <= self._seen
+
+    def resolved(self, cluster: str, assignment: ClusterLoadAssignment) -> None:
+        """DNS has answered for a cluster."""
+        self.snapshot = replace(
+            self.snapshot,
+            generation=self.snapshot.generation + 1,
+            resolved={**self.snapshot.resolved, cluster: assignment},
+        )
+
+    # -- what is wanted ------------------------------------------------------------------------------------------
+
+    def want(self, type_: ResourceType, names: Iterable[str]) -> None:
+        """Names that a call needs. A cluster is followed to its endpoints, by EDS or DNS."""
+        if type_ is CLUSTER:
+            self._used_clusters.update(names)
+            self._follow_clusters()
+        elif type_ in self.wanted:
+            self.wanted[type_].update(names)
+
+    def unwant(self, type_: ResourceType, names: Iterable[str]) -> None:
+        """Names that nothing needs any more. What is held of them goes."""
+        gone = set(names)
+        if type_ is CLUSTER:
+            self._used_clusters -= gone
+            still = set(self._assignment_names(self._used_clusters))
+            self.unwant(ENDPOINT, [name for name in self._assignment_names(gone) if name not in still])
+            self.wanted_dns -= gone
+            self._replace(resolved={k: v for k, v in self.snapshot.resolved.items() if k not in gone})
+        elif type_ in self.wanted:
+            self.wanted[type_] -= gone
+            self.newest[type_] = {name: each for name, each in self.newest[type_].items() if name not in gone}
+            self._join(type_)
+
+    def _follow_clusters(self) -> None:
+        self.wanted[ENDPOINT].update(self._assignment_names(self._used_clusters))
+        for name in self._used_clusters:
+            config = self._cluster(name)
+            if config is not None and config.type in DNS_TYPES:
+                self.wanted_dns.add(name)
+
+    def _assignment_names(self, clusters: Iterable[str]) -> list[str]:
+        configs = (self._cluster(name) for name in clusters)
+        return [config.assignment_name for config in configs if config is not None and config.type == "EDS"]
+
+    def _cluster(self, name: str) -> Cluster | None:
+        resource = self.newest[CLUSTER].get(name)
+        if resource is None:
+            return None
+        try:
+            value: Cluster = resource.get()
+        except ResourceError:
+            return None
+        return value
+
+    # -- the join ------------------------------------------------------------------------------------------------
+
+    def release(self) -> None:
+        """What was held back has waited long enough: put it in force."""
+        for held in self._held.values():
+            held.routes.clear()
+            held.endpoints.clear()
+        self._join(None)
+
+    @property
+    def held_back(self) -> list[str]:
+        """What waits for others, for status."""
+        return [f"{type_.message} {name}" for type_, name in list(self._held)]
+
+    def _join(self, changed: ResourceType | None) -> None:
+        if changed is CLUSTER:
+            self._follow_clusters()
+        endpoints = self.newest[ENDPOINT]
+        clusters = self._admit(CLUSTER, self._needs_of_cluster, changed)
+        routes = self._admit(ROUTE, self._needs_of_table, changed)
+        listeners = self._admit(LISTENER, self._needs_of_listener, changed)
+        before = self.snapshot
+        names = before.names
+        if changed is NAMES:
+            names = next((each.get() for each in self.newest[NAMES].values()), NameTable())
+        self._replace(
+            complete=before.complete or self._awaited <= self._seen,
+            listeners=listeners,
+            routes=routes,
+            clusters=clusters,
+            assignments=before.assignments if before.assignments == endpoints else endpoints,
+            extensions=self.newest[EXTENSION] if changed is EXTENSION else before.extensions,
+            names=names,
+            warming=frozenset(name for type_, name in self._held if type_ is CLUSTER),
+        )
+
+    def _replace(self, **changes: Any) -> None:
+        self.snapshot = replace(self.snapshot, generation=self.snapshot.generation + 1, **changes)
+
+    def _admit(
+        self, type_: ResourceType, needs: Callable[[Resource[Any], Resource[Any]], Held], changed: ResourceType | None
+    ) -> Any:
+        """The resources of a type that may be in force: the newest, but for those that are held back."""
+        newest = self.newest[type_]
+        current: dict[str, Resource[Any]] = self._in_force(type_)
+        waiting = [name for kind, name in self._held if kind is type_]
+        if changed is not type_ and not waiting:
+            return current
+        result = dict(newest) if changed is type_ else dict(current)
+        for name in newest if changed is type_ else waiting:
+            resource = newest.get(name)
+            now = current.get(name)
+            held = self._held.pop((type_, name), None)
+            if resource is None or now is None or now is resource:
+                continue
+            if held is None or held.resource is not resource:
+                held = needs(resource, now)
+            held.routes -= set(self.newest[ROUTE])
+            held.endpoints = {each for each in held.endpoints if each not in self.newest[ENDPOINT]}
+            if held.routes or held.endpoints:
+                self.wanted[ROUTE] |= held.routes
+                self.wanted[ENDPOINT] |= held.endpoints
+                self._held[type_, name] = held
+                result[name] = now
+            else:
+                result[name] = resource
+        for key in [key for key in self._held if key[0] is type_ and key[1] not in newest]:
+            del self._held[key]
+        return current if result == current else result
+
+    def _in_force(self, type_: ResourceType) -> dict[str, Resource[Any]]:
+        snapshot = self.snapshot
+        table: Any = {LISTENER: snapshot.listeners, ROUTE: snapshot.routes, CLUSTER: snapshot.clusters}[type_]
+        return dict(table) if not isinstance(table, dict) else table
+
+    def _needs_of_listener(self, resource: Resource[Any], now: Resource[Any]) -> Held:
+        """A listener whose table is in use keeps serving until the tables that its successor names are there."""
+        held = Held(resource)
+        if now.decoded and not self.wanted[ROUTE].isdisjoint(tables_of(now.get())):
+            held.routes = tables_of(resource.get())
+        return held
+
+    def _needs_of_cluster(self, resource: Resource[Any], now: Resource[Any]) -> Held:
+        held = Held(resource)
+        if now.decoded and resource.name in self._used_clusters:
+            config: Cluster = resource.get()
+            if config.type == "EDS":
+                held.endpoints = {config.assignment_name}
+        return held
+
+    def _needs_of_table(self, resource: Resource[Any], now: Resource[Any]) -> Held:
+        held = Held(resource)
+        if not now.decoded:
+            return held
+        old: RouteConfiguration = now.get()
+        new: RouteConfiguration = resource.get()
+        used = {host.name: host for host in old.virtual_hosts if host.decoded}
+        for host in new.virtual_hosts:
+            before = used.get(host.name)
+            if before is None or before is host:
+                continue
+            reached = self._reached(before, host)
+            self._used_clusters |= reached
+            held.endpoints.update(self._assignment_names(reached))
+        return held
+
+    def _reached(self, before: LazyVirtualHost, host: LazyVirtualHost) -> set[str]:
+        """The clusters that routes in use will lead to: those whose matcher stays, and whose old clusters are used."""
+        in_use = [
+            route.match for route in before.value().routes if not self._used_clusters.isdisjoint(clusters_of(route))
+        ]
+        return {name for route in host.value().routes if route.match in in_use for name in clusters_of(route)}
+
+
+def tables_of(listener: Listener) -> set[str]:
+    """The route tables that a listener names."""
+    return {chain.http.rds for chain in listener.all_chains() if chain.http is not None and chain.http.rds}
+
+
+def clusters_of(route: Route) -> list[str]:
+    """The clusters that a route can lead to."""
+    action = route.action
+    if not isinstance(action, RouteAction):
+        return []
+    if action.weighted_clusters:
+        return [each.name for each in action.weighted_clusters if each.weight]
+    return [action.cluster]

@@ -1,0 +1,162 @@
+"""The environment of an Istio sidecar, read as its agent reads it.
+
+POD_NAME, POD_NAMESPACE, INSTANCE_IP, SERVICE_ACCOUNT, ISTIO_META_* and ISTIO_METAJSON_*, PROXY_CONFIG, the labels and
+annotations of the downward API, the projected token and the root certificate. `PROXYLESS_XDS` names another control
+plane; then nothing of Istio's needs to be there.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from .bootstrap import (
+    DEFAULT_DISCOVERY,
+    DEFAULT_ROOT,
+    DEFAULT_TOKEN,
+    Bootstrap,
+    BootstrapError,
+    Node,
+    from_url,
+)
+from .grpc_bootstrap import from_file
+
+LABELS_FILE = "/etc/istio/pod/labels"
+ANNOTATIONS_FILE = "/etc/istio/pod/annotations"
+NAMESPACE_FILE = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
+LOCALITY_LABELS = ("topology.kubernetes.io/region", "topology.kubernetes.io/zone", "topology.istio.io/subzone")
+
+
+def from_environment(environ: Mapping[str, str] | None = None, root: Path = Path("/")) -> Bootstrap:
+    """The bootstrap of this process. `root` stands in for the file system's root in tests.
+
+    Raises:
+        BootstrapError: a variable or file has a value that makes no sense.
+    """
+    environ = os.environ if environ is None else environ
+    if environ.get("GRPC_XDS_BOOTSTRAP") and not environ.get("PROXYLESS_XDS"):
+        return from_file(Path(environ["GRPC_XDS_BOOTSTRAP"]))
+    warnings: list[str] = []
+    proxy_config = _proxy_config(environ)
+    node = _node(environ, proxy_config, root)
+    if url := environ.get("PROXYLESS_XDS"):
+        return from_url(
+            url,
+            node,
+            environ.get("PROXYLESS_ROOT_CERT"),
+            environ.get("PROXYLESS_TOKEN_FILE"),
+            delta=_flag(environ, "PROXYLESS_DELTA"),
+        )
+    address = environ.get("PILOT_DISCOVERY_ADDRESS") or str(proxy_config.get("discoveryAddress") or DEFAULT_DISCOVERY)
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit():
+        raise BootstrapError(f"PROXY_CONFIG: discoveryAddress {address!r} is not host:port")
+    tls = port != "15010"
+    token = environ.get("PROXYLESS_TOKEN_FILE") or DEFAULT_TOKEN
+    root_cert = environ.get("PROXYLESS_ROOT_CERT") or environ.get("XDS_ROOT_CA") or DEFAULT_ROOT
+    if tls and not (root / root_cert.lstrip("/")).exists() and not environ.get("PROXYLESS_ROOT_CERT"):
+        warnings.append(f"{root_cert} is not there: the system's certificate authorities are used")
+        root_cert = ""
+    if tls and not (root / token.lstrip("/")).exists():
+        warnings.append(f"{token} is not there: the control plane will see an anonymous workload")
+        token = ""
+    return Bootstrap(
+        address,
+        node,
+        tls,
+        root_cert if tls else "",
+        token if tls else "",
+        node.cluster_id,
+        _flag(environ, "PROXYLESS_DELTA"),
+        tuple(warnings),
+    )
+
+
+def _flag(environ: Mapping[str, str], name: str) -> bool:
+    return environ.get(name, "").lower() in ("1", "true", "yes")
+
+
+def _proxy_config(environ: Mapping[str, str]) -> dict[str, Any]:
+    text = environ.get("PROXY_CONFIG", "")
+    if not text.strip():
+        return {}
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise BootstrapError(f"PROXY_CONFIG is not JSON or YAML: {str(error).splitlines()[0]}") from error
+    if not isinstance(value, dict):
+        raise BootstrapError("PROXY_CONFIG is not an object")
+    return value
+
+
+def _node(environ: Mapping[str, str], proxy_config: Mapping[str, Any], root: Path) -> Node:
+    meta = {**_istio_meta(proxy_config.get("proxyMetadata") or {}), **_istio_meta(environ)}
+    labels = {**_downward(root / LABELS_FILE.lstrip("/")), **_mapping(meta.pop("LABELS", {}), "ISTIO_METAJSON_LABELS")}
+    annotations = _downward(root / ANNOTATIONS_FILE.lstrip("/"))
+    if annotations:
+        meta.setdefault("ANNOTATIONS", annotations)
+    namespace = environ.get("POD_NAMESPACE") or _text(root / NAMESPACE_FILE.lstrip("/")) or "default"
+    cluster_id = str(meta.pop("CLUSTER_ID", "Kubernetes"))
+    domain = str(environ.get("DOMAIN_SUFFIX") or "cluster.local")
+    locality = tuple(labels.get(each, "") for each in LOCALITY_LABELS)
+    if environ.get("PROXYLESS_LOCALITY"):
+        locality = tuple([*environ["PROXYLESS_LOCALITY"].split("/"), "", ""][:3])
+    app = labels.get("app", "") or labels.get("app.kubernetes.io/name", "")
+    if environ.get("PROXYLESS_APP"):
+        app = environ["PROXYLESS_APP"]
+    return Node(
+        app=app,
+        namespace=namespace,
+        ip=environ.get("INSTANCE_IP") or environ.get("POD_IP") or "",
+        pod=environ.get("POD_NAME", ""),
+        service_account=environ.get("SERVICE_ACCOUNT", ""),
+        labels=labels,
+        locality=(locality[0], locality[1], locality[2]) if any(locality) else None,
+        metadata=meta,
+        cluster_id=cluster_id,
+        domain=domain,
+    )
+
+
+def _istio_meta(values: Mapping[str, Any]) -> dict[str, Any]:
+    """ISTIO_META_X becomes X; ISTIO_METAJSON_X is an object whose keys are merged under X."""
+    meta: dict[str, Any] = {}
+    for name, value in values.items():
+        if name.startswith("ISTIO_METAJSON_"):
+            try:
+                meta[name.removeprefix("ISTIO_METAJSON_")] = json.loads(value)
+            except ValueError as error:
+                raise BootstrapError(f"{name} is not JSON: {error}") from error
+        elif name.startswith("ISTIO_META_"):
+            meta[name.removeprefix("ISTIO_META_")] = str(value)
+    return meta
+
+
+def _mapping(value: Any, what: str) -> dict[str, str]:
+    if not isinstance(value, dict):
+        raise BootstrapError(f"{what} is not an object")
+    return {str(key): str(each) for key, each in value.items()}
+
+
+def _downward(path: Path) -> dict[str, str]:
+    """A file of the downward API: `key="value"` a line, the value quoted as Go quotes."""
+    found: dict[str, str] = {}
+    for line in _text(path).splitlines():
+        key, mark, value = line.partition("=")
+        if not mark:
+            continue
+        try:
+            found[key] = str(json.loads(value))
+        except ValueError:
+            found[key] = value.strip('"')
+    return found
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except OSError:
+        return ""

@@ -1,0 +1,167 @@
+"""Clusters (envoy.config.cluster.v3)."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from .endpoint import ClusterLoadAssignment
+from .values import FilterMetadata, MetadataValue, Note
+
+DiscoveryType = Literal["STATIC", "STRICT_DNS", "LOGICAL_DNS", "EDS", "ORIGINAL_DST", "UNKNOWN"]
+LbPolicy = Literal["ROUND_ROBIN", "LEAST_REQUEST", "RING_HASH", "RANDOM", "MAGLEV", "CLUSTER_PROVIDED"]
+UpstreamProtocol = Literal["http1", "http2", "http3", "downstream", "auto"]
+
+UNLIMITED = 4294967295
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """CircuitBreakers.Thresholds of one routing priority; the defaults are Envoy's."""
+
+    max_connections: int = 1024
+    max_pending_requests: int = 1024
+    max_requests: int = 1024
+    max_retries: int = 3
+    max_connection_pools: int | None = None
+    retry_budget: tuple[float, int] | None = None
+    """(budget percent, minimum retry concurrency)."""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpProtocol:
+    """envoy.extensions.upstreams.http.v3.HttpProtocolOptions as far as it concerns a client."""
+
+    protocol: UpstreamProtocol = "http1"
+    idle_timeout_s: float | None = 3600.0
+    max_connection_duration_s: float | None = None
+    max_requests_per_connection: int | None = None
+    max_concurrent_streams: int | None = None
+    auto_sni: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OutlierDetection:
+    """envoy.config.cluster.v3.OutlierDetection; times in seconds, shares in percent, the defaults are Envoy's."""
+
+    consecutive_5xx: int = 5
+    interval_s: float = 10.0
+    base_ejection_time_s: float = 30.0
+    max_ejection_time_s: float = 300.0
+    max_ejection_time_jitter_s: float = 0.0
+    max_ejection_percent: int = 10
+    enforcing_consecutive_5xx: int = 100
+    enforcing_success_rate: int = 100
+    success_rate_minimum_hosts: int = 5
+    success_rate_request_volume: int = 100
+    success_rate_stdev_factor: int = 1900
+    consecutive_gateway_failure: int = 5
+    enforcing_consecutive_gateway_failure: int = 0
+    split_external_local_origin_errors: bool = False
+    consecutive_local_origin_failure: int = 5
+    enforcing_consecutive_local_origin_failure: int = 100
+    enforcing_local_origin_success_rate: int = 100
+    failure_percentage_threshold: int = 85
+    enforcing_failure_percentage: int = 0
+    enforcing_failure_percentage_local_origin: int = 0
+    failure_percentage_minimum_hosts: int = 5
+    failure_percentage_request_volume: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class StringSan:
+    """One accepted subject alternative name of the peer."""
+
+    kind: Literal["exact", "prefix", "suffix", "contains", "safe_regex"]
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class TransportSocket:
+    """How to talk to an endpoint: plaintext (`tls` False) or TLS with the names it must prove."""
+
+    name: str = ""
+    tls: bool = False
+    sni: str = ""
+    alpn: tuple[str, ...] = ()
+    sans: tuple[StringSan, ...] = ()
+    certificate: str = ""
+    """Where the client certificate comes from: an SDS name or file; empty when none is offered."""
+    unsupported: str = ""
+    """A transport socket type that is not understood: endpoints behind it fail with UF."""
+
+
+@dataclass(frozen=True, slots=True)
+class TransportSocketMatch:
+    """Cluster.TransportSocketMatch: endpoint metadata `envoy.transport_socket_match` that selects a socket."""
+
+    name: str
+    match: dict[str, MetadataValue]
+    socket: TransportSocket
+
+
+@dataclass(frozen=True, slots=True)
+class DnsOptions:
+    """How STRICT_DNS and LOGICAL_DNS resolve."""
+
+    refresh_rate_s: float = 5.0
+    respect_ttl: bool = False
+    jitter_s: float = 0.0
+    lookup_family: Literal["AUTO", "V4_ONLY", "V6_ONLY", "V4_PREFERRED", "ALL"] = "AUTO"
+    failure_refresh_base_s: float | None = None
+    failure_refresh_max_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SlowStart:
+    """Cluster.SlowStartConfig."""
+
+    window_s: float
+    aggression: float = 1.0
+    min_weight_percent: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class LbConfig:
+    """The parameters of the balancing policy (Cluster.*LbConfig, CommonLbConfig)."""
+
+    choice_count: int = 2
+    active_request_bias: float = 1.0
+    slow_start: SlowStart | None = None
+    ring_min: int = 1024
+    ring_max: int = 8 * 1024 * 1024
+    ring_hash: Literal["XX_HASH", "MURMUR_HASH_2"] = "XX_HASH"
+    maglev_table: int = 65537
+    hash_balance_factor: int | None = None
+    panic_threshold: float = 50.0
+    locality_weighted: bool = False
+    zone_aware: bool = False
+    override_host_status: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """envoy.config.cluster.v3.Cluster."""
+
+    name: str
+    type: DiscoveryType = "STATIC"
+    eds_service_name: str = ""
+    load_assignment: ClusterLoadAssignment | None = None
+    lb_policy: LbPolicy = "ROUND_ROBIN"
+    lb: LbConfig = LbConfig()
+    connect_timeout_s: float = 5.0
+    default_thresholds: Thresholds = Thresholds()
+    high_thresholds: Thresholds = Thresholds()
+    http: HttpProtocol = HttpProtocol()
+    outlier_detection: OutlierDetection | None = None
+    transport_socket: TransportSocket = TransportSocket()
+    transport_socket_matches: tuple[TransportSocketMatch, ...] = ()
+    dns: DnsOptions = DnsOptions()
+    metadata: FilterMetadata = field(default_factory=dict)
+    original_dst_header: str = ""
+    alt_stat_name: str = ""
+    buffer_limit: int = 1024 * 1024
+    notes: tuple[Note, ...] = ()
+
+    @property
+    def assignment_name(self) -> str:
+        """The name to ask EDS for: the service name where there is one, else the cluster's."""
+        return self.eds_service_name or self.name

@@ -1,0 +1,42 @@
+"""Load assignments (envoy.config.endpoint.v3)."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from .values import Address, FilterMetadata, Locality, Note
+
+HealthStatus = Literal["UNKNOWN", "HEALTHY", "UNHEALTHY", "DRAINING", "TIMEOUT", "DEGRADED"]
+
+
+@dataclass(frozen=True, slots=True)
+class LbEndpoint:
+    """envoy.config.endpoint.v3.LbEndpoint; the weight is 1 when unset. `hostname` serves auto_host_rewrite."""
+
+    address: Address
+    weight: int = 1
+    health: HealthStatus = "UNKNOWN"
+    metadata: FilterMetadata = field(default_factory=dict)
+    hostname: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LocalityLbEndpoints:
+    """envoy.config.endpoint.v3.LocalityLbEndpoints; priority 0 is the highest. Weight None: no weight was given."""
+
+    endpoints: tuple[LbEndpoint, ...]
+    locality: Locality = Locality()
+    priority: int = 0
+    weight: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterLoadAssignment:
+    """envoy.config.endpoint.v3.ClusterLoadAssignment."""
+
+    cluster_name: str
+    localities: tuple[LocalityLbEndpoints, ...] = ()
+    overprovisioning_factor: int = 140
+    weighted_priority_health: bool = False
+    drop_overload: tuple[tuple[str, float], ...] = ()
+    """(category, percent) in order (Policy.DropOverload)."""
+    notes: tuple[Note, ...] = ()

@@ -1,0 +1,113 @@
+"""HTTP filters as data: one class per filter that something here acts upon, and what to do about the others."""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from .values import Fraction, HeaderMutation
+
+if TYPE_CHECKING:
+    from .route import RateLimit
+
+
+@dataclass(frozen=True, slots=True)
+class TokenBucket:
+    """envoy.type.v3.TokenBucket; `tokens_per_fill` is 1 when unset."""
+
+    max_tokens: int
+    tokens_per_fill: int
+    fill_interval_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class LimitDescriptor:
+    """envoy.extensions.common.ratelimit.v3.LocalRateLimitDescriptor; an entry without a value matches any value."""
+
+    entries: tuple[tuple[str, str], ...]
+    bucket: TokenBucket
+
+
+@dataclass(frozen=True, slots=True)
+class LocalRateLimit:
+    """envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit; without a bucket nothing is limited."""
+
+    stat_prefix: str
+    bucket: TokenBucket | None = None
+    enabled: Fraction | None = None
+    enforced: Fraction | None = None
+    status: int = 429
+    descriptors: tuple[LimitDescriptor, ...] = ()
+    response_headers: tuple[HeaderMutation, ...] = ()
+    request_headers_when_not_enforced: tuple[HeaderMutation, ...] = ()
+    stage: int = 0
+    x_ratelimit_headers: bool = False
+    vh_rate_limits: Literal["OVERRIDE", "INCLUDE", "IGNORE"] = "OVERRIDE"
+    always_consume_default: bool = True
+    resource_exhausted: bool = False
+    per_connection: bool = False
+    rate_limits: "tuple[RateLimit, ...]" = ()
+    max_dynamic_descriptors: int = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Alpn:
+    """istio.envoy.config.filter.http.alpn.v2alpha1.FilterConfig: upstream protocol -> ALPN offered over mTLS."""
+
+    overrides: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RouterFilter:
+    """envoy.extensions.filters.http.router.v3.Router."""
+
+    suppress_envoy_headers: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class InertFilter:
+    """A filter that changes no request here: it means nothing in process, or its configuration asks for nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """envoy.extensions.filters.http.fault.v3.HTTPFault."""
+
+    delay_s: float | None = None
+    delay: Fraction | None = None
+    abort_status: int | None = None
+    abort_grpc_status: int | None = None
+    abort: Fraction | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CorsPolicy:
+    """envoy.extensions.filters.http.cors.v3.CorsPolicy."""
+
+
+@dataclass(frozen=True, slots=True)
+class DisabledFilter:
+    """A filter that a route switches off (envoy.config.route.v3.FilterConfig.disabled)."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnenforceableFilter:
+    """A filter that must be enforced and cannot be: its chain is closed unless it is allowed by name or optional."""
+
+    type_url: str
+    reason: str
+
+
+FilterConfig = (
+    LocalRateLimit | Alpn | RouterFilter | Fault | CorsPolicy | InertFilter | DisabledFilter | UnenforceableFilter
+)
+
+
+@dataclass(frozen=True, slots=True)
+class HttpFilter:
+    """envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter. `discovery` names an ECDS resource."""
+
+    name: str
+    config: FilterConfig | None
+    optional: bool = False
+    disabled: bool = False
+    discovery: str = ""
+    default: FilterConfig | None = field(default=None)

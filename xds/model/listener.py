@@ -1,0 +1,111 @@
+"""Listeners and what their filter chains do (envoy.config.listener.v3, http_connection_manager.v3, tcp_proxy.v3)."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from .filters import HttpFilter
+from .route import RouteConfiguration
+from .values import Address, Cidr, Note
+
+
+@dataclass(frozen=True, slots=True)
+class FilterChainMatch:
+    """envoy.config.listener.v3.FilterChainMatch; empty fields match everything, less specifically."""
+
+    destination_port: int | None = None
+    prefix_ranges: tuple[Cidr, ...] = ()
+    server_names: tuple[str, ...] = ()
+    transport_protocol: str = ""
+    application_protocols: tuple[str, ...] = ()
+    direct_source_prefix_ranges: tuple[Cidr, ...] = ()
+    source_type: Literal["ANY", "SAME_IP_OR_LOOPBACK", "EXTERNAL"] = "ANY"
+    source_prefix_ranges: tuple[Cidr, ...] = ()
+    source_ports: tuple[int, ...] = ()
+
+
+PathAction = Literal["KEEP_UNCHANGED", "REJECT_REQUEST", "UNESCAPE_AND_REDIRECT", "UNESCAPE_AND_FORWARD"]
+
+
+@dataclass(frozen=True, slots=True)
+class HttpConnectionManager:
+    """envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.
+
+    Either `route_config` holds the routes inline, or `rds` names the table to subscribe.
+    """
+
+    stat_prefix: str
+    route_config: RouteConfiguration | None = None
+    rds: str = ""
+    http_filters: tuple[HttpFilter, ...] = ()
+    normalize_path: bool = False
+    merge_slashes: bool = False
+    escaped_slashes: PathAction = "KEEP_UNCHANGED"
+    strip_any_host_port: bool = False
+    strip_matching_host_port: bool = False
+    strip_trailing_host_dot: bool = False
+    use_remote_address: bool = False
+    server_name: str = "envoy"
+    server_header: Literal["OVERWRITE", "APPEND_IF_ABSENT", "PASS_THROUGH"] = "OVERWRITE"
+    generate_request_id: bool = True
+    preserve_external_request_id: bool = False
+    always_set_request_id_in_response: bool = False
+    request_timeout_s: float | None = None
+    stream_idle_timeout_s: float | None = 300.0
+    tracing: bool = False
+    skip_xff_append: bool = False
+    max_request_headers_kb: int = 60
+    forward_client_cert: Literal[
+        "SANITIZE", "FORWARD_ONLY", "APPEND_FORWARD", "SANITIZE_SET", "ALWAYS_FORWARD_ONLY"
+    ] = "SANITIZE"
+
+
+@dataclass(frozen=True, slots=True)
+class TcpProxy:
+    """envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy."""
+
+    cluster: str = ""
+    weighted_clusters: tuple[tuple[str, int], ...] = ()
+    stat_prefix: str = ""
+    idle_timeout_s: float | None = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownNetworkFilter:
+    """A network filter that is not understood: it closes its chain, unless its name is allowed."""
+
+    name: str
+    type_url: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class FilterChain:
+    """envoy.config.listener.v3.FilterChain, reduced to its terminal filter and what stands in its way."""
+
+    name: str
+    match: FilterChainMatch
+    http: HttpConnectionManager | None = None
+    tcp: TcpProxy | None = None
+    tls: bool = False
+    closed_by: tuple[UnknownNetworkFilter, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """envoy.config.listener.v3.Listener."""
+
+    name: str
+    address: Address | None
+    chains: tuple[FilterChain, ...] = ()
+    default_chain: FilterChain | None = None
+    api_listener: FilterChain | None = None
+    """What a gRPC client gets in place of chains: no connection is matched, each request goes through it."""
+    direction: Literal["UNSPECIFIED", "INBOUND", "OUTBOUND"] = "UNSPECIFIED"
+    use_original_dst: bool = False
+    bind_to_port: bool = True
+    listener_filters: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
+
+    def all_chains(self) -> tuple[FilterChain, ...]:
+        """The chains, then the default one, then the one of an API listener."""
+        return (*self.chains, *(each for each in (self.default_chain, self.api_listener) if each is not None))

@@ -1,0 +1,101 @@
+"""State of the world: each request repeats all names, each response of LDS and CDS is all there is.
+
+A request that carries names does so in full, with the version that was last accepted and the nonce that was last seen.
+istiod ignores a change of names that comes with an error or with a stale nonce (seen); so a rejection is followed by a
+plain request with the names whenever they changed since the last acceptance.
+"""
+
+from collections.abc import Sequence
+
+from ..model.resource import ResourceType
+from .events import Rejection, Request, Response, error_text
+
+FIRST = (ResourceType.CLUSTER, ResourceType.LISTENER, ResourceType.NAMES)
+"""Wildcards, asked for at once and in Envoy's order: clusters before listeners, so that a route finds its cluster."""
+
+ORDER = (*FIRST[:1], ResourceType.ENDPOINT, *FIRST[1:], ResourceType.ROUTE, ResourceType.EXTENSION)
+
+
+class _Subscription:
+    __slots__ = ("active", "conveyed", "names", "nonce", "version")
+
+    def __init__(self) -> None:
+        self.names: dict[str, None] = {}
+        self.version = ""
+        self.nonce = ""
+        self.active = False
+        self.conveyed: frozenset[str] = frozenset()
+
+
+class SotwMachine:
+    """AdsMachine for `StreamAggregatedResources`."""
+
+    def __init__(self) -> None:
+        self._subscriptions = {each: _Subscription() for each in ResourceType}
+        for each in FIRST:
+            self._subscriptions[each].active = True
+        self._open = False
+        self._sent_node = False
+
+    def opened(self, held: dict[ResourceType, dict[str, str]]) -> list[Request]:
+        """All subscriptions again, with the versions that were accepted."""
+        del held
+        self._open = True
+        self._sent_node = False
+        for subscription in self._subscriptions.values():
+            subscription.nonce = ""
+        return [self._request(each) for each in ORDER if self._subscriptions[each].active]
+
+    def closed(self) -> None:
+        """Nothing to send; the next stream starts from what is subscribed."""
+        self._open = False
+
+    def subscribe(self, type_: ResourceType, names: Sequence[str]) -> list[Request]:
+        """The full list of names, with the new ones."""
+        subscription = self._subscriptions[type_]
+        new = [name for name in names if name not in subscription.names]
+        if type_.is_wildcard or not new:
+            return []
+        subscription.names.update(dict.fromkeys(new))
+        subscription.active = True
+        return [self._request(type_)] if self._open else []
+
+    def unsubscribe(self, type_: ResourceType, names: Sequence[str]) -> list[Request]:
+        """The full list of names, without those."""
+        subscription = self._subscriptions[type_]
+        gone = [name for name in names if name in subscription.names]
+        if not gone:
+            return []
+        for name in gone:
+            del subscription.names[name]
+        if not self._open:
+            return []
+        # An empty list ends the subscription (it is a wildcard only in the first request of a type). Without it the
+        # server would take the same name, asked for again later, for an acknowledgement, and never answer.
+        request = self._request(type_)
+        if not subscription.names:
+            subscription.active = False
+            subscription.nonce = subscription.version = ""
+        return [request]
+
+    def answer(self, response: Response, rejections: Sequence[Rejection]) -> list[Request]:
+        """ACK with the new version, or NACK with the old one and the reasons."""
+        type_ = response.type
+        if type_ is None:
+            return []
+        subscription = self._subscriptions[type_]
+        subscription.nonce = response.nonce
+        if not rejections:
+            subscription.version = response.version
+            return [self._request(type_)]
+        changed = frozenset(subscription.names) != subscription.conveyed
+        refusal = self._request(type_, error_text(rejections))
+        return [refusal, self._request(type_)] if changed else [refusal]
+
+    def _request(self, type_: ResourceType, error: str = "") -> Request:
+        subscription = self._subscriptions[type_]
+        names = tuple(subscription.names)
+        if not error:
+            subscription.conveyed = frozenset(names)
+        first, self._sent_node = not self._sent_node, True
+        return Request(type_.value, subscription.version, subscription.nonce, names, error, first=first)

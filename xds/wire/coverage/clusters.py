@@ -1,0 +1,243 @@
+"""Coverage of clusters (envoy.config.cluster.v3) and of what is between them and their endpoints.
+
+A table, longer than a module should be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from .conditions import (
+    binds,
+    effective_filter,
+    effective_network_filter,
+    ejects,
+    hashes,
+    not_plaintext,
+    starts_slowly,
+)
+from .endpoints import BALANCER
+from .status import Entry, all_of, honoured, meaningless, none_of, not_yet, told, told_as_a_whole
+
+CLUSTER = "envoy.config.cluster.v3."
+CORE = "envoy.config.core.v3."
+HTTP = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+LB = "envoy.extensions.load_balancing_policies."
+SOCKET = "envoy.extensions.transport_sockets."
+
+STATISTICS = "metrics have names of their own"
+RESOLVER = "the system's resolver is asked"
+LIBRARY = "connections belong to the program's own library"
+TLS = "TLS to endpoints is not implemented yet: they fail with UF"
+ROUND_ROBIN = "is not implemented yet: round robin instead"
+SLOW_START = "endpoints do not start slowly yet"
+EJECTION = "outliers are not ejected yet"
+HEALTH = "endpoints are not asked for their health yet"
+ZONES = "zones are not looked at yet"
+LOCALITIES = "localities count alike"
+CLOSED = "what cannot be enforced closes the cluster: its endpoints fail with UF"
+
+
+CLUSTERS: Mapping[str, Entry] = {
+    CLUSTER + "Cluster": {
+        **honoured(
+            "name type cluster_type eds_cluster_config connect_timeout load_assignment max_requests_per_connection "
+            "circuit_breakers common_http_protocol_options http_protocol_options http2_protocol_options "
+            "typed_extension_protocol_options dns_refresh_rate dns_lookup_family least_request_lb_config "
+            "round_robin_lb_config common_lb_config transport_socket_matches metadata protocol_selection "
+            "load_balancing_policy original_dst_lb_config filters"
+        ),
+        **meaningless(STATISTICS, "alt_stat_name track_timeout_budgets track_cluster_stats"),
+        **meaningless(LIBRARY, "per_connection_buffer_limit_bytes per_connection_buffer_high_watermark_timeout"),
+        **meaningless(RESOLVER, "use_tcp_for_dns_lookups"),
+        **meaningless("calls wait for what they need", "wait_for_warm_on_init"),
+        **meaningless("endpoints that nothing uses are forgotten", "cleanup_interval"),
+        **meaningless("an endpoint that is removed is removed", "ignore_health_on_host_removal"),
+        **not_yet("{value} " + ROUND_ROBIN, "lb_policy", hashes),
+        **told("Cluster.lb_policy", "hashing is not implemented yet", "ring_hash_lb_config maglev_lb_config"),
+        **told("HttpProtocolOptions", TLS, "upstream_http_protocol_options"),
+        **not_yet("a cluster whose sockets are chosen by a tree of matchers is closed", "transport_socket_matcher"),
+        **not_yet(TLS, "transport_socket", not_plaintext),
+        **not_yet(HEALTH, "health_checks close_connections_on_host_health_failure"),
+        **not_yet("names are resolved again at equal intervals", "dns_jitter dns_failure_refresh_rate respect_dns_ttl"),
+        **not_yet(RESOLVER, "dns_resolvers dns_resolution_config"),
+        **honoured("typed_dns_resolver_config"),
+        **not_yet(EJECTION, "outlier_detection", ejects),
+        **not_yet("connections come from any address", "upstream_bind_config", binds),
+        **not_yet("subsets are not selected by metadata yet: all endpoints count", "lb_subset_config"),
+        **not_yet(
+            "sockets are made as the library makes them",
+            "upstream_connection_options connection_pool_per_downstream_connection",
+        ),
+        **not_yet("load is not reported", "lrs_server lrs_report_endpoint_metrics"),
+        **not_yet("requests go over HTTP", "upstream_config"),
+        **not_yet("connections are made when they are needed", "preconnect_policy"),
+    },
+    CLUSTER + "Cluster.EdsClusterConfig": honoured("eds_config service_name"),
+    CLUSTER + "Cluster.CustomClusterType": {
+        **honoured("name typed_config"),
+    },
+    CLUSTER + "Cluster.RefreshRate": honoured("base_interval max_interval"),
+    CLUSTER + "Cluster.OriginalDstLbConfig": not_yet(
+        "connections go where they were dialled", "use_http_header http_header_name upstream_port_override metadata_key"
+    ),
+    "envoy.extensions.clusters.original_dst.v3.OriginalDstCluster": not_yet(
+        "connections go where they were dialled", "use_http_header http_header_name upstream_port_override metadata_key"
+    ),
+    "envoy.extensions.clusters.dns.v3.DnsCluster": {
+        **honoured("dns_refresh_rate dns_lookup_family all_addresses_in_single_endpoint typed_dns_resolver_config"),
+        **not_yet(
+            "names are resolved again at equal intervals",
+            "dns_failure_refresh_rate respect_dns_ttl dns_jitter dns_min_refresh_rate",
+        ),
+    },
+    "envoy.extensions.clusters.aggregate.v3.ClusterConfig": all_of(
+        "aggregate clusters are not implemented yet: it has no endpoints"
+    ),
+    "envoy.extensions.clusters.dynamic_forward_proxy.v3.ClusterConfig": all_of(
+        "dynamic forward proxies are not implemented yet: it has no endpoints"
+    ),
+    "envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig": {
+        **meaningless(
+            RESOLVER,
+            "use_resolvers_as_fallback filter_unroutable_families dns_resolver_options udp_max_queries "
+            "query_timeout_seconds query_tries rotate_nameservers edns0_max_payload_size max_udp_channel_duration "
+            "reinit_channel_on_timeout qcache_max_ttl",
+        ),
+        **not_yet(RESOLVER, "resolvers"),
+    },
+    "envoy.extensions.network.dns_resolver.getaddrinfo.v3.GetAddrInfoDnsResolverConfig": none_of(RESOLVER),
+    CLUSTER + "CircuitBreakers": {
+        **honoured("thresholds"),
+        **not_yet("thresholds of single endpoints are not kept yet", "per_host_thresholds"),
+    },
+    CLUSTER + "CircuitBreakers.Thresholds": {
+        **honoured("priority max_connections max_pending_requests max_requests max_retries"),
+        **meaningless("the metrics have what is left", "track_remaining"),
+        **not_yet("max_retries alone counts", "retry_budget"),
+        **not_yet("a process has as many pools as it has endpoints", "max_connection_pools"),
+    },
+    CLUSTER + "Cluster.LeastRequestLbConfig": {
+        **honoured("choice_count active_request_bias"),
+        **not_yet(SLOW_START, "slow_start_config", starts_slowly),
+    },
+    CLUSTER + "Cluster.RoundRobinLbConfig": not_yet(SLOW_START, "slow_start_config", starts_slowly),
+    CLUSTER + "Cluster.CommonLbConfig": {
+        **honoured("healthy_panic_threshold"),
+        **meaningless("updates take effect at once", "update_merge_window"),
+        **told(BALANCER, LOCALITIES, "locality_weighted_lb_config"),
+        **told("Cluster.lb_policy", "hashing is not implemented yet", "consistent_hashing_lb_config"),
+        **told("Cluster.health_checks", HEALTH, "ignore_new_hosts_until_first_hc"),
+        **not_yet(ZONES, "zone_aware_lb_config"),
+        **not_yet("connections stay open", "close_connections_on_host_set_change"),
+        **not_yet("endpoints are not chosen by the request yet", "override_host_status"),
+    },
+    CLUSTER + "LoadBalancingPolicy": honoured("policies"),
+    CLUSTER + "LoadBalancingPolicy.Policy": honoured("typed_extension_config"),
+    LB + "round_robin.v3.RoundRobin": {
+        **honoured("locality_lb_config"),
+        **not_yet(SLOW_START, "slow_start_config", starts_slowly),
+    },
+    LB + "least_request.v3.LeastRequest": {
+        **honoured("choice_count active_request_bias locality_lb_config"),
+        **not_yet(SLOW_START, "slow_start_config", starts_slowly),
+        **not_yet("choices are drawn, all endpoints are not looked at", "enable_full_scan selection_method"),
+    },
+    LB + "random.v3.Random": honoured("locality_lb_config"),
+    LB + "common.v3.LocalityLbConfig": {
+        **told(BALANCER, LOCALITIES, "locality_weighted_lb_config"),
+        **not_yet(ZONES, "zone_aware_lb_config"),
+    },
+    LB + "cluster_provided.v3.ClusterProvided": {},
+    LB + "ring_hash.v3.RingHash": all_of(f"RING_HASH {ROUND_ROBIN}"),
+    LB + "maglev.v3.Maglev": all_of(f"MAGLEV {ROUND_ROBIN}"),
+    LB + "wrr_locality.v3.WrrLocality": honoured("endpoint_picking_policy"),
+    LB + "client_side_weighted_round_robin.v3.ClientSideWeightedRoundRobin": all_of(
+        f"client-side weighted round robin {ROUND_ROBIN}"
+    ),
+    LB + "override_host.v3.OverrideHost": {
+        **honoured("fallback_policy"),
+        **not_yet("endpoints are not chosen by the request yet", "override_host_sources selected_host_key"),
+    },
+    LB + "subset.v3.Subset": {
+        **honoured("subset_lb_policy"),
+        **not_yet(
+            "subsets are not selected by metadata yet: all endpoints count",
+            "fallback_policy default_subset subset_selectors allow_redundant_keys locality_weight_aware "
+            "scale_locality_weight panic_mode_any list_as_any metadata_fallback_policy",
+        ),
+    },
+    CLUSTER + "Cluster.TransportSocketMatch": honoured("name match transport_socket"),
+    SOCKET + "raw_buffer.v3.RawBuffer": {},
+    SOCKET + "tls.v3.UpstreamTlsContext": told_as_a_whole(BALANCER, TLS),
+    SOCKET + "internal_upstream.v3.InternalUpstreamTransport": told_as_a_whole(BALANCER, "not implemented yet: UF"),
+    SOCKET + "proxy_protocol.v3.ProxyProtocolUpstreamTransport": told_as_a_whole(BALANCER, "not implemented yet: UF"),
+    CLUSTER + "Filter": {
+        **honoured("name"),
+        **not_yet(CLOSED, "typed_config", effective_network_filter),
+        **not_yet(CLOSED, "config_discovery"),
+    },
+    HTTP: {
+        **honoured(
+            "common_http_protocol_options explicit_http_config use_downstream_protocol_config auto_config http_filters"
+        ),
+        **told("Cluster.transport_socket", TLS, "upstream_http_protocol_options"),
+        **meaningless("the library checks headers", "header_validation_config"),
+        **not_yet(EJECTION, "outlier_detection"),
+        **not_yet("requests are not mirrored yet", "request_mirror_policies"),
+        **not_yet("hash policies are not implemented yet", "hash_policy"),
+        **not_yet("the route's retry policy counts", "retry_policy"),
+    },
+    HTTP + ".http_filters": {
+        **honoured("name is_optional disabled"),
+        **honoured("typed_config", effective_filter),
+        **not_yet(CLOSED, "config_discovery"),
+    },
+    "envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec": {},
+    "envoy.extensions.upstreams.tcp.v3.TcpProtocolOptions": not_yet(
+        "idle TCP connections are left to the library", "idle_timeout"
+    ),
+    HTTP + ".ExplicitHttpConfig": {
+        **honoured("http_protocol_options http2_protocol_options"),
+        **not_yet("HTTP/3 is not spoken yet: endpoints fail with UF", "http3_protocol_options"),
+    },
+    HTTP + ".UseDownstreamHttpConfig": {
+        **honoured("http_protocol_options http2_protocol_options"),
+        **meaningless("no caller speaks it", "http3_protocol_options"),
+    },
+    HTTP + ".AutoHttpConfig": {
+        **honoured("http_protocol_options http2_protocol_options"),
+        **not_yet("HTTP/3 is not spoken yet", "http3_protocol_options alternate_protocols_cache_options"),
+    },
+    CORE + "HttpProtocolOptions": {
+        **honoured("idle_timeout max_requests_per_connection"),
+        **not_yet("connections live as long as they like", "max_connection_duration max_connection_duration_jitter"),
+        **not_yet("the library's own limits on headers count", "max_headers_count max_response_headers_kb"),
+        **not_yet("max_stream_duration is not kept yet", "max_stream_duration"),
+        **not_yet("headers with underscores pass", "headers_with_underscores_action"),
+    },
+    CORE + "Http1ProtocolOptions": {
+        **meaningless(
+            "it is about requests that come in",
+            "allow_absolute_url accept_http_10 default_host_for_http_10 allow_chunked_length "
+            "allow_custom_methods ignore_http_11_upgrade",
+        ),
+        **meaningless(LIBRARY, "use_balsa_parser override_stream_error_on_invalid_http_message"),
+        **not_yet("header names go out in lower case", "header_key_format"),
+        **not_yet("trailers are dropped", "enable_trailers"),
+        **not_yet("requests name a path only", "send_fully_qualified_url"),
+    },
+    CORE + "Http2ProtocolOptions": {
+        **honoured("max_concurrent_streams"),
+        **meaningless(
+            LIBRARY,
+            "hpack_table_size initial_stream_window_size initial_connection_window_size allow_connect allow_metadata "
+            "max_outbound_frames max_outbound_control_frames max_consecutive_inbound_frames_with_empty_payload "
+            "max_inbound_priority_frames_per_stream max_inbound_window_update_frames_per_data_frame_sent "
+            "stream_error_on_invalid_http_messaging override_stream_error_on_invalid_http_message "
+            "custom_settings_parameters use_oghttp2_codec max_metadata_size enable_huffman_encoding "
+            "max_header_field_size_kb disallow_obs_text stream_reset_burst stream_reset_rate",
+        ),
+        **not_yet("connections are not kept alive by pings yet", "connection_keepalive"),
+    },
+}

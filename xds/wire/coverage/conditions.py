@@ -1,0 +1,119 @@
+"""When a field that is not done matters, and when the content of one that is done is looked into."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..decode.inert import INERT_NAMES, INERT_NETWORK_FILTERS, INERT_NETWORK_TYPES, INERT_TYPES
+from ..schema import type_of
+from .status import asks
+
+HASHING = frozenset({2, 5})
+"""RING_HASH and MAGLEV of Cluster.LbPolicy."""
+
+ALWAYS_FORWARD_ONLY = 4
+"""HttpConnectionManager.forward_client_cert_details."""
+
+INBOUND_ADDRESSES = frozenset({"127.0.0.6", "::6"})
+"""Where Istio's inbound clusters come from, so that iptables knows them."""
+
+ENFORCING: Mapping[str, int] = {
+    "enforcing_consecutive_5xx": 100,
+    "enforcing_success_rate": 100,
+    "enforcing_consecutive_gateway_failure": 0,
+    "enforcing_failure_percentage": 0,
+}
+"""The fields of OutlierDetection that eject, with what they are when unset."""
+
+ENFORCING_LOCAL: Mapping[str, int] = {
+    "enforcing_consecutive_local_origin_failure": 100,
+    "enforcing_local_origin_success_rate": 100,
+    "enforcing_failure_percentage_local_origin": 0,
+}
+"""Those that count only with split_external_local_origin_errors."""
+
+
+def effective_filter(value: Any, message: Any) -> bool:
+    """An HTTP filter that is not switched off, and none of those that mean nothing in process."""
+    del value
+    inert = message.name in INERT_NAMES or type_of(message.typed_config) in INERT_TYPES
+    return not (inert or message.disabled)
+
+
+def effective_network_filter(value: Any, message: Any) -> bool:
+    """A network filter that is none of those that mean nothing in process."""
+    del value
+    return message.name not in INERT_NETWORK_FILTERS and type_of(message.typed_config) not in INERT_NETWORK_TYPES
+
+
+def not_plaintext(value: Any, message: Any) -> bool:
+    """A transport socket other than the plain one."""
+    del message
+    return not type_of(value.typed_config).endswith(".RawBuffer")
+
+
+def not_the_codec(value: Any, message: Any) -> bool:
+    """An upstream HTTP filter other than the one that ends the chain."""
+    del message
+    return not type_of(value.typed_config).endswith(".UpstreamCodec")
+
+
+def not_websocket(value: Any, message: Any) -> bool:
+    """An upgrade to something else."""
+    del message
+    return str(value).lower() != "websocket"
+
+
+def not_previous_hosts(value: Any, message: Any) -> bool:
+    """A host predicate other than the one that is done."""
+    del message
+    return not type_of(value).endswith(".PreviousHostsPredicate")
+
+
+def switched_off(value: Any, message: Any) -> bool:
+    """A BoolValue that says no."""
+    del message
+    return not value.value
+
+
+def always_forwards(value: Any, message: Any) -> bool:
+    """The client certificate header is passed on without mTLS too."""
+    del message
+    return bool(value == ALWAYS_FORWARD_ONLY)
+
+
+def hashes(value: Any, message: Any) -> bool:
+    """A balancing policy that hashes."""
+    del message
+    return value in HASHING
+
+
+def hashes_something(value: Any, message: Any) -> bool:
+    """A hash policy that is not about a property of the connection that it does not name."""
+    del message
+    return not value.HasField("connection_properties") or bool(value.connection_properties.source_ip)
+
+
+def ejects(value: Any, message: Any) -> bool:
+    """Outlier detection that enforces something."""
+    del message
+    fields = {**ENFORCING, **(ENFORCING_LOCAL if value.split_external_local_origin_errors else {})}
+    return any(getattr(value, name).value if value.HasField(name) else unset for name, unset in fields.items())
+
+
+def starts_slowly(value: Any, message: Any) -> bool:
+    """A slow start with a window."""
+    return asks(value.slow_start_window, message)
+
+
+def binds(value: Any, message: Any) -> bool:
+    """A source address that is not just the mark of Istio's inbound clusters, whose endpoint is this very program."""
+    del message
+    return value.source_address.address not in INBOUND_ADDRESSES or len(value.ListFields()) > 1
+
+
+def injects(value: Any, message: Any) -> bool:
+    """A fault with a percentage."""
+    del message
+    return bool(value.percentage.numerator)

@@ -1,0 +1,42 @@
+"""Coverage of load assignments (envoy.config.endpoint.v3)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from .status import Entry, honoured, meaningless, not_yet, told
+
+ENDPOINT = "envoy.config.endpoint.v3."
+
+BALANCER = "the balancer"
+"""governance.balancing: whether these matter depends on all endpoints together, and on the cluster."""
+
+ENDPOINTS: Mapping[str, Entry] = {
+    ENDPOINT + "ClusterLoadAssignment": {
+        **honoured("cluster_name endpoints policy"),
+        **meaningless("nothing refers to them", "named_endpoints"),
+    },
+    ENDPOINT + "ClusterLoadAssignment.Policy": {
+        **told(BALANCER, "one priority takes all requests", "overprovisioning_factor weighted_priority_health"),
+        **not_yet("no requests are dropped yet", "drop_overloads"),
+        **not_yet("endpoints do not become stale yet", "endpoint_stale_after"),
+    },
+    ENDPOINT + "LocalityLbEndpoints": {
+        **honoured("locality lb_endpoints"),
+        **meaningless("nothing that is done looks at it", "metadata"),
+        **meaningless("Envoy does not look at it either", "load_balancer_endpoints proximity"),
+        **told(BALANCER, "localities count alike, one priority takes all requests", "load_balancing_weight priority"),
+        **not_yet("endpoints by LEDS never come", "leds_cluster_locality_config"),
+    },
+    ENDPOINT + "LbEndpoint": {
+        **honoured("endpoint health_status metadata load_balancing_weight"),
+        **not_yet("endpoints are not referred to by name yet", "endpoint_name"),
+    },
+    ENDPOINT + "Endpoint": {
+        **honoured("address"),
+        **meaningless("only health checks and auto_host_rewrite look at it, which are named themselves", "hostname"),
+        **meaningless("metrics have names of their own", "observability_name"),
+        **told("Cluster.health_checks", "endpoints are not asked for their health yet", "health_check_config"),
+        **not_yet("only the first address is dialled", "additional_addresses"),
+    },
+}

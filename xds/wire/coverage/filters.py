@@ -1,0 +1,70 @@
+"""Coverage of HTTP and network filters, of the chain and of routes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..decode.extensions import HTTP_FILTERS, NETWORK_FILTERS
+from ..decode.inert import INERT_TYPES, NOT_DONE
+from .conditions import injects, not_the_codec
+from .status import Entry, all_of, honoured, meaningless, none_of, not_yet, told
+
+HTTP = "envoy.extensions.filters.http."
+
+STATISTICS = "metrics have names of their own"
+RUNTIME = "there is no runtime to read it from"
+OBSERVES = "it observes or exchanges what has no meaning inside a process"
+CLOSED = f"{NOT_DONE}; its chain answers 503 unless the filter is optional or allowed"
+
+
+DONE: Mapping[str, Entry] = {
+    HTTP + "cors.v3.Cors": {},
+    HTTP + "cors.v3.CorsPolicy": all_of("CORS is not implemented yet: preflights reach the endpoint"),
+    HTTP + "fault.v3.HTTPFault": {
+        **meaningless(STATISTICS, "disable_downstream_cluster_stats filter_metadata"),
+        **meaningless(
+            RUNTIME,
+            "delay_percent_runtime abort_percent_runtime delay_duration_runtime abort_http_status_runtime "
+            "max_active_faults_runtime response_rate_limit_percent_runtime abort_grpc_status_runtime",
+        ),
+        **told("HTTPFault.delay", "faults are not injected yet", "upstream_cluster headers downstream_nodes"),
+        **told("HTTPFault.delay", "faults are not injected yet", "max_active_faults"),
+        **not_yet("faults are not injected yet", "delay abort response_rate_limit", injects),
+    },
+    HTTP + "local_ratelimit.v3.LocalRateLimit": {
+        **honoured(
+            "status token_bucket filter_enabled filter_enforced request_headers_to_add_when_not_enforced "
+            "response_headers_to_add descriptors stage enable_x_ratelimit_headers vh_rate_limits "
+            "always_consume_default_token_bucket rate_limits max_dynamic_descriptors"
+        ),
+        **meaningless(STATISTICS, "stat_prefix"),
+        **not_yet("connections share the buckets", "local_rate_limit_per_downstream_connection"),
+        **not_yet("limits are those of this process", "local_cluster_rate_limit"),
+        **not_yet("gRPC callers get UNAVAILABLE", "rate_limited_as_resource_exhausted"),
+    },
+    "envoy.extensions.common.ratelimit.v3.LocalRateLimitDescriptor": {
+        **honoured("entries token_bucket"),
+        **not_yet("the limit is enforced all the same", "shadow_mode"),
+    },
+    "envoy.extensions.common.ratelimit.v3.RateLimitDescriptor.Entry": honoured("key value"),
+    HTTP + "router.v3.Router": {
+        **meaningless(STATISTICS, "dynamic_stats suppress_grpc_request_failure_code_stats"),
+        **meaningless("no program makes a CONNECT request here", "reject_connect_request_early_data"),
+        **told("HttpConnectionManager.Tracing.provider", "nothing is traced yet", "start_child_span"),
+        **not_yet("access logs are not written yet", "upstream_log upstream_log_options"),
+        **not_yet("Envoy's headers are sent all the same", "suppress_envoy_headers"),
+        **not_yet("Envoy's headers are not checked yet", "strict_check_headers"),
+        **not_yet("x-envoy-expected-rq-timeout-ms is not looked at yet", "respect_expected_rq_timeout"),
+        **not_yet(CLOSED, "upstream_http_filters", not_the_codec),
+    },
+    "istio.envoy.config.filter.http.alpn.v2alpha1.FilterConfig": told(
+        "Cluster.transport_socket", "it is about mTLS, which is not implemented yet", "alpn_override"
+    ),
+}
+
+FILTERS: Mapping[str, Entry] = {
+    **{name: all_of(f"{known}: {CLOSED}") for name, known in (HTTP_FILTERS | NETWORK_FILTERS).items()},
+    **dict.fromkeys(INERT_TYPES, none_of(OBSERVES)),
+    "envoy.tcp.metadataexchange.config.MetadataExchange": none_of(OBSERVES),
+    **DONE,
+}

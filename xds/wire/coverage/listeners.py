@@ -1,0 +1,186 @@
+"""Coverage of listeners, connection managers and TCP proxies. A table, longer than a module should be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from .conditions import (
+    always_forwards,
+    effective_filter,
+    effective_network_filter,
+    not_plaintext,
+    not_websocket,
+    switched_off,
+)
+from .status import Entry, all_of, honoured, meaningless, none_of, not_yet, told
+
+LISTENER = "envoy.config.listener.v3."
+MANAGER = "envoy.extensions.filters.network.http_connection_manager.v3."
+TCP_PROXY = "envoy.extensions.filters.network.tcp_proxy.v3."
+LISTENER_FILTER = "envoy.extensions.filters.listener."
+
+NO_SOCKET = "no socket is opened for a listener"
+LIBRARY = "connections belong to the program's own library or server"
+METRICS = "metrics have names of their own"
+ACCESS_LOGS = "access logs are not written yet"
+MTLS = "TLS of a listener is not terminated yet: peers that insist on mTLS are refused"
+NEXT_TO = "what comes over mTLS"
+
+
+LISTENERS: Mapping[str, Entry] = {
+    LISTENER + "Listener": {
+        **honoured("name filter_chains default_filter_chain"),
+        **meaningless("listeners are found by their name, which says the address", "address traffic_direction"),
+        **meaningless(
+            NO_SOCKET,
+            "per_connection_buffer_limit_bytes per_connection_buffer_high_watermark_timeout deprecated_v1 drain_type "
+            "transparent freebind socket_options tcp_fast_open_queue_length udp_listener_config "
+            "connection_balance_config reuse_port enable_reuse_port tcp_backlog_size "
+            "max_connections_to_accept_per_socket_event bind_to_port enable_mptcp ignore_global_conn_limit "
+            "bypass_overload_manager tcp_keepalive",
+        ),
+        **meaningless("connections are dialled, not intercepted", "use_original_dst"),
+        **meaningless(
+            "nothing has to be read to know what is spoken",
+            "listener_filters_timeout continue_on_listener_filters_timeout",
+        ),
+        **meaningless(METRICS, "stat_prefix"),
+        **meaningless("nothing that is done looks at it", "metadata"),
+        **honoured("listener_filters"),
+        **not_yet("only the first address is looked at", "additional_addresses"),
+        **not_yet("filter chains are not asked for one by one", "fcds_config"),
+        **not_yet("trees of matchers are not implemented yet: connections are refused", "filter_chain_matcher"),
+        **not_yet("gRPC calls are not routed by it yet", "api_listener"),
+        **not_yet(ACCESS_LOGS, "access_log"),
+        **not_yet("internal listeners are not implemented yet", "internal_listener"),
+    },
+    LISTENER + "ListenerFilter": {
+        **meaningless("the type decides, as in Envoy", "name"),
+        **meaningless("nothing has to be read to know what is spoken", "filter_disabled"),
+        **honoured("typed_config"),
+        **not_yet("listener filters are not asked for", "config_discovery"),
+    },
+    LISTENER_FILTER + "http_inspector.v3.HttpInspector": none_of("nothing has to be read to know what is spoken"),
+    LISTENER_FILTER + "tls_inspector.v3.TlsInspector": none_of("nothing has to be read to know what is spoken"),
+    LISTENER_FILTER + "original_dst.v3.OriginalDst": none_of("connections are dialled, not intercepted"),
+    LISTENER_FILTER + "original_src.v3.OriginalSrc": none_of("the program's own address is the source"),
+    LISTENER_FILTER + "proxy_protocol.v3.ProxyProtocol": all_of("the PROXY protocol is not read yet"),
+    LISTENER_FILTER + "set_filter_state.v3.Config": all_of("there is no filter state yet"),
+    LISTENER + "FilterChain": {
+        **honoured("name filter_chain_match filters"),
+        **meaningless(LIBRARY, "transport_socket_connect_timeout"),
+        **meaningless("nothing that is done looks at it", "metadata"),
+        **not_yet("the PROXY protocol is not read yet", "use_proxy_proto"),
+        **not_yet(MTLS, "transport_socket", not_plaintext),
+    },
+    LISTENER + "FilterChainMatch": {
+        **honoured(
+            "destination_port prefix_ranges direct_source_prefix_ranges source_type source_prefix_ranges source_ports "
+            "server_names transport_protocol application_protocols"
+        ),
+        **not_yet("Envoy refuses it", "address_suffix suffix_len"),
+    },
+    LISTENER + "Filter": {
+        **honoured("name"),
+        **honoured("typed_config", effective_network_filter),
+        **not_yet("network filters are not asked for: the chain refuses connections", "config_discovery"),
+    },
+    MANAGER + "HttpConnectionManager": {
+        **honoured(
+            "rds route_config http_filters tracing normalize_path merge_slashes path_with_escaped_slashes_action "
+            "upgrade_configs common_http_protocol_options"
+        ),
+        **meaningless(METRICS, "stat_prefix"),
+        **meaningless(
+            LIBRARY,
+            "codec_type http1_safe_max_connection_duration http_protocol_options http2_protocol_options "
+            "http3_protocol_options drain_timeout drain_timeout_jitter delayed_close_timeout stream_flush_timeout "
+            "request_headers_timeout proxy_100_continue stream_error_on_invalid_http_message "
+            "append_local_overload",
+        ),
+        **meaningless("no proxy stands between the program and its answer", "server_name server_header_transformation"),
+        **meaningless(
+            "there is no connection whose address could be spelled",
+            "represent_ipv4_remote_address_as_ipv4_mapped_ipv6 add_proxy_protocol_connection_state",
+        ),
+        **meaningless("ids are version 4 UUIDs; what they say about tracing goes with tracing", "request_id_extension"),
+        **not_yet("scoped routes are not implemented yet: the chain refuses connections", "scoped_routes"),
+        **not_yet("headers of any size pass", "max_request_headers_kb"),
+        **not_yet("idle timeouts of streams are not kept yet", "stream_idle_timeout"),
+        **not_yet("the time that a request takes to arrive is not limited yet", "request_timeout"),
+        **not_yet(
+            ACCESS_LOGS, "access_log access_log_flush_interval flush_access_log_on_new_request access_log_options"
+        ),
+        **not_yet("the peer's address is not taken for the client's yet", "use_remote_address"),
+        **told("use_remote_address", "x-forwarded-for stays as it is", "skip_xff_append xff_num_trusted_hops"),
+        **not_yet("the client's address is the peer's", "original_ip_detection_extensions"),
+        **not_yet("headers are not changed before routing yet", "early_header_mutation_extensions add_user_agent via"),
+        **not_yet("no address counts as internal", "internal_address_config"),
+        **not_yet("a request id is always made", "generate_request_id", switched_off),
+        **told("use_remote_address", "a request id that was sent is kept", "preserve_external_request_id"),
+        **not_yet("request ids are not sent in responses yet", "always_set_request_id_in_response"),
+        **not_yet("without mTLS x-forwarded-client-cert is removed", "forward_client_cert_details", always_forwards),
+        **not_yet("without mTLS x-forwarded-client-cert is removed", "forward_client_cert_matcher"),
+        **told("FilterChain.transport_socket", NEXT_TO, "set_current_client_cert_details"),
+        **not_yet("replies of the mesh's own are not rewritten yet", "local_reply_config"),
+        **not_yet(
+            "the host is compared as it was sent",
+            "strip_matching_host_port strip_any_host_port strip_trailing_host_dot",
+        ),
+        **not_yet("transformations of the path are not implemented yet", "path_normalization_options"),
+        **not_yet("the scheme stays as it is", "scheme_header_transformation forward_proto_config"),
+        **not_yet("x-forwarded-port is not sent yet", "append_x_forwarded_port"),
+        **not_yet("proxy-status is not sent yet", "proxy_status_config"),
+        **not_yet("header validators are not implemented yet", "typed_header_validation_config"),
+    },
+    MANAGER + "HttpConnectionManager.common_http_protocol_options": {
+        **meaningless(
+            LIBRARY, "idle_timeout max_connection_duration max_connection_duration_jitter max_requests_per_connection"
+        ),
+        **meaningless("it is about responses of endpoints", "max_response_headers_kb"),
+        **not_yet("a request may have 100 headers", "max_headers_count"),
+        **not_yet("max_stream_duration is not kept yet", "max_stream_duration"),
+        **not_yet("headers with underscores pass", "headers_with_underscores_action"),
+    },
+    MANAGER + "Rds": honoured("config_source route_config_name"),
+    MANAGER + "HttpFilter": {
+        **honoured("name config_discovery is_optional disabled"),
+        **honoured("typed_config", effective_filter),
+    },
+    MANAGER + "HttpConnectionManager.UpgradeConfig": {
+        **not_yet("only websockets may pass", "upgrade_type", not_websocket),
+        **not_yet("filters of upgrades are those of the manager", "filters"),
+        **not_yet("websockets always pass", "enabled", switched_off),
+    },
+    MANAGER + "HttpConnectionManager.Tracing": {
+        **not_yet("nothing is traced yet", "provider"),
+        **told(
+            "HttpConnectionManager.Tracing.provider",
+            "nothing is traced yet",
+            "client_sampling random_sampling overall_sampling verbose max_path_tag_length custom_tags "
+            "spawn_upstream_span operation upstream_operation no_context_propagation",
+        ),
+    },
+    TCP_PROXY + "TcpProxy": {
+        **honoured("cluster"),
+        **meaningless(METRICS, "stat_prefix"),
+        **meaningless(
+            LIBRARY,
+            "on_demand upstream_connect_mode max_early_data_bytes check_drain_close proxy_protocol_tlvs "
+            "proxy_protocol_tlv_merge_policy",
+        ),
+        **not_yet("clusters are not drawn by weight for TCP yet", "weighted_clusters"),
+        **not_yet("subsets are not selected by metadata yet: all endpoints count", "metadata_match"),
+        **not_yet(
+            "idle TCP connections are left to the library", "idle_timeout downstream_idle_timeout upstream_idle_timeout"
+        ),
+        **not_yet(ACCESS_LOGS, "access_log access_log_flush_interval flush_access_log_on_connected access_log_options"),
+        **not_yet("one attempt is made to connect", "max_connect_attempts backoff_options"),
+        **not_yet("hash policies are not implemented yet", "hash_policy"),
+        **not_yet("tunnels are not implemented yet: the chain refuses connections", "tunneling_config"),
+        **not_yet(
+            "TCP connections live as long as they like",
+            "max_downstream_connection_duration max_downstream_connection_duration_jitter_percentage",
+        ),
+    },
+}

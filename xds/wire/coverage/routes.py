@@ -1,0 +1,194 @@
+"""Coverage of routes (envoy.config.route.v3). A table, longer than a module should be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from .conditions import hashes_something, not_previous_hosts
+from .status import Entry, always, honoured, meaningless, not_yet, told
+
+ROUTE = "envoy.config.route.v3."
+
+STATISTICS = "metrics have names of their own"
+NO_RUNTIME = "there is no runtime to override it: the default value counts"
+ANSWERS = "is not implemented yet: the route answers 503"
+MATCHES_NOTHING = "is not implemented yet: the route matches nothing"
+KEPT = "bodies are kept for a retry up to 1 MiB"
+MIRRORS = "requests are not mirrored yet"
+LEVEL = "request_headers_to_add request_headers_to_remove response_headers_to_add response_headers_to_remove"
+
+
+ROUTES: Mapping[str, Entry] = {
+    ROUTE + "RouteConfiguration": {
+        **honoured(
+            f"name virtual_hosts {LEVEL} most_specific_header_mutations_wins max_direct_response_body_size_bytes "
+            "ignore_port_in_host_matching typed_per_filter_config"
+        ),
+        **meaningless("nothing that is done looks at it", "metadata"),
+        **told("RouteAction.cluster_specifier_plugin", "cluster specifiers", "cluster_specifier_plugins"),
+        **not_yet("virtual hosts are not asked for on demand", "vhds"),
+        **not_yet("internal-only headers are not removed yet", "internal_only_headers"),
+        **not_yet("a route to a cluster that is missing is not refused: it answers 503 NC", "validate_clusters"),
+        **not_yet(MIRRORS, "request_mirror_policies"),
+        **not_yet("path parameters are part of the path yet", "ignore_path_parameters_in_path_matching"),
+        **not_yet("the table is refused: requests would get the virtual host of another name", "vhost_header"),
+    },
+    ROUTE + "VirtualHost": {
+        **honoured(
+            f"name domains routes rate_limits {LEVEL} typed_per_filter_config include_request_attempt_count "
+            "retry_policy"
+        ),
+        **meaningless(STATISTICS, "virtual_clusters"),
+        **meaningless("nothing that is done looks at it", "metadata"),
+        **not_yet("trees of matchers are not implemented yet: the virtual host answers 503", "matcher"),
+        **not_yet("requests are not sent to https yet", "require_tls"),
+        **not_yet("CORS is not implemented yet", "cors"),
+        **not_yet("x-envoy-attempt-count is not sent in responses yet", "include_attempt_count_in_response"),
+        **not_yet("x-envoy-is-timeout-retry is not sent yet", "include_is_timeout_retry_header"),
+        **not_yet("retry policies by extension are not implemented yet", "retry_policy_typed_config"),
+        **not_yet("requests are not hedged yet", "hedge_policy"),
+        **not_yet(
+            KEPT,
+            "per_request_buffer_limit_bytes request_body_buffer_limit",
+            always,
+        ),
+        **not_yet(MIRRORS, "request_mirror_policies"),
+    },
+    ROUTE + "FilterConfig": honoured("config is_optional disabled"),
+    ROUTE + "Route": {
+        **honoured(
+            "name match route redirect direct_response non_forwarding_action decorator typed_per_filter_config " + LEVEL
+        ),
+        **meaningless("filters, logs and formats read it, and are named themselves", "metadata"),
+        **meaningless(STATISTICS, "stat_prefix"),
+        **not_yet(f"filter_action {ANSWERS}", "filter_action"),
+        **not_yet("nothing is traced yet", "tracing"),
+        **not_yet(
+            KEPT,
+            "per_request_buffer_limit_bytes request_body_buffer_limit",
+            always,
+        ),
+    },
+    ROUTE + "Decorator": honoured("operation propagate"),
+    ROUTE + "NonForwardingAction": {},
+    ROUTE + "RouteMatch": {
+        **honoured(
+            "prefix path safe_regex path_separated_prefix case_sensitive runtime_fraction headers query_parameters grpc"
+        ),
+        **meaningless("no program makes a CONNECT request here: the route matches nothing", "connect_matcher"),
+        **not_yet(f"path_match_policy {MATCHES_NOTHING}", "path_match_policy"),
+        **not_yet(f"cookies {MATCHES_NOTHING}", "cookies"),
+        **not_yet(f"tls_context {MATCHES_NOTHING}", "tls_context"),
+        **not_yet(f"dynamic_metadata {MATCHES_NOTHING}", "dynamic_metadata"),
+        **not_yet(f"filter_state {MATCHES_NOTHING}", "filter_state"),
+    },
+    ROUTE + "RouteMatch.GrpcRouteMatchOptions": {},
+    ROUTE + "HeaderMatcher": honoured(
+        "name exact_match safe_regex_match range_match present_match prefix_match suffix_match contains_match "
+        "string_match invert_match treat_missing_header_as_empty"
+    ),
+    ROUTE + "QueryParameterMatcher": honoured("name string_match present_match"),
+    ROUTE + "RouteAction": {
+        **honoured(
+            "cluster cluster_header weighted_clusters cluster_not_found_response_code prefix_rewrite regex_rewrite "
+            "host_rewrite_literal host_rewrite_header host_rewrite_path_regex timeout retry_policy priority "
+            "rate_limits include_vh_rate_limits max_grpc_timeout grpc_timeout_offset max_stream_duration"
+        ),
+        **meaningless("nothing is sent before the handshake is done", "early_data_policy"),
+        **not_yet(f"cluster specifiers {ANSWERS}", "cluster_specifier_plugin inline_cluster_specifier_plugin"),
+        **not_yet("subsets are not selected by metadata yet: all endpoints count", "metadata_match"),
+        **not_yet(f"path_rewrite_policy {ANSWERS}", "path_rewrite_policy"),
+        **not_yet(f"path_rewrite {ANSWERS}", "path_rewrite"),
+        **not_yet(f"host_rewrite {ANSWERS}", "host_rewrite"),
+        **not_yet("the Host stays as it is", "auto_host_rewrite"),
+        **not_yet("x-forwarded-host is not sent yet", "append_x_forwarded_host"),
+        **not_yet("idle timeouts of routes are not kept yet", "idle_timeout flush_timeout"),
+        **not_yet("retry policies by extension are not implemented yet", "retry_policy_typed_config"),
+        **not_yet(MIRRORS, "request_mirror_policies"),
+        **not_yet("hash policies are not implemented yet", "hash_policy", hashes_something),
+        **not_yet("CORS is not implemented yet", "cors"),
+        **not_yet("upgrades are not looked at route by route yet", "upgrade_configs"),
+        **not_yet(
+            "redirects are not followed inside the mesh yet",
+            "internal_redirect_policy internal_redirect_action max_internal_redirects",
+        ),
+        **not_yet("requests are not hedged yet", "hedge_policy"),
+    },
+    ROUTE + "RouteAction.MaxStreamDuration": {
+        **not_yet("max_stream_duration is not kept yet", "max_stream_duration"),
+        **not_yet(
+            "only max_grpc_timeout of the route is looked at", "grpc_timeout_header_max grpc_timeout_header_offset"
+        ),
+    },
+    ROUTE + "WeightedCluster": {
+        **honoured("clusters header_name"),
+        **meaningless("Envoy does not look at it either: the sum of the weights counts", "total_weight"),
+        **meaningless(NO_RUNTIME, "runtime_key_prefix"),
+        **not_yet("clusters are drawn at random, not by hash", "use_hash_policy"),
+    },
+    ROUTE + "WeightedCluster.ClusterWeight": {
+        **honoured(f"name cluster_header weight {LEVEL} typed_per_filter_config host_rewrite_literal"),
+        **not_yet("subsets are not selected by metadata yet: all endpoints count", "metadata_match"),
+    },
+    ROUTE + "RetryPolicy": {
+        **honoured(
+            "retry_on num_retries per_try_timeout retry_host_predicate host_selection_retry_max_attempts "
+            "retriable_status_codes retry_back_off retriable_headers"
+        ),
+        **not_yet("idle timeouts of attempts are not kept yet", "per_try_idle_timeout"),
+        **not_yet("retries stay in the priority that is chosen", "retry_priority"),
+        **not_yet("retry options are not implemented yet", "retry_options_predicates"),
+        **not_yet("what a response says about when to retry is not looked at yet", "rate_limited_retry_back_off"),
+        **not_yet("all requests may be retried", "retriable_request_headers"),
+        **not_yet("a retry goes to the same cluster", "refresh_cluster_on_retry"),
+    },
+    ROUTE + "RetryPolicy.RetryHostPredicate": {
+        **meaningless("the type decides, as in Envoy", "name"),
+        **not_yet("this host predicate is not implemented yet", "typed_config", not_previous_hosts),
+    },
+    ROUTE + "RetryPolicy.RetryBackOff": honoured("base_interval max_interval"),
+    ROUTE + "RedirectAction": {
+        **honoured(
+            "https_redirect scheme_redirect host_redirect port_redirect path_redirect prefix_rewrite regex_rewrite "
+            "response_code strip_query"
+        ),
+        **not_yet(f"path_rewrite {ANSWERS}", "path_rewrite"),
+    },
+    ROUTE + "DirectResponseAction": {
+        **honoured("status body"),
+        **not_yet(f"body_format {ANSWERS}", "body_format"),
+    },
+    ROUTE + "RateLimit": {
+        **honoured("stage disable_key actions"),
+        **not_yet("limits of single descriptors are not overridden yet", "limit"),
+        **not_yet("each request counts as one", "hits_addend"),
+        **not_yet("requests count when they come, not when they are done", "apply_on_stream_done"),
+        **not_yet("the filter's own setting counts", "x_ratelimit_option"),
+    },
+    ROUTE + "RateLimit.Action": {
+        **honoured(
+            "request_headers query_parameters remote_address generic_key header_value_match masked_remote_address "
+            "query_parameter_value_match"
+        ),
+        **not_yet(
+            "this action is not implemented yet: no descriptor is made",
+            "source_cluster destination_cluster dynamic_metadata metadata extension remote_address_match",
+        ),
+    },
+    ROUTE + "RateLimit.Action.RequestHeaders": honoured("header_name descriptor_key skip_if_absent"),
+    ROUTE + "RateLimit.Action.QueryParameters": honoured("query_parameter_name descriptor_key skip_if_absent"),
+    ROUTE + "RateLimit.Action.RemoteAddress": {},
+    ROUTE + "RateLimit.Action.MaskedRemoteAddress": honoured("v4_prefix_mask_len v6_prefix_mask_len"),
+    ROUTE + "RateLimit.Action.GenericKey": {
+        **honoured("descriptor_value descriptor_key"),
+        **not_yet("default values are not implemented yet", "default_value"),
+    },
+    ROUTE + "RateLimit.Action.HeaderValueMatch": {
+        **honoured("descriptor_value descriptor_key expect_match headers"),
+        **not_yet("default values are not implemented yet", "default_value"),
+    },
+    ROUTE + "RateLimit.Action.QueryParameterValueMatch": {
+        **honoured("descriptor_value descriptor_key expect_match query_parameters"),
+        **not_yet("default values are not implemented yet", "default_value"),
+    },
+}

@@ -1,0 +1,182 @@
+"""Clusters (envoy.config.cluster.v3)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ...model.cluster import (
+    Cluster,
+    DiscoveryType,
+    HttpProtocol,
+    LbPolicy,
+    OutlierDetection,
+    Thresholds,
+    TransportSocket,
+    TransportSocketMatch,
+)
+from ..opening import checked
+from ..refused import RefusedError
+from ..schema import types as pb
+from .cluster_type import discovery_type, dns_options, original_dst_header
+from .endpoint import inline_assignment
+from .http_protocol import http_protocol
+from .lb_policy import lb_policy
+from .transport_socket import transport_socket
+from .upstream_filters import closing_filter
+from .values import metadata, seconds, struct
+
+DNS_TYPES = frozenset({"STRICT_DNS", "LOGICAL_DNS"})
+
+
+def cluster(raw: bytes) -> Cluster:
+    """envoy.config.cluster.v3.Cluster from its bytes."""
+    message = pb.cluster_v3.Cluster.FromString(raw)
+    checked(message)
+    type_ = discovery_type(message)
+    policy, lb = lb_policy(message)
+    _refuse_policy(message, type_, policy)
+    _refuse_endpoints(message, type_)
+    http = http_protocol(message)
+    socket = transport_socket(message.transport_socket) if message.HasField("transport_socket") else TransportSocket()
+    matches = tuple(
+        TransportSocketMatch(each.name, struct(each.match), transport_socket(each.transport_socket))
+        for each in message.transport_socket_matches
+    )
+    _refuse_sockets(message, http, socket, matches)
+    closed = closing_filter(message)
+    if closed is not None:
+        # A filter between here and the endpoints that cannot be enforced: nothing may get past it.
+        socket = replace(socket, unsupported=closed)
+        matches = tuple(replace(each, socket=replace(each.socket, unsupported=closed)) for each in matches)
+    thresholds = {each.priority: _thresholds(each) for each in reversed(message.circuit_breakers.thresholds)}
+    dns = type_ in DNS_TYPES
+    return Cluster(
+        name=message.name,
+        type=type_,
+        eds_service_name=message.eds_cluster_config.service_name,
+        load_assignment=(
+            inline_assignment(message.load_assignment, "dns" if dns else "none")
+            if message.HasField("load_assignment") and type_ != "EDS"
+            else None
+        ),
+        lb_policy=policy,
+        lb=lb,
+        connect_timeout_s=seconds(message.connect_timeout) if message.HasField("connect_timeout") else 5.0,
+        default_thresholds=thresholds.get(0, Thresholds()),
+        high_thresholds=thresholds.get(1, Thresholds()),
+        http=http,
+        outlier_detection=_outlier(message.outlier_detection) if message.HasField("outlier_detection") else None,
+        transport_socket=socket,
+        transport_socket_matches=matches,
+        dns=dns_options(message),
+        metadata=metadata(message.metadata),
+        original_dst_header=original_dst_header(message),
+        alt_stat_name=message.alt_stat_name,
+        buffer_limit=(
+            message.per_connection_buffer_limit_bytes.value
+            if message.HasField("per_connection_buffer_limit_bytes")
+            else 1024 * 1024
+        ),
+    )
+
+
+def _refuse_policy(message: pb.cluster_v3.Cluster, type_: DiscoveryType, policy: LbPolicy) -> None:
+    """A cluster type that brings its own balancer wants it, and no other type has one."""
+    if type_ == "ORIGINAL_DST":
+        named = pb.cluster_v3.Cluster.LbPolicy.Name(message.lb_policy)
+        shown = message.cluster_type.name if message.HasField("cluster_type") else type_
+        if named != "CLUSTER_PROVIDED":
+            raise RefusedError(
+                f"cluster: LB policy {named} is not valid for Cluster type {shown}. Only 'CLUSTER_PROVIDED' is allowed "
+                "with cluster type 'ORIGINAL_DST'"
+            )
+        if policy != "CLUSTER_PROVIDED":
+            raise RefusedError(
+                f"cluster manager: cluster provided LB not specified but cluster '{message.name}' provided one. Check "
+                "cluster documentation."
+            )
+    elif policy == "CLUSTER_PROVIDED" and type_ != "UNKNOWN":
+        raise RefusedError(
+            f"cluster manager: cluster provided LB specified but cluster '{message.name}' did not provide one. Check "
+            "cluster documentation."
+        )
+    if message.lb_policy == 6 and message.HasField("lb_subset_config"):
+        raise RefusedError("cluster: LB policy CLUSTER_PROVIDED cannot be combined with lb_subset_config")
+    for each in message.lb_subset_config.subset_selectors:
+        keys, fallback = set(each.keys), set(each.fallback_keys_subset)
+        if not fallback <= keys:
+            raise RefusedError("fallback_keys_subset must be a subset of selector keys")
+        if fallback and fallback == keys:
+            raise RefusedError("fallback_keys_subset cannot be equal to keys")
+
+
+def _refuse_endpoints(message: pb.cluster_v3.Cluster, type_: DiscoveryType) -> None:
+    if type_ == "LOGICAL_DNS":
+        if not message.HasField("load_assignment"):
+            raise RefusedError("LOGICAL_DNS clusters must have a single host")
+        localities = message.load_assignment.endpoints
+        if len(localities) != 1 or len(localities[0].lb_endpoints) != 1:
+            raise RefusedError("LOGICAL_DNS clusters must have a single locality_lb_endpoint and a single lb_endpoint")
+    elif type_ == "ORIGINAL_DST" and message.HasField("load_assignment"):
+        raise RefusedError("ORIGINAL_DST clusters must have no load assignment configured")
+    for each in message.circuit_breakers.per_host_thresholds:
+        given = {field.name for field, _ in each.ListFields()}
+        if not given <= {"priority", "max_connections"}:
+            raise RefusedError("Unsupported field in per_host_thresholds")
+
+
+def _refuse_sockets(
+    message: pb.cluster_v3.Cluster,
+    http: HttpProtocol,
+    socket: TransportSocket,
+    matches: tuple[TransportSocketMatch, ...],
+) -> None:
+    plain = [each for each in (socket, *(each.socket for each in matches)) if not each.tls and not each.unsupported]
+    if http.protocol == "auto" and plain:
+        kind = "transport socket" if plain[0] is socket else "transport socket matcher"
+        raise RefusedError(f"ALPN configured for cluster {message.name} which has a non-ALPN {kind}")
+    if http.protocol == "http3" and (plain or socket.tls):
+        raise RefusedError(f"HTTP3 requires a QuicUpstreamTransport transport socket: {message.name}")
+
+
+def _thresholds(message: pb.cluster_v3.CircuitBreakers.Thresholds) -> Thresholds:
+    default = Thresholds()
+    budget = None
+    if message.HasField("retry_budget"):
+        percent = message.retry_budget.budget_percent.value if message.retry_budget.HasField("budget_percent") else 20.0
+        least = message.retry_budget.min_retry_concurrency
+        budget = (percent, least.value if message.retry_budget.HasField("min_retry_concurrency") else 3)
+    return Thresholds(
+        _wrapped(message.max_connections, message.HasField("max_connections"), default.max_connections),
+        _wrapped(message.max_pending_requests, message.HasField("max_pending_requests"), default.max_pending_requests),
+        _wrapped(message.max_requests, message.HasField("max_requests"), default.max_requests),
+        _wrapped(message.max_retries, message.HasField("max_retries"), default.max_retries),
+        message.max_connection_pools.value if message.HasField("max_connection_pools") else None,
+        budget,
+    )
+
+
+def _wrapped(wrapper: pb.google_protobuf.UInt32Value, given: bool, default: int) -> int:
+    return wrapper.value if given else default
+
+
+def _outlier(message: pb.cluster_v3.OutlierDetection) -> OutlierDetection:
+    values: dict[str, float | int | bool] = {}
+    names = {"interval": "interval_s", "base_ejection_time": "base_ejection_time_s"}
+    names |= {"max_ejection_time": "max_ejection_time_s", "max_ejection_time_jitter": "max_ejection_time_jitter_s"}
+    for field, value in message.ListFields():
+        own = names.get(field.name, field.name)
+        if own not in OutlierDetection.__dataclass_fields__:
+            continue
+        if isinstance(value, bool):
+            values[own] = value
+        elif own.endswith("_s"):
+            values[own] = seconds(value)
+        else:
+            values[own] = value.value
+    base_s = float(values.get("base_ejection_time_s", 30.0))
+    # Envoy: never shorter than the base, whatever the default says.
+    values.setdefault("max_ejection_time_s", max(300.0, base_s))
+    if float(values["max_ejection_time_s"]) < base_s:
+        raise RefusedError("outlier detector's max_ejection_time cannot be smaller than base_ejection_time")
+    return OutlierDetection(**values)  # type: ignore[arg-type]  # the names are checked above

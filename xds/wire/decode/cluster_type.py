@@ -1,0 +1,116 @@
+"""How a cluster finds its endpoints: by the enum or by an extension (Cluster.DiscoveryType, CustomClusterType)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from ...model.cluster import DiscoveryType, DnsOptions
+from ..opening import open_any, type_of
+from ..refused import RefusedError
+from ..schema import find
+from ..schema import types as pb
+from .extensions import CLUSTERS, DNS_RESOLVERS, extension
+from .values import named, seconds
+
+TYPES: tuple[DiscoveryType, ...] = ("STATIC", "STRICT_DNS", "LOGICAL_DNS", "EDS", "ORIGINAL_DST")
+
+Family = Literal["AUTO", "V4_ONLY", "V6_ONLY", "V4_PREFERRED", "ALL"]
+FAMILIES: tuple[Family, ...] = ("AUTO", "V4_ONLY", "V6_ONLY", "V4_PREFERRED", "ALL")
+
+DNS_CLUSTER = "envoy.extensions.clusters.dns.v3.DnsCluster"
+ORIGINAL_DST_CLUSTER = "envoy.extensions.clusters.original_dst.v3.OriginalDstCluster"
+
+BY_NAME: Mapping[str, DiscoveryType] = {
+    "envoy.cluster.eds": "EDS",
+    "envoy.cluster.logical_dns": "LOGICAL_DNS",
+    "envoy.cluster.original_dst": "ORIGINAL_DST",
+    "envoy.cluster.static": "STATIC",
+    "envoy.cluster.strict_dns": "STRICT_DNS",
+}
+"""Extensions without a configuration of their own: the cluster's fields are theirs."""
+
+DEFAULT_HEADER = "x-envoy-original-dst-host"
+
+
+def discovery_type(message: pb.cluster_v3.Cluster) -> DiscoveryType:
+    """UNKNOWN for an extension that is not understood: such a cluster has no endpoints."""
+    if message.HasField("cluster_type"):
+        if message.HasField("eds_cluster_config"):
+            raise RefusedError("eds_cluster_config set in a non-EDS cluster")
+        return _custom(message.cluster_type)
+    type_ = TYPES[message.type]
+    if type_ != "EDS" and message.HasField("eds_cluster_config"):
+        raise RefusedError("eds_cluster_config set in a non-EDS cluster")
+    if type_ == "EDS" and not message.eds_cluster_config.HasField("eds_config"):
+        raise RefusedError("cannot create an EDS cluster without an EDS config")
+    return type_
+
+
+def _custom(message: pb.cluster_v3.Cluster.CustomClusterType) -> DiscoveryType:
+    type_name = type_of(message.typed_config)
+    if not type_name:
+        if message.name not in BY_NAME:
+            raise RefusedError(f"Didn't find a registered cluster factory implementation for name: '{message.name}'")
+        found = BY_NAME[message.name]
+        if found == "EDS":
+            raise RefusedError("cannot create an EDS cluster without an EDS config")
+        return found
+    if type_name not in CLUSTERS and find(type_name) is not None:
+        raise RefusedError(f"Didn't find a registered cluster factory implementation for type: '{type_name}'")
+    opened = open_any(message.typed_config)
+    match opened:
+        case pb.clusters_dns_v3.DnsCluster():
+            return "LOGICAL_DNS" if opened.all_addresses_in_single_endpoint else "STRICT_DNS"
+        case pb.clusters_original_dst_v3.OriginalDstCluster():
+            return "ORIGINAL_DST"
+        case _:
+            return "UNKNOWN"
+
+
+def original_dst_header(message: pb.cluster_v3.Cluster) -> str:
+    """The header that names the destination, where there is to be one."""
+    config: pb.cluster_v3.Cluster.OriginalDstLbConfig | pb.clusters_original_dst_v3.OriginalDstCluster
+    config = message.original_dst_lb_config
+    opened = _opened(message)
+    if isinstance(opened, pb.clusters_original_dst_v3.OriginalDstCluster):
+        config = opened
+    if config.http_header_name and not config.use_http_header:
+        raise RefusedError(
+            f"ORIGINAL_DST cluster: invalid config http_header_name={config.http_header_name} and use_http_header is "
+            "false. Set use_http_header to true if http_header_name is desired."
+        )
+    return config.http_header_name or DEFAULT_HEADER if config.use_http_header else ""
+
+
+def dns_options(message: pb.cluster_v3.Cluster) -> DnsOptions:
+    """How names are resolved; the extension's own fields where it is one."""
+    opened = _opened(message)
+    config: pb.cluster_v3.Cluster | pb.clusters_dns_v3.DnsCluster = message
+    # The families of the extension begin with UNSPECIFIED, which is AUTO.
+    families: tuple[Family, ...] = FAMILIES
+    respect_ttl = message.respect_dns_ttl
+    if isinstance(opened, pb.clusters_dns_v3.DnsCluster):
+        config, families, respect_ttl = opened, ("AUTO", *FAMILIES), opened.respect_dns_ttl
+    if config.HasField("typed_dns_resolver_config"):
+        resolver = config.typed_dns_resolver_config
+        extension(resolver.name, resolver.typed_config, DNS_RESOLVERS)
+    failure = config.dns_failure_refresh_rate
+    given = config.HasField("dns_failure_refresh_rate")
+    base_s, max_s = seconds(failure.base_interval), seconds(failure.max_interval)
+    if failure.HasField("max_interval") and max_s < base_s:
+        raise RefusedError("dns_failure_refresh_rate must have max_interval greater than or equal to the base_interval")
+    return DnsOptions(
+        refresh_rate_s=seconds(config.dns_refresh_rate) if config.HasField("dns_refresh_rate") else 5.0,
+        respect_ttl=respect_ttl,
+        jitter_s=seconds(config.dns_jitter),
+        lookup_family=named(families, config.dns_lookup_family),
+        failure_refresh_base_s=base_s if given else None,
+        failure_refresh_max_s=max_s or None if given else None,
+    )
+
+
+def _opened(message: pb.cluster_v3.Cluster) -> object | None:
+    if not message.HasField("cluster_type") or not message.cluster_type.HasField("typed_config"):
+        return None
+    return open_any(message.cluster_type.typed_config)

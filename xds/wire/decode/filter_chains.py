@@ -1,0 +1,168 @@
+"""Filter chains: what ends one, what closes it, which connections it takes (envoy.config.listener.v3.FilterChain)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import product
+from typing import Literal
+
+from google.protobuf import json_format
+
+from ...model.listener import (
+    FilterChain,
+    FilterChainMatch,
+    HttpConnectionManager,
+    TcpProxy,
+    UnknownNetworkFilter,
+)
+from ..opening import type_of
+from ..refused import NotUnderstoodError, RefusedError
+from ..schema import types as pb
+from .extensions import DOWNSTREAM_TRANSPORT_SOCKETS, NETWORK_FILTERS, TERMINAL_NETWORK_FILTERS, extension
+from .http_connection_manager import http_connection_manager
+from .inert import INERT_NETWORK_FILTERS, INERT_NETWORK_TYPES, NOT_DONE
+from .values import cidrs, named, seconds
+
+SOURCES: tuple[Literal["ANY", "SAME_IP_OR_LOOPBACK", "EXTERNAL"], ...] = ("ANY", "SAME_IP_OR_LOOPBACK", "EXTERNAL")
+
+DOWNSTREAM_TLS = "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext"
+
+
+def filter_chain(message: pb.listener_v3.FilterChain) -> FilterChain:
+    """envoy.config.listener.v3.FilterChain, reduced to what ends it and what closes it."""
+    http: HttpConnectionManager | None = None
+    tcp: TcpProxy | None = None
+    closed: list[UnknownNetworkFilter] = []
+    for index, each in enumerate(message.filters):
+        try:
+            _refuse_misplaced(each, last=index == len(message.filters) - 1)
+            found = _network_filter(each)
+        except RefusedError as error:
+            raise error.within(f"filter chain {message.name!r}, filter {each.name}") from error
+        if isinstance(found, HttpConnectionManager):
+            http = found
+        elif isinstance(found, TcpProxy):
+            tcp = found
+        elif found is not None:
+            closed.append(found)
+    return FilterChain(
+        name=message.name,
+        match=_match(message.filter_chain_match),
+        http=http,
+        tcp=tcp,
+        tls=message.HasField("transport_socket") and _is_tls(message.transport_socket),
+        closed_by=tuple(closed),
+    )
+
+
+def _is_tls(message: pb.core_v3.TransportSocket) -> bool:
+    """Whatever is not known to be plaintext is taken for TLS: plaintext must not get in where it is not meant to."""
+    opened = extension(message.name, message.typed_config, DOWNSTREAM_TRANSPORT_SOCKETS)
+    if isinstance(opened, pb.tls_v3.DownstreamTlsContext):
+        common = opened.common_tls_context
+        if not (
+            common.tls_certificates
+            or common.tls_certificate_sds_secret_configs
+            or common.HasField("tls_certificate_provider_instance")
+            or common.HasField("custom_tls_certificate_selector")
+        ):
+            raise RefusedError("No TLS certificates found for server context")
+    return not isinstance(opened, pb.raw_buffer_v3.RawBuffer)
+
+
+def _match(message: pb.listener_v3.FilterChainMatch) -> FilterChainMatch:
+    names = tuple(each.lower() for each in message.server_names)
+    for name in names:
+        if "*" in name and not (name.startswith("*.") and "*" not in name[2:]):
+            raise RefusedError('partial wildcards are not supported in "server_names"')
+    return FilterChainMatch(
+        destination_port=message.destination_port.value if message.HasField("destination_port") else None,
+        prefix_ranges=cidrs(message.prefix_ranges),
+        server_names=names,
+        transport_protocol=message.transport_protocol,
+        application_protocols=tuple(message.application_protocols),
+        direct_source_prefix_ranges=cidrs(message.direct_source_prefix_ranges),
+        source_type=named(SOURCES, message.source_type),
+        source_prefix_ranges=cidrs(message.source_prefix_ranges),
+        source_ports=tuple(message.source_ports),
+    )
+
+
+def refuse_ambiguous(messages: Iterable[pb.listener_v3.FilterChain]) -> None:
+    """Two chains that would take the same connection."""
+    same: dict[bytes, str] = {}
+    taken: set[tuple[object, ...]] = set()
+    for message in messages:
+        match = message.filter_chain_match
+        if match.address_suffix or match.HasField("suffix_len"):
+            raise RefusedError(f"filter chain '{message.name}' contains unimplemented fields")
+        raw = match.SerializeToString(deterministic=True)
+        if raw in same:
+            spelled = json_format.MessageToJson(match, preserving_proto_field_name=True, indent=None)
+            spelled = spelled.replace('": ', '":').replace(', "', ',"')
+            raise RefusedError(
+                f"filter chain '{message.name}' has the same matching rules defined as '{same[raw]}'. "
+                f"duplicate matcher is: {spelled}"
+            )
+        same[raw] = message.name
+        for leaf in _leaves(_match(match)):
+            if leaf in taken:
+                raise RefusedError("multiple filter chains with overlapping matching rules are defined")
+            taken.add(leaf)
+
+
+def _leaves(match: FilterChainMatch) -> Iterable[tuple[object, ...]]:
+    """Every combination of criteria that leads to a chain."""
+    return product(
+        (match.destination_port,),
+        match.prefix_ranges or (None,),
+        match.server_names or ("",),
+        (match.transport_protocol,),
+        match.application_protocols or ("",),
+        match.direct_source_prefix_ranges or (None,),
+        (match.source_type,),
+        match.source_prefix_ranges or (None,),
+        match.source_ports or (0,),
+    )
+
+
+def _refuse_misplaced(message: pb.listener_v3.Filter, *, last: bool) -> None:
+    type_name = type_of(message.typed_config)
+    kind = NETWORK_FILTERS.get(type_name)
+    if kind is None or (type_name in TERMINAL_NETWORK_FILTERS) == last:
+        return
+    what, must = ("non-terminal", "is the last filter") if last else ("terminal", "must be the last filter")
+    raise RefusedError(f"Error: {what} filter named {message.name} of type {kind} {must} in a network filter chain.")
+
+
+def _network_filter(
+    message: pb.listener_v3.Filter,
+) -> HttpConnectionManager | TcpProxy | UnknownNetworkFilter | None:
+    if message.HasField("config_discovery"):
+        return UnknownNetworkFilter(message.name, "", "network filters by ECDS are not supported")
+    type_name = type_of(message.typed_config)
+    opened = extension(message.name, message.typed_config, NETWORK_FILTERS)
+    match opened:
+        case pb.http_connection_manager_v3.HttpConnectionManager() | pb.tcp_proxy_v3.TcpProxy():
+            try:
+                return _last(opened)
+            except NotUnderstoodError as error:
+                return UnknownNetworkFilter(message.name, type_name, str(error))
+    if message.name in INERT_NETWORK_FILTERS or type_name in INERT_NETWORK_TYPES:
+        return None
+    return UnknownNetworkFilter(message.name, type_name, NOT_DONE)
+
+
+def _last(
+    message: pb.http_connection_manager_v3.HttpConnectionManager | pb.tcp_proxy_v3.TcpProxy,
+) -> HttpConnectionManager | TcpProxy:
+    if isinstance(message, pb.http_connection_manager_v3.HttpConnectionManager):
+        return http_connection_manager(message)
+    if message.HasField("tunneling_config"):
+        raise NotUnderstoodError("tunneling_config is not supported")
+    return TcpProxy(
+        cluster=message.cluster,
+        weighted_clusters=tuple((each.name, each.weight) for each in message.weighted_clusters.clusters),
+        stat_prefix=message.stat_prefix,
+        idle_timeout_s=seconds(message.idle_timeout) or None if message.HasField("idle_timeout") else 3600.0,
+    )

@@ -1,0 +1,232 @@
+"""Balancing policies: the enum of a cluster with its fields, and the typed extensions that say the same.
+
+(envoy.config.cluster.v3.Cluster.LbPolicy and LoadBalancingPolicy, envoy.extensions.load_balancing_policies)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from ...model.cluster import LbConfig, LbPolicy, SlowStart
+from ..opening import checked, type_of, unchecked
+from ..refused import RefusedError
+from ..schema import find
+from ..schema import types as pb
+from .extensions import LOAD_BALANCING_POLICIES
+from .values import seconds
+
+POLICIES: Mapping[int, LbPolicy] = {
+    0: "ROUND_ROBIN",
+    1: "LEAST_REQUEST",
+    2: "RING_HASH",
+    3: "RANDOM",
+    5: "MAGLEV",
+    6: "CLUSTER_PROVIDED",
+}
+BY_CONFIG = 7
+
+MIN_RING, MAX_RING = 1024, 8 * 1024 * 1024
+MAGLEV_TABLE, MAX_TABLE = 65537, 5000011
+
+Choice = tuple[LbPolicy, LbConfig]
+
+WRR_LOCALITY = (
+    "Currently WrrLocalityLoadBalancer only supports ClientSideWeightedRoundRobinLoadBalancer as its endpoint picking "
+    "policy."
+)
+
+
+def lb_policy(message: pb.cluster_v3.Cluster) -> Choice:
+    """The policy of a cluster and its parameters; the typed form wins where it is given, as in Envoy."""
+    if message.HasField("load_balancing_policy"):
+        return _by_config(message)
+    if message.lb_policy == BY_CONFIG:
+        raise RefusedError("cluster: field load_balancing_policy need to be set")
+    return POLICIES[message.lb_policy], _config(message)
+
+
+def _config(message: pb.cluster_v3.Cluster) -> LbConfig:
+    common = message.common_lb_config
+    base = _common(message)
+    base = replace(
+        base,
+        hash_balance_factor=common.consistent_hashing_lb_config.hash_balance_factor.value or None,
+        locality_weighted=common.HasField("locality_weighted_lb_config"),
+        zone_aware=common.HasField("zone_aware_lb_config"),
+    )
+    match POLICIES[message.lb_policy]:
+        case "ROUND_ROBIN":
+            return replace(base, slow_start=_slow_start(message.round_robin_lb_config.slow_start_config))
+        case "LEAST_REQUEST":
+            return _least_request(base, message.least_request_lb_config)
+        case "RING_HASH":
+            return _ring(base, message.ring_hash_lb_config, message.ring_hash_lb_config.hash_function == 1)
+        case "MAGLEV":
+            return _maglev(base, message.maglev_lb_config)
+        case _:
+            return base
+
+
+def _common(message: pb.cluster_v3.Cluster) -> LbConfig:
+    common = message.common_lb_config
+    given = common.HasField("healthy_panic_threshold")
+    return LbConfig(panic_threshold=common.healthy_panic_threshold.value if given else 50.0)
+
+
+def _least_request(base: LbConfig, message: Any) -> LbConfig:
+    """Cluster.LeastRequestLbConfig, or the extension: they share these fields."""
+    bias = message.active_request_bias.default_value if message.HasField("active_request_bias") else 1.0
+    return replace(
+        base,
+        choice_count=message.choice_count.value if message.HasField("choice_count") else 2,
+        active_request_bias=bias,
+        slow_start=_slow_start(message.slow_start_config),
+    )
+
+
+def _ring(base: LbConfig, message: Any, murmur: bool) -> LbConfig:
+    smallest = message.minimum_ring_size.value if message.HasField("minimum_ring_size") else MIN_RING
+    largest = message.maximum_ring_size.value if message.HasField("maximum_ring_size") else MAX_RING
+    if smallest > largest:
+        raise RefusedError(f"ring hash: minimum_ring_size ({smallest}) > maximum_ring_size ({largest})")
+    if largest > MAX_RING:
+        raise RefusedError(f"ring hash: maximum_ring_size ({largest}) must be less than or equal to {MAX_RING}")
+    return replace(base, ring_min=smallest, ring_max=largest, ring_hash="MURMUR_HASH_2" if murmur else "XX_HASH")
+
+
+def _maglev(base: LbConfig, message: Any) -> LbConfig:
+    size = message.table_size.value if message.HasField("table_size") else MAGLEV_TABLE
+    if size > MAX_TABLE or not _is_prime(size):
+        raise RefusedError("The table size of maglev must be prime number")
+    return replace(base, maglev_table=size)
+
+
+def _is_prime(number: int) -> bool:
+    """As Envoy's own test has it, 1 passes for a prime."""
+    if number in (1, 2, 3):
+        return True
+    if number % 2 == 0 or number % 3 == 0:
+        return False
+    return all(number % each for each in range(5, int(number**0.5) + 1, 2))
+
+
+def _slow_start(message: Any) -> SlowStart | None:
+    window_s = seconds(message.slow_start_window)
+    if not window_s:
+        return None
+    return SlowStart(
+        window_s,
+        message.aggression.default_value if message.HasField("aggression") else 1.0,
+        message.min_weight_percent.value if message.HasField("min_weight_percent") else 10.0,
+    )
+
+
+# -- the typed form -------------------------------------------------------------------------------------------------
+
+
+def _by_config(message: pb.cluster_v3.Cluster) -> Choice:
+    common = message.common_lb_config
+    if message.HasField("lb_subset_config"):
+        raise RefusedError("cluster: load_balancing_policy cannot be combined with lb_subset_config")
+    if common.WhichOneof("locality_config_specifier") or common.HasField("consistent_hashing_lb_config"):
+        raise RefusedError(
+            "cluster: load_balancing_policy cannot be combined with partial fields (zone_aware_lb_config, "
+            "locality_weighted_lb_config, consistent_hashing_lb_config) of common_lb_config"
+        )
+    return _first(
+        message.load_balancing_policy,
+        _common(message),
+        "cluster: didn't find a registered load balancer factory implementation for cluster: "
+        f"'{message.name}' with names from [{{names}}]",
+    )
+
+
+def _first(policies: pb.cluster_v3.LoadBalancingPolicy, base: LbConfig, refusal: str) -> Choice:
+    """The first policy that Envoy has. One that nobody here knows may be one that it has: round robin then."""
+    unknown = False
+    for each in policies.policies:
+        packed = each.typed_extension_config.typed_config
+        type_name = type_of(packed)
+        if type_name in LOAD_BALANCING_POLICIES:
+            return BY_MESSAGE[type_name.rpartition(".")[2]](base, unchecked(packed))
+        unknown = unknown or (bool(type_name) and find(type_name) is None)
+    if unknown:
+        return "ROUND_ROBIN", base
+    raise RefusedError(refusal.format(names=", ".join(each.typed_extension_config.name for each in policies.policies)))
+
+
+def _spread(base: LbConfig, message: pb.load_balancing_common_v3.LocalityLbConfig) -> LbConfig:
+    return replace(
+        base,
+        locality_weighted=message.HasField("locality_weighted_lb_config"),
+        zone_aware=message.HasField("zone_aware_lb_config"),
+    )
+
+
+def _hashed(base: LbConfig, message: pb.ring_hash_v3.RingHash | pb.maglev_v3.Maglev) -> LbConfig:
+    return replace(
+        base,
+        locality_weighted=message.HasField("locality_weighted_lb_config"),
+        hash_balance_factor=message.consistent_hashing_lb_config.hash_balance_factor.value or None,
+    )
+
+
+def _typed_round_robin(base: LbConfig, message: pb.round_robin_v3.RoundRobin) -> Choice:
+    spread = _spread(base, message.locality_lb_config)
+    return "ROUND_ROBIN", replace(spread, slow_start=_slow_start(message.slow_start_config))
+
+
+def _typed_least_request(base: LbConfig, message: pb.least_request_v3.LeastRequest) -> Choice:
+    return "LEAST_REQUEST", _least_request(_spread(base, message.locality_lb_config), message)
+
+
+def _typed_random(base: LbConfig, message: pb.random_v3.Random) -> Choice:
+    return "RANDOM", _spread(base, message.locality_lb_config)
+
+
+def _typed_ring_hash(base: LbConfig, message: pb.ring_hash_v3.RingHash) -> Choice:
+    # XX_HASH is 1 here and MURMUR_HASH_2 is 2; 0 is the default, which is XX_HASH.
+    return "RING_HASH", _ring(_hashed(base, message), message, message.hash_function == 2)
+
+
+def _typed_maglev(base: LbConfig, message: pb.maglev_v3.Maglev) -> Choice:
+    return "MAGLEV", _maglev(_hashed(base, message), message)
+
+
+def _override_host(base: LbConfig, message: pb.override_host_v3.OverrideHost) -> Choice:
+    checked(message)
+    return _first(message.fallback_policy, base, NO_FALLBACK)
+
+
+def _typed_wrr_locality(base: LbConfig, message: pb.wrr_locality_v3.WrrLocality) -> Choice:
+    for each in message.endpoint_picking_policy.policies:
+        type_name = type_of(each.typed_extension_config.typed_config)
+        if type_name in LOAD_BALANCING_POLICIES:
+            if not type_name.endswith(".ClientSideWeightedRoundRobin"):
+                raise RefusedError(WRR_LOCALITY)
+            return "ROUND_ROBIN", replace(base, locality_weighted=True)
+        if find(type_name) is None:
+            return "ROUND_ROBIN", replace(base, locality_weighted=True)
+    raise RefusedError("No supported endpoint picking policy.")
+
+
+NO_SUBSET = (
+    "cluster: didn't find a registered load balancer factory implementation for subset lb with names from [{names}]"
+)
+NO_FALLBACK = "dynamic forwarding LB: didn't find a registered fallback load balancer factory with names from {names}"
+
+BY_MESSAGE: Mapping[str, Callable[[LbConfig, Any], Choice]] = {
+    "ClientSideWeightedRoundRobin": lambda base, message: ("ROUND_ROBIN", base),
+    "ClusterProvided": lambda base, message: ("CLUSTER_PROVIDED", base),
+    "LeastRequest": _typed_least_request,
+    "Maglev": _typed_maglev,
+    "OverrideHost": _override_host,
+    "Random": _typed_random,
+    "RingHash": _typed_ring_hash,
+    "RoundRobin": _typed_round_robin,
+    "Subset": lambda base, message: _first(message.subset_lb_policy, base, NO_SUBSET),
+    "WrrLocality": _typed_wrr_locality,
+}
+"""What each extension of `LOAD_BALANCING_POLICIES` amounts to, by the last part of its message's name."""

@@ -1,0 +1,183 @@
+"""Route configurations, taken apart before they are parsed: a table of a thousand hosts costs what is used of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Literal
+
+from google.protobuf.message import DecodeError
+
+from ...model.matchers import PathMatcher
+from ...model.resource import ResourceError, ResourceType
+from ...model.route import (
+    LazyVirtualHost,
+    NonForwardingAction,
+    Route,
+    RouteConfiguration,
+    RouteMatch,
+    VirtualHost,
+)
+from ...model.values import Note
+from ..opening import checked
+from ..refused import RefusedError
+from ..schema import types as pb
+from ..split import split_field
+from .extensions import CLUSTER_SPECIFIERS, type_at
+from .http_filters import per_filter_configs
+from .matchers import string_matcher, understood
+from .rate_limits import rate_limits
+from .route import MAX_BODY, route
+from .route_policies import mirror_policies, retry_policy
+from .values import header_mutations, named
+
+VIRTUAL_HOSTS_FIELD = 2
+DELTA_GRPC = 3
+TLS: tuple[Literal["NONE", "EXTERNAL_ONLY", "ALL"], ...] = ("NONE", "EXTERNAL_ONLY", "ALL")
+
+
+def route_configuration(raw: bytes, previous: RouteConfiguration | None = None) -> RouteConfiguration:
+    """envoy.config.route.v3.RouteConfiguration from its bytes.
+
+    A virtual host whose bytes are those of `previous` stays the same object, decoded or not.
+    """
+    rest, hosts = split_field(raw, VIRTUAL_HOSTS_FIELD)
+    return _configuration(pb.route_v3.RouteConfiguration.FromString(rest), hosts, previous)
+
+
+def inline_configuration(message: pb.route_v3.RouteConfiguration) -> RouteConfiguration:
+    """The same from a message inside a listener."""
+    hosts = [each.SerializeToString() for each in message.virtual_hosts]
+    return _configuration(message, hosts, None)
+
+
+def _configuration(
+    message: pb.route_v3.RouteConfiguration, hosts: list[bytes], previous: RouteConfiguration | None
+) -> RouteConfiguration:
+    checked(message, without=("virtual_hosts",))
+    _refuse_extensions(message)
+    if message.vhost_header:
+        raise RefusedError("vhost_header is not supported: requests would get the virtual host of another name")
+    given = message.HasField("max_direct_response_body_size_bytes")
+    max_body = message.max_direct_response_body_size_bytes.value if given else MAX_BODY
+    old = previous.virtual_hosts if previous is not None else ()
+    same: dict[bytes, LazyVirtualHost] = {}
+    if previous is not None and previous.max_direct_response_body_size_bytes == max_body:
+        same = {each.raw: each for each in old}
+    before = {each.name: each for each in old if each.decoded}
+    lazy = tuple(same.get(raw) or lazy_virtual_host(raw, message.name, before, max_body) for raw in hosts)
+    _refuse_duplicates(message.name, lazy)
+    return RouteConfiguration(
+        name=message.name,
+        virtual_hosts=lazy,
+        headers=header_mutations(message),
+        internal_only_headers=tuple(message.internal_only_headers),
+        most_specific_header_mutations_wins=message.most_specific_header_mutations_wins,
+        ignore_port_in_host_matching=message.ignore_port_in_host_matching,
+        ignore_path_parameters_in_path_matching=message.ignore_path_parameters_in_path_matching,
+        validate_clusters=message.validate_clusters.value,
+        max_direct_response_body_size_bytes=max_body,
+        mirrors=mirror_policies(message.request_mirror_policies),
+        filters=per_filter_configs(message.typed_per_filter_config),
+    )
+
+
+def _refuse_extensions(message: pb.route_v3.RouteConfiguration) -> None:
+    source = message.vhds.config_source
+    delta = source.WhichOneof("config_source_specifier") == "ads" or source.api_config_source.api_type == DELTA_GRPC
+    if message.HasField("vhds") and not delta:
+        raise RefusedError("vhds: only 'DELTA_GRPC' or 'ADS' (which uses Delta xDS) is supported as a config source.")
+    for each in message.cluster_specifier_plugins:
+        if not each.is_optional:
+            type_at(each.extension.name, each.extension.typed_config, CLUSTER_SPECIFIERS)
+
+
+def lazy_virtual_host(
+    raw: bytes,
+    table: str = "",
+    before: Mapping[str, LazyVirtualHost] = MappingProxyType({}),
+    max_body: int = MAX_BODY,
+) -> LazyVirtualHost:
+    """A virtual host by name and domains.
+
+    Raises:
+        RefusedError: the bytes are no virtual host.
+    """
+    try:
+        message = pb.route_v3.VirtualHost.FromString(raw)
+    except DecodeError as error:
+        raise RefusedError(f"virtual_hosts: {error}") from error
+
+    def load(data: bytes) -> VirtualHost:
+        try:
+            return virtual_host(data, max_body)
+        except RefusedError as error:
+            raise ResourceError(ResourceType.ROUTE, table, str(error)) from error
+
+    def describe(data: bytes) -> tuple[Note, ...]:
+        # The table is for people, who may never ask.
+        from ..coverage import virtual_host_notes
+
+        return virtual_host_notes(table, data)
+
+    return LazyVirtualHost(message.name, tuple(message.domains), raw, load, before.get(message.name), describe)
+
+
+def virtual_host(raw: bytes, max_body: int = MAX_BODY) -> VirtualHost:
+    """envoy.config.route.v3.VirtualHost from its bytes."""
+    message = pb.route_v3.VirtualHost.FromString(raw)
+    try:
+        checked(message)
+        return _virtual_host(message, max_body)
+    except RefusedError as error:
+        raise error.within(f"virtual host {message.name}") from error
+
+
+def _virtual_host(message: pb.route_v3.VirtualHost, max_body: int) -> VirtualHost:
+    for cluster in message.virtual_clusters:
+        if not cluster.headers:
+            raise RefusedError("virtual clusters must define 'headers'")
+    understood(string_matcher, message.cors.allow_origin_string_match)
+    return VirtualHost(
+        name=message.name,
+        domains=tuple(message.domains),
+        routes=_routes(message, max_body),
+        require_tls=named(TLS, message.require_tls),
+        headers=header_mutations(message),
+        retry=retry_policy(message.retry_policy) if message.HasField("retry_policy") else None,
+        include_request_attempt_count=message.include_request_attempt_count,
+        include_attempt_count_in_response=message.include_attempt_count_in_response,
+        rate_limits=rate_limits(message.rate_limits),
+        mirrors=mirror_policies(message.request_mirror_policies),
+        filters=per_filter_configs(message.typed_per_filter_config),
+    )
+
+
+def _routes(message: pb.route_v3.VirtualHost, max_body: int) -> tuple[Route, ...]:
+    if message.HasField("matcher"):
+        if message.routes:
+            raise RefusedError("cannot set both matcher and routes on virtual host")
+        # Which route the tree would choose is not known, so no request of this host goes anywhere.
+        closed = NonForwardingAction(f"virtual host {message.name}: matcher is not supported")
+        return (Route(RouteMatch(PathMatcher("prefix", "/")), closed),)
+    routes = []
+    for index, each in enumerate(message.routes):
+        try:
+            routes.append(route(each, max_body))
+        except RefusedError as error:
+            raise error.within(f"routes[{index}] {each.name!r}") from error
+    return tuple(routes)
+
+
+def _refuse_duplicates(name: str, hosts: tuple[LazyVirtualHost, ...]) -> None:
+    seen: set[str] = set()
+    for host in hosts:
+        for domain in host.domains:
+            folded = domain.lower()
+            if folded in seen:
+                if domain == "*":
+                    raise RefusedError(f"Only a single wildcard domain is permitted in route {name}")
+                raise RefusedError(
+                    f"Only unique values for domains are permitted. Duplicate entry of domain {folded} in route {name}"
+                )
+            seen.add(folded)

@@ -1,0 +1,129 @@
+"""What a route asks for besides a destination: retries, mirrors, hash policies, upgrades (envoy.config.route.v3)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ...model.route import BackOff, HashPolicy, MirrorPolicy, RetryPolicy
+from ...model.values import Fraction
+from ..refused import RefusedError
+from ..schema import types as pb
+from .extensions import (
+    EARLY_DATA_POLICIES,
+    INTERNAL_REDIRECT_PREDICATES,
+    RETRY_HOST_PREDICATES,
+    RETRY_OPTIONS_PREDICATES,
+    RETRY_PRIORITIES,
+    extension,
+    type_at,
+)
+from .matchers import header_matcher, regex_rewrite, understood
+from .values import header_options, runtime_fraction, seconds
+
+
+def retry_policy(message: pb.route_v3.RetryPolicy) -> RetryPolicy:
+    """envoy.config.route.v3.RetryPolicy. Host predicates are known by their types and named as Envoy names them."""
+    back_off = None
+    if message.HasField("retry_back_off"):
+        base = max(seconds(message.retry_back_off.base_interval), 0.001)
+        longest = 10 * base
+        if message.retry_back_off.HasField("max_interval"):
+            longest = max(seconds(message.retry_back_off.max_interval), 0.001)
+        if longest < base:
+            raise RefusedError("retry_policy.max_interval must greater than or equal to the base_interval")
+        back_off = BackOff(base, longest)
+    if message.HasField("retry_priority"):
+        type_at(message.retry_priority.name, message.retry_priority.typed_config, RETRY_PRIORITIES)
+    for each in message.retry_options_predicates:
+        type_at(each.name, each.typed_config, RETRY_OPTIONS_PREDICATES)
+    return RetryPolicy(
+        retry_on=tuple(each.strip() for each in message.retry_on.split(",") if each.strip()),
+        num_retries=message.num_retries.value if message.HasField("num_retries") else 1,
+        per_try_timeout_s=seconds(message.per_try_timeout) or None,
+        per_try_idle_timeout_s=seconds(message.per_try_idle_timeout) or None,
+        retriable_status_codes=tuple(message.retriable_status_codes),
+        retriable_headers=understood(header_matcher, message.retriable_headers),
+        retriable_request_headers=understood(header_matcher, message.retriable_request_headers),
+        host_predicates=tuple(_host_predicate(each) for each in message.retry_host_predicate),
+        host_selection_attempts=max(1, message.host_selection_retry_max_attempts),
+        back_off=back_off,
+    )
+
+
+def _host_predicate(message: pb.route_v3.RetryPolicy.RetryHostPredicate) -> str:
+    type_name = type_at(message.name, message.typed_config, RETRY_HOST_PREDICATES)
+    return RETRY_HOST_PREDICATES.get(type_name, message.name)
+
+
+def mirror_policies(messages: Iterable[pb.route_v3.RouteAction.RequestMirrorPolicy]) -> tuple[MirrorPolicy, ...]:
+    """RouteAction.RequestMirrorPolicy."""
+    return tuple(_mirror_policy(each) for each in messages)
+
+
+def _mirror_policy(message: pb.route_v3.RouteAction.RequestMirrorPolicy) -> MirrorPolicy:
+    if not message.cluster and not message.cluster_header:
+        raise RefusedError("Exactly one of cluster or cluster_header in request mirror policy need to be specified")
+    if message.cluster and message.cluster_header:
+        raise RefusedError(
+            f"Only one of cluster '{message.cluster}' or cluster_header '{message.cluster_header}' in request mirror "
+            "policy can be specified"
+        )
+    for each in message.request_headers_mutations:
+        if each.HasField("append"):
+            header_options([each.append])
+    return MirrorPolicy(
+        message.cluster,
+        runtime_fraction(message.runtime_fraction) if message.HasField("runtime_fraction") else Fraction(100),
+        not message.disable_shadow_host_suffix_append,
+        message.cluster_header,
+    )
+
+
+def hash_policies(messages: Iterable[pb.route_v3.RouteAction.HashPolicy]) -> tuple[HashPolicy, ...]:
+    """RouteAction.HashPolicy; one that asks for no property of the connection asks for nothing."""
+    return tuple(
+        hash_policy(each)
+        for each in messages
+        if not each.HasField("connection_properties") or each.connection_properties.source_ip
+    )
+
+
+def hash_policy(message: pb.route_v3.RouteAction.HashPolicy) -> HashPolicy:
+    """One of them."""
+    match message.WhichOneof("policy_specifier"):
+        case "header":
+            header = message.header
+            rewrite = regex_rewrite(header.regex_rewrite) if header.HasField("regex_rewrite") else None
+            return HashPolicy("header", header.header_name, message.terminal, rewrite)
+        case "cookie":
+            cookie = message.cookie
+            return HashPolicy(
+                "cookie",
+                cookie.name,
+                message.terminal,
+                ttl_s=seconds(cookie.ttl) if cookie.HasField("ttl") else None,
+                cookie_path=cookie.path,
+                cookie_attributes=tuple((each.name, each.value) for each in cookie.attributes),
+            )
+        case "query_parameter":
+            return HashPolicy("query_parameter", message.query_parameter.name, message.terminal)
+        case "connection_properties":
+            return HashPolicy("source_ip", terminal=message.terminal)
+        case _:
+            return HashPolicy("filter_state", message.filter_state.key, message.terminal)
+
+
+def refuse_unusable(message: pb.route_v3.RouteAction) -> None:
+    """What Envoy refuses of policies that have no effect here yet."""
+    seen: set[str] = set()
+    for upgrade in message.upgrade_configs:
+        folded = upgrade.upgrade_type.lower()
+        if folded in seen:
+            raise RefusedError(f"Duplicate upgrade {upgrade.upgrade_type}")
+        seen.add(folded)
+        if upgrade.HasField("connect_config") and folded != "connect":
+            raise RefusedError(f"Non-CONNECT upgrade type {upgrade.upgrade_type} has ConnectConfig")
+    for predicate in message.internal_redirect_policy.predicates:
+        extension(predicate.name, predicate.typed_config, INTERNAL_REDIRECT_PREDICATES)
+    if message.HasField("early_data_policy"):
+        extension(message.early_data_policy.name, message.early_data_policy.typed_config, EARLY_DATA_POLICIES)

@@ -1,0 +1,176 @@
+"""Discovery requests and responses: bytes on the stream, events to the protocol (envoy.service.discovery.v3)."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from google.protobuf.message import DecodeError
+
+from ..model.resource import Resource, ResourceType
+from ..protocol.events import NamedResource, Rejection, Request, Response
+from .codec import parse, type_of
+from .refused import RefusedError
+from .schema import find
+from .schema import types as pb
+
+INVALID_ARGUMENT = 3
+
+Pause = Callable[[], None]
+"""Called between resources: the control thread rests there while calls are under way."""
+
+
+def no_pause() -> None:
+    """Work through."""
+
+
+def read_response(raw: bytes, pause: Pause = no_pause) -> Response:
+    """A `DiscoveryResponse`.
+
+    Raises:
+        RefusedError: the bytes are no such message; without type and nonce there is nothing to answer.
+    """
+    try:
+        message = pb.discovery_v3.DiscoveryResponse.FromString(raw)
+    except DecodeError as error:
+        raise RefusedError(f"truncated or malformed DiscoveryResponse: {error}") from error
+    type_ = type_of(message.type_url)
+    resources: list[NamedResource] = []
+    broken: list[Rejection] = []
+    for index, each in enumerate(message.resources if type_ is not None else ()):
+        pause()
+        _read(type_, each, index, message.version_info, resources, broken)
+    return Response(
+        type_,
+        message.type_url,
+        message.version_info,
+        message.nonce,
+        tuple(resources),
+        broken=tuple(broken),
+        control_plane=message.control_plane.identifier,
+    )
+
+
+def read_delta_response(raw: bytes, pause: Pause = no_pause) -> Response:
+    """A `DeltaDiscoveryResponse`.
+
+    Raises:
+        RefusedError: the bytes are no such message.
+    """
+    try:
+        message = pb.discovery_v3.DeltaDiscoveryResponse.FromString(raw)
+    except DecodeError as error:
+        raise RefusedError(f"truncated or malformed DeltaDiscoveryResponse: {error}") from error
+    type_ = type_of(message.type_url)
+    resources: list[NamedResource] = []
+    broken: list[Rejection] = []
+    for index, each in enumerate(message.resources if type_ is not None else ()):
+        pause()
+        if each.HasField("resource"):
+            _read(type_, each.resource, index, each.version, resources, broken, each.name)
+    return Response(
+        type_,
+        message.type_url,
+        message.system_version_info,
+        message.nonce,
+        tuple(resources),
+        tuple(message.removed_resources),
+        tuple(broken),
+        full=False,
+        control_plane=message.control_plane.identifier,
+    )
+
+
+def is_delta(raw: bytes) -> bool:
+    """Whether recorded bytes are a `DeltaDiscoveryResponse`.
+
+    Both variants share their first fields; they differ in what a resource is. Without resources only a delta response
+    can say anything (that something is gone).
+    """
+    message = pb.discovery_v3.DiscoveryResponse()
+    try:
+        message.ParseFromString(raw)
+    except DecodeError:
+        return True
+    return not any(find(each.type_url) is not None for each in message.resources) and bool(
+        message.resources or pb.discovery_v3.DeltaDiscoveryResponse.FromString(raw).removed_resources
+    )
+
+
+def _read(
+    type_: ResourceType | None,
+    message: pb.google_protobuf.Any,
+    index: int,
+    version: str,
+    resources: list[NamedResource],
+    broken: list[Rejection],
+    said_name: str = "",
+) -> None:
+    if type_ is None:
+        return
+    try:
+        if message.type_url == WRAPPER:
+            wrapped = pb.discovery_v3.Resource.FromString(message.value)
+            message, said_name = wrapped.resource, wrapped.name
+        if type_of(message.type_url) is not type_:
+            raise RefusedError(f"resources[{index}] is a {message.type_url}, not a {type_.value}")
+        resources.append(NamedResource(parse(type_, message.value), version, message.value))
+    except (RefusedError, DecodeError) as error:
+        broken.append(Rejection(said_name or f"resources[{index}]", str(error)))
+
+
+WRAPPER = "type.googleapis.com/envoy.service.discovery.v3.Resource"
+
+
+def write_response(type_: ResourceType, version: str, resources: Iterable[Resource[Any]]) -> bytes:
+    """A `DiscoveryResponse` of what is held: how a configuration is kept on disk."""
+    return pb.discovery_v3.DiscoveryResponse(
+        type_url=type_.value,
+        version_info=version,
+        resources=[pb.google_protobuf.Any(type_url=type_.value, value=each.raw) for each in resources],
+    ).SerializeToString()
+
+
+def node_message(node: Mapping[str, Any]) -> pb.core_v3.Node:
+    """A Node from its parts: id, cluster, metadata (JSON-like), locality (region, zone, sub_zone)."""
+    message = pb.core_v3.Node(
+        id=node["id"],
+        cluster=node.get("cluster", ""),
+        user_agent_name="proxyless",
+        user_agent_version=node.get("version", ""),
+    )
+    message.metadata.update(dict(node.get("metadata", {})))
+    locality = node.get("locality")
+    if locality:
+        region, zone, sub_zone = locality
+        message.locality.CopyFrom(pb.core_v3.Locality(region=region, zone=zone, sub_zone=sub_zone))
+    return message
+
+
+def write_request(request: Request, node: pb.core_v3.Node) -> bytes:
+    """A `DiscoveryRequest`."""
+    message = pb.discovery_v3.DiscoveryRequest(
+        type_url=request.type_url,
+        version_info=request.version,
+        response_nonce=request.nonce,
+        resource_names=request.names,
+    )
+    if request.first:
+        message.node.CopyFrom(node)
+    if request.error:
+        message.error_detail.CopyFrom(pb.google_rpc.Status(code=INVALID_ARGUMENT, message=request.error))
+    return message.SerializeToString()
+
+
+def write_delta_request(request: Request, node: pb.core_v3.Node) -> bytes:
+    """A `DeltaDiscoveryRequest`."""
+    message = pb.discovery_v3.DeltaDiscoveryRequest(
+        type_url=request.type_url,
+        response_nonce=request.nonce,
+        resource_names_subscribe=request.subscribe,
+        resource_names_unsubscribe=request.unsubscribe,
+        initial_resource_versions=dict(request.held),
+    )
+    if request.first:
+        message.node.CopyFrom(node)
+    if request.error:
+        message.error_detail.CopyFrom(pb.google_rpc.Status(code=INVALID_ARGUMENT, message=request.error))
+    return message.SerializeToString()
