@@ -1,0 +1,166 @@
+"""What the machine of a call asks its driver to do, and what it is told back.
+
+The machine (`governance.call`) yields an action; the driver performs it with its library and sends the result in.
+Nothing that a machine decides depends on the library, so sync and async suites share every rule.
+"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, final
+
+from .balancing.host import Host
+from .headers import HeaderList
+from .pool import Pool, Slot, Waiter
+
+# Indices of the drivers' tables.
+AWAIT_CONFIG, CONNECT, AWAIT_SLOT, SEND, DISCARD, SLEEP, BYPASS, DELIVER = range(8)
+
+
+class AwaitConfig:
+    """Wait until the next snapshot, no later than the caller's connect timeout allows. Result: None."""
+
+    __slots__ = ("missing", "seen", "started")
+    kind: ClassVar[int] = AWAIT_CONFIG
+
+    def __init__(self, missing: str, seen: int, started: float) -> None:
+        self.missing = missing
+        self.seen = seen
+        self.started = started
+
+
+class OpenConnection:
+    """Make a connection to the host within `timeout_s`. Result: a `pool.Connection`, or a `Failure`."""
+
+    __slots__ = ("host", "http2", "pool", "timeout_s")
+    kind: ClassVar[int] = CONNECT
+
+    def __init__(self, host: Host, pool: Pool, timeout_s: float, http2: bool) -> None:
+        self.host = host
+        self.pool = pool
+        self.timeout_s = timeout_s
+        self.http2 = http2
+
+
+class AwaitSlot:
+    """Wait until the waiter has its grant, at most `timeout_s`. Result: True, or False when the time is over."""
+
+    __slots__ = ("timeout_s", "waiter")
+    kind: ClassVar[int] = AWAIT_SLOT
+
+    def __init__(self, waiter: Waiter, timeout_s: float | None) -> None:
+        self.waiter = waiter
+        self.timeout_s = timeout_s
+
+
+class Send:
+    """Send the request over the slot's connection. Result: a `Head` or a `Failure`.
+
+    `deadline` is the moment (of the machine's clock) until which the head of the response must be there, None for no
+    bound; the caller's own timeout is the driver's business and ends in the library's exception.
+    """
+
+    __slots__ = ("authority", "deadline", "headers", "host", "method", "path", "slot")
+    kind: ClassVar[int] = SEND
+
+    def __init__(
+        self,
+        slot: Slot,
+        host: Host,
+        method: bytes,
+        authority: bytes,
+        path: bytes,
+        headers: HeaderList,
+        deadline: float | None,
+    ) -> None:
+        self.slot = slot
+        self.host = host
+        self.method = method
+        self.authority = authority
+        self.path = path
+        self.headers = headers
+        self.deadline = deadline
+
+
+class Discard:
+    """Throw a response away before the next attempt. Result: None."""
+
+    __slots__ = ("head",)
+    kind: ClassVar[int] = DISCARD
+
+    def __init__(self, head: "Head") -> None:
+        self.head = head
+
+
+class Sleep:
+    """Result: None."""
+
+    __slots__ = ("seconds",)
+    kind: ClassVar[int] = SLEEP
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+
+class Deliver:
+    """Hand the response to the caller; the machine is resumed with a `BodyEnd` when its body is over.
+
+    `deadline`: the moment until which the whole body must have come.
+    """
+
+    __slots__ = ("deadline", "head")
+    kind: ClassVar[int] = DELIVER
+
+    def __init__(self, head: "Head", deadline: float | None) -> None:
+        self.head = head
+        self.deadline = deadline
+
+
+class Bypass:
+    """Send the request unchanged with the library's own means. Result: a `Head`; the library raises what fails.
+
+    `tcp` names the cluster whose endpoints the connections shall go to; None leaves the address to the library.
+    """
+
+    __slots__ = ("tcp",)
+    kind: ClassVar[int] = BYPASS
+
+    def __init__(self, tcp: str | None) -> None:
+        self.tcp = tcp
+
+
+Action = AwaitConfig | OpenConnection | AwaitSlot | Send | Discard | Sleep | Deliver | Bypass
+
+
+@final
+class Head:
+    """Status and headers of a response; `handle` is the library's own object, opaque to the machine.
+
+    `replayable`: whether the request could be sent once more.
+    """
+
+    __slots__ = ("handle", "headers", "replayable", "status")
+
+    def __init__(self, status: int, headers: HeaderList, handle: Any, replayable: bool = True) -> None:
+        self.status = status
+        self.headers = headers
+        self.handle = handle
+        self.replayable = replayable
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An attempt without a response. `kind` is one of `replies.RESETS`, or `timeout`; `reason` is for people."""
+
+    kind: str
+    reason: str
+    error: BaseException | None = None
+    replayable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class BodyEnd:
+    """How the response body ended: complete, cut by a deadline, by the upstream or by the caller."""
+
+    complete: bool
+    sent: int = 0
+    received: int = 0
+    kind: str = ""

@@ -1,0 +1,203 @@
+"""What Envoy makes of a request before a route is looked for (docs/envoy-facts.md, "Order of things").
+
+Its HTTP inspector takes what is no HTTP/1.1 for opaque TCP, its codec refuses other oddities. What is left loses the
+headers that concern one hop and those of Envoy's own, gets `x-forwarded-proto` and `x-request-id`, and its path is
+normalized. Route matches see the result and nothing that comes later.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Protocol
+
+from ..xds.model.listener import HttpConnectionManager
+from .headers import HeaderList
+from .paths import BadPathError, EscapedSlashesError, NotHttpError, is_http, normalize
+from .replies import (
+    DOWNSTREAM_ERROR,
+    LocalReply,
+    bad_authority,
+    bad_path,
+    bad_request,
+    no_route,
+    too_many_headers,
+)
+from .request import JOINED, RequestView
+
+METHODS = frozenset(
+    b"ACL BIND CHECKOUT COPY DELETE GET HEAD LINK LOCK MERGE MKACTIVITY MKCALENDAR MKCOL MOVE MSEARCH NOTIFY OPTIONS "
+    b"PATCH POST PROPFIND PROPPATCH PURGE PUT REBIND REPORT SEARCH SOURCE SUBSCRIBE TRACE UNBIND UNLINK UNLOCK "
+    b"UNSUBSCRIBE QUERY".split()
+)
+"""What Envoy's parser knows, case included; CONNECT never leads to a route here."""
+
+REMOVED = frozenset(
+    b"keep-alive proxy-connection upgrade te x-forwarded-client-cert "
+    b"x-envoy-max-retries x-envoy-retry-on x-envoy-retry-grpc-on x-envoy-upstream-rq-timeout-ms "
+    b"x-envoy-upstream-rq-per-try-timeout-ms x-envoy-upstream-stream-duration-ms x-envoy-retriable-status-codes "
+    b"x-envoy-retriable-header-names x-envoy-hedge-on-per-try-timeout x-envoy-upstream-alt-stat-name "
+    b"x-envoy-upstream-rq-timeout-alt-response x-envoy-expected-rq-timeout-ms x-envoy-internal x-envoy-force-trace "
+    b"x-envoy-ip-tags x-envoy-original-url".split()
+)
+"""Hop by hop, or Envoy's own and not honoured from outside. `Host` is written anew, `Connection` is this hop's."""
+
+MAX_HEADERS = 100
+"""Of HTTP/1.1, Host included (HttpProtocolOptions.max_headers_count when unset)."""
+
+PROTO = b"x-forwarded-proto"
+REQUEST_ID = b"x-request-id"
+WEBSOCKET = b"websocket"
+SCHEMES = frozenset({b"http", b"https"})
+
+MAX_NAMED = 10
+"""Headers that `Connection` may name (envoy source: Utility::sanitizeConnectionHeader)."""
+
+_NO_NAMES = frozenset(b"close keep-alive upgrade http2-settings content-length transfer-encoding".split()) | {b""}
+"""What `Connection` says without naming a header to remove; the library that sends the body needs its framing."""
+
+_FORWARDING = frozenset({b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto"})
+_BAD_AUTHORITY = re.compile(rb"[^!$-.0-;=@-\[\]_a-z~]")
+_PLAIN_CONNECTIONS = frozenset({None, b"keep-alive", b"close"})
+
+
+class RandomBits(Protocol):
+    """The part of `random.Random` that a request id is made with."""
+
+    def getrandbits(self, k: int, /) -> int: ...
+
+
+def admit(request: RequestView, config: HttpConnectionManager, rng: RandomBits) -> LocalReply | None:
+    """Change the request as Envoy does, or answer it.
+
+    Raises:
+        NotHttpError: to Envoy this is TCP.
+    """
+    try:
+        refused = _admit(request, config, rng)
+    except BadPathError:
+        refused = bad_path()
+    except EscapedSlashesError as error:
+        refused = elsewhere(request, error.redirect)
+    if refused is None:
+        return None
+    # Where several things are wrong the inspector speaks first, then the codec.
+    if not is_http(request.path):
+        raise NotHttpError
+    if refused.flags != DOWNSTREAM_ERROR and not valid_authority(request.authority):
+        return bad_authority()
+    return refused
+
+
+def _admit(request: RequestView, config: HttpConnectionManager, rng: RandomBits) -> LocalReply | None:
+    if request.method not in METHODS:
+        return bad_request("http1.codec_error")
+    known = request.headers
+    raw = request.raw_headers
+    headers: HeaderList
+    if len(known) == len(raw) and known.get(b"connection") in _PLAIN_CONNECTIONS and REMOVED.isdisjoint(known):
+        headers = [
+            pair for pair in raw if len(pair[0]) not in (4, 10) or pair[0].lower() not in (b"host", b"connection")
+        ]
+        known.pop(b"connection", None)
+    else:
+        cleaned = _cleaned(request)
+        if cleaned is None:
+            return bad_request("http1.connection_header_rejected")
+        headers = cleaned
+        request.replace_headers(headers)
+        known = request.headers
+    if len(headers) >= MAX_HEADERS:
+        return too_many_headers()
+    if request.method == b"QUERY" and not known.get(b"content-type"):
+        return LocalReply(400, details="query_missing_content_type")
+    request.path = normalize(request.path, config)
+    proto = known.get(PROTO)
+    if proto is None:
+        headers.append((PROTO, request.scheme))
+        known[PROTO] = request.scheme
+    elif not proto:
+        return no_route()
+    elif proto.lower() in SCHEMES:
+        request.scheme = proto.lower()
+    if b"upgrade" in known and known[b"upgrade"].lower() != WEBSOCKET:
+        return LocalReply(403, details="upgrade_failed")
+    if not known.get(REQUEST_ID):
+        made = request_id(rng.getrandbits(128))
+        put(headers, REQUEST_ID, made, sent=REQUEST_ID in known)
+        known[REQUEST_ID] = made
+    request.raw_headers = headers
+    return None
+
+
+def valid_authority(authority: bytes) -> bool:
+    """Whether Envoy's codec takes it for a Host."""
+    return _BAD_AUTHORITY.search(authority) is None
+
+
+def elsewhere(request: RequestView, path: bytes | None) -> LocalReply:
+    """path_with_escaped_slashes_action: REJECT_REQUEST, and UNESCAPE_AND_REDIRECT, which gRPC does not follow."""
+    if path is None or request.is_grpc:
+        return bad_path()
+    return LocalReply(307, headers=((b"location", path),), details="path_normalization_failed")
+
+
+def _cleaned(request: RequestView) -> HeaderList | None:
+    """The caller's headers without what is hop by hop or Envoy's own; what Envoy keeps as one line is one line.
+
+    None where `Connection` names what it may not.
+    """
+    connection = b",".join(request.values(b"connection"))
+    upgrade = b",".join(filter(None, request.values(b"upgrade")))
+    tokens = {each.strip().lower() for each in connection.split(b",")}
+    one_line = {name: request.headers[name] for name in JOINED & request.headers.keys()}
+    gone = REMOVED | {b"host", b"connection"}
+    kept: set[bytes] = set()
+    upgrading = b"upgrade" in tokens and b"upgrade" in request.headers
+    if upgrading and upgrade.lower() != b"h2c":
+        one_line |= {b"connection": connection, b"upgrade": upgrade}
+        kept |= {b"connection", b"upgrade"}
+    else:
+        named = tokens - _NO_NAMES
+        if connection.count(b",") >= MAX_NAMED or not _FORWARDING.isdisjoint(named):
+            return None
+        gone |= named
+        if upgrading:
+            gone |= {b"http2-settings"}
+    te = b",".join(request.values(b"te"))
+    if b"trailers" in [each.strip() for each in te.split(b",")]:
+        one_line[b"te"] = b"trailers"
+        kept |= {b"te"}
+    headers: HeaderList = []
+    done: set[bytes] = set()
+    for name, value in request.raw_headers:
+        lower = name.lower()
+        if lower in one_line:
+            if lower not in done and (lower not in gone or lower in kept):
+                headers.append((name, one_line[lower]))
+            done.add(lower)
+        elif lower not in gone:
+            headers.append((name, value))
+    return headers
+
+
+def put(headers: HeaderList, name: bytes, value: bytes, *, sent: bool = True) -> None:
+    """One line of this name: in the place of what the program sent, else at the end."""
+    if sent:
+        places = [index for index, pair in enumerate(headers) if pair[0].lower() == name]
+        if places:
+            headers[places[0]] = (name, value)
+            for index in reversed(places[1:]):
+                del headers[index]
+            return
+    headers.append((name, value))
+
+
+def request_id(bits: int) -> bytes:
+    """A version 4 UUID (RFC 9562) of 128 random bits, as Envoy's uuid request id extension makes it."""
+    return b"%08x-%04x-4%03x-%04x-%012x" % (
+        bits >> 96,
+        bits >> 80 & 0xFFFF,
+        bits >> 64 & 0xFFF,
+        bits >> 48 & 0x3FFF | 0x8000,
+        bits & 0xFFFFFFFFFFFF,
+    )

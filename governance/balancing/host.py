@@ -1,0 +1,76 @@
+"""One endpoint of a cluster, and what is remembered of it from one configuration to the next."""
+
+from typing import Any
+
+from ...xds.model.cluster import TransportSocket
+from ...xds.model.endpoint import HealthStatus, LbEndpoint
+from ...xds.model.values import Locality
+
+_PLAINTEXT = TransportSocket()
+
+
+class HostState:
+    """Survives configuration updates; keyed by cluster and address.
+
+    `active` counts the requests on their way. `pools` holds the connections: one entry per library and event loop,
+    owned by the suite that opened them.
+    """
+
+    __slots__ = ("active", "pools")
+
+    def __init__(self) -> None:
+        self.active = 0
+        self.pools: dict[Any, Any] = {}
+
+
+class Host:
+    """An endpoint in one version of its assignment."""
+
+    __slots__ = (
+        "address",
+        "endpoint",
+        "host",
+        "locality",
+        "must_be_secure",
+        "port",
+        "priority",
+        "socket",
+        "state",
+        "weight",
+    )
+
+    def __init__(
+        self,
+        endpoint: LbEndpoint,
+        state: HostState,
+        locality: Locality = Locality(),
+        priority: int = 0,
+        socket: TransportSocket = _PLAINTEXT,
+    ) -> None:
+        self.endpoint = endpoint
+        self.address = str(endpoint.address)
+        self.host = endpoint.address.host.encode()
+        self.port = endpoint.address.port
+        self.weight = endpoint.weight
+        self.locality = locality
+        self.priority = priority
+        self.socket = socket
+        self.state = state
+        self.must_be_secure = socket.tls or bool(socket.unsupported)
+
+    def why_not(self, cluster: str) -> str:
+        """Why this endpoint cannot be spoken to."""
+        if self.socket.unsupported:
+            return f"cluster {cluster}: endpoint {self.address}: {self.socket.unsupported}"
+        return (
+            f"cluster {cluster}: endpoint {self.address} must be spoken to by mTLS, and this process has no identity "
+            "to offer"
+        )
+
+    @property
+    def health(self) -> HealthStatus:
+        """What the control plane says of it."""
+        return self.endpoint.health
+
+    def __repr__(self) -> str:
+        return f"<Host {self.address}>"

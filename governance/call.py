@@ -1,0 +1,284 @@
+"""The life of one outgoing call, from the dialled name to the last byte of the response.
+
+`OutgoingCall.run` is a machine: it yields what its driver shall do (governance.actions) and is sent what came of it. It
+holds no socket and no thread, reads the clock and draws through the runtime, and so runs the same under httpx, under
+asyncio, in `explain` and in a test with a fake clock. The order of its steps is Envoy's:
+
+    listener and filter chain -> virtual host and route -> HTTP filters -> cluster    (here: `_decide`)
+    -> endpoint -> connection -> attempt -> retry or reply                            (governance.attempts)
+    -> body
+
+The machine ends when the response body has ended, and not before: active requests, thresholds and durations are counted
+to that moment. A machine that is closed early (the caller went away) gives everything back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import replace
+from typing import Any
+
+from ..xds.model.resource import ResourceError, ResourceType
+from .actions import Action, AwaitConfig, BodyEnd, Bypass, Deliver, Head
+from .admission import admit
+from .attempts import attempt_until_done
+from .balancing.host import Host
+from .cluster import ClusterRuntime
+from .headers import HeaderList, apply_levels
+from .paths import NotHttpError
+from .plan import OPAQUE, BadAuthorityError, Destination, HttpRuntime, Missing
+from .pool import Slot
+from .replies import DOWNSTREAM_ERROR, LocalReply, as_grpc, bad_authority, bad_request, closed, no_cluster, no_route
+from .request import RequestView
+from .routing import CompiledRoute, CompiledVirtualHost, Target
+from .runtime import Runtime
+from .upstream import UpstreamRequest
+
+Machine = Generator[Action, Any, LocalReply | None]
+"""Returns the reply that the mesh itself gives, or None after a response was delivered."""
+
+PASSTHROUGH = "PassthroughCluster"
+BLACKHOLE = "BlackHoleCluster"
+
+CUT_FLAGS = {"timeout": "UT", "caller": "DC", "stream-reset": "UR"}
+"""How a response was cut to the flag of the call; a connection that ended early is a protocol error (UPE)."""
+
+
+class OutgoingCall:
+    """One call: its request, what was decided about it, and how it ended. Telemetry and `explain` read it.
+
+    The attributes that a call may never need are the class's until it does.
+    """
+
+    ended = 0.0
+    """When the machine ended, by the runtime's clock; `started` likewise."""
+    destination: Destination | None = None
+    vhost: CompiledVirtualHost | None = None
+    route: CompiledRoute | None = None
+    target: Target | None = None
+    cluster: ClusterRuntime | None = None
+    host: Host | None = None
+    """The endpoint of the last attempt."""
+    upstream: UpstreamRequest | None = None
+    response_headers: HeaderList | None = None
+    """What filters add to the response."""
+    slot: Slot | None = None
+    """The connection in use."""
+    attempts = 0
+    flags: tuple[str, ...] = ()
+    """Envoy's response flags."""
+    status = 0
+    reply: LocalReply | None = None
+    """What the mesh itself answered."""
+    sent = 0
+    received = 0
+    """Bytes of the bodies."""
+    grpc_status: bytes | None = None
+    """As the headers of a gRPC response say it (a response without a body)."""
+    deadline: float | None = None
+    """When the route's timeout ends, by the runtime's clock."""
+    bypass: str | None = None
+    """The TCP cluster whose endpoints take the connection; empty where the library dials the name itself."""
+
+    def __init__(self, runtime: Runtime, owner: Any, request: RequestView, url_host: bytes, port: int) -> None:
+        """`owner` is whose connections may be used: a library in one event loop, or in sync code."""
+        self.runtime = runtime
+        self.owner = owner
+        self.request = request
+        self.url_host = url_host
+        self.port = port
+        self.started = runtime.clock()
+
+    def run(self) -> Machine:
+        """The machine."""
+        ended = False
+        reply: LocalReply | None = None
+        try:
+            changes = self.runtime.changes
+            seen = changes.generation  # before the look: what comes after it is not missed
+            waited = False
+            while (missing := self._decide()) is not None:
+                self.runtime.require(missing)
+                if changes.generation == seen:
+                    yield AwaitConfig(missing.what, seen, self.started)
+                    waited = True
+                seen = changes.generation
+            if waited and self.deadline is not None:
+                self.deadline += self.runtime.clock() - self.started  # that wait is not the route's
+            reply = self.reply
+            if reply is None:
+                reply = yield from (attempt_until_done(self) if self.bypass is None else self._bypass(self.bypass))
+            ended = True
+        except ResourceError as error:
+            reply = closed(str(error))
+            ended = True
+        finally:
+            if not ended:
+                # Closed from outside: the caller went away, or its own timeout passed.
+                self.flags = (*self.flags, "DC")
+            elif reply is not None:
+                reply = self.reply = self._own(reply)
+                self.status = reply.status
+                self.flags = reply.flags
+            runtime = self.runtime
+            self.ended = runtime.clock()
+            for listener in runtime.listeners:
+                listener.on_call(self)
+        return reply
+
+    # -- where to ------------------------------------------------------------------------------------------------
+
+    def _decide(self) -> Missing | None:
+        """Decide as far as the configuration goes: None when done (`reply`, `bypass` or `upstream` is set then)."""
+        if self.upstream is not None or self.reply is not None or self.bypass is not None:
+            return None
+        runtime = self.runtime
+        plan = runtime.plan
+        target = self.target
+        if target is not None:
+            return self._find_cluster(target)  # the draw is not repeated
+        request = self.request
+        destination = plan.destination(request.scheme, self.url_host, self.port)
+        if type(destination) is Missing:
+            if destination.type is None and runtime.options.passthrough_until_ready:
+                self.bypass = ""
+                return None
+            return destination
+        self.destination = destination
+        http = destination.http
+        if http is None:
+            return self._without_http(destination)
+        if http.filters.closed is not None:
+            self.reply = closed(http.filters.closed)
+            return None
+        table = http.table(plan)
+        if type(table) is Missing:
+            return table
+        try:
+            self.reply = admit(request, http.config, runtime.rng)
+        except NotHttpError:
+            return self._as_tcp()
+        if self.reply is not None:
+            return None
+        try:
+            vhost = self.vhost = destination.virtual_host(request.authority, table)
+        except BadAuthorityError:
+            self.reply = bad_authority()
+            return None
+        uniform = runtime.uniform
+        route = self.route = vhost.match(request, uniform) if vhost is not None else None
+        if route is not None and route.action is not None:
+            target = self.target = route.draw(request, uniform)
+        if http.filters.active:
+            self.reply = self._filters(http)
+            if self.reply is not None:
+                return None
+        if target is not None:
+            return self._find_cluster(target)
+        self.reply = no_route() if route is None else route.answer(request)
+        return None
+
+    def _without_http(self, destination: Destination) -> Missing | None:
+        """A chain without routes: TCP, or nothing at all."""
+        name = destination.tcp_cluster(self.runtime.uniform)
+        if destination.kind == "refused":
+            self.reply = closed(destination.reason)
+        elif name == PASSTHROUGH:
+            self.bypass = ""
+        elif name == BLACKHOLE:
+            self.reply = closed("BlackHoleCluster: the mesh lets nothing out to unknown hosts")
+        else:
+            cluster = self.runtime.plan.cluster(name)
+            if isinstance(cluster, Missing):
+                return cluster
+            self.cluster = cluster
+            if cluster is None:
+                self.reply = no_cluster(503)
+            else:
+                cluster.state.used_at = self.started
+                self.bypass = name
+        return None
+
+    def _as_tcp(self) -> Missing | None:
+        """What Envoy's HTTP inspector does not take for HTTP goes where other bytes to this address go."""
+        destination = self.runtime.plan.destination(OPAQUE, self.url_host, self.port)
+        if type(destination) is Missing:
+            return destination
+        if destination.http is None:
+            self.destination = destination
+            return self._without_http(destination)
+        self.reply = bad_request("http1.codec_error")
+        return None
+
+    def _filters(self, http: HttpRuntime) -> LocalReply | None:
+        self.response_headers = []
+        for each in http.filters.active:
+            reply = each.on_request(self.request, self.route, self.target, self.response_headers)
+            if reply is not None:
+                return reply
+        return None
+
+    def _find_cluster(self, target: Target) -> Missing | None:
+        route, destination = self.route, self.destination
+        if route is None or destination is None or destination.http is None:
+            raise AssertionError("a target without a route")
+        runtime = self.runtime
+        request = self.request
+        name = target.cluster
+        if target.cluster_header:
+            name = (request.header(target.cluster_header) or b"").decode("latin-1")
+        if name == PASSTHROUGH:
+            self.bypass = ""
+            return None
+        cluster = runtime.plan.clusters.get(name) or runtime.plan.cluster(name)
+        if cluster is None:
+            self.reply = no_cluster(route.cluster_not_found)
+            return None
+        if type(cluster) is Missing:
+            # All clusters that this route may draw are asked for together.
+            return Missing(ResourceType.CLUSTER, tuple(dict.fromkeys((*route.clusters(), name))), cluster.what)
+        self.cluster = cluster
+        cluster.state.used_at = self.started
+        timeout_s = route.timeout_of(request)
+        if timeout_s is not None:
+            self.deadline = self.started + timeout_s
+        self.upstream = UpstreamRequest(
+            request, route, target, route.expected(timeout_s), destination.http, http2=cluster.http2
+        )
+        return None
+
+    # -- what comes back -----------------------------------------------------------------------------------------
+
+    def _own(self, reply: LocalReply) -> LocalReply:
+        """A reply of the mesh's own as the caller gets it."""
+        if self.route is not None:
+            reply = self.route.mutated(reply, self.target, self.request)
+        if self.response_headers:
+            reply = replace(reply, headers=(*reply.headers, *self.response_headers))
+        return as_grpc(reply) if self.request.is_grpc and reply.flags != DOWNSTREAM_ERROR else reply
+
+    def _bypass(self, cluster: str) -> Machine:
+        """Unrouted: the library's own means, to the name or to an endpoint of a TCP cluster."""
+        self.attempts = 1
+        head: Head = yield Bypass(cluster or None)
+        self.status = head.status
+        self.finished((yield self.deliver(head)))
+        return None
+
+    def deliver(self, head: Head) -> Deliver:
+        """The last action: the response with the mesh's mutations. `finished` follows when its body has ended."""
+        target = self.target
+        if target is not None and target.response_levels:
+            head.headers = apply_levels(target.response_levels, head.headers, self.request)
+        if self.response_headers:
+            head.headers = head.headers + self.response_headers
+        request = self.request
+        if request.method == b"POST" and request.is_grpc:
+            self.grpc_status = next((value for name, value in head.headers if name.lower() == b"grpc-status"), None)
+        return Deliver(head, self.deadline)
+
+    def finished(self, end: BodyEnd) -> None:
+        """The body has ended."""
+        self.sent, self.received = end.sent, end.received
+        if not end.complete:
+            self.flags = (*self.flags, CUT_FLAGS.get(end.kind, "UPE"))

@@ -1,0 +1,136 @@
+"""Which filter chain takes a connection (envoy source: FilterChainManagerImpl::findFilterChain).
+
+The criteria are looked at one after the other, and each keeps only the chains that say most about it: chains of the
+connection's port shadow those without a port, whatever comes later. There is no way back, and no match refuses.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+from ..xds.model.listener import FilterChain, Listener
+from ..xds.model.values import Cidr
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """What is known of a connection before its first request. An empty address matches no prefix."""
+
+    destination: str
+    port: int
+    transport: str = "raw_buffer"
+    server_name: str = ""
+    application_protocols: tuple[str, ...] = ()
+    source: str = ""
+    source_port: int = 0
+
+
+def find_chain(listener: Listener, connection: Connection) -> FilterChain | None:
+    """The filter chain of a connection, else the listener's default one; None refuses."""
+    chains: Sequence[FilterChain] = listener.chains
+    for narrow in _STEPS:
+        chains = narrow(chains, connection)
+        if not chains:
+            return listener.default_chain
+    return chains[0]
+
+
+Step = Callable[[Sequence[FilterChain], Connection], Sequence[FilterChain]]
+
+
+def _by_port(chains: Sequence[FilterChain], connection: Connection) -> Sequence[FilterChain]:
+    own = [chain for chain in chains if chain.match.destination_port == connection.port]
+    return own or [chain for chain in chains if chain.match.destination_port is None]
+
+
+def _by_destination(chains: Sequence[FilterChain], connection: Connection) -> Sequence[FilterChain]:
+    return _by_prefix(chains, connection.destination, lambda chain: chain.match.prefix_ranges)
+
+
+def _by_server_name(chains: Sequence[FilterChain], connection: Connection) -> Sequence[FilterChain]:
+    name = connection.server_name.lower()
+    wanted = name
+    while wanted:
+        own = [chain for chain in chains if wanted in chain.match.server_names]
+        if own:
+            return own
+        # The next wider wildcard: a.b.c, *.b.c, *.c.
+        _, dot, rest = wanted.removeprefix("*.").partition(".")
+        wanted = f"*.{rest}" if dot else ""
+    return [chain for chain in chains if not chain.match.server_names]
+
+
+def _by_transport(chains: Sequence[FilterChain], connection: Connection) -> Sequence[FilterChain]:
+    own = [chain for chain in chains if chain.match.transport_protocol == connection.transport]
+    return own or [chain for chain in chains if not chain.match.transport_protocol]
+
+
+def _by_application_protocol(chains: Sequence[FilterChain], connection: Connection) -> Sequence[FilterChain]:
+    for protocol in connection.application_protocols:
+        own = [chain for chain in chains if protocol in chain.match.application_protocols]
+        if own:
+            return own
+    return [chain for chain in chains if not chain.match.application_protocols]
+
+
+def _by_direct_source(chains: Sequence[FilterChain], connection: Connection) -> Sequence[FilterChain]:
+    return _by_prefix(chains, connection.source, lambda chain: chain.match.direct_source_prefix_ranges)
+
+
+def _by_source_type(chains: Sequence[FilterChain], connection: Connection) -> Sequence[FilterChain]:
+    source = _address(connection.source)
+    local = source is not None and (source.is_loopback or connection.source == connection.destination)
+    kind = "SAME_IP_OR_LOOPBACK" if local else "EXTERNAL"
+    own = [chain for chain in chains if chain.match.source_type == kind]
+    return own or [chain for chain in chains if chain.match.source_type == "ANY"]
+
+
+def _by_source(chains: Sequence[FilterChain], connection: Connection) -> Sequence[FilterChain]:
+    return _by_prefix(chains, connection.source, lambda chain: chain.match.source_prefix_ranges)
+
+
+def _by_source_port(chains: Sequence[FilterChain], connection: Connection) -> Sequence[FilterChain]:
+    own = [chain for chain in chains if connection.source_port in chain.match.source_ports]
+    return own or [chain for chain in chains if not chain.match.source_ports]
+
+
+_STEPS: tuple[Step, ...] = (
+    _by_port,
+    _by_destination,
+    _by_server_name,
+    _by_transport,
+    _by_application_protocol,
+    _by_direct_source,
+    _by_source_type,
+    _by_source,
+    _by_source_port,
+)
+
+
+def _by_prefix(
+    chains: Sequence[FilterChain], address: str, ranges: Callable[[FilterChain], Iterable[Cidr]]
+) -> Sequence[FilterChain]:
+    ip = _address(address)
+    best, found = -1, []
+    for chain in chains:
+        length = max((_length(cidr, ip) for cidr in ranges(chain)), default=-1)
+        if length > best:
+            best, found = length, [chain]
+        elif length == best and length >= 0:
+            found.append(chain)
+    return found if best >= 0 else [chain for chain in chains if not tuple(ranges(chain))]
+
+
+def _length(cidr: Cidr, ip: IPv4Address | IPv6Address | None) -> int:
+    """The prefix length where the address is inside, else -1."""
+    if ip is None:
+        return -1
+    network: IPv4Network | IPv6Network = ip_network(f"{cidr.address}/{cidr.prefix_len}", strict=False)
+    return cidr.prefix_len if ip.version == network.version and ip in network else -1
+
+
+def _address(text: str) -> IPv4Address | IPv6Address | None:
+    try:
+        return ip_address(text)
+    except ValueError:
+        return None

@@ -1,0 +1,125 @@
+"""A cluster in force: its endpoints, its balancing policy, its thresholds.
+
+`ClusterState` is what outlives configuration: counts, connections, the requests under way at each address.
+`ClusterRuntime` is one version of the configuration over that state; a new one is made when the cluster or its
+endpoints change.
+"""
+
+from collections.abc import Sequence
+from threading import Lock
+from typing import Any
+
+from ..xds.model.cluster import Cluster, TransportSocket
+from ..xds.model.endpoint import ClusterLoadAssignment, LbEndpoint
+from ..xds.model.values import Address, Note
+from .balancing.build import build_picker
+from .balancing.host import Host, HostState
+from .balancing.policies import Draw
+from .pool import Breaker, Pool
+
+MAX_DYNAMIC_HOSTS = 4096
+"""How many dialled addresses an ORIGINAL_DST cluster remembers."""
+
+
+class ClusterState:
+    """Survives configuration updates; keyed by the cluster's name."""
+
+    __slots__ = ("high", "hosts", "lock", "name", "normal", "used_at")
+
+    def __init__(self, name: str, config: Cluster) -> None:
+        self.name = name
+        self.used_at = 0.0
+        self.lock = Lock()
+        self.normal = Breaker(config.default_thresholds)
+        self.high = Breaker(config.high_thresholds)
+        self.hosts: dict[str, HostState] = {}
+
+    def host(self, address: str) -> HostState:
+        """What is remembered of an address."""
+        state = self.hosts.get(address)
+        if state is None:
+            with self.lock:
+                state = self.hosts.setdefault(address, HostState())
+        return state
+
+
+class ClusterRuntime:
+    """One version of a cluster, ready to pick."""
+
+    __slots__ = ("assignment", "config", "hosts", "http2", "name", "notes", "original_dst", "pick", "state")
+
+    def __init__(
+        self, config: Cluster, assignment: ClusterLoadAssignment | None, state: ClusterState, draw: Draw
+    ) -> None:
+        self.name = config.name
+        self.config = config
+        self.assignment = assignment
+        self.original_dst = config.type == "ORIGINAL_DST"
+        self.http2 = config.http.protocol == "http2"
+        self.state = state
+        state.normal.limits = config.default_thresholds
+        state.high.limits = config.high_thresholds
+        self.hosts: tuple[Host, ...] = tuple(self._hosts(assignment)) if assignment else ()
+        notes: list[Note] = []
+        self.pick = build_picker(config, self.hosts, draw, notes)
+        self.notes = tuple(notes)
+
+    def _hosts(self, assignment: ClusterLoadAssignment) -> list[Host]:
+        return [
+            Host(
+                endpoint,
+                self.state.host(str(endpoint.address)),
+                locality.locality,
+                locality.priority,
+                self.socket(endpoint),
+            )
+            for locality in assignment.localities
+            for endpoint in locality.endpoints
+        ]
+
+    def socket(self, endpoint: LbEndpoint) -> TransportSocket:
+        """How to talk to an endpoint (Cluster.transport_socket_matches): the first match, else the cluster's own."""
+        labels = endpoint.metadata.get("envoy.transport_socket_match", {})
+        for match in self.config.transport_socket_matches:
+            if all(labels.get(key) == value for key, value in match.match.items()):
+                return match.socket
+        return self.config.transport_socket
+
+    def dialled(self, host: str, port: int) -> Host:
+        """The endpoint of an ORIGINAL_DST cluster: the address that was dialled."""
+        endpoint = LbEndpoint(Address(host, port))
+        hosts = self.state.hosts
+        if len(hosts) > MAX_DYNAMIC_HOSTS:
+            for each, state in list(hosts.items()):
+                if not state.active and not state.pools:
+                    hosts.pop(each, None)
+        return Host(endpoint, self.state.host(str(endpoint.address)), socket=self.socket(endpoint))
+
+    def choose(self, avoid: Sequence[str], attempts: int) -> Host | None:
+        """A host; one whose address is in `avoid` is drawn anew, `attempts` times at most, then taken all the same."""
+        host = self.pick()
+        if not avoid or host is None:
+            return host
+        for _ in range(attempts):
+            if host is None or host.address not in avoid:
+                break
+            host = self.pick()
+        return host
+
+    def breaker(self, high_priority: bool) -> Breaker:
+        """The counts and limits of a routing priority."""
+        return self.state.high if high_priority else self.state.normal
+
+    def pool(self, host: Host, owner: Any, high_priority: bool) -> Pool:
+        """The connections to an endpoint that belong to `owner` (a library in an event loop)."""
+        key = (owner, high_priority)
+        pool: Pool | None = host.state.pools.get(key)
+        if pool is not None and pool.settings is self.config.http:
+            return pool
+        with self.state.lock:
+            pool = host.state.pools.get(key)
+            if pool is None:
+                pool = Pool(self.state.lock, self.breaker(high_priority), host.state)
+                host.state.pools[key] = pool
+            pool.configure(self.config.http)
+        return pool

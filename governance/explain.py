@@ -1,0 +1,457 @@
+"""Where a request would go and why, without sending it: the document of `proxyless explain --json`.
+
+It runs the very machine that the suites run, with a dry send; the document only tells what the machine decided.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ..xds.model.cluster import TransportSocket
+from ..xds.model.filters import Fault
+from ..xds.model.listener import FilterChain, Listener
+from ..xds.model.route import RouteAction
+from ..xds.model.values import AppendAction, Fraction, Note
+from .actions import AwaitConfig, BodyEnd, Head, OpenConnection
+from .balancing.host import Host
+from .call import PASSTHROUGH, OutgoingCall
+from .cluster import ClusterRuntime
+from .driver import drive, finish
+from .headers import Levels
+from .replies import LocalReply
+from .request import RequestView
+from .routing import CompiledRoute
+from .runtime import Runtime
+
+FAULT_FILTER = "envoy.filters.http.fault"
+CORS_FILTER = "envoy.filters.http.cors"
+
+ACTION_NAMES = {
+    AppendAction.APPEND_IF_EXISTS_OR_ADD: "append_if_exists_or_add",
+    AppendAction.ADD_IF_ABSENT: "add_if_absent",
+    AppendAction.OVERWRITE_IF_EXISTS_OR_ADD: "overwrite_if_exists_or_add",
+    AppendAction.OVERWRITE_IF_EXISTS: "overwrite_if_exists",
+}
+
+KEYS = [
+    "request",
+    "resolved",
+    "listener",
+    "filter_chain",
+    "route_config",
+    "virtual_host",
+    "route",
+    "route_index",
+    "action",
+    "status",
+    "response_flags",
+    "body",
+    "location",
+    "cluster",
+    "weighted_clusters",
+    "mirrors",
+    "method",
+    "authority",
+    "path",
+    "request_headers",
+    "response_headers",
+    "timeout_s",
+    "idle_timeout_s",
+    "retry",
+    "fault",
+    "rate_limit",
+    "authorization",
+    "protocol",
+    "tls",
+    "lb_policy",
+    "hash",
+    "endpoints",
+    "endpoint",
+    "not_honoured",
+    "why",
+    "counts",
+]
+"""Every key of the document, in its order."""
+
+EPHEMERAL = frozenset({"x-request-id", "traceparent", "tracestate", "b3", "x-b3-traceid", "x-b3-spanid"})
+"""Headers that are new with every request."""
+
+FAILURES = frozenset({"NR", "NC", "UH", "UF", "UO", "RL", "UAEX"})
+"""Flags of requests that the mesh refuses or fails itself."""
+
+
+class UnansweredError(Exception):
+    """The configuration at hand does not hold what the request needs."""
+
+
+class _DryConnection:
+    def usable(self) -> bool:
+        return True
+
+    def fresh(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        return
+
+
+def _dry_connect(suite: object, action: OpenConnection) -> _DryConnection:
+    del suite, action
+    return _DryConnection()
+
+
+def _dry_send(suite: object, action: object) -> Head:
+    del suite, action
+    return Head(200, [], None)
+
+
+def _wait_a_little(suite: tuple[Runtime, float], action: Any) -> None:
+    runtime, patience_s = suite
+    if isinstance(action, AwaitConfig) and runtime.changes.wait(action.seen, patience_s):
+        return
+    raise UnansweredError(f"the configuration does not hold {getattr(action, 'missing', 'what the request waits for')}")
+
+
+def _ignore(suite: object, action: object) -> None:
+    del suite, action
+
+
+# By Action.kind: await config, connect, await slot, send, discard, sleep, bypass.
+_DRY = (_wait_a_little, _dry_connect, _wait_a_little, _dry_send, _ignore, _ignore, _dry_send)
+
+
+def dry_call(
+    runtime: Runtime, method: str, url: Any, headers: Iterable[tuple[str, str]], patience_s: float = 0.0
+) -> tuple[OutgoingCall, str]:
+    """A call that decided everything and sent nothing; the second value says what was missing, if anything was.
+
+    `patience_s`: how long to wait for each thing that a control plane may still send.
+    """
+    given = [(name.encode("latin-1"), value.encode("utf-8")) for name, value in headers]
+    authority = next((value for name, value in given if name.lower() == b"host"), url.authority)
+    view = RequestView(method.encode("latin-1"), url.scheme, authority, url.target, given)
+    call = OutgoingCall(runtime, "explain", view, url.host, url.port)
+    machine = call.run()
+    try:
+        outcome = drive(machine, _DRY, (runtime, patience_s))
+    except UnansweredError as error:
+        return call, str(error)
+    if not isinstance(outcome, LocalReply):
+        finish(machine, BodyEnd(complete=True))
+    return call, ""
+
+
+def count(calls: Iterable[OutgoingCall]) -> dict[str, dict[str, int]]:
+    """How often each cluster and each endpoint was drawn."""
+    clusters: Counter[str] = Counter()
+    endpoints: Counter[str] = Counter()
+    for call in calls:
+        name = cluster_name(call)
+        if name is not None:
+            clusters[name] += 1
+        if call.host is not None:
+            endpoints[call.host.address] += 1
+    return {"clusters": dict(sorted(clusters.items())), "endpoints": dict(sorted(endpoints.items()))}
+
+
+def cluster_name(call: OutgoingCall) -> str | None:
+    """The cluster that was drawn, be it known or not."""
+    if call.target is not None:
+        return call.target.cluster or (call.cluster.name if call.cluster is not None else None)
+    if call.cluster is not None:
+        return call.cluster.name
+    if call.destination is not None and call.destination.cluster:
+        return call.destination.cluster
+    return None
+
+
+def failed(call: OutgoingCall) -> bool:
+    """Whether the mesh refuses or fails the request itself."""
+    return not FAILURES.isdisjoint(call.flags)
+
+
+def document(
+    call: OutgoingCall, request: Mapping[str, Any], missing: str = "", counts: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """The document of one request; every key is always there."""
+    runtime, destination, route, reply = call.runtime, call.destination, call.route, call.reply
+    action = route.action if route is not None else None
+    cluster, host = call.cluster, call.host
+    upstream = call.upstream
+    name = cluster_name(call)
+    kind = _action(call, name)
+    http = destination.http if destination is not None else None
+    table = http.table(runtime.plan) if http is not None else None
+    return {
+        "request": dict(request),
+        "resolved": {
+            "address": destination.resolved if destination is not None else None,
+            "by": destination.resolved_by if destination is not None else None,
+        },
+        "listener": destination.listener if destination is not None else None,
+        "filter_chain": destination.chain.name if destination is not None and destination.chain is not None else None,
+        "route_config": getattr(getattr(table, "config", None), "name", None),
+        "virtual_host": call.vhost.config.name if call.vhost is not None else None,
+        "route": route.route.name if route is not None else None,
+        "route_index": route.index if route is not None else None,
+        "action": kind,
+        "status": reply.status if reply is not None else None,
+        "response_flags": reply.flag if reply is not None and reply.flags else None,
+        "body": _body(call, reply),
+        "location": _location(reply),
+        "cluster": name,
+        "weighted_clusters": _weights(action),
+        "mirrors": [
+            {"cluster": each.cluster, "percent": each.fraction.percent if each.fraction is not None else 100.0}
+            for each in (action.mirrors if action is not None else ())
+        ],
+        "method": call.request.method.decode("latin-1"),
+        "authority": (upstream.authority if upstream is not None else call.request.authority).decode("latin-1"),
+        "path": (upstream.path if upstream is not None else call.request.path).decode("latin-1"),
+        "request_headers": _request_headers(call, request["headers"]),
+        "response_headers": _response_headers(call),
+        "timeout_s": route.timeout_s if route is not None else None,
+        "idle_timeout_s": _idle_timeout(call, action),
+        "retry": _retry(route),
+        "fault": _fault(call),
+        "rate_limit": None,
+        "authorization": None,
+        "protocol": _protocol(kind, cluster),
+        "tls": _tls(host.socket) if host is not None else None,
+        "lb_policy": cluster.config.lb_policy if cluster is not None else None,
+        "hash": None,
+        "endpoints": endpoints(cluster),
+        "endpoint": host.address if host is not None else None,
+        "not_honoured": [
+            {"resource": each.resource, "field": each.field, "reason": each.reason} for each in not_honoured(call)
+        ],
+        "why": why(call, missing),
+        "counts": counts,
+    }
+
+
+def _action(call: OutgoingCall, cluster: str | None) -> str:
+    destination, route = call.destination, call.route
+    if destination is None or destination.kind == "refused":
+        return "refused" if destination is not None else "none"
+    if destination.kind == "tcp":
+        if destination.cluster == PASSTHROUGH:
+            return "passthrough"
+        return "refused" if call.reply is not None and call.cluster is None else "tcp"
+    if route is None:
+        return "none"
+    if route.kind == "route" and cluster == PASSTHROUGH:
+        return "passthrough"
+    return route.kind
+
+
+def _body(call: OutgoingCall, reply: LocalReply | None) -> str | None:
+    if reply is None:
+        return None
+    return "" if call.request.method == b"HEAD" else reply.body.decode("utf-8", "replace")
+
+
+def _location(reply: LocalReply | None) -> str | None:
+    if reply is None:
+        return None
+    return next((value.decode("latin-1") for name, value in reply.headers if name == b"location"), None)
+
+
+def _weights(action: RouteAction | None) -> list[dict[str, Any]]:
+    if action is None:
+        return []
+    return [{"name": each.name, "weight": each.weight} for each in action.weighted_clusters]
+
+
+def _request_headers(call: OutgoingCall, asked: Iterable[Iterable[str]]) -> list[list[str]]:
+    named = [(name.lower(), value) for name, value in asked]
+    if call.upstream is not None:
+        sent = call.upstream.headers
+        named = [(name.decode("latin-1").lower(), value.decode("utf-8", "replace")) for name, value in sent]
+    return [[name, value] for name, value in named if name not in EPHEMERAL and name != "host"]
+
+
+def _response_headers(call: OutgoingCall) -> list[dict[str, str]]:
+    levels = call.target.response_levels if call.target is not None else ()
+    if call.target is None and call.route is not None:
+        levels = call.route.response_levels
+    return described_mutations(levels, call.request)
+
+
+def described_mutations(levels: Levels, request: RequestView) -> list[dict[str, str]]:
+    """Mutations in the order they apply."""
+    found: list[dict[str, str]] = []
+    for level in levels:
+        found += [{"name": name.decode(), "value": "", "action": "remove"} for name in sorted(level.remove)]
+        for each in level.additions:
+            value = each.value if isinstance(each.value, bytes) else each.value(request)
+            found.append({"name": each.name.decode(), "value": value.decode(), "action": ACTION_NAMES[each.action]})
+    return found
+
+
+def _idle_timeout(call: OutgoingCall, action: RouteAction | None) -> float | None:
+    if action is not None and action.idle_timeout_s is not None:
+        return action.idle_timeout_s or None
+    http = call.destination.http if call.destination is not None else None
+    return http.config.stream_idle_timeout_s if http is not None else None
+
+
+def _retry(route: CompiledRoute | None) -> dict[str, Any] | None:
+    if route is None or route.retry is None:
+        return None
+    policy = route.retry.policy
+    return {
+        "on": list(policy.retry_on),
+        "retries": policy.num_retries,
+        "per_try_timeout_s": policy.per_try_timeout_s,
+        "status_codes": list(policy.retriable_status_codes),
+        "host_predicates": list(policy.host_predicates),
+    }
+
+
+def _fault(call: OutgoingCall) -> dict[str, Any] | None:
+    route = call.route
+    if route is None:
+        return None
+    fault = (call.target.filters if call.target is not None else route.filters).get(FAULT_FILTER)
+    if not isinstance(fault, Fault):
+        return None
+    return {
+        "delay_s": fault.delay_s,
+        "delay_percent": _percent(fault.delay),
+        "abort_status": fault.abort_status,
+        "abort_percent": _percent(fault.abort),
+    }
+
+
+def _percent(fraction: Fraction | None) -> float | None:
+    return fraction.percent if fraction is not None else None
+
+
+def _protocol(action: str, cluster: ClusterRuntime | None) -> str | None:
+    if action == "tcp":
+        return "tcp"
+    if action not in ("route", "passthrough"):
+        return None
+    return "http2" if cluster is not None and cluster.config.http.protocol == "http2" else "http1"
+
+
+def _tls(socket: TransportSocket) -> dict[str, Any] | None:
+    if not socket.tls:
+        return None
+    return {
+        "mode": "mtls" if socket.certificate else "simple",
+        "sni": socket.sni,
+        "alpn": list(socket.alpn),
+        "sans": [each.value for each in socket.sans],
+    }
+
+
+def endpoints(cluster: ClusterRuntime | None) -> list[dict[str, Any]]:
+    """The endpoints of a cluster in the order configured."""
+    if cluster is None or cluster.assignment is None:
+        return []
+    weights = {(each.locality, each.priority): each.weight for each in cluster.assignment.localities}
+    return [_endpoint(host, weights.get((host.locality, host.priority))) for host in cluster.hosts]
+
+
+def _endpoint(host: Host, locality_weight: int | None) -> dict[str, Any]:
+    locality = host.locality
+    return {
+        "address": host.address,
+        "priority": host.priority,
+        "locality": {
+            "region": locality.region,
+            "zone": locality.zone,
+            "sub_zone": locality.sub_zone,
+            "weight": locality_weight,
+        },
+        "weight": host.weight,
+        "health": host.health,
+        "ejected": False,
+        "metadata": {name: dict(values) for name, values in host.endpoint.metadata.items()},
+    }
+
+
+def not_honoured(call: OutgoingCall) -> list[Note]:
+    """What the configuration on the way asks for and does not get."""
+    notes: list[Note] = []
+    snapshot = call.runtime.plan.snapshot
+    destination, route, cluster = call.destination, call.route, call.cluster
+    if destination is not None and destination.listener is not None:
+        listener = snapshot.listeners.get(destination.listener)
+        if listener is not None and listener.error is None:
+            chains = listener.get().all_chains()
+            own = f"filter_chains[{chains.index(destination.chain)}]" if destination.chain in chains else ""
+            notes += [
+                each for each in listener.notes() if not each.field.startswith("filter_chains[") or own in each.field
+            ]
+        if destination.http is not None:
+            notes += destination.http.filters.notes
+    if route is not None:
+        notes += [Note(f"route {route.vhost.name}[{route.index}]", "", each) for each in route.problems]
+        notes += _route_notes(call, route)
+    if cluster is not None:
+        notes += cluster.notes
+        resource = snapshot.clusters.get(cluster.name)
+        notes += resource.notes() if resource is not None else ()
+        assignment = snapshot.assignments.get(cluster.config.assignment_name)
+        notes += assignment.notes() if assignment is not None else ()
+    return list(dict.fromkeys(notes))
+
+
+def _of_chain(notes: Iterable[Note], listener: Listener, chain: FilterChain | None) -> list[Note]:
+    """What concerns the listener itself or the chain that was taken."""
+    own = "default_filter_chain"
+    if chain in listener.chains:
+        own = f"filter_chains[{listener.chains.index(chain)}]"
+    return [each for each in notes if "filter_chain" not in each.field.partition(".")[0] or each.field.startswith(own)]
+
+
+def _route_notes(call: OutgoingCall, route: CompiledRoute) -> list[Note]:
+    """What concerns the route that was taken or its virtual host as a whole."""
+    own = f"routes[{route.index}]"
+    notes = call.vhost.lazy.notes() if call.vhost is not None else ()
+    return [each for each in notes if not each.field.startswith("routes[") or each.field.startswith(own)]
+
+
+def why(call: OutgoingCall, missing: str = "") -> list[str]:
+    """Short sentences, one per step."""
+    destination, route = call.destination, call.route
+    host = call.url_host.decode("latin-1")
+    if destination is None:
+        return [missing or "there is no complete configuration"]
+    said = [
+        f"{host} is {destination.resolved} ({(destination.resolved_by or '').replace('_', ' ')})"
+        if destination.resolved
+        else f"{host} is not in the name table"
+    ]
+    if destination.listener is None or destination.kind == "refused":
+        return [*said, f"refused: {destination.reason}"]
+    chain = destination.chain.name if destination.chain is not None else ""
+    said.append(
+        f"listener {destination.listener} takes port {call.port}" + (f", filter chain {chain}" if chain else "")
+    )
+    if destination.kind == "tcp":
+        said.append(f"TCP: connections go to cluster {destination.cluster}; no routes, no retries")
+    elif route is not None:
+        said.append(f"virtual host {route.vhost.name}, route {route.index} {route.route.name or '(unnamed)'} matches")
+        said += _said_of_target(call, route)
+    else:
+        said.append("no virtual host or route matches")
+    if call.host is not None:
+        said.append(f"endpoint {call.host.address} picked")
+    if call.reply is not None:
+        said.append(f"answered {call.reply.status} {call.reply.flag if call.reply.flags else ''}".rstrip())
+    return [*said, missing] if missing else said
+
+
+def _said_of_target(call: OutgoingCall, route: CompiledRoute) -> list[str]:
+    if call.target is None:
+        return []
+    weights = route.action.weighted_clusters if route.action is not None else ()
+    share = f" (weight {call.target.config.weight} of {sum(each.weight for each in weights)})" if weights else ""
+    policy = f", {call.cluster.config.lb_policy}" if call.cluster is not None else ""
+    return [f"cluster {call.target.cluster}{share}{policy}"]

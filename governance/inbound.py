@@ -1,0 +1,156 @@
+"""The life of one incoming request: the filter chain of the app's port, its route, its filters, then the app.
+
+Sans-I/O like an outgoing call (governance.call), and driven by a server suite: `decide` on the way in, `response` on
+the way out, `ended` when the response is over.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ..xds.model.listener import FilterChain
+from ..xds.model.resource import ResourceError
+from .admission import elsewhere
+from .headers import HeaderList, apply_levels
+from .paths import BadPathError, EscapedSlashesError, NotHttpError, normalize
+from .plan import HttpRuntime, Missing
+from .replies import LocalReply, as_grpc, bad_path, bad_request, no_route, refused
+from .request import RequestView
+from .routing import CompiledRoute, Target
+from .runtime import Runtime
+
+
+class InboundRequest:
+    """One request: what was decided about it, and how it ended. Telemetry and `explain` read it."""
+
+    __slots__ = (
+        "chain",
+        "ended_at",
+        "flags",
+        "grpc_status",
+        "http",
+        "port",
+        "received",
+        "reply",
+        "request",
+        "response_headers",
+        "route",
+        "runtime",
+        "sent",
+        "started",
+        "status",
+        "target",
+        "tls",
+    )
+
+    def __init__(self, runtime: Runtime, request: RequestView, port: int, *, tls: bool = False) -> None:
+        self.runtime = runtime
+        self.request = request
+        self.port = port
+        self.tls = tls
+        self.started = runtime.clock()
+        self.ended_at = 0.0
+        self.chain: FilterChain | None = None
+        self.http: HttpRuntime | None = None
+        self.route: CompiledRoute | None = None
+        self.target: Target | None = None
+        self.response_headers: HeaderList = []
+        self.reply: LocalReply | None = None
+        self.status = 0
+        self.flags: tuple[str, ...] = ()
+        self.received = 0
+        self.sent = 0
+        self.grpc_status: bytes | None = None
+
+    def decide(self) -> LocalReply | None:
+        """The reply that the mesh itself gives, or None to let it through. What cannot be decided is refused."""
+        try:
+            reply = self._decide()
+        except ResourceError as error:
+            reply = refused(str(error))
+        if reply is not None:
+            if self.route is not None:
+                reply = self.route.mutated(reply, self.target, self.request)
+            if self.response_headers:
+                reply = replace(reply, headers=(*reply.headers, *self.response_headers))
+            if self.request.is_grpc:
+                reply = as_grpc(reply)
+            self.reply = reply
+            self.status = reply.status
+            self.flags = reply.flags
+        return reply
+
+    def _decide(self) -> LocalReply | None:
+        runtime = self.runtime
+        plan = runtime.plan
+        if not plan.snapshot.complete:
+            if runtime.options.passthrough_until_ready:
+                return None
+            return refused("no complete configuration yet")
+        found = plan.inbound(self.port, self.request.source, tls=self.tls)
+        if found is None:
+            return refused(f"no filter chain takes port {self.port}")
+        if isinstance(found, Missing):
+            runtime.require(found)
+            return refused(f"waiting for {found.what}")
+        self.chain, http = found
+        allowed = runtime.options.allow_unenforced
+        for closing in self.chain.closed_by:
+            if closing.name not in allowed and closing.type_url not in allowed:
+                return refused(f"network filter {closing.name} cannot be enforced: {closing.reason}")
+        if http is None:
+            return None
+        self.http = http
+        if http.filters.closed is not None:
+            return refused(http.filters.closed)
+        return self._filters(http)
+
+    def _filters(self, http: HttpRuntime) -> LocalReply | None:
+        runtime = self.runtime
+        request = self.request
+        try:
+            request.path = normalize(request.path, http.config)
+        except BadPathError:
+            return bad_path()
+        except NotHttpError:
+            return bad_request("http1.codec_error")
+        except EscapedSlashesError as error:
+            return elsewhere(request, error.redirect)
+        table = http.table(runtime.plan)
+        if isinstance(table, Missing):
+            runtime.require(table)
+            return refused(f"waiting for {table.what}")
+        vhost = table.find(request.authority)
+        route = vhost.match(request, runtime.uniform) if vhost is not None else None
+        self.route = route
+        if route is not None and route.action is not None:
+            self.target = route.draw(request, runtime.uniform)
+        for each in http.filters.active:
+            reply = each.on_request(request, route, self.target, self.response_headers)
+            if reply is not None:
+                return reply
+        if route is None:
+            return no_route()
+        target = self.target
+        if target is None:
+            return route.answer(request)
+        if target.request_levels:
+            request.raw_headers = apply_levels(target.request_levels, list(request.raw_headers), request)
+        return None
+
+    def response(self, headers: HeaderList) -> HeaderList:
+        """The headers of the app's response after the mesh's mutations; the list given is not changed."""
+        if self.target is not None and self.target.response_levels:
+            headers = apply_levels(self.target.response_levels, headers, self.request)
+        if self.request.method == b"POST" and self.request.is_grpc:
+            headers = list(headers)
+            self.grpc_status = next((value for name, value in headers if name.lower() == b"grpc-status"), None)
+        return [*headers, *self.response_headers] if self.response_headers else headers
+
+    def ended(self, status: int, flags: tuple[str, ...] = ()) -> None:
+        """The response is over, or the client went away."""
+        self.status = status
+        self.flags = (*self.flags, *flags)
+        self.ended_at = self.runtime.clock()
+        for listener in self.runtime.listeners:
+            listener.on_request(self)

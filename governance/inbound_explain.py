@@ -1,0 +1,120 @@
+"""What the inbound chain of an app's port would say of a request: `proxyless explain --inbound PORT`.
+
+The same document as for outgoing requests (governance.explain); what does not apply to an incoming one is null.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ..xds.model.filters import LocalRateLimit
+from .explain import FAILURES, KEYS, described_mutations
+from .inbound import InboundRequest
+from .plan import INBOUND
+from .request import RequestView
+from .runtime import Runtime
+
+
+def dry_request(
+    runtime: Runtime, method: str, url: Any, headers: Iterable[tuple[str, str]], port: int, source: str
+) -> InboundRequest:
+    """A request that was decided and reached no app."""
+    given = [(name.lower().encode("latin-1"), value.encode("utf-8")) for name, value in headers]
+    authority = next((value for name, value in given if name == b"host"), url.authority)
+    view = RequestView(method.encode("latin-1"), url.scheme, authority, url.target, given, source)
+    inbound = InboundRequest(runtime, view, port)
+    inbound.decide()
+    return inbound
+
+
+def failed(inbound: InboundRequest) -> bool:
+    """Whether the mesh refuses the request."""
+    return inbound.reply is not None and not FAILURES.isdisjoint(inbound.reply.flags)
+
+
+def inbound_document(
+    inbound: InboundRequest, request: Mapping[str, Any], counts: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """The document of one incoming request; every key is always there."""
+    route, reply, chain, http = inbound.route, inbound.reply, inbound.chain, inbound.http
+    view = inbound.request
+    table = http.inline.config if http is not None and http.inline is not None else None
+    known: dict[str, Any] = {
+        "request": dict(request),
+        "listener": INBOUND if chain is not None else None,
+        "filter_chain": chain.name if chain is not None else None,
+        "route_config": table.name if table is not None else None,
+        "virtual_host": route.vhost.name if route is not None else None,
+        "route": route.route.name if route is not None else None,
+        "route_index": route.index if route is not None else None,
+        "action": _action(inbound),
+        "status": reply.status if reply is not None else None,
+        "response_flags": reply.flag if reply is not None and reply.flags else None,
+        "body": reply.body.decode("utf-8", "replace") if reply is not None else None,
+        "cluster": inbound.target.cluster if inbound.target is not None else None,
+        "method": view.method.decode("latin-1"),
+        "authority": view.authority.decode("latin-1"),
+        "path": view.path.decode("latin-1"),
+        "request_headers": [
+            [name.decode("latin-1"), value.decode("utf-8", "replace")] for name, value in view.raw_headers
+        ],
+        "response_headers": described_mutations(inbound.target.response_levels if inbound.target else (), view),
+        "timeout_s": route.timeout_s if route is not None else None,
+        "rate_limit": _rate_limit(inbound),
+        "authorization": _authorization(inbound),
+        "protocol": "http1" if http is not None else "tcp" if chain is not None else None,
+        "not_honoured": [
+            {"resource": each.resource, "field": each.field, "reason": each.reason}
+            for each in (http.filters.notes if http is not None else ())
+        ],
+        "why": _why(inbound),
+        "counts": counts,
+    }
+    empty = ("weighted_clusters", "mirrors", "endpoints")
+    return {key: known.get(key, [] if key in empty else None) for key in KEYS}
+
+
+def _text(value: bytes) -> str:
+    return value.decode("utf-8", "replace")
+
+
+def _action(inbound: InboundRequest) -> str:
+    if inbound.chain is None or (inbound.reply is not None and inbound.http is None):
+        return "refused"
+    if inbound.http is None:
+        return "tcp"
+    if inbound.route is None:
+        return "refused" if inbound.reply is not None and inbound.reply.details == "refused" else "none"
+    return inbound.route.kind
+
+
+def _rate_limit(inbound: InboundRequest) -> dict[str, Any] | None:
+    http = inbound.http
+    if http is None or not any(isinstance(each.config, LocalRateLimit) for each in http.config.http_filters):
+        return None
+    limited = inbound.reply is not None and "RL" in inbound.reply.flags
+    return {"allowed": not limited, "status": inbound.reply.status if limited and inbound.reply is not None else None}
+
+
+def _authorization(inbound: InboundRequest) -> dict[str, Any] | None:
+    """Authorization cannot be enforced yet: a chain that asks for it is closed, unless it is allowed by name."""
+    http = inbound.http
+    if http is None or http.filters.closed is None:
+        return None
+    return {"allowed": False, "reason": http.filters.closed}
+
+
+def _why(inbound: InboundRequest) -> list[str]:
+    if inbound.chain is None:
+        return [inbound.reply.body.decode() if inbound.reply is not None else "no listener takes incoming requests"]
+    said = [f"filter chain {inbound.chain.name} takes port {inbound.port}"]
+    if inbound.route is not None:
+        said.append(f"route {inbound.route.index} {inbound.route.route.name or '(unnamed)'} matches")
+    if inbound.reply is not None:
+        said.append(f"answered {inbound.reply.status} {inbound.reply.flag if inbound.reply.flags else ''}".rstrip())
+        if inbound.reply.details == "refused":
+            said.append(inbound.reply.body.decode("utf-8", "replace"))
+    else:
+        said.append("the app gets the request")
+    return said

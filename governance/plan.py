@@ -1,0 +1,365 @@
+"""A snapshot compiled as far as it is used: from a dialled address to a route table, from a name to a cluster.
+
+A plan is made for every snapshot and takes over from the one before whatever rests on unchanged resources, so an
+endpoint update costs one small object, and calls never see half of a change.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Literal, final
+
+from ..xds.model.cluster import Cluster
+from ..xds.model.endpoint import ClusterLoadAssignment
+from ..xds.model.listener import FilterChain, HttpConnectionManager, Listener
+from ..xds.model.resource import Resource, ResourceError, ResourceType
+from ..xds.model.route import RouteConfiguration
+from ..xds.model.snapshot import Snapshot
+from .admission import valid_authority
+from .chains import Connection, find_chain
+from .cluster import ClusterRuntime
+from .filters.chain import FilterChainRuntime, compile_chain
+from .routing import CompiledVirtualHost, RouteTable, Uniform
+
+if TYPE_CHECKING:
+    from .runtime import Runtime
+
+MAX_DESTINATIONS = 4096
+"""Dialled addresses remembered per plan; beyond it they are found anew."""
+
+CATCH_ALL = "virtualOutbound"
+INBOUND = "virtualInbound"
+
+OPAQUE = b"opaque"
+"""The scheme of a connection whose first bytes are no HTTP."""
+
+ResolvedBy = Literal["name_table", "dns", "literal", "override"]
+
+
+@final
+class Missing:
+    """Something must be subscribed and arrive first. `what` is for people."""
+
+    __slots__ = ("names", "type", "what")
+
+    def __init__(self, type_: ResourceType | None, names: tuple[str, ...], what: str) -> None:
+        self.type = type_
+        self.names = names
+        self.what = what
+
+
+class BadAuthorityError(ValueError):
+    """A Host header with characters that no authority may hold."""
+
+
+class HttpRuntime:
+    """A connection manager ready to route: its table (inline or by RDS) and its filters."""
+
+    __slots__ = ("config", "filters", "inline", "scope")
+
+    def __init__(self, config: HttpConnectionManager, scope: str, plan: Plan) -> None:
+        self.config = config
+        self.scope = scope
+        self.inline = RouteTable(config.route_config) if config.route_config is not None else None
+        self.filters: FilterChainRuntime = compile_chain(
+            config.http_filters,
+            scope,
+            plan.runtime.limiters,
+            plan.snapshot.extensions,
+            plan.runtime.options.allow_unenforced,
+        )
+
+    def table(self, plan: Plan) -> RouteTable | Missing:
+        """The route table in force."""
+        return self.inline if self.inline is not None else plan.table(self.config.rds)
+
+
+@final
+class Destination:
+    """What becomes of connections to one dialled address."""
+
+    __slots__ = ("chain", "cluster", "hosts", "http", "kind", "listener", "reason", "resolved", "resolved_by")
+
+    def __init__(
+        self,
+        kind: Literal["http", "tcp", "refused"],
+        listener: str | None,
+        chain: FilterChain | None,
+        resolved: str | None,
+        resolved_by: ResolvedBy | None,
+        reason: str = "",
+    ) -> None:
+        self.kind = kind
+        self.listener = listener
+        self.chain = chain
+        self.resolved = resolved
+        self.resolved_by = resolved_by
+        self.reason = reason
+        self.http: HttpRuntime | None = None
+        self.cluster = ""
+        self.hosts: dict[bytes, CompiledVirtualHost | None] = {}
+
+    def tcp_cluster(self, uniform: Uniform) -> str:
+        """The cluster of one connection; empty where there is none (TcpProxy.cluster, weighted_clusters)."""
+        tcp = self.chain.tcp if self.chain is not None else None
+        if self.cluster or tcp is None:
+            return self.cluster
+        left = int(uniform() * sum(weight for _, weight in tcp.weighted_clusters))
+        for name, weight in tcp.weighted_clusters:
+            left -= weight
+            if left < 0:
+                return name
+        return ""
+
+    def virtual_host(self, authority: bytes, table: RouteTable) -> CompiledVirtualHost | None:
+        """The virtual host of an authority, remembered.
+
+        Raises:
+            BadAuthorityError: Envoy's codec refuses it.
+        """
+        try:
+            return self.hosts[authority]
+        except KeyError:
+            if not valid_authority(authority):
+                raise BadAuthorityError from None
+            found = table.find(authority)
+            if len(self.hosts) > MAX_DESTINATIONS:
+                self.hosts.clear()
+            self.hosts[authority] = found
+            return found
+
+
+class Plan:
+    """One snapshot, compiled lazily. Its dictionaries only ever gain entries that every reader would compute alike."""
+
+    __slots__ = ("_clusters", "_destinations", "_https", "_inbound", "_tables", "clusters", "runtime", "snapshot")
+
+    def __init__(self, snapshot: Snapshot, runtime: Runtime, previous: Plan | None = None) -> None:
+        self.snapshot = snapshot
+        self.runtime = runtime
+        self.clusters: dict[str, ClusterRuntime] = {}
+        self._clusters: dict[str, tuple[Resource[Cluster], object, ClusterRuntime]] = {}
+        self._tables: dict[str, tuple[Resource[RouteConfiguration], RouteTable]] = {}
+        self._https: dict[int, tuple[str, HttpConnectionManager, HttpRuntime]] = {}
+        self._destinations: dict[tuple[bytes, bytes, int], Destination] = {}
+        self._inbound: dict[tuple[int, bool, str], tuple[FilterChain, HttpRuntime | None] | None] = {}
+        if previous is not None:
+            self._take_over(previous)
+
+    def _take_over(self, previous: Plan) -> None:
+        old, new = previous.snapshot, self.snapshot
+        for name, kept in list(previous._clusters.items()):
+            resource, endpoints, cluster = kept
+            if new.clusters.get(name) is resource and self._endpoints(cluster.config) is endpoints:
+                self.clusters[name] = cluster
+                self._clusters[name] = kept
+        if old.routes is new.routes:
+            self._tables = previous._tables
+        else:
+            for name, (handle, table) in list(previous._tables.items()):
+                current = new.routes.get(name)
+                if current is handle:
+                    self._tables[name] = (handle, table)
+                elif current is not None:
+                    # The virtual hosts that did not change stay compiled.
+                    with suppress(ResourceError):  # told to the calls that ask for it
+                        self._tables[name] = (current, RouteTable(current.get(), table))
+        if old.extensions is new.extensions:
+            if old.listeners is new.listeners:
+                self._https = previous._https
+            else:
+                self._https = {
+                    key: kept
+                    for key, kept in list(previous._https.items())
+                    if new.listeners.get(kept[0]) is old.listeners.get(kept[0])
+                }
+        if (
+            old.complete == new.complete
+            and old.listeners is new.listeners
+            and old.routes is new.routes
+            and old.names is new.names
+            and old.extensions is new.extensions
+        ):
+            self._destinations = previous._destinations
+            self._inbound = previous._inbound
+
+    # -- outgoing ------------------------------------------------------------------------------------------------
+
+    def destination(self, scheme: bytes, host: bytes, port: int) -> Destination | Missing:
+        """What becomes of a connection dialled to `host` and `port` (decision 3 of the design)."""
+        key = (scheme, host, port)
+        found: Destination | Missing | None = self._destinations.get(key)
+        if found is None:
+            found = self._find_destination(scheme, host.decode("latin-1"), port)
+            if isinstance(found, Destination):
+                if len(self._destinations) > MAX_DESTINATIONS:
+                    self._destinations.clear()
+                self._destinations[key] = found
+        return found
+
+    def _find_destination(self, scheme: bytes, host: str, port: int) -> Destination | Missing:
+        tls = scheme == b"https"
+        snapshot = self.snapshot
+        if not snapshot.complete:
+            return Missing(None, (), "the first complete configuration")
+        resolved, by = self._resolve(host)
+        names = [f"{resolved}_{port}"] if resolved else []
+        names += [f"0.0.0.0_{port}", CATCH_ALL]
+        resource = next((found for name in names if (found := snapshot.listeners.get(name)) is not None), None)
+        if resource is None:
+            return Destination("refused", None, None, resolved, by, f"no listener takes {host}:{port}")
+        try:
+            listener = resource.get()
+        except ResourceError as error:
+            return Destination("refused", resource.name, None, resolved, by, str(error))
+        connection = Connection(
+            destination=resolved or "",
+            port=port,
+            transport="tls" if tls else "raw_buffer",
+            server_name=host if tls else "",
+            application_protocols=() if tls or scheme == OPAQUE else ("http/1.1",),
+            source="127.0.0.1",
+        )
+        return self._from_chain(listener, find_chain(listener, connection), resolved, by)
+
+    def _from_chain(
+        self, listener: Listener, chain: FilterChain | None, resolved: str | None, by: ResolvedBy | None
+    ) -> Destination | Missing:
+        if chain is None:
+            return Destination("refused", listener.name, None, resolved, by, "no filter chain matches")
+        allowed = self.runtime.options.allow_unenforced
+        for closing in chain.closed_by:
+            if closing.name not in allowed and closing.type_url not in allowed:
+                reason = f"network filter {closing.name} ({closing.type_url}) cannot be enforced: {closing.reason}"
+                return Destination("refused", listener.name, chain, resolved, by, reason)
+        if chain.http is not None:
+            destination = Destination("http", listener.name, chain, resolved, by)
+            http = self._http(chain.http, listener.name, chain.name)
+            if http.filters.missing is not None:
+                return Missing(ResourceType.EXTENSION, (http.filters.missing,), f"filter {http.filters.missing}")
+            destination.http = http
+            return destination
+        if chain.tcp is not None:
+            destination = Destination("tcp", listener.name, chain, resolved, by)
+            destination.cluster = chain.tcp.cluster
+            return destination
+        return Destination("refused", listener.name, chain, resolved, by, "the filter chain leads nowhere")
+
+    def _http(self, config: HttpConnectionManager, listener: str, chain: str) -> HttpRuntime:
+        kept = self._https.get(id(config))
+        if kept is not None:
+            return kept[2]  # it holds the configuration, so the number is nobody else's
+        http = HttpRuntime(config, f"{listener}/{chain}", self)
+        if http.filters.missing is None:
+            self._https[id(config)] = (listener, config, http)
+        return http
+
+    def http_runtimes(self) -> list[HttpRuntime]:
+        """The connection managers in use."""
+        return [http for _, _, http in list(self._https.values())]
+
+    def _resolve(self, host: str) -> tuple[str | None, ResolvedBy | None]:
+        override = self.runtime.options.overrides.get(host)
+        if override is not None:
+            return override, "override"
+        literal = host.strip("[]")
+        try:
+            ip_address(literal)
+        except ValueError:
+            pass
+        else:
+            return literal, "literal"
+        addresses = self.snapshot.names.lookup(host, self.runtime.options.search)
+        return (addresses[0], "name_table") if addresses else (None, None)
+
+    def table(self, name: str) -> RouteTable | Missing:
+        """A route table by its RDS name."""
+        kept = self._tables.get(name)
+        if kept is not None:
+            return kept[1]
+        resource = self.snapshot.routes.get(name)
+        if resource is None:
+            return Missing(ResourceType.ROUTE, (name,), f"route configuration {name!r}")
+        table = RouteTable(resource.get())
+        self._tables[name] = (resource, table)
+        return table
+
+    def cluster(self, name: str) -> ClusterRuntime | Missing | None:
+        """A cluster by name; None where CDS does not have it, `Missing` while its endpoints are on their way."""
+        found = self.clusters.get(name)
+        if found is not None:
+            return found
+        resource = self.snapshot.clusters.get(name)
+        if resource is None:
+            return None
+        try:
+            config = resource.get()
+        except ResourceError:
+            return None  # Envoy would have refused it, and so not have it
+        endpoints = self._endpoints(config)
+        if endpoints is None:
+            # Whoever subscribes follows the cluster to its endpoints, by EDS or by DNS.
+            return Missing(ResourceType.CLUSTER, (name,), f"endpoints of cluster {name!r}")
+        assignment = config.load_assignment
+        if isinstance(endpoints, Resource):
+            assignment = endpoints.get()
+        elif isinstance(endpoints, ClusterLoadAssignment):
+            assignment = endpoints
+        found = ClusterRuntime(config, assignment, self.runtime.state(name, config), self.runtime.draw)
+        self._clusters[name] = (resource, endpoints, found)
+        self.clusters[name] = found
+        return found
+
+    def _endpoints(self, config: Cluster) -> object | None:
+        """What the endpoints of a cluster rest on; None while it is not there."""
+        if config.type == "EDS":
+            return self.snapshot.assignments.get(config.assignment_name)
+        if config.type in ("STRICT_DNS", "LOGICAL_DNS"):
+            return self.snapshot.resolved.get(config.name)
+        return config
+
+    # -- incoming ------------------------------------------------------------------------------------------------
+
+    def inbound(
+        self, port: int, source: str, *, tls: bool = False
+    ) -> tuple[FilterChain, HttpRuntime | None] | Missing | None:
+        """The chain that takes a request to an app port; None refuses it (decision 10 of the design)."""
+        key = (port, tls, "")
+        try:
+            return self._inbound[key]
+        except KeyError:
+            pass
+        resource = self.snapshot.listeners.get(INBOUND)
+        listener = resource.get() if resource is not None else None
+        if listener is not None and _looks_at_source(listener):
+            key = (port, tls, source)
+            if key in self._inbound:
+                return self._inbound[key]
+        found: tuple[FilterChain, HttpRuntime | None] | None = None
+        chain = find_chain(listener, _incoming(port, source, tls)) if listener is not None else None
+        if chain is not None:
+            http = self._http(chain.http, INBOUND, chain.name) if chain.http is not None else None
+            if http is not None and http.filters.missing is not None:
+                return Missing(ResourceType.EXTENSION, (http.filters.missing,), f"filter {http.filters.missing}")
+            found = (chain, http)
+        if len(self._inbound) > MAX_DESTINATIONS:
+            self._inbound.clear()
+        self._inbound[key] = found
+        return found
+
+
+def _incoming(port: int, source: str, tls: bool) -> Connection:
+    protocols = ("istio-http/1.1", "istio", "http/1.1") if tls else ("http/1.1",)
+    transport = "tls" if tls else "raw_buffer"
+    return Connection("", port, transport, application_protocols=protocols, source=source)
+
+
+def _looks_at_source(listener: Listener) -> bool:
+    return any(
+        chain.match.direct_source_prefix_ranges
+        or chain.match.source_prefix_ranges
+        or chain.match.source_ports
+        or chain.match.source_type != "ANY"
+        for chain in listener.chains
+    )

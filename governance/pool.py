@@ -1,0 +1,364 @@
+"""Connections of a cluster, and how many of what it may have at once (envoy source: ConnPoolImplBase, ResourceManager).
+
+A request takes a ready connection; else it is *pending* until one is made for it or becomes free. Pending and active
+requests above their thresholds overflow at once. Connections above theirs do not: the request waits for one that
+exists, and an endpoint that has none may always have one, so that nobody waits in vain.
+
+Nothing here blocks or does I/O. A request that has to wait gets a `Waiter`; whoever frees a connection wakes it with
+the result. One lock per cluster guards all of it and is held for a few assignments.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from threading import Lock
+from typing import Protocol, final
+
+from ..xds.model.cluster import HttpProtocol, Thresholds
+from .balancing.host import HostState
+
+MAX_STREAMS = 100
+"""Of one HTTP/2 connection: what servers allow unless they say otherwise (RFC 9113 recommends no less)."""
+
+
+class Connection(Protocol):
+    """What a suite puts into a pool."""
+
+    def usable(self) -> bool:
+        """Whether another request may go over it: open, no GOAWAY. Cheap."""
+
+    def fresh(self) -> bool:
+        """Usable, and the other side has not closed it while it was idle. May cost a system call."""
+
+    def close(self) -> None:
+        """Close it soon; from any thread, never blocking, as often as one likes."""
+
+
+class Breaker:
+    """The counts of one cluster at one routing priority, and their limits (CircuitBreakers.Thresholds)."""
+
+    __slots__ = ("connections", "limits", "overflows", "pending", "requests", "retries")
+
+    def __init__(self, limits: Thresholds) -> None:
+        self.limits = limits
+        self.connections = 0
+        self.pending = 0
+        self.requests = 0
+        self.retries = 0
+        self.overflows = dict.fromkeys(("connections", "pending", "requests", "retries"), 0)
+
+    def try_retry(self, lock: Lock) -> bool:
+        """Take one of the cluster's retries, if there is one left."""
+        with lock:
+            if self.retries >= self.limits.max_retries:
+                self.overflows["retries"] += 1
+                return False
+            self.retries += 1
+            return True
+
+    def end_retry(self, lock: Lock) -> None:
+        """Give it back."""
+        with lock:
+            self.retries -= 1
+
+
+@final
+class Slot:
+    """One connection of a pool, with the streams it carries."""
+
+    __slots__ = ("capacity", "connection", "idle_since", "listed", "pool", "served", "streams")
+
+    def __init__(self, pool: "Pool", connection: Connection, now: float) -> None:
+        self.pool = pool
+        self.connection = connection
+        self.capacity = pool.streams  # what it was made for, whatever the cluster says later
+        self.streams = 0
+        self.served = 0
+        self.idle_since = now
+        self.listed = False
+
+
+class Connect:
+    """The request shall make a connection itself; `Pool.connected` or `Pool.failed` must follow."""
+
+    __slots__ = ()
+
+
+class Overflow:
+    """A threshold is reached."""
+
+    __slots__ = ()
+
+
+class ConnectFailed:
+    """The connection that the request waited for could not be made; `kind` is that of the failure."""
+
+    __slots__ = ("kind", "reason")
+
+    def __init__(self, kind: str, reason: str) -> None:
+        self.kind = kind
+        self.reason = reason
+
+
+CONNECT = Connect()
+OVERFLOW = Overflow()
+
+Grant = Slot | Connect | Overflow | ConnectFailed
+
+
+class Waiter:
+    """A request that waits for a connection. `wake` is set by the driver that waits; `grant` is the result."""
+
+    __slots__ = ("grant", "wake")
+
+    def __init__(self) -> None:
+        self.grant: Grant | None = None
+        self.wake: Callable[[], None] | None = None
+
+    def give(self, grant: Grant) -> None:
+        """Called once, under the cluster's lock."""
+        self.grant = grant
+        if self.wake is not None:
+            self.wake()
+
+
+class Pool:
+    """The connections of one library in one event loop (or of sync code) to one endpoint at one routing priority."""
+
+    __slots__ = (
+        "breaker",
+        "connecting",
+        "host",
+        "idle_timeout_s",
+        "lock",
+        "max_requests",
+        "ready",
+        "settings",
+        "size",
+        "streams",
+        "waiters",
+    )
+
+    def __init__(self, lock: Lock, breaker: Breaker, host: HostState) -> None:
+        self.lock = lock
+        self.breaker = breaker
+        self.host = host
+        self.ready: list[Slot] = []
+        self.size = 0
+        self.connecting = 0
+        self.waiters: deque[Waiter] = deque()
+        self.streams = 1
+        self.max_requests: int | None = None
+        self.idle_timeout_s: float | None = None
+        self.settings: HttpProtocol | None = None
+
+    def configure(self, settings: HttpProtocol) -> None:
+        """Take over what the cluster says of its connections; under the lock."""
+        self.settings = settings
+        self.max_requests = settings.max_requests_per_connection
+        self.idle_timeout_s = settings.idle_timeout_s
+        self.streams = 1
+        if settings.protocol == "http2":
+            self.streams = min(settings.max_concurrent_streams or MAX_STREAMS, MAX_STREAMS)
+
+    def lease(self, now: float) -> Slot | Connect | Overflow | Waiter:
+        """A connection for one request, or what to do to get one."""
+        while True:
+            with self.lock:
+                breaker = self.breaker
+                if not self.ready:
+                    return self._queue()
+                if breaker.requests >= breaker.limits.max_requests:
+                    breaker.overflows["requests"] += 1
+                    return OVERFLOW
+                slot = self.ready[-1]
+                if slot.streams and slot.connection.usable():
+                    return self._attach(slot)
+                self.ready.pop()
+                slot.listed = False
+                if slot.streams:
+                    continue  # a connection that takes no more streams; its last one closes it
+                idle_s = self.idle_timeout_s
+                if idle_s is None or now - slot.idle_since < idle_s:
+                    self._attach(slot)
+                    fresh = True
+                else:
+                    self._forget()
+                    fresh = False
+            # Looking at the socket is a system call: not under the lock.
+            if fresh:
+                if slot.connection.fresh():
+                    if slot.capacity > 1:
+                        with self.lock:
+                            self._offer(slot)
+                    return slot
+                with self.lock:
+                    self._detach(slot)
+                    self._forget()
+                    self._replace()  # somebody may have begun to wait for it meanwhile
+            slot.connection.close()
+
+    def _queue(self) -> Connect | Overflow | Waiter:
+        breaker = self.breaker
+        limits = breaker.limits
+        if breaker.pending >= limits.max_pending_requests:
+            breaker.overflows["pending"] += 1
+            return OVERFLOW
+        breaker.pending += 1
+        # Every connection under way will carry `streams` requests: its maker's and so many waiting ones.
+        if len(self.waiters) < self.connecting * (self.streams - 1):
+            return self._wait()
+        if breaker.connections >= limits.max_connections:
+            breaker.overflows["connections"] += 1
+            if self.size:
+                return self._wait()
+        self._count_connection()
+        return CONNECT
+
+    def _wait(self) -> Waiter:
+        waiter = Waiter()
+        self.waiters.append(waiter)
+        return waiter
+
+    def _count_connection(self) -> None:
+        self.breaker.connections += 1
+        self.size += 1
+        self.connecting += 1
+
+    def connected(self, connection: Connection, now: float) -> Slot | Overflow:
+        """The connection of a `Connect` is there: it carries that request first, then those that wait."""
+        with self.lock:
+            self.connecting -= 1
+            breaker = self.breaker
+            breaker.pending -= 1
+            slot = Slot(self, connection, now)
+            granted: Slot | Overflow = slot
+            if breaker.requests >= breaker.limits.max_requests:
+                breaker.overflows["requests"] += 1
+                granted = OVERFLOW
+            else:
+                self._attach(slot)
+            self._offer(slot)
+            return granted
+
+    def failed(self, kind: str, reason: str) -> None:
+        """The connection of a `Connect` could not be made: all that wait for this endpoint fail with it."""
+        with self.lock:
+            self.connecting -= 1
+            self.size -= 1
+            breaker = self.breaker
+            breaker.connections -= 1
+            breaker.pending -= 1
+            waiters, self.waiters = self.waiters, deque()
+            breaker.pending -= len(waiters)
+            for waiter in waiters:
+                waiter.give(ConnectFailed(kind, reason))
+
+    def abandoned(self) -> None:
+        """The request of a `Connect` gave up before there was a connection; another that waits takes its place."""
+        with self.lock:
+            self.connecting -= 1
+            self.size -= 1
+            self.breaker.connections -= 1
+            self.breaker.pending -= 1
+            self._replace()
+
+    def leave(self, waiter: Waiter, now: float) -> None:
+        """A request gives up waiting; what it was given meanwhile goes to the next."""
+        with self.lock:
+            grant = waiter.grant
+            if grant is None:
+                self.waiters.remove(waiter)
+                self.breaker.pending -= 1
+                return
+        if isinstance(grant, Slot):
+            self.release(grant, now)
+        elif isinstance(grant, Connect):
+            self.abandoned()
+
+    def release(self, slot: Slot, now: float) -> None:
+        """A request is done with its connection."""
+        usable = slot.connection.usable()
+        with self.lock:
+            self._detach(slot)
+            spent = self.max_requests is not None and slot.served >= self.max_requests
+            if usable and not spent:
+                slot.idle_since = now
+                self._offer(slot)
+                return
+            if slot.listed:
+                self.ready.remove(slot)
+                slot.listed = False
+            if slot.streams:
+                return  # others still run over it; the last one closes it
+            self._forget()
+            self._replace()
+        slot.connection.close()
+
+    def _attach(self, slot: Slot) -> Slot:
+        slot.streams += 1
+        slot.served += 1
+        self.breaker.requests += 1
+        self.host.active += 1
+        if slot.listed and not self._has_room(slot):
+            self.ready.remove(slot)
+            slot.listed = False
+        return slot
+
+    def _detach(self, slot: Slot) -> None:
+        slot.streams -= 1
+        self.breaker.requests -= 1
+        self.host.active -= 1
+
+    def _has_room(self, slot: Slot) -> bool:
+        return slot.streams < slot.capacity and (self.max_requests is None or slot.served < self.max_requests)
+
+    def _offer(self, slot: Slot) -> None:
+        """Give the room of a connection to those that wait, then list it."""
+        breaker = self.breaker
+        while self.waiters and self._has_room(slot):
+            waiter = self.waiters.popleft()
+            breaker.pending -= 1
+            if breaker.requests >= breaker.limits.max_requests:
+                breaker.overflows["requests"] += 1
+                waiter.give(OVERFLOW)
+            else:
+                waiter.give(self._attach(slot))
+        if not slot.listed and self._has_room(slot):
+            self.ready.append(slot)
+            slot.listed = True
+
+    def _forget(self) -> None:
+        self.breaker.connections -= 1
+        self.size -= 1
+
+    def _replace(self) -> None:
+        """A connection is gone: let one that waits make a new one, if nothing else will serve it."""
+        if (
+            self.waiters
+            and not self.connecting
+            and (not self.size or self.breaker.connections < self.breaker.limits.max_connections)
+        ):
+            self._count_connection()
+            self.waiters.popleft().give(CONNECT)
+
+    def sweep(self, now: float) -> list[Slot]:
+        """Take out the connections that have been idle for too long; the caller closes them."""
+        if self.idle_timeout_s is None or not self.ready:
+            return []
+        with self.lock:
+            old = [slot for slot in self.ready if not slot.streams and now - slot.idle_since >= self.idle_timeout_s]
+            for slot in old:
+                self.ready.remove(slot)
+                slot.listed = False
+                self._forget()
+        return old
+
+    def drain(self) -> list[Slot]:
+        """Take out all idle connections; the caller closes them."""
+        with self.lock:
+            idle = [slot for slot in self.ready if not slot.streams]
+            for slot in idle:
+                self.ready.remove(slot)
+                slot.listed = False
+                self._forget()
+        return idle

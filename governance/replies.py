@@ -1,0 +1,136 @@
+"""What Envoy answers itself: status, body and response flag (envoy source: Router, CoreResponseFlag).
+
+One table, so that a suite, `explain`, the metrics and the documentation cannot differ.
+"""
+
+from dataclasses import dataclass, replace
+from urllib.parse import quote
+
+_RESET = "upstream connect error or disconnect/reset before headers. "
+
+
+@dataclass(frozen=True, slots=True)
+class LocalReply:
+    """A response that no upstream gave. `flags` are Envoy's short names, joined by commas in the order of the list."""
+
+    status: int
+    body: bytes = b""
+    flags: tuple[str, ...] = ()
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    details: str = ""
+
+    def flagged(self, flag: str) -> "LocalReply":
+        """The same with one flag more, before the others."""
+        return replace(self, flags=(flag, *self.flags))
+
+    @property
+    def flag(self) -> str:
+        """As the access log prints it: `UF,URX`, or `-`."""
+        return ",".join(self.flags) or "-"
+
+
+def text_headers(body: bytes) -> tuple[tuple[bytes, bytes], ...]:
+    """The headers that Envoy gives a local reply."""
+    if not body:
+        return ((b"content-length", b"0"),)
+    return ((b"content-length", b"%d" % len(body)), (b"content-type", b"text/plain"))
+
+
+OVERLOADED = (b"x-envoy-overloaded", b"true")
+CLOSE = (b"connection", b"close")
+
+
+def no_route() -> LocalReply:
+    """No virtual host or route takes the request."""
+    return LocalReply(404, flags=("NR",), details="route_not_found")
+
+
+def no_cluster(status: int) -> LocalReply:
+    """The route's cluster is not in CDS."""
+    return LocalReply(status, flags=("NC",), details="cluster_not_found")
+
+
+def no_healthy_upstream() -> LocalReply:
+    """The cluster has no endpoint to offer."""
+    return LocalReply(503, b"no healthy upstream", ("UH",), details="no_healthy_upstream")
+
+
+def overflow() -> LocalReply:
+    """A threshold of the cluster is reached; no endpoint was touched."""
+    body = (_RESET + "reset reason: overflow").encode()
+    return LocalReply(503, body, ("UO",), (OVERLOADED,), details="upstream_reset_before_response_started{overflow}")
+
+
+def route_timeout() -> LocalReply:
+    """The route's timeout passed before the response began."""
+    return LocalReply(504, b"upstream request timeout", ("UT",), details="response_timeout")
+
+
+def per_try_timeout() -> LocalReply:
+    """The last attempt's own timeout passed."""
+    return LocalReply(504, b"upstream request timeout", ("UT",), details="upstream_per_try_timeout")
+
+
+RESETS = {
+    "connect-failure": ("UF", "remote connection failure"),
+    "connect-timeout": ("UF", "connection timeout"),
+    "refused-stream": ("UR", "remote refused stream reset"),
+    "remote-reset": ("UR", "remote reset"),
+    "reset": ("UC", "connection termination"),
+}
+"""Kinds of failure to flag and Envoy's words for it."""
+
+
+def upstream_reset(kind: str) -> LocalReply:
+    """The connection could not be made (UF), or the stream ended before the response began (UC, UR)."""
+    flag, what = RESETS[kind]
+    details = f"upstream_reset_before_response_started{{{what.replace(' ', '_')}}}"
+    return LocalReply(503, f"{_RESET}reset reason: {what}".encode(), (flag,), details=details)
+
+
+GRPC_STATUSES = {400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 504: 14}
+"""HTTP status of a local reply to the grpc-status that a gRPC client gets; 2 (unknown) for all others."""
+
+
+def as_grpc(reply: LocalReply) -> LocalReply:
+    """What a gRPC client is told: HTTP 200, and the reason as a gRPC status."""
+    status = GRPC_STATUSES.get(reply.status, 2)
+    headers = [(b"content-type", b"application/grpc"), (b"grpc-status", b"%d" % status)]
+    if reply.body:
+        headers.append((b"grpc-message", quote(reply.body, safe=" !\"#$&'()*+,/:;<=>?@[\\]^`{|}~").encode()))
+    return replace(reply, status=200, body=b"", headers=(*headers, *reply.headers))
+
+
+DOWNSTREAM_ERROR = ("DPE",)
+"""Flags of what Envoy's codec refuses; it does so before it knows of gRPC."""
+
+
+def bad_request(details: str) -> LocalReply:
+    """No proper HTTP."""
+    return LocalReply(400, b"Bad Request", DOWNSTREAM_ERROR, (CLOSE,), details)
+
+
+def bad_authority() -> LocalReply:
+    """A Host with characters that no authority may hold."""
+    return bad_request("http.invalid_authority")
+
+
+def too_many_headers() -> LocalReply:
+    """More header lines than Envoy takes."""
+    body = b"Request Header Fields Too Large"
+    return LocalReply(431, body, DOWNSTREAM_ERROR, (CLOSE,), "http1.too_many_headers")
+
+
+def bad_path() -> LocalReply:
+    """The path cannot be normalized."""
+    return LocalReply(400, details="path_normalization_failed")
+
+
+def refused(reason: str) -> LocalReply:
+    """An incoming request that no chain takes, or whose chain cannot be enforced: nothing reaches the app."""
+    return LocalReply(503, reason.encode(), ("NR",), details="refused")
+
+
+def closed(reason: str) -> LocalReply:
+    """Something in the way cannot be enforced here, so nothing goes through."""
+    return LocalReply(503, reason.encode(), ("UF",), details="closed")

@@ -1,0 +1,132 @@
+"""A request as the policies see it: bytes, as they travel, parsed no further than somebody asks.
+
+Both httpx and ASGI speak bytes, Envoy compares bytes, and `bytes.lower` folds ASCII only, exactly as Envoy does.
+"""
+
+from collections.abc import Sequence
+
+RawHeaders = Sequence[tuple[bytes, bytes]]
+
+JOINED = frozenset(
+    b"accept accept-encoding access-control-request-headers access-control-request-method "
+    b"access-control-request-private-network authorization cache-control content-encoding content-type expect "
+    b"grpc-accept-encoding grpc-timeout if-match if-modified-since if-none-match if-range if-unmodified-since origin "
+    b"pragma proxy-status referer user-agent via x-client-trace-id x-envoy-downstream-service-cluster "
+    b"x-envoy-downstream-service-node x-envoy-external-address x-envoy-is-timeout-retry x-envoy-original-host "
+    b"x-envoy-original-path x-forwarded-for x-forwarded-host x-forwarded-port x-forwarded-proto x-request-id".split()
+)
+"""Headers whose repetitions Envoy joins by commas when they arrive; all others are matched one value at a time."""
+
+PSEUDO = frozenset({b":method", b":path", b":authority", b":scheme", b"host"})
+
+
+class RequestView:
+    """What routing and rate limiting may look at.
+
+    `path` is the request target in origin form with its query; header names keep the case they came in.
+    `source` is the peer's address where there is one (incoming requests).
+    """
+
+    __slots__ = ("_headers", "_more", "_query", "authority", "method", "path", "raw_headers", "scheme", "source")
+
+    def __init__(
+        self,
+        method: bytes,
+        scheme: bytes,
+        authority: bytes,
+        path: bytes,
+        raw_headers: RawHeaders = (),
+        source: str = "",
+    ) -> None:
+        self.method = method
+        self.scheme = scheme
+        self.authority = authority
+        self.path = path
+        self.raw_headers = raw_headers
+        self.source = source
+        self._headers: dict[bytes, bytes] | None = None
+        self._more: dict[bytes, tuple[bytes, ...]] | None = None
+        self._query: dict[bytes, bytes] | None = None
+
+    @property
+    def headers(self) -> dict[bytes, bytes]:
+        """Lower-case names to values; those that Envoy joins on arrival are one value, of others this is the first."""
+        headers = self._headers
+        if headers is None:
+            headers = self._headers = {}
+            for name, value in self.raw_headers:
+                name = name.lower()
+                if name not in headers:
+                    headers[name] = value
+                elif name in JOINED:
+                    if value:
+                        headers[name] = headers[name] + b"," + value if headers[name] else value
+                elif self._more is None:
+                    self._more = {name: (headers[name], value)}
+                else:
+                    self._more[name] = (*self._more.get(name, (headers[name],)), value)
+        return headers
+
+    def replace_headers(self, headers: RawHeaders) -> None:
+        """Forget the headers and take these."""
+        self.raw_headers = headers
+        self._headers = None
+        self._more = None
+
+    def values(self, name: bytes) -> tuple[bytes, ...]:
+        """All values of a header or pseudo header by its lower-case name; empty where it is absent."""
+        value = self.header(name)
+        if value is None:
+            return ()
+        return (value,) if self._more is None else self._more.get(name, (value,))
+
+    def header(self, name: bytes) -> bytes | None:
+        """The first value of a header or pseudo header by its lower-case name."""
+        if name in PSEUDO:
+            if name == b":method":
+                return self.method
+            if name == b":path":
+                return self.path
+            if name == b":scheme":
+                return self.scheme
+            return self.authority or None
+        return self.headers.get(name)
+
+    @property
+    def is_grpc(self) -> bool:
+        """Whether the content type says gRPC."""
+        kind = self.header(b"content-type") or b""
+        return kind == b"application/grpc" or kind.startswith((b"application/grpc+", b"application/grpc;"))
+
+    @property
+    def query(self) -> dict[bytes, bytes]:
+        """Query parameters, undecoded, first value of each."""
+        query = self._query
+        if query is None:
+            query = self._query = parse_query(self.path)
+        return query
+
+
+def strip_query(path: bytes) -> bytes:
+    """A path without its query and fragment."""
+    cut = path.find(b"?")
+    if cut >= 0:
+        path = path[:cut]
+    cut = path.find(b"#")
+    return path[:cut] if cut >= 0 else path
+
+
+def parse_query(path: bytes) -> dict[bytes, bytes]:
+    """First value of each query parameter, undecoded (Envoy's QueryParamsMulti, getFirstValue)."""
+    query: dict[bytes, bytes] = {}
+    _, mark, rest = path.partition(b"?")
+    if not mark:
+        return query
+    fragment = rest.find(b"#")
+    if fragment >= 0:
+        rest = rest[:fragment]
+    for pair in rest.split(b"&"):
+        key, _, value = pair.partition(b"=")
+        if key:
+            query.setdefault(key, value)
+    return query

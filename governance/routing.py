@@ -1,0 +1,382 @@
+"""Routes compiled for selection: a host name finds its virtual host in a dictionary, a request its route in order.
+
+(envoy source: RouteMatcher, RouteEntryImplBase; decisions 3 and 5 of the design.) A virtual host is compiled when it is
+first hit. Nothing here keeps state: the random draws come in as arguments.
+"""
+
+from bisect import bisect_right
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from itertools import accumulate
+from typing import Literal
+
+from ..xds.model.filters import FilterConfig
+from ..xds.model.route import (
+    DirectResponseAction,
+    LazyVirtualHost,
+    RedirectAction,
+    Route,
+    RouteAction,
+    RouteConfiguration,
+    VirtualHost,
+    WeightedCluster,
+)
+from ..xds.model.values import HeaderMutations
+from .descriptors import LimitPolicy
+from .headers import Levels, apply_levels, compile_levels
+from .matching import RequestTest, RouteTest, all_of, decimal, header_test, path_test, query_test
+from .paths import PathRewrite, has_rewrite
+from .redirects import Redirect, own_url
+from .regex import Rewriter
+from .replies import LocalReply, closed, no_cluster
+from .request import RequestView, strip_query
+from .retry import CompiledRetry, compile_retry
+
+Uniform = Callable[[], float]
+"""A draw from [0, 1)."""
+
+GRPC_UNITS = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
+
+ActionKind = Literal["route", "redirect", "direct_response", "none"]
+
+
+class Target:
+    """A cluster that a route may draw, with what belongs to that choice alone."""
+
+    __slots__ = ("cluster", "cluster_header", "config", "filters", "host_rewrite", "request_levels", "response_levels")
+
+    def __init__(
+        self,
+        entry: WeightedCluster,
+        route: Route,
+        vhost: VirtualHost,
+        table: RouteConfiguration,
+        problems: list[str],
+    ) -> None:
+        self.config = entry
+        self.cluster = entry.name
+        self.cluster_header = entry.cluster_header.lower().encode()
+        self.host_rewrite = entry.host_rewrite.encode() if entry.host_rewrite is not None else None
+        self.filters: Mapping[str, FilterConfig] = {**table.filters, **vhost.filters, **route.filters, **entry.filters}
+        self.request_levels, self.response_levels = _levels(entry.headers, route, vhost, table, problems)
+
+
+class CompiledRoute:
+    """A route ready to match and to act."""
+
+    __slots__ = (
+        "action",
+        "cluster_not_found",
+        "counts_attempts",
+        "cumulative",
+        "decorator",
+        "direct",
+        "filters",
+        "fraction",
+        "high_priority",
+        "host_rewrite",
+        "host_rewrite_header",
+        "host_rewrite_path",
+        "index",
+        "kind",
+        "limits",
+        "limits_grpc",
+        "path_rewrite",
+        "problems",
+        "redirect",
+        "request_levels",
+        "response_levels",
+        "retry",
+        "route",
+        "targets",
+        "test",
+        "timeout_s",
+        "vhost",
+        "vhost_limits",
+        "weights_header",
+    )
+
+    def __init__(
+        self, index: int, route: Route, vhost: VirtualHost, table: RouteConfiguration, vhost_limits: LimitPolicy
+    ) -> None:
+        self.index = index
+        self.limits = vhost_limits
+        self.vhost_limits = vhost_limits
+        self.route = route
+        self.vhost = vhost
+        self.counts_attempts = vhost.include_request_attempt_count
+        self.decorator = route.decorator.encode() if route.decorator is not None and route.decorator_propagate else None
+        self.problems: list[str] = []
+        self.test = _route_test(route)
+        self.fraction = route.match.fraction
+        self.filters: Mapping[str, FilterConfig] = {**table.filters, **vhost.filters, **route.filters}
+        self.targets: tuple[Target, ...] = ()
+        self.cumulative: tuple[int, ...] = ()
+        self.timeout_s: float | None = None
+        self.retry: CompiledRetry | None = None
+        self.redirect: Redirect | None = None
+        self.direct: DirectResponseAction | None = None
+        self.action: RouteAction | None = None
+        self.high_priority = False
+        self.limits_grpc = False
+        self.weights_header = b""
+        self.cluster_not_found = 503
+        self.path_rewrite: PathRewrite | None = None
+        self.host_rewrite: bytes | None = None
+        self.host_rewrite_header: bytes = b""
+        self.host_rewrite_path: Rewriter | None = None
+        self.request_levels, self.response_levels = _levels(HeaderMutations(), route, vhost, table, self.problems)
+        action = route.action
+        if isinstance(action, RouteAction):
+            self.kind: ActionKind = "route"
+            self._compile_action(action, table)
+        elif isinstance(action, RedirectAction):
+            self.kind = "redirect"
+            self.redirect = Redirect(action, route.match.path)
+        elif isinstance(action, DirectResponseAction):
+            self.kind = "direct_response"
+            self.direct = action
+        else:
+            self.kind = "none"
+            if action.reason:
+                self.problems.append(action.reason)
+
+    def _compile_action(self, action: RouteAction, table: RouteConfiguration) -> None:
+        self.action = action
+        self.limits = LimitPolicy(action.rate_limits)
+        self.high_priority = action.high_priority
+        self.limits_grpc = action.max_grpc_timeout_s is not None
+        self.weights_header = action.weights_header.lower().encode()
+        self.cluster_not_found = action.cluster_not_found_status
+        entries = action.weighted_clusters or (
+            WeightedCluster(action.cluster, 1, cluster_header=action.cluster_header),
+        )
+        # A cluster of weight 0 is never drawn, so it is not even a candidate.
+        drawn = [entry for entry in entries if entry.weight > 0]
+        self.targets = tuple(Target(entry, self.route, self.vhost, table, self.problems) for entry in drawn)
+        self.cumulative = tuple(accumulate(entry.weight for entry in drawn))
+        self.timeout_s = action.timeout_s
+        self.retry = compile_retry(action.retry or self.vhost.retry)
+        if has_rewrite(action):
+            self.path_rewrite = PathRewrite(action, self.route.match.path)
+        if action.host_rewrite is not None:
+            self.host_rewrite = action.host_rewrite.encode()
+        if action.host_rewrite_header is not None:
+            self.host_rewrite_header = action.host_rewrite_header.lower().encode()
+        if action.host_rewrite_path_regex is not None:
+            self.host_rewrite_path = Rewriter(action.host_rewrite_path_regex)
+
+    def draw(self, request: RequestView, uniform: Uniform) -> Target:
+        """The cluster of this request (envoy source: pickWeightedCluster); a header may hold the draw."""
+        targets = self.targets
+        if len(targets) == 1:
+            return targets[0]
+        cumulative = self.cumulative
+        total = cumulative[-1]
+        if self.weights_header:
+            number = decimal(request.header(self.weights_header) or b"")
+            if number is not None and number >= 0:
+                return targets[bisect_right(cumulative, number % total)]
+        return targets[bisect_right(cumulative, int(uniform() * total))]
+
+    def timeout_of(self, request: RequestView) -> float | None:
+        """The timeout of a request; a gRPC request may bring its own (RouteAction.max_grpc_timeout)."""
+        action = self.action
+        if action is None or action.max_grpc_timeout_s is None or not request.is_grpc:
+            return self.timeout_s
+        asked_s = grpc_timeout(request.header(b"grpc-timeout"))
+        most_s = action.max_grpc_timeout_s
+        if asked_s is None:
+            return most_s or None
+        if action.grpc_timeout_offset_s is not None and asked_s > action.grpc_timeout_offset_s:
+            asked_s -= action.grpc_timeout_offset_s
+        if most_s and (asked_s > most_s or asked_s == 0):
+            asked_s = most_s
+        return asked_s or None
+
+    def expected(self, left_s: float | None) -> float | None:
+        """How long an attempt may take: its own timeout, or what is left of the route's."""
+        per_try_s = self.retry.per_try_timeout_s if self.retry is not None else None
+        return left_s if per_try_s is None else per_try_s if left_s is None else min(left_s, per_try_s)
+
+    def clusters(self) -> tuple[str, ...]:
+        """Every cluster that this route can reach, mirrors included."""
+        if self.action is None:
+            return ()
+        names = [target.cluster for target in self.targets if target.cluster]
+        names += [mirror.cluster for mirror in self.action.mirrors if mirror.cluster]
+        return tuple(dict.fromkeys(names))
+
+    def answer(self, request: RequestView) -> LocalReply:
+        """Redirects and direct responses: the mesh answers itself."""
+        if self.redirect is not None:
+            location = (b"location", self.redirect.location(request))
+            return LocalReply(self.redirect.status, b"", (), (location,), "direct_response")
+        if self.direct is not None:
+            status = self.direct.status
+            own = ((b"location", own_url(request)),) if status == 201 or 300 <= status < 400 else ()
+            return LocalReply(status, self.direct.body, (), own, "direct_response")
+        if self.problems:
+            return closed("; ".join(self.problems))
+        return no_cluster(503)
+
+    def mutated(self, reply: LocalReply, target: Target | None, request: RequestView) -> LocalReply:
+        """A reply of the mesh's own with the response headers of the route: they apply to every answer."""
+        levels = self.response_levels if target is None else target.response_levels
+        if not levels:
+            return reply
+        return replace(reply, headers=tuple(apply_levels(levels, list(reply.headers), request)))
+
+    def authority(self, target: Target, request: RequestView) -> bytes:
+        """The Host that goes out."""
+        if target.host_rewrite is not None:
+            return target.host_rewrite
+        if self.host_rewrite is not None:
+            return self.host_rewrite
+        if self.host_rewrite_header:
+            value = request.header(self.host_rewrite_header)
+            return value if value else request.authority
+        if self.host_rewrite_path is not None:
+            return self.host_rewrite_path(strip_query(request.path))
+        return request.authority
+
+
+class CompiledVirtualHost:
+    """The routes of one virtual host, in order."""
+
+    __slots__ = ("config", "lazy", "routes")
+
+    def __init__(self, lazy: LazyVirtualHost, table: RouteConfiguration) -> None:
+        self.lazy = lazy
+        self.config = config = lazy.value()
+        limits = LimitPolicy(config.rate_limits)
+        self.routes = tuple(
+            CompiledRoute(index, route, config, table, limits) for index, route in enumerate(config.routes)
+        )
+
+    def match(self, request: RequestView, uniform: Uniform) -> CompiledRoute | None:
+        """The first route that takes the request."""
+        path = strip_query(request.path)
+        for route in self.routes:
+            if route.test(request, path):
+                fraction = route.fraction
+                if fraction is None or fraction.hit(int(uniform() * fraction.denominator)):
+                    return route
+        return None
+
+
+class RouteTable:
+    """A route configuration ready for look-ups by host (envoy source: RouteMatcher::findVirtualHost)."""
+
+    __slots__ = ("_compiled", "_default", "_exact", "_prefixes", "_suffixes", "config")
+
+    def __init__(self, config: RouteConfiguration, previous: "RouteTable | None" = None) -> None:
+        self.config = config
+        self._exact: dict[bytes, LazyVirtualHost] = {}
+        self._suffixes: dict[int, dict[bytes, LazyVirtualHost]] = {}
+        self._prefixes: dict[int, dict[bytes, LazyVirtualHost]] = {}
+        self._default: LazyVirtualHost | None = None
+        for vhost in config.virtual_hosts:
+            for domain in vhost.domains:
+                self._add(domain.lower().encode(), vhost)
+        self._suffixes = dict(sorted(self._suffixes.items(), reverse=True))
+        self._prefixes = dict(sorted(self._prefixes.items(), reverse=True))
+        # What is compiled depends on the table's own settings too: keep it only while those stay the same.
+        self._compiled: dict[LazyVirtualHost, CompiledVirtualHost] = {}
+        if previous is not None and _settings(previous.config) == _settings(config):
+            alive = set(config.virtual_hosts)
+            self._compiled = {lazy: done for lazy, done in previous._compiled.items() if lazy in alive}
+
+    def _add(self, domain: bytes, vhost: LazyVirtualHost) -> None:
+        if domain == b"*":
+            self._default = self._default or vhost
+        elif domain.startswith(b"*"):
+            self._suffixes.setdefault(len(domain) - 1, {}).setdefault(domain[1:], vhost)
+        elif domain.endswith(b"*"):
+            self._prefixes.setdefault(len(domain) - 1, {}).setdefault(domain[:-1], vhost)
+        else:
+            self._exact.setdefault(domain, vhost)
+
+    def find(self, authority: bytes) -> CompiledVirtualHost | None:
+        """The virtual host of an authority: exact, then the longest suffix, then the longest prefix, then `*`.
+
+        Raises:
+            ResourceError: the virtual host is one that Envoy would refuse.
+        """
+        lazy = self._find(authority)
+        if lazy is None:
+            return None
+        compiled = self._compiled.get(lazy)
+        if compiled is None:
+            compiled = self._compiled[lazy] = CompiledVirtualHost(lazy, self.config)
+        return compiled
+
+    def _find(self, authority: bytes) -> LazyVirtualHost | None:
+        if self.config.ignore_port_in_host_matching:
+            authority = strip_port(authority)
+        host = authority.lower()
+        found = self._exact.get(host)
+        if found is not None:
+            return found
+        size = len(host)
+        for length, table in self._suffixes.items():
+            if length < size and (found := table.get(host[size - length :])):
+                return found
+        for length, table in self._prefixes.items():
+            if length < size and (found := table.get(host[:length])):
+                return found
+        return self._default
+
+    def used(self) -> Sequence[CompiledVirtualHost]:
+        """The virtual hosts that have been compiled, because something asked for them."""
+        return tuple(self._compiled.values())
+
+
+def grpc_timeout(value: bytes | None) -> float | None:
+    """A grpc-timeout header in seconds: at most eight digits and a unit; None for anything else."""
+    if value is None or len(value) > 9 or not value[:-1].isdigit():
+        return None
+    scale = GRPC_UNITS.get(value[-1:])
+    return int(value[:-1]) * scale if scale is not None else None
+
+
+def strip_port(authority: bytes) -> bytes:
+    """The host of an authority (envoy source: HeaderUtility::getPortStart)."""
+    colon = authority.rfind(b":")
+    # Whatever stands behind the last colon, digits or not; a bracketed IPv6 address keeps its own colons.
+    return authority if colon < 0 or colon < authority.rfind(b"]") else authority[:colon]
+
+
+def _settings(config: RouteConfiguration) -> tuple[object, ...]:
+    return (config.headers, config.most_specific_header_mutations_wins, config.mirrors, config.filters)
+
+
+def _levels(
+    most_specific: HeaderMutations,
+    route: Route,
+    vhost: VirtualHost,
+    table: RouteConfiguration,
+    problems: list[str],
+) -> tuple[Levels, Levels]:
+    return compile_levels(
+        (most_specific, route.headers, vhost.headers, table.headers),
+        most_specific_wins=table.most_specific_header_mutations_wins,
+        problems=problems,
+    )
+
+
+def _route_test(route: Route) -> RouteTest:
+    match = route.match
+    if match.never is not None:
+        return lambda request, path: False
+    takes = path_test(match.path)
+    rest: list[RequestTest] = [header_test(matcher) for matcher in match.headers]
+    rest += [query_test(matcher) for matcher in match.query_parameters]
+    if match.grpc:
+        rest.append(lambda request: request.is_grpc)
+    others = all_of(rest)
+    if others is None:
+        return lambda request, path: takes(path)
+    if match.path.kind == "prefix" and match.path.value == "/":
+        return lambda request, path: others(request) and takes(path)
+    return lambda request, path: takes(path) and others(request)

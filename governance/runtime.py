@@ -1,0 +1,138 @@
+"""What a process governs by: the plan in force, the state that survives it, and who is told what happens."""
+
+import random
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any, Protocol
+
+from ..xds.model.cluster import Cluster
+from ..xds.model.resource import ResourceType
+from ..xds.model.snapshot import Snapshot
+from .cluster import ClusterState
+from .filters.local_ratelimit import Limiters
+from .plan import Missing, Plan
+from .waiting import Changes
+
+
+class Random(Protocol):
+    """The part of `random.Random` that decisions draw from."""
+
+    def random(self) -> float: ...
+
+    def getrandbits(self, k: int, /) -> int: ...
+
+
+class Listener(Protocol):
+    """Hears of calls and requests as they end; must be quick and must not raise."""
+
+    def on_call(self, call: Any) -> None: ...
+
+    def on_request(self, request: Any) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Choices of the user that change decisions.
+
+    `allow_unenforced`: filters (by name or type URL) whose policy may be left unenforced.
+    `passthrough_until_ready`: let requests through, both ways, before the first complete configuration.
+    `search`: the domains that a pod's resolver appends to short names. `overrides`: addresses of hosts, before any
+    name table.
+    """
+
+    allow_unenforced: frozenset[str] = frozenset()
+    passthrough_until_ready: bool = False
+    search: tuple[str, ...] = ()
+    overrides: dict[str, str] = field(default_factory=dict)
+
+
+def _nobody_subscribes(type_: ResourceType, names: Collection[str]) -> None:
+    del type_, names
+
+
+class Runtime:
+    """One mesh's decisions. Calls read `plan` once and keep it; everything else here is for the slow paths."""
+
+    __slots__ = (
+        "changes",
+        "clock",
+        "limiters",
+        "listeners",
+        "options",
+        "plan",
+        "rng",
+        "states",
+        "subscribe",
+        "uniform",
+    )
+
+    def __init__(
+        self,
+        options: Options = Options(),
+        clock: Callable[[], float] = monotonic,
+        rng: Random | None = None,
+        subscribe: Callable[[ResourceType, Collection[str]], None] = _nobody_subscribes,
+    ) -> None:
+        self.options = options
+        self.clock = clock
+        self.rng: Random = rng if rng is not None else random.Random()
+        self.uniform = self.rng.random
+        self.subscribe = subscribe
+        self.changes = Changes()
+        self.listeners: tuple[Listener, ...] = ()
+        self.states: dict[str, ClusterState] = {}
+        self.limiters = Limiters(clock, self.uniform)
+        self.plan = Plan(Snapshot(), self)
+
+    def require(self, missing: Missing) -> None:
+        """Ask for what a decision lacks."""
+        if missing.type is not None:
+            self.subscribe(missing.type, missing.names)
+
+    def reset(self) -> None:
+        """In a forked child: keep the configuration, drop connections, counts and locks that belong to the parent."""
+        self.changes = Changes()
+        self.states = {}
+        self.limiters = Limiters(self.clock, self.uniform)
+        self.plan = Plan(self.plan.snapshot, self)
+
+    def busy(self) -> bool:
+        """Whether calls are under way."""
+        return any(state.normal.requests or state.high.requests for state in list(self.states.values()))
+
+    def close_idle(self) -> None:
+        """Close the connections that no call uses."""
+        for state in list(self.states.values()):
+            for host in list(state.hosts.values()):
+                for pool in list(host.pools.values()):
+                    for slot in pool.drain():
+                        slot.connection.close()
+
+    def draw(self, n: int) -> int:
+        """An integer in [0, n)."""
+        return int(self.uniform() * n)
+
+    def publish(self, snapshot: Snapshot) -> None:
+        """Put a snapshot in force: one assignment, then those who wait for it are woken."""
+        self.plan = Plan(snapshot, self, self.plan)
+        self.changes.advance()
+
+    def state(self, name: str, config: Cluster) -> ClusterState:
+        """What outlives the configuration of a cluster."""
+        state = self.states.get(name)
+        if state is None:
+            state = self.states.setdefault(name, ClusterState(name, config))
+        return state
+
+    def add_listener(self, listener: Listener) -> None:
+        """From now on `listener` hears of every call and request."""
+        self.listeners = (*self.listeners, listener)
+
+    def idle(self, before: float, kept: Sequence[str] = ()) -> list[str]:
+        """Clusters that no call has used since `before`, with nothing under way."""
+        return [
+            name
+            for name, state in list(self.states.items())
+            if state.used_at < before and name not in kept and not state.normal.requests and not state.high.requests
+        ]

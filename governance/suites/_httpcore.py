@@ -1,0 +1,346 @@
+"""httpcore underneath httpx: connections that belong to the mesh, deadlines, bodies.
+
+httpx and httpx2 each bring an httpcore of their own; `Library` names the parts of either. A connection's network stream
+is wrapped so that every operation is clamped to the time that is left: in sync code nothing else could keep a deadline.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Mapping
+from time import monotonic
+from types import ModuleType
+from typing import Any
+
+from ..actions import BodyEnd, Failure
+from ..call import Machine, OutgoingCall
+from ..driver import finish
+
+REFUSED_STREAM = 7
+"""HTTP/2 error code (RFC 9113, section 7)."""
+
+MAX_REPLAY = 1024 * 1024
+"""Bytes of a streamed body that are kept for a retry: Envoy's default per_connection_buffer_limit_bytes."""
+
+
+class DeadlineError(Exception):
+    """The machine's deadline passed during an operation on a connection."""
+
+
+class Library:
+    """The classes of one httpcore, looked up once."""
+
+    def __init__(self, core: ModuleType, byte_stream: type) -> None:
+        self.core = core
+        self.byte_stream = byte_stream
+        self.response = core.Response
+        self.origin = core.Origin
+        self.read_timeout: type[Exception] = core.ReadTimeout
+        self.connect_timeout: type[Exception] = core.ConnectTimeout
+        self.connect_errors: tuple[type[Exception], ...] = (core.ConnectError, core.ConnectTimeout)
+        self.resets: tuple[type[Exception], ...] = (core.ReadError, core.WriteError, core.RemoteProtocolError)
+        self.unavailable: type[Exception] = core.ConnectionNotAvailable
+        self.failures: tuple[type[Exception], ...] = (DeadlineError, self.unavailable, *self.resets)
+
+    def failure(self, error: Exception, replayable: bool) -> Failure:
+        """What an error of the library means to the machine."""
+        if isinstance(error, self.unavailable):
+            return Failure("refused-stream", "the connection takes no more streams", error, replayable)
+        # HTTP/2: the event that httpcore raises for a stream that the other side has reset.
+        code = getattr(error.args[0], "error_code", None) if error.args else None
+        kind = "reset" if code is None else "refused-stream" if code == REFUSED_STREAM else "remote-reset"
+        return Failure(kind, str(error), error, replayable)
+
+
+class Clamp:
+    """Until when the operations on a stream may take. `caller`: it is the caller's own patience that ends then."""
+
+    __slots__ = ("caller", "caller_error", "deadline")
+
+    def __init__(self, caller_error: type[Exception]) -> None:
+        self.deadline: float | None = None
+        self.caller = False
+        self.caller_error = caller_error
+
+    def until(self, deadline: float | None, caller_deadline: float | None) -> None:
+        """The earlier of the machine's deadline and the caller's."""
+        self.caller = caller_deadline is not None and (deadline is None or caller_deadline < deadline)
+        self.deadline = caller_deadline if self.caller else deadline
+
+    def left(self) -> float:
+        """Seconds that remain; raises when there are none."""
+        left = (self.deadline or 0.0) - monotonic()
+        if left <= 0:
+            raise self.expired()
+        return left
+
+    def expired(self) -> Exception:
+        """What to raise when the time is over."""
+        return self.caller_error("timed out") if self.caller else DeadlineError()
+
+
+class Timeouts(dict[str, float | None]):
+    """The `timeout` extension of a request over HTTP/2, where a connection has many deadlines at once."""
+
+    __slots__ = ("clamp",)
+
+    def __init__(self, timeouts: Mapping[str, float | None], clamp: Clamp) -> None:
+        super().__init__(timeouts)
+        self.clamp = clamp
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """The caller's timeout, or less where a deadline is nearer."""
+        value = super().get(key, default)
+        if self.clamp.deadline is None or key not in ("read", "write"):
+            return value
+        left = self.clamp.left()
+        return left if value is None or left < value else value
+
+
+class Stream:
+    """A sync network stream under a clamp."""
+
+    __slots__ = ("clamp", "inner", "timeouts")
+
+    def __init__(self, inner: Any, clamp: Clamp, timeouts: tuple[type[Exception], ...]) -> None:
+        self.inner = inner
+        self.clamp = clamp
+        self.timeouts = timeouts
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        if self.clamp.deadline is None:
+            return self.inner.read(max_bytes, timeout)  # type: ignore[no-any-return]
+        left = self.clamp.left()
+        if timeout is not None and timeout <= left:
+            return self.inner.read(max_bytes, timeout)  # type: ignore[no-any-return]
+        try:
+            return self.inner.read(max_bytes, left)  # type: ignore[no-any-return]
+        except self.timeouts:
+            raise self.clamp.expired() from None
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        if self.clamp.deadline is None:
+            self.inner.write(buffer, timeout)
+            return
+        left = self.clamp.left()
+        if timeout is not None and timeout <= left:
+            self.inner.write(buffer, timeout)
+            return
+        try:
+            self.inner.write(buffer, left)
+        except self.timeouts:
+            raise self.clamp.expired() from None
+
+    def close(self) -> None:
+        self.inner.close()
+
+    def start_tls(self, ssl_context: Any, server_hostname: str | None = None, timeout: float | None = None) -> Any:
+        return self.inner.start_tls(ssl_context, server_hostname, timeout)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self.inner.get_extra_info(info)
+
+
+class AsyncStream:
+    """An async network stream under a clamp."""
+
+    __slots__ = ("clamp", "inner", "timeouts")
+
+    def __init__(self, inner: Any, clamp: Clamp, timeouts: tuple[type[Exception], ...]) -> None:
+        self.inner = inner
+        self.clamp = clamp
+        self.timeouts = timeouts
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
+        if self.clamp.deadline is None:
+            return await self.inner.read(max_bytes, timeout)  # type: ignore[no-any-return]
+        left = self.clamp.left()
+        if timeout is not None and timeout <= left:
+            return await self.inner.read(max_bytes, timeout)  # type: ignore[no-any-return]
+        try:
+            return await self.inner.read(max_bytes, left)  # type: ignore[no-any-return]
+        except self.timeouts:
+            raise self.clamp.expired() from None
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
+        if self.clamp.deadline is None:
+            await self.inner.write(buffer, timeout)
+            return
+        left = self.clamp.left()
+        if timeout is not None and timeout <= left:
+            await self.inner.write(buffer, timeout)
+            return
+        try:
+            await self.inner.write(buffer, left)
+        except self.timeouts:
+            raise self.clamp.expired() from None
+
+    async def aclose(self) -> None:
+        await self.inner.aclose()
+
+    async def start_tls(
+        self,
+        ssl_context: Any,
+        server_hostname: str | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109
+    ) -> Any:
+        return await self.inner.start_tls(ssl_context, server_hostname, timeout)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self.inner.get_extra_info(info)
+
+
+class Connection:
+    """A connection of httpcore's as the pools of the mesh see it (governance.pool.Connection)."""
+
+    __slots__ = ("clamp", "core", "http2")
+
+    def __init__(self, core: Any, clamp: Clamp, http2: bool) -> None:
+        self.core = core
+        self.clamp = clamp
+        self.http2 = http2
+
+    def usable(self) -> bool:
+        """Open and able to take a request."""
+        return bool(self.core.is_available())
+
+    def fresh(self) -> bool:
+        """Usable, and the other side has not closed it meanwhile: looks at the socket."""
+        return bool(self.core.is_available()) and not self.core.has_expired()
+
+    def close(self) -> None:
+        self.core.close()
+
+
+class AsyncConnection(Connection):
+    """The same for a connection that only its event loop may close."""
+
+    __slots__ = ("_loop",)
+
+    def __init__(self, core: Any, clamp: Clamp, http2: bool, loop: Any) -> None:
+        super().__init__(core, clamp, http2)
+        self._loop = loop
+
+    def close(self) -> None:
+        if self.core.is_closed() or self._loop.is_closed():
+            return
+        self._loop.call_soon_threadsafe(lambda: self._loop.create_task(self.core.aclose()))
+
+
+class ReplayBuffer:
+    """A streamed request body that can be sent again while it is small (Envoy buffers for retries alike)."""
+
+    __slots__ = ("_iterator", "_kept", "_size", "_source", "replayable", "sent")
+
+    def __init__(self, source: Any) -> None:
+        self._source = source
+        self._kept: list[bytes] = []
+        self._size = 0
+        self._iterator: Any = None
+        self.replayable = True
+        self.sent = 0
+
+    def _keep(self, chunk: bytes) -> None:
+        self._size += len(chunk)
+        if self._size > MAX_REPLAY:
+            self.replayable = False
+            self._kept.clear()
+        elif self.replayable:
+            self._kept.append(chunk)
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield from list(self._kept)
+        if self._iterator is None:
+            self._iterator = iter(self._source)
+        for chunk in self._iterator:
+            self._keep(chunk)
+            yield chunk
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for chunk in list(self._kept):
+            yield chunk
+        if self._iterator is None:
+            self._iterator = aiter(self._source)
+        async for chunk in self._iterator:
+            self._keep(chunk)
+            yield chunk
+
+
+class BodyBase:
+    """A response body on its way to the caller: counts it, and tells the machine how it ended."""
+
+    __slots__ = ("_call", "_clamp", "_inner", "_library", "_machine", "_open", "received")
+
+    def __init__(self, inner: Any, machine: Machine, call: OutgoingCall, clamp: Clamp | None, library: Library) -> None:
+        self._inner = inner
+        self._machine = machine
+        self._call = call
+        self._clamp = clamp
+        self._library = library
+        self._open = True
+        self.received = 0
+
+    def _end(self, complete: bool, kind: str = "") -> None:
+        if self._open:
+            self._open = False
+            if self._clamp is not None:
+                self._clamp.deadline = None
+            finish(self._machine, BodyEnd(complete, self._call.sent, self.received, kind))
+
+    def _cut(self, error: BaseException) -> BaseException:
+        """The end of a body that did not come whole; what to raise for it."""
+        if isinstance(error, DeadlineError):
+            self._end(False, "timeout")
+            return self._library.read_timeout("the route's timeout passed before the response was complete")
+        reset = isinstance(error, self._library.resets)
+        self._end(False, "reset" if reset else "caller")
+        return error
+
+
+class Body(BodyBase):
+    """For sync code."""
+
+    __slots__ = ()
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            for part in self._inner:
+                self.received += len(part)
+                yield part
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            raise self._cut(error) from None
+        self._inner.close()
+        self._end(True)
+
+    def close(self) -> None:
+        try:
+            if self._open:
+                self._inner.close()
+        finally:
+            self._end(False, "caller")
+
+
+class AsyncBody(BodyBase):
+    """For async code."""
+
+    __slots__ = ()
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        try:
+            async for part in self._inner:
+                self.received += len(part)
+                yield part
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            raise self._cut(error) from None
+        await self._inner.aclose()
+        self._end(True)
+
+    async def aclose(self) -> None:
+        try:
+            if self._open:
+                await self._inner.aclose()
+        finally:
+            self._end(False, "caller")

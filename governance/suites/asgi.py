@@ -1,0 +1,137 @@
+"""The ASGI suite: pure middleware, so that context variables stay the app's own.
+
+Every request to the app's port goes through the filters of the inbound chain that istiod made for it. What they refuse
+is answered here; what they let through reaches the app with its headers as Envoy would have left them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from ..headers import HeaderList
+from ..inbound import InboundRequest
+from ..replies import LocalReply, text_headers
+from ..request import RequestView
+from ..runtime import Runtime
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+WEBSOCKET_REFUSED = 1008
+"""Policy violation (RFC 6455): for servers without the `websocket.http.response` extension."""
+
+XFCC = b"x-forwarded-client-cert"
+
+
+class AsgiMiddleware:
+    """Governs an ASGI app. `port`: the app's port in the pod; by default the one the server says."""
+
+    def __init__(self, app: App, runtime: Runtime | None, port: int | None = None) -> None:
+        self.app = app
+        self.runtime = runtime
+        self.port = port
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        kind = scope["type"]
+        runtime = self.runtime
+        if runtime is None or (kind != "http" and kind != "websocket"):
+            await self.app(scope, receive, send)
+            return
+        inbound = InboundRequest(runtime, _view(scope), self._port(scope))
+        reply = inbound.decide()
+        if reply is not None:
+            await (_answer(inbound, reply, send) if kind == "http" else _refuse(scope, inbound, reply, receive, send))
+            return
+        headers = inbound.request.raw_headers
+        if headers is not scope["headers"]:
+            scope = dict(scope)
+            scope["headers"] = list(headers)
+        await _serve(self.app, inbound, scope, receive, send)
+
+    def _port(self, scope: Scope) -> int:
+        if self.port is not None:
+            return self.port
+        server = scope.get("server")
+        return int(server[1]) if server and server[1] else 0
+
+
+def _view(scope: Scope) -> RequestView:
+    headers = scope["headers"]
+    authority = b""
+    for name, value in headers:
+        if name == b"host":
+            authority = value
+        elif name == XFCC:
+            # Without a peer certificate nobody vouches for it (APPEND_FORWARD removes it).
+            headers = [pair for pair in headers if pair[0] != XFCC]
+    path = scope.get("raw_path") or scope["path"].encode()
+    query = scope.get("query_string")
+    client = scope.get("client")
+    return RequestView(
+        scope.get("method", "GET").encode(),
+        scope.get("scheme", "http").encode(),
+        authority,
+        path + b"?" + query if query else path,
+        headers,
+        client[0] if client else "",
+    )
+
+
+async def _serve(app: App, inbound: InboundRequest, scope: Scope, receive: Receive, send: Send) -> None:
+    status = 0
+    complete = False
+
+    async def watched(message: Message) -> None:
+        nonlocal status, complete
+        kind = message["type"]
+        if kind == "http.response.start":
+            status = message["status"]
+            headers: HeaderList = message.get("headers", [])
+            changed = inbound.response(headers)
+            if changed is not headers:
+                message = {**message, "headers": changed}
+        elif kind == "http.response.body":
+            inbound.sent += len(message.get("body", b""))
+            complete = not message.get("more_body", False)
+        elif kind == "websocket.accept":
+            status, complete = 101, True
+        await send(message)
+
+    async def counted() -> Message:
+        message = await receive()
+        if message["type"] == "http.request":
+            inbound.received += len(message.get("body", b""))
+        return message
+
+    try:
+        await app(scope, counted, watched)
+    except Exception:
+        inbound.ended(status or 500)
+        raise
+    except BaseException:
+        inbound.ended(status, ("DC",))
+        raise
+    inbound.ended(status, () if complete else ("DC",))
+
+
+async def _answer(inbound: InboundRequest, reply: LocalReply, send: Send) -> None:
+    headers = [*text_headers(reply.body), *reply.headers]
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    await send({"type": "http.response.body", "body": reply.body})
+    inbound.sent = len(reply.body)
+    inbound.ended(reply.status)
+
+
+async def _refuse(scope: Scope, inbound: InboundRequest, reply: LocalReply, receive: Receive, send: Send) -> None:
+    await receive()  # websocket.connect
+    if "websocket.http.response" in (scope.get("extensions") or {}):
+        headers = [*text_headers(reply.body), *reply.headers]
+        await send({"type": "websocket.http.response.start", "status": reply.status, "headers": headers})
+        await send({"type": "websocket.http.response.body", "body": reply.body})
+    else:
+        await send({"type": "websocket.close", "code": WEBSOCKET_REFUSED})
+    inbound.ended(reply.status)

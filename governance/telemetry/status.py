@@ -1,0 +1,146 @@
+"""The parts of the status document that come from what a mesh decides by: docs/status.md describes every key."""
+
+from collections.abc import Callable
+from typing import Any
+
+from ...xds.model.resource import Resource, ResourceType
+from ..balancing.host import Host
+from ..cluster import ClusterRuntime, ClusterState
+from ..pool import Breaker
+from ..runtime import Runtime
+from .facts import ControlPlane, Facts, Held
+from .notes import not_honoured
+
+LATE = "late: "
+"""How the join marks what was ACKed and then could not be decoded."""
+
+Document = dict[str, Any]
+
+
+def status(facts: Facts, pause: Callable[[], None] = lambda: None) -> Document:
+    """How things stand. `pause` is called between small pieces of work."""
+    runtime = facts.runtime
+    plan = runtime.plan
+    snapshot = plan.snapshot
+    return {
+        "ready": snapshot.complete,
+        "generation": snapshot.generation,
+        "control_plane": None if facts.control is None else _control(facts.control, facts.now),
+        "resources": {} if facts.held is None else _resources(facts.held, pause),
+        "rejected": [] if facts.held is None else _rejected(facts.held),
+        "held_back": [] if facts.held is None else facts.held.held_back,
+        "warming": sorted(snapshot.warming),
+        "not_honoured": [
+            {"resource": each.resource, "field": each.field, "reason": each.reason}
+            for each in not_honoured(plan, pause)
+        ],
+        "clusters": _clusters(runtime, pause),
+    }
+
+
+def _control(control: ControlPlane, now: float) -> Document:
+    from_disk = control.from_disk
+    good = from_disk if from_disk is not None else control.last_update
+    return {
+        "address": control.address,
+        "connected": control.connected,
+        "since": control.since,
+        "identifier": control.control_plane,
+        "error": control.error,
+        "attempts": control.attempts,
+        "updates": dict(control.updates),
+        "rejects": dict(control.rejects),
+        "last_update": control.last_update,
+        "from_disk": from_disk,
+        "age_s": None if good is None else round(max(0.0, now - good), 3),
+    }
+
+
+def _resources(held: Held, pause: Callable[[], None]) -> Document:
+    document = {}
+    for type_ in ResourceType:
+        resources = list(held.newest[type_].values())
+        pause()
+        document[type_.message] = {
+            "version": held.versions.get(type_, ""),
+            "held": len(resources),
+            "decoded": sum(each.decoded for each in resources),
+            "versions": _versions(resources),
+        }
+    return document
+
+
+def _versions(resources: list[Resource[Any]]) -> Document:
+    """How many resources came with which version; delta gives each its own, and then the newest few are enough."""
+    counts: dict[str, int] = {}
+    for each in resources:
+        counts[each.version] = counts.get(each.version, 0) + 1
+    return dict(sorted(counts.items(), key=lambda pair: -pair[1])[:10])
+
+
+def _rejected(held: Held) -> list[Document]:
+    document = []
+    for (type_, name), reason in sorted(dict(held.rejected).items(), key=lambda pair: (pair[0][0].message, pair[0][1])):
+        resource = held.newest[type_].get(name)
+        # A late reject is itself the newest, with the good one behind it; a NACKed one never got there.
+        behind = resource.previous if resource is not None and resource.error is not None else resource
+        document.append(
+            {
+                "type": type_.message,
+                "name": name,
+                "reason": reason.removeprefix(LATE),
+                "late": reason.startswith(LATE),
+                "in_force": None if behind is None else behind.version,
+            }
+        )
+    return document
+
+
+def _clusters(runtime: Runtime, pause: Callable[[], None]) -> list[Document]:
+    """Those that calls have used, with what survives their configuration."""
+    current = dict(runtime.plan.clusters)
+    document = []
+    for name in sorted({*current, *list(runtime.states)}):
+        pause()
+        cluster, state = current.get(name), runtime.states.get(name)
+        if state is not None:
+            document.append(_cluster(name, cluster, state))
+    return document
+
+
+def _cluster(name: str, cluster: ClusterRuntime | None, state: ClusterState) -> Document:
+    return {
+        "name": name,
+        "in_force": cluster is not None,
+        "type": None if cluster is None else cluster.config.type,
+        "lb_policy": None if cluster is None else cluster.config.lb_policy,
+        "endpoints": [] if cluster is None else [_endpoint(each) for each in cluster.hosts],
+        "breakers": {"default": _breaker(state.normal), "high": _breaker(state.high)},
+    }
+
+
+def _endpoint(host: Host) -> Document:
+    locality = host.locality
+    return {
+        "address": host.address,
+        "health": host.health,
+        "ejected": False,
+        "weight": host.weight,
+        "priority": host.priority,
+        "locality": "/".join((locality.region, locality.zone, locality.sub_zone)).rstrip("/"),
+        "workload": host.endpoint.metadata.get("istio", {}).get("workload"),
+        "tls": host.socket.tls,
+        "active": host.state.active,
+        "connections": sum(pool.size for pool in list(host.state.pools.values())),
+    }
+
+
+def _breaker(breaker: Breaker) -> Document:
+    limits = breaker.limits
+    return {
+        "connections": {"now": breaker.connections, "limit": limits.max_connections},
+        "pending": {"now": breaker.pending, "limit": limits.max_pending_requests},
+        "requests": {"now": breaker.requests, "limit": limits.max_requests},
+        "retries": {"now": breaker.retries, "limit": limits.max_retries},
+        "overflows": dict(breaker.overflows),
+    }

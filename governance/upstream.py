@@ -1,0 +1,102 @@
+"""The request that goes to an endpoint: what Envoy's router makes of one that was admitted (governance.admission).
+
+The order of what is added is Envoy's (docs/envoy-facts.md, "Request headers"); a header that the program sent itself is
+overwritten in its place.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .admission import put
+from .headers import HeaderList, apply_levels
+from .request import RequestView
+from .routing import CompiledRoute, Target
+
+if TYPE_CHECKING:
+    from .plan import HttpRuntime
+
+DECORATOR = b"x-envoy-decorator-operation"
+EXPECTED = b"x-envoy-expected-rq-timeout-ms"
+GRPC_TIMEOUT = b"grpc-timeout"
+ATTEMPT_COUNT = b"x-envoy-attempt-count"
+ORIGINAL_HOST = b"x-envoy-original-host"
+ORIGINAL_PATH = b"x-envoy-original-path"
+
+_LENGTHLESS = frozenset({b"GET", b"HEAD", b"DELETE", b"TRACE", b"CONNECT"})
+
+
+class UpstreamRequest:
+    """Method, authority, path and headers as they go out; the headers move a little with every try."""
+
+    __slots__ = ("_counts", "_tells_grpc", "authority", "headers", "method", "path")
+
+    def __init__(
+        self,
+        request: RequestView,
+        route: CompiledRoute,
+        target: Target,
+        expected_s: float | None,
+        http: HttpRuntime,
+        *,
+        http2: bool,
+    ) -> None:
+        method = self.method = request.method
+        known = request.headers
+        headers = list(request.raw_headers)
+        if route.decorator is not None and http.config.tracing:
+            put(headers, DECORATOR, route.decorator, sent=DECORATOR in known)
+        if expected_s is not None:
+            headers.append((EXPECTED, _milliseconds(expected_s)))
+        self._tells_grpc = b"content-type" in known and route.limits_grpc and request.is_grpc
+        if self._tells_grpc and expected_s is not None:
+            put(headers, GRPC_TIMEOUT, _grpc_timeout(expected_s), sent=GRPC_TIMEOUT in known)
+        self._counts = route.counts_attempts
+        if self._counts:
+            put(headers, ATTEMPT_COUNT, b"1", sent=ATTEMPT_COUNT in known)
+        if target.request_levels:
+            headers = apply_levels(target.request_levels, headers, request)
+        self.authority = route.authority(target, request)
+        if self.authority is not request.authority:
+            put(headers, ORIGINAL_HOST, request.authority)
+        self.path = request.path
+        if route.path_rewrite is not None:
+            new = route.path_rewrite(request.path)
+            if new is not None:
+                put(headers, ORIGINAL_PATH, request.path)
+                self.path = new
+        if (
+            method not in _LENGTHLESS
+            and not http2
+            and b"content-length" not in known
+            and b"transfer-encoding" not in known
+        ):
+            headers.append((b"content-length", b"0"))
+        self.headers = headers
+
+    def again(self, attempt: int, expected_s: float | None) -> None:
+        """Say in the headers which try this is, and how long it may take."""
+        new: HeaderList = []
+        for pair in self.headers:
+            if pair[0] == ATTEMPT_COUNT and self._counts:
+                pair = (ATTEMPT_COUNT, b"%d" % attempt)
+            elif pair[0] == EXPECTED and expected_s is not None:
+                pair = (EXPECTED, _milliseconds(expected_s))
+            elif pair[0] == GRPC_TIMEOUT and self._tells_grpc and expected_s is not None:
+                pair = (GRPC_TIMEOUT, _grpc_timeout(expected_s))
+            new.append(pair)
+        self.headers = new
+
+
+def _milliseconds(seconds: float) -> bytes:
+    return b"%d" % max(0, int(seconds * 1000 + 1e-6))
+
+
+def _grpc_timeout(seconds: float) -> bytes:
+    """At most eight digits and a unit (envoy source: Grpc::Common::toGrpcTimeout)."""
+    value = max(0, int(seconds * 1000 + 1e-6))
+    for unit, next_one in ((b"m", 1000), (b"S", 60), (b"M", 60)):
+        if value < 100_000_000:
+            return b"%d%s" % (value, unit)
+        value //= next_one
+    return b"%dH" % min(value, 99_999_999)
