@@ -1,0 +1,51 @@
+"""The command `proxyless`: one module per subcommand, loaded when it is called."""
+
+import importlib
+import sys
+
+import click
+
+from ..errors import MeshError
+
+COMMANDS = {
+    "check": "validate Istio and Kubernetes YAML",
+    "demo": "the shop: see the mesh at work, in under two minutes",
+    "dump": "every resource of a running process or a control plane",
+    "explain": "where a request would go, and why",
+    "serve": "the embedded control plane on a folder of YAML",
+    "status": "what a running process or a control plane holds",
+}
+
+
+class _Lazy(click.Group):
+    def list_commands(self, context: click.Context) -> list[str]:
+        del context
+        return sorted(COMMANDS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        del context
+        if name not in COMMANDS:
+            return None
+        command = importlib.import_module(f".{name}", __name__).command
+        return command if isinstance(command, click.Command) else None
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="proxyless", message="%(prog)s %(version)s")
+def cli() -> None:
+    """What an Istio sidecar gives a program, inside a Python process, without the sidecar."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Exit status 0 good, 1 a finding, 2 bad usage or input; errors go to stderr."""
+    try:
+        status = cli.main(arguments, prog_name="proxyless", standalone_mode=False)
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except MeshError as error:
+        click.echo(f"proxyless: {error}", err=True)
+        sys.exit(2)
+    sys.exit(status if isinstance(status, int) else 0)

@@ -1,0 +1,113 @@
+"""What `serve` says: the state of a control plane, and how one state differs from the one before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from ..xds.controlplane import Fault, Ref
+from ..xds.controlplane.plane import State
+
+Document = dict[str, Any]
+
+STAYS = "what it said before stays in force"
+NOTHING = "nothing of it is in force"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One thing that happened: `event` is added, changed, removed, refused or repaired."""
+
+    event: str
+    document: Document
+
+
+def opening(state: State, directory: str, address: str) -> Document:
+    """What is served at first."""
+    kinds: dict[str, int] = {}
+    for ref in state.world.by_ref:
+        kinds[ref.kind] = kinds.get(ref.kind, 0) + 1
+    return {
+        "event": "serving",
+        "address": f"xds://{address}",
+        "folder": directory,
+        "version": state.version,
+        "objects": dict(sorted(kinds.items())),
+        "services": sorted({service.hostname for service in state.world.services}),
+        "errors": [_error(fault, state) for fault in state.faults],
+    }
+
+
+def shown_opening(document: Document) -> str:
+    """The same for people."""
+    objects = document["objects"]
+    counts = ", ".join(f"{count} {kind}" for kind, count in objects.items())
+    services = document["services"]
+    lines = [
+        f"serving {document['folder']} at {document['address']}",
+        f"objects: {sum(objects.values())}" + (f" ({counts})" if counts else ""),
+        f"services: {len(services)}" + (f" ({', '.join(services)})" if services else ""),
+    ]
+    lines += [_shown_error(each) for each in document["errors"]]
+    return "\n".join(lines)
+
+
+def differences(before: State, after: State) -> Iterator[Change]:
+    """What happened between two states: objects by name, then what is wrong and what is right again."""
+    old, new = before.world.by_ref, after.world.by_ref
+    for ref, item in new.items():
+        known = old.get(ref)
+        if known is not item:
+            yield Change("added" if known is None else "changed", _object(ref, item.place.file, after))
+    for ref, item in old.items():
+        if ref not in new:
+            yield Change("removed", _object(ref, item.place.file, after))
+    known_faults = set(before.faults)
+    for fault in after.faults:
+        if fault not in known_faults:
+            yield Change("refused", {"version": after.version, **_error(fault, after)})
+    wrong = _files(after.faults)
+    for file in sorted(_files(before.faults) - wrong):
+        yield Change("repaired", {"version": after.version, "file": file})
+
+
+def shown(change: Change) -> str:
+    """One line for people."""
+    document = change.document
+    if change.event == "refused":
+        return _shown_error(document)
+    if change.event == "repaired":
+        return f"repaired {document['file']}"
+    return f"{change.event} {document['object']} ({document['file']})"
+
+
+def _files(faults: Iterable[Fault]) -> set[str]:
+    return {fault.place.file for fault in faults}
+
+
+def _object(ref: Ref, file: str, state: State) -> Document:
+    return {"version": state.version, "object": str(ref), "file": file}
+
+
+def _error(fault: Fault, state: State) -> Document:
+    """`in_force`: whether an older version of what is wrong still serves."""
+    objects = state.world.by_ref
+    if fault.object is not None:
+        in_force = fault.object in objects
+    else:
+        in_force = any(item.place.file == fault.place.file for item in objects.values())
+    return {
+        "file": fault.place.file,
+        "line": fault.place.line,
+        "column": fault.place.column,
+        "object": str(fault.object) if fault.object is not None else None,
+        "field": fault.field,
+        "message": fault.message,
+        "text": str(fault),
+        "in_force": in_force,
+    }
+
+
+def _shown_error(error: Document) -> str:
+    return f"refused {error['text']}; {STAYS if error['in_force'] else NOTHING}"

@@ -1,0 +1,135 @@
+"""The status document for people: what is wrong first, then tables."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+Document = dict[str, Any]
+
+UNLIMITED = 4294967295
+PIPED_WIDTH = 160
+"""Columns where nobody says how wide the paper is."""
+
+
+def console() -> Console:
+    """Standard output."""
+    return Console(width=None if sys.stdout.isatty() else PIPED_WIDTH, highlight=False)
+
+
+def view(document: Document) -> RenderableType:
+    """The whole document."""
+    parts: list[RenderableType] = [_head(document), *_findings(document["findings"])]
+    parts.append(_resources(document["resources"]))
+    if document["clusters"]:
+        parts += [_clusters(document["clusters"]), _endpoints(document["clusters"])]
+    if document["held_back"]:
+        parts.append(Text("held back until what they need is there: " + ", ".join(document["held_back"])))
+    if document["not_honoured"]:
+        parts.append(_not_honoured(document["not_honoured"]))
+    parts.append(Text(document["limits"]["note"], style="dim"))
+    return Group(*parts)
+
+
+def _head(document: Document) -> RenderableType:
+    process = document["process"]
+    table = Table.grid(padding=(0, 2))
+    versions = ", ".join(f"{name} {process[name]}" for name in ("proxyless", "python", "grpcio") if process[name])
+    rows = {
+        "process": f"{process['pid']} ({versions})",
+        "node": document["node"]["id"],
+        "control plane": _control(document),
+        "configuration": f"generation {document['generation']}, {'complete' if document['ready'] else 'not complete'}",
+    }
+    for name, value in rows.items():
+        table.add_row(Text(name, style="bold"), Text(value))
+    return table
+
+
+def _control(document: Document) -> str:
+    control = document["control_plane"]
+    if control is None:
+        return f"none: {document['source']}"
+    since = f" since {_clock(control['since'])}" if control["connected"] and control["since"] else ""
+    state = f"connected{since}" if control["connected"] else "not connected"
+    text = f"{control['address']}, {state}, attempt {control['attempts']}"
+    if control["from_disk"] is not None:
+        text += f"; from disk, saved {_clock(control['from_disk'])}"
+    elif control["age_s"] is not None:
+        text += f"; last update {control['age_s']:.0f} s ago"
+    return text
+
+
+def _clock(moment: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(moment))
+
+
+def _findings(findings: Iterable[str]) -> list[RenderableType]:
+    return [Text(f"! {each}", style="bold red") for each in findings]
+
+
+def _resources(resources: Document) -> RenderableType:
+    table = table_of("resources", "type", "version", "#held", "#decoded")
+    for type_, each in resources.items():
+        table.add_row(type_, each["version"] or "-", str(each["held"]), str(each["decoded"]))
+    return table
+
+
+def _clusters(clusters: list[Document]) -> RenderableType:
+    names = ("requests", "pending", "connections", "retries")
+    table = table_of("clusters in use", "cluster", "policy", *(f"#{each}" for each in names), "#overflows")
+    for cluster in clusters:
+        for priority, breaker in cluster["breakers"].items():
+            counted = any(breaker[each]["now"] for each in names) or any(breaker["overflows"].values())
+            if priority == "default" or counted:
+                name = cluster["name"] if priority == "default" else f"  priority {priority}"
+                overflows = ", ".join(f"{kind} {count}" for kind, count in breaker["overflows"].items() if count)
+                gone = "" if cluster["in_force"] else " (gone)"
+                numbers = [f"{breaker[each]['now']}/{_limit(breaker[each]['limit'])}" for each in names]
+                table.add_row(Text(name + gone), cluster["lb_policy"] or "-", *numbers, overflows or "-")
+    return table
+
+
+def _limit(value: int) -> str:
+    return "-" if value >= UNLIMITED else str(value)
+
+
+def _endpoints(clusters: list[Document]) -> RenderableType:
+    table = table_of("endpoints", "cluster", "address", "health", "locality", "#prio", "#weight", "#active", "#conns")
+    for cluster in clusters:
+        for each in cluster["endpoints"]:
+            health = "EJECTED" if each["ejected"] else each["health"]
+            table.add_row(
+                Text(cluster["name"]),
+                each["address"],
+                Text(health, style="" if health in ("HEALTHY", "UNKNOWN") else "bold red"),
+                each["locality"] or "-",
+                *(str(each[key]) for key in ("priority", "weight", "active", "connections")),
+            )
+    return table
+
+
+def _not_honoured(notes: list[Document]) -> RenderableType:
+    table = table_of("set, but not honoured", "resource", "field", "reason")
+    for each in notes:
+        table.add_row(Text(each["resource"]), Text(each["field"]), Text(each["reason"]))
+    return table
+
+
+def table_of(title: str, *columns: str) -> Table:
+    """A column whose name starts with # holds numbers."""
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for each in columns:
+        table.add_column(
+            each.lstrip("#"),
+            justify="right" if each.startswith("#") else "left",
+            no_wrap=each.startswith("#"),
+            overflow="fold",
+        )
+    return table

@@ -1,0 +1,71 @@
+"""`proxyless serve`: the embedded control plane on a folder of YAML, which says what it serves and what changes."""
+
+from __future__ import annotations
+
+import json
+import logging
+import signal
+import threading
+import time
+from typing import Any
+
+import click
+
+from ..errors import ConfigurationError
+from ._serving import Change, differences, opening, shown, shown_opening
+
+LISTEN = "127.0.0.1:15010"
+LOOK_S = 0.05
+"""Seconds between two looks at what the control plane has in force; it follows the folder by itself."""
+
+ENDING = (signal.SIGINT, signal.SIGTERM)
+
+
+@click.command(short_help="the embedded control plane on a folder of YAML")
+@click.argument("directory", metavar="DIR")
+@click.option("--listen", default=LISTEN, metavar="HOST:PORT", help="where to serve ADS, plaintext", show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="print JSON lines: what is served, then every change")
+def command(directory: str, listen: str, as_json: bool) -> int:
+    """Serve the Istio and Kubernetes objects in DIR over ADS until it is interrupted, and follow every change.
+
+    A file that becomes wrong is refused with file, line and field; what it said before stays in force.
+
+    Exit status: 0 ended by SIGINT or SIGTERM, 2 the folder cannot be read or the address is in use.
+    """
+    from ..xds.controlplane import FolderSource, Plane, SourceError
+    from ..xds.controlplane.server import ServeError, serve
+
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    end = threading.Event()
+    before = {each: signal.signal(each, lambda *_: end.set()) for each in ENDING}
+    try:
+        plane = Plane(FolderSource(directory))
+        seen = plane.state
+        server = serve(plane, listen)
+    except (SourceError, ServeError) as error:
+        raise ConfigurationError(str(error)) from error
+    else:
+        say = _say_json if as_json else _say
+        document = opening(seen, directory, server.address)
+        click.echo(json.dumps(document) if as_json else shown_opening(document))
+        while not end.wait(LOOK_S):
+            state = plane.state
+            if state is not seen:
+                for change in differences(seen, state):
+                    say(change)
+                seen = state
+        server.stop()
+        plane.close()
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+    return 0
+
+
+def _say(change: Change) -> None:
+    click.echo(f"{time.strftime('%H:%M:%S')} {shown(change)}")
+
+
+def _say_json(change: Change) -> None:
+    document: dict[str, Any] = {"event": change.event, "time": time.time(), **change.document}
+    click.echo(json.dumps(document))

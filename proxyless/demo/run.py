@@ -1,0 +1,180 @@
+"""One demo: its folder, its processes, and what the scenarios do with them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from . import kubernetes
+from .addresses import ONLY, Addresses
+from .control import ControlPlane, Load
+from .intended import Intended
+from .processes import DemoError, Process, end
+from .sabotage import NOTHING, Sabotage
+from .seen import Sight, UnseenError, fetch, look, metrics
+from .shop import NAMESPACE, Instance, placed
+
+START_S = 60.0
+LOOK_S = 0.05
+CONTROL_PLANE = "control-plane"
+LOAD = "load"
+
+
+class Demo:
+    """`with Demo() as demo: demo.start()`; everything is gone after it, however it ends."""
+
+    def __init__(self, sabotage: Sabotage = NOTHING, *, one_address: bool = False) -> None:
+        self.intended = Intended()
+        self.sabotage = sabotage
+        self.addresses = Addresses(one=one_address)
+        self.instances: tuple[Instance, ...] = placed(self.addresses)
+        self.port = self.addresses.port(ONLY)
+        self.directory = Path()
+        self.processes: dict[str, Process] = {}
+        self.load: Load
+
+    def __enter__(self) -> Self:
+        self.directory = Path(tempfile.mkdtemp(prefix="proxyless-demo-"))
+        self.folder.mkdir()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            end(self.processes.values())
+        finally:
+            self.addresses.close()
+            shutil.rmtree(self.directory, ignore_errors=True)
+            _forget_empty_socket_directories()
+
+    # -- what there is -------------------------------------------------------------------------------------------
+
+    @property
+    def folder(self) -> Path:
+        """What the control plane serves."""
+        return self.directory / "istio"
+
+    @property
+    def xds(self) -> str:
+        """The control plane's address."""
+        return f"xds://{ONLY}:{self.port}"
+
+    @property
+    def control_plane(self) -> ControlPlane:
+        return ControlPlane(self.processes[CONTROL_PLANE])
+
+    def instance(self, name: str) -> Instance:
+        return next(each for each in self.instances if each.name == name)
+
+    @property
+    def storefront(self) -> Instance:
+        return self.instance("storefront")
+
+    # -- start ---------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Everything, and wait until it serves.
+
+        Raises:
+            DemoError: something does not start; the text holds the end of its log.
+        """
+        self.write("kubernetes.yaml", kubernetes.text_of(self.instances, one_address=self.addresses.one))
+        for name, text in self.sabotage.files(self.intended.texts).items():
+            self.write(name, text)
+        serve = ["-m", f"{__package__}.family", "serve", str(self.folder)]
+        self._run(CONTROL_PLANE, [*serve, "--listen", f"{ONLY}:{self.port}", "--json"], {})
+        for each in self.instances:
+            self._run(each.name, *self._service(each))
+        self.load = Load(self._run(LOAD, ["-m", f"{__package__}.load", self.storefront.url], {}, listened=True))
+        self.load.listen()
+        for each in self.instances:
+            self.await_service(each)
+
+    def _run(self, name: str, arguments: list[str], environ: dict[str, str], *, listened: bool = False) -> Process:
+        environ = {**environ, "PROXYLESS_CACHE_DIR": str(self.directory / "cache")}
+        process = Process(name, arguments, environ, self.directory / f"{name}.log", listened)
+        self.processes[name] = process
+        process.start()
+        return process
+
+    def _service(self, instance: Instance) -> tuple[list[str], dict[str, str]]:
+        role = instance.role
+        arguments = ["-m", f"{__package__}.service", role.app, "--name", role.name, "--version", role.version]
+        arguments += ["--listen", f"{instance.host}:{instance.port}", "--admin", f"{instance.host}:{instance.admin}"]
+        arguments += ["--family", *(["--fails"] if role.fails else [])]
+        environ = {
+            "PROXYLESS_XDS": self.xds,
+            "POD_NAME": role.name,
+            "POD_NAMESPACE": NAMESPACE,
+            "INSTANCE_IP": instance.host,
+            "SERVICE_ACCOUNT": role.app,
+            "ISTIO_METAJSON_LABELS": json.dumps(kubernetes.labels_of(role)),
+            **self.sabotage.environ(role.name),
+        }
+        return arguments, environ
+
+    def await_service(self, instance: Instance) -> None:
+        """Raises:
+        DemoError: it has ended, or takes too long.
+        """
+
+        def ready() -> bool:
+            process = self.processes[instance.name]
+            if process.ended is not None:
+                raise DemoError(f"{instance.name} has ended with status {process.ended}:\n{process.said()}")
+            try:
+                fetch(f"{instance.admin_url}/ready", patience_s=1.0)
+            except UnseenError:
+                return False
+            return True
+
+        if not self.until(ready, START_S):
+            raise DemoError(f"{instance.name} is not ready:\n{self.processes[instance.name].said()}")
+
+    # -- what scenarios do ---------------------------------------------------------------------------------------
+
+    def write(self, name: str, text: str) -> float:
+        """A file of the folder, all of it at once; the moment it was there."""
+        new = self.folder / f".{name}.new"
+        new.write_text(text, encoding="utf-8")
+        new.replace(self.folder / name)
+        return time.monotonic()
+
+    def look(self) -> Sight:
+        """All services now."""
+        return look(self.instances)
+
+    def until(self, true: Callable[[], bool], patience_s: float) -> bool:
+        """Whether it became true in time."""
+        deadline = time.monotonic() + patience_s
+        while not true():
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(LOOK_S)
+        return True
+
+    def gate(self, name: str, *, opened: bool) -> None:
+        """Opens or closes the gate of a slow handler."""
+        fetch(f"{self.instance(name).admin_url}/gate/{'open' if opened else 'close'}", "POST")
+
+    def connected(self) -> int:
+        """How many services say that they are connected to the control plane."""
+        return sum(metrics(each).sum("proxyless_control_plane_connected") > 0 for each in self.instances)
+
+
+def _forget_empty_socket_directories() -> None:
+    """The services' status sockets went with them; the directory they were in goes if nobody else uses it."""
+    from ..status_socket import directories
+
+    for each in directories():
+        try:
+            each.rmdir()
+        except OSError:
+            continue  # in use, or not there

@@ -1,0 +1,29 @@
+"""`proxyless.httpx.Transport` and `AsyncTransport`: outgoing calls of httpx, governed.
+
+client = httpx.Client(transport=proxyless.httpx.Transport(mesh))
+"""
+
+from typing import TYPE_CHECKING, Any
+
+import httpcore
+import httpx
+
+from .governance.suites.httpx import ErrorMode, transports
+from .mesh import Mesh, runtime_of
+
+__all__ = ["AsyncTransport", "Transport"]
+
+if TYPE_CHECKING:
+
+    class Transport(httpx.HTTPTransport):
+        """`httpx.HTTPTransport`, governed. Takes its options too; they serve what the mesh does not govern."""
+
+        def __init__(self, mesh: Mesh | None = None, *, errors: ErrorMode = "response", **options: Any) -> None: ...
+
+    class AsyncTransport(httpx.AsyncHTTPTransport):
+        """`httpx.AsyncHTTPTransport`, governed, under asyncio."""
+
+        def __init__(self, mesh: Mesh | None = None, *, errors: ErrorMode = "response", **options: Any) -> None: ...
+
+else:
+    Transport, AsyncTransport = transports(httpx, httpcore, runtime_of)

@@ -1,0 +1,29 @@
+"""`proxyless.httpx2.Transport` and `AsyncTransport`: outgoing calls of httpx2, governed.
+
+client = httpx2.Client(transport=proxyless.httpx2.Transport(mesh))
+"""
+
+from typing import TYPE_CHECKING, Any
+
+import httpcore2
+import httpx2
+
+from .governance.suites.httpx import ErrorMode, transports
+from .mesh import Mesh, runtime_of
+
+__all__ = ["AsyncTransport", "Transport"]
+
+if TYPE_CHECKING:
+
+    class Transport(httpx2.HTTPTransport):
+        """`httpx2.HTTPTransport`, governed. Takes its options too; they serve what the mesh does not govern."""
+
+        def __init__(self, mesh: Mesh | None = None, *, errors: ErrorMode = "response", **options: Any) -> None: ...
+
+    class AsyncTransport(httpx2.AsyncHTTPTransport):
+        """`httpx2.AsyncHTTPTransport`, governed, under asyncio."""
+
+        def __init__(self, mesh: Mesh | None = None, *, errors: ErrorMode = "response", **options: Any) -> None: ...
+
+else:
+    Transport, AsyncTransport = transports(httpx2, httpcore2, runtime_of)

@@ -1,0 +1,433 @@
+"""A process's part in the mesh: the one place that assembles everything.
+
+A `Mesh` has a source of configuration (a control plane over ADS, a folder of YAML, a recording), a control thread that
+follows it, and a `Runtime` that the suites decide by. `default_mesh` is the one process-wide mesh, made from the
+environment when a suite is used without one: the only mutable state that a module of proxyless holds.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections.abc import Callable, Collection, Iterable
+from pathlib import Path
+from time import monotonic, time
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from .errors import ConfigurationError, NotReadyError
+from .governance.runtime import Options, Random, Runtime
+from .xds.identity.bootstrap import Bootstrap, BootstrapError, Node, from_url
+from .xds.model.resource import ResourceType
+from .xds.model.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
+    from .documents import Subject
+    from .governance.telemetry.facts import Facts
+    from .observing import Observers
+    from .xds.graph import Graph
+    from .xds.transport.cache import Cache
+    from .xds.transport.control import Connection, Control
+    from .xds.transport.link import Link
+
+DISABLE = "PROXYLESS_DISABLE"
+ALLOW_UNENFORCED = "PROXYLESS_ALLOW_UNENFORCED"
+CACHE_DIR = "PROXYLESS_CACHE_DIR"
+
+
+class Mesh:
+    """Discovery, routing, balancing and limits for the suites that are given it.
+
+    Made from an address (`xds://host:port`, or `xds+tls://` with `root_cert` and `token_file`), from the environment of
+    a sidecar (`from_env`), from a folder of Istio and Kubernetes YAML (`from_config`) or from a recording
+    (`from_recorded`). It starts at once and in the background; `wait_ready` waits for the first complete configuration.
+
+    Args:
+        url: where the control plane is.
+        node: who this workload is; by default what the environment says.
+        root_cert: path of the certificate authority of an `xds+tls` control plane; by default the system's.
+        token_file: path of the bearer token, read anew for each stream.
+        delta: incremental xDS instead of state of the world.
+        registry: where metrics go; by default prometheus_client's own. False: no metrics.
+        cache_dir: where the last good configuration is kept; False: nowhere.
+        allow_unenforced: filters (name or type URL) that may go unenforced where they cannot be enforced.
+        passthrough_until_ready: let requests through until the first configuration has come.
+
+    Raises:
+        ConfigurationError: an argument makes no sense.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        node: Node | None = None,
+        root_cert: str | None = None,
+        token_file: str | None = None,
+        delta: bool = False,
+        registry: CollectorRegistry | bool | None = None,
+        cache_dir: str | os.PathLike[str] | bool = True,
+        allow_unenforced: Collection[str] = (),
+        passthrough_until_ready: bool = False,
+    ) -> None:
+        bootstrap = _bootstrap(url, node, root_cert, token_file, delta=delta)
+        self._setup(
+            lambda: _grpc_link(bootstrap),
+            bootstrap,
+            registry=registry,
+            cache_dir=cache_dir,
+            allow_unenforced=allow_unenforced,
+            passthrough_until_ready=passthrough_until_ready,
+        )
+
+    @classmethod
+    def from_env(cls, **options: Any) -> Self:
+        """A mesh from the environment that an Istio sidecar would have (docs/bootstrap.md).
+
+        Raises:
+            ConfigurationError: a variable or file makes no sense.
+        """
+        from .xds.identity.environment import from_environment
+
+        try:
+            bootstrap = from_environment()
+        except BootstrapError as error:
+            raise ConfigurationError(str(error)) from error
+        mesh = cls.__new__(cls)
+        mesh._setup(lambda: _grpc_link(bootstrap), bootstrap, **options)
+        return mesh
+
+    @classmethod
+    def _connect(
+        cls, url: str, node: Node | None, root_cert: str | None, token_file: str | None, *, delta: bool, **options: Any
+    ) -> Self:
+        """For commands: a mesh with options that are nobody else's business."""
+        bootstrap = _bootstrap(url, node, root_cert, token_file, delta=delta)
+        mesh = cls.__new__(cls)
+        mesh._setup(lambda: _grpc_link(bootstrap), bootstrap, **options)
+        return mesh
+
+    @classmethod
+    def from_config(cls, directory: str | os.PathLike[str], *, node: Node | None = None, **options: Any) -> Self:
+        """A mesh with a control plane of its own on a folder of Istio and Kubernetes YAML, followed as it changes.
+
+        Raises:
+            ConfigurationError: the folder cannot be read.
+        """
+        from .xds.controlplane import FolderSource, LocalLink, Plane, SourceError
+
+        try:
+            plane = Plane(FolderSource(Path(directory)))
+        except SourceError as error:
+            raise ConfigurationError(str(error)) from error
+        bootstrap = Bootstrap(str(directory), node if node is not None else _own_node())
+        mesh = cls.__new__(cls)
+        mesh._setup(lambda: LocalLink(plane), bootstrap, cache_dir=False, **options)
+        mesh._on_close.append(plane.close)
+        return mesh
+
+    @classmethod
+    def from_recorded(
+        cls,
+        source: str | os.PathLike[str],
+        *,
+        node: Node | None = None,
+        until: int | None = None,
+        rewrite: Callable[[Graph], None] | None = None,
+        **options: Any,
+    ) -> Self:
+        """A mesh that stands where a recorded stream left it (a folder or .tar.gz of discovery responses).
+
+        Raises:
+            ConfigurationError: there is nothing recorded there.
+        """
+        from .recorded import Recording
+
+        recording = Recording(Path(source), until)
+        if rewrite is not None:
+            rewrite(recording.graph)
+        mesh = cls.__new__(cls)
+        mesh._setup(None, Bootstrap(str(source), node or recording.node or _own_node()), cache_dir=False, **options)
+        mesh.runtime.subscribe = lambda type_, names: mesh.runtime.publish(recording.want(type_, names))
+        mesh._graph = recording.graph
+        mesh.runtime.publish(recording.graph.snapshot)
+        return mesh
+
+    @classmethod
+    def _from_snapshot(cls, snapshot: Snapshot, **options: Any) -> Self:
+        """For measurements: a mesh on a snapshot that somebody else made."""
+        mesh = cls.__new__(cls)
+        mesh._setup(None, Bootstrap("snapshot", _own_node()), cache_dir=False, registry=False, **options)
+        mesh.runtime.publish(snapshot)
+        return mesh
+
+    def _setup(
+        self,
+        make_link: Callable[[], Link] | None,
+        bootstrap: Bootstrap,
+        *,
+        registry: CollectorRegistry | bool | None = None,
+        cache_dir: str | os.PathLike[str] | bool = True,
+        allow_unenforced: Collection[str] = (),
+        passthrough_until_ready: bool = False,
+        rng: Random | None = None,
+        clock: Callable[[], float] = monotonic,
+        overrides: dict[str, str] | None = None,
+        status_socket: bool = True,
+    ) -> None:
+        self.node = bootstrap.node
+        self._bootstrap = bootstrap
+        self._make_link = make_link
+        self._cache_dir = cache_dir
+        self._on_close: list[Callable[[], None]] = []
+        self._lock = threading.Lock()
+        self._control: Control | None = None
+        self._closed = False
+        from_environment = [each for each in os.environ.get(ALLOW_UNENFORCED, "").split(",") if each]
+        options = Options(
+            allow_unenforced=frozenset([*allow_unenforced, *from_environment]),
+            passthrough_until_ready=passthrough_until_ready,
+            search=bootstrap.node.search,
+            overrides=overrides or {},
+        )
+        self.runtime = Runtime(options, clock, rng, self._subscribe)
+        self._cache_path: str | None = None
+        self._graph: Graph | None = None
+        self._connection: Connection | None = None
+        self._observers = self._observe(registry)
+        self._finalizer = weakref.finalize(self, self._observers.let_go)
+        self._finalizer.atexit = False
+        try:
+            self._start()
+        except BaseException:
+            self._observers.close()
+            raise
+        if status_socket:
+            self._observers.serve(self._subject)
+        os.register_at_fork(after_in_child=_weakly(self, Mesh._after_fork))
+
+    # -- life ----------------------------------------------------------------------------------------------------
+
+    def wait_ready(self, timeout: float | None = None) -> None:
+        """Wait until the first complete configuration (all listeners, all clusters) is in force.
+
+        Raises:
+            NotReadyError: `timeout` seconds have passed without it.
+        """
+        deadline = None if timeout is None else monotonic() + timeout
+        changes = self.runtime.changes
+        while True:
+            seen = changes.generation
+            if self.ready:
+                return
+            left = None if deadline is None else deadline - monotonic()
+            if (left is not None and left <= 0) or not changes.wait(seen, left):
+                reason = self._control.connection.error if self._control is not None else ""
+                where = f"{self._bootstrap.address}: {reason or 'nothing complete has come'}"
+                raise NotReadyError(f"no complete configuration within {timeout} s from {where}")
+
+    @property
+    def ready(self) -> bool:
+        """Whether a complete configuration is in force."""
+        return self.runtime.plan.snapshot.complete
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The configuration in force."""
+        return self.runtime.plan.snapshot
+
+    def close(self) -> None:
+        """End the stream and close idle connections; calls under way finish."""
+        with self._lock:
+            self._closed = True
+            control, self._control = self._control, None
+        if control is not None:
+            control.close()
+        for each in reversed(self._on_close):
+            each()
+        self._on_close.clear()
+        self._finalizer.detach()
+        self._observers.close()
+        self.runtime.close_idle()
+
+    def status(self) -> dict[str, Any]:
+        """How things stand: resources, versions, rejects, endpoints, thresholds, the control plane (docs/status.md)."""
+        from .documents import status
+
+        return status(self._subject)
+
+    def dump(self, *, typed: bool = False, kind: str | None = None, name: str | None = None) -> dict[str, Any]:
+        """Every resource as JSON in Envoy's spelling, secrets redacted (docs/status.md).
+
+        `typed`: as objects of envoy-data-plane's classes instead. `kind` (`Cluster`, `Listener` ...) and `name` choose.
+
+        Raises:
+            ConfigurationError: `typed`, and envoy-data-plane is not installed (the extra `proxyless[typed]`).
+        """
+        from .documents import dump
+
+        try:
+            return dump(self._subject, typed=typed, type_=kind, name=name)
+        except ImportError as error:
+            raise ConfigurationError(f"dump(typed=True) needs the extra proxyless[typed]: {error}") from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    # -- inside --------------------------------------------------------------------------------------------------
+
+    def _start(self) -> None:
+        from .xds.transport.control import Control
+        from .xds.transport.link import LinkError
+
+        if self._make_link is None:
+            return
+        try:
+            link = self._make_link()
+        except LinkError as error:
+            raise ConfigurationError(str(error)) from error
+        self._control = Control(
+            link,
+            self.node.message(),
+            self.runtime.publish,
+            delta=self._bootstrap.delta,
+            busy=self.runtime.busy,
+            uniform=self.runtime.uniform,
+            idle=self.runtime.idle,
+            cache=self._cache(link.address),
+            on_tick=self._observers.tick,
+        )
+        self._graph, self._connection = self._control.graph, self._control.connection
+        self._control.start()
+
+    def _cache(self, address: str) -> Cache | None:
+        from .xds.transport.cache import Cache
+
+        if self._cache_dir is False:
+            return None
+        directory = self._cache_dir
+        if directory is True:
+            home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+            directory = os.environ.get(CACHE_DIR) or os.path.join(home, "proxyless")  # noqa: PTH118  # may hold ~
+        cache = Cache(Path(directory).expanduser(), address, self.node.id)
+        self._cache_path = str(cache.path)
+        return cache
+
+    def _subscribe(self, type_: ResourceType, names: Iterable[str]) -> None:
+        control = self._control
+        if control is not None:
+            control.want(type_, names)
+
+    def _after_fork(self) -> None:
+        """A child starts its own stream; sockets, locks and counts of the parent's are not its own."""
+        self._lock = threading.Lock()
+        self.runtime.reset()
+        if not self._closed:
+            self._observers.forked()
+            self._start()
+
+    def _observe(self, registry: CollectorRegistry | bool | None) -> Observers:
+        from .observing import Observers
+
+        observers = Observers(self._facts_unless_gone(), self.runtime.clock, self.node, registry)
+        if observers.metrics is not None:
+            self.runtime.add_listener(observers.metrics)
+        return observers
+
+    def _facts_unless_gone(self) -> Callable[[], Facts | None]:
+        reference = weakref.ref(self)
+
+        def facts() -> Facts | None:
+            mesh = reference()
+            return None if mesh is None else mesh._facts()
+
+        return facts
+
+    def _facts(self) -> Facts:
+        from . import __version__
+        from .governance.telemetry.facts import Facts
+
+        return Facts(self.runtime, self._graph, self._connection, time(), __version__)
+
+    @property
+    def _subject(self) -> Subject:
+        from .documents import Subject
+
+        options = self.runtime.options
+        return Subject(
+            self.node,
+            self._bootstrap.address,
+            {
+                "delta": self._bootstrap.delta,
+                "tls": self._bootstrap.tls,
+                "metrics": self._observers.metrics is not None,
+                "cache": self._cache_path,
+                "allow_unenforced": sorted(options.allow_unenforced),
+                "passthrough_until_ready": options.passthrough_until_ready,
+                "search": list(options.search),
+                "disabled": os.environ.get(DISABLE, "") in ("1", "true"),
+                "warnings": list(self._bootstrap.warnings),
+            },
+            self._facts_unless_gone(),
+        )
+
+
+def _weakly(mesh: Mesh, method: Callable[[Mesh], None]) -> Callable[[], None]:
+    reference = weakref.ref(mesh)
+
+    def call() -> None:
+        alive = reference()
+        if alive is not None:
+            method(alive)
+
+    return call
+
+
+def _bootstrap(url: str, node: Node | None, root_cert: str | None, token_file: str | None, *, delta: bool) -> Bootstrap:
+    try:
+        return from_url(url, node if node is not None else _own_node(), root_cert, token_file, delta=delta)
+    except BootstrapError as error:
+        raise ConfigurationError(str(error)) from error
+
+
+def _grpc_link(bootstrap: Bootstrap) -> Link:
+    from .xds.transport.grpc_stream import GrpcLink
+
+    return GrpcLink(bootstrap)
+
+
+def _own_node() -> Node:
+    from .xds.identity.environment import from_environment
+
+    return from_environment({**os.environ, "PROXYLESS_XDS": "xds://localhost"}).node
+
+
+_default_lock = threading.Lock()
+_default: Mesh | None = None
+
+
+def default_mesh() -> Mesh:
+    """The one process-wide mesh, made from the environment when it is first asked for."""
+    global _default  # the one process-wide mesh
+    with _default_lock:
+        if _default is None:
+            _default = Mesh.from_env()
+        return _default
+
+
+def runtime_of(mesh: Mesh | None) -> Runtime | None:
+    """What a suite governs by; None where governance is switched off (PROXYLESS_DISABLE=1)."""
+    if os.environ.get(DISABLE, "") in ("1", "true"):
+        return None
+    return (mesh if mesh is not None else default_mesh()).runtime
