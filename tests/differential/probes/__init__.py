@@ -1,0 +1,1 @@
+"""Questions put to the real Envoy, one module for each subject. Each `run` yields the lines that `facts` prints."""

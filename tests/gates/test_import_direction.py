@@ -1,0 +1,92 @@
+"""Data moves left to right and never back: which room may import which, checked over the import AST."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+# Room -> what it may import of ours (beside itself) and of others' (beside the standard library); the longest wins.
+OURS: dict[str, tuple[str, ...]] = {
+    "xds": (),
+    "xds.model": (),
+    "xds.wire.schema": (),
+    "xds.wire": ("xds.model", "xds.protocol.events"),
+    "xds.protocol": ("xds.model",),
+    "xds.graph": ("xds.model", "xds.protocol.events"),
+    "xds.identity": ("xds.model", "xds.wire"),
+    "xds.transport": ("xds.model", "xds.protocol", "xds.wire", "xds.graph", "xds.identity"),
+    "xds.controlplane": ("xds.wire.schema",),
+    "governance": ("xds.model",),
+    "governance.suites": ("governance", "xds.model"),
+    "governance.telemetry": ("governance", "xds.model"),
+    "proxyless": ("proxyless", "xds", "governance"),
+}
+OTHERS: dict[str, tuple[str, ...]] = {
+    "xds": (),
+    "xds.model": (),
+    "xds.wire": ("google.protobuf", "re2"),
+    "xds.protocol": (),
+    "xds.graph": (),
+    "xds.identity": ("yaml", "grpc", "cryptography"),
+    "xds.transport": ("grpc", "gevent"),
+    "xds.controlplane": ("yaml", "grpc", "google.protobuf", "re2"),
+    "governance": ("re2", "xxhash"),
+    "governance.suites": (),
+    "governance.suites.httpx": ("httpx", "httpcore"),
+    "governance.telemetry": ("prometheus_client",),
+}
+
+
+def modules() -> Iterator[tuple[str, Path]]:
+    for top in ("xds", "governance"):
+        for path in sorted((ROOT / top).rglob("*.py")):
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts), path
+
+
+def room(module: str, table: dict[str, tuple[str, ...]]) -> str:
+    return max((each for each in table if module == each or module.startswith(each + ".")), key=len)
+
+
+def imports(module: str, path: Path) -> Iterator[str]:
+    """Absolute names of everything that a module imports when it runs (what only type checkers see counts too)."""
+    package = module.split(".") if path.name == "__init__.py" else module.split(".")[:-1]
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (each.name for each in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            prefix = ".".join([*base, *(node.module or "").split(".")]).strip(".")
+            if node.level:
+                # `from .. import x` may name a module, `from ..x import y` a member: both count as the longest module.
+                yield from (f"{prefix}.{each.name}" for each in node.names)
+            else:
+                yield prefix
+
+
+def within(name: str, allowed: tuple[str, ...]) -> bool:
+    return any(name == each or name.startswith(each + ".") for each in allowed)
+
+
+@pytest.mark.parametrize(("module", "path"), [pytest.param(*each, id=each[0]) for each in modules()])
+def test_a_module_imports_only_what_its_room_may(module: str, path: Path) -> None:
+    own = room(module, OURS)
+    others = OTHERS[room(module, OTHERS)]
+    for name in imports(module, path):
+        top = name.partition(".")[0]
+        if top in ("xds", "governance"):
+            assert within(name, (own, *OURS[own])), f"{module} imports {name}; {own} may import {OURS[own]}"
+        elif top == "proxyless":
+            pytest.fail(f"{module} imports {name}: inside the package imports are relative")
+        else:
+            assert top in sys.stdlib_module_names or within(name, others), f"{module} imports {name}"
+
+
+def test_nobody_imports_telemetry_but_the_mesh() -> None:
+    for module, path in modules():
+        if not module.startswith("governance.telemetry"):
+            assert not any(name.startswith("governance.telemetry") for name in imports(module, path)), module

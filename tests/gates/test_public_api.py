@@ -1,0 +1,31 @@
+"""What is public is a list; it changes on purpose only."""
+
+import importlib
+
+import pytest
+
+PUBLIC = {
+    "proxyless": {"ConfigurationError", "Mesh", "MeshError", "Node", "NotReadyError"},
+    "proxyless.asgi": {"Middleware"},
+    "proxyless.httpx": {"AsyncTransport", "Transport"},
+    "proxyless.httpx2": {"AsyncTransport", "Transport"},
+}
+
+
+@pytest.mark.parametrize("module", sorted(PUBLIC))
+def test_a_module_exports_what_the_list_says(module: str) -> None:
+    loaded = importlib.import_module(module)
+    assert set(loaded.__all__) == PUBLIC[module]
+    for name in loaded.__all__:
+        assert getattr(loaded, name).__doc__, f"{module}.{name} has no docstring"
+
+
+def test_there_are_fewer_than_forty_public_names() -> None:
+    assert sum(map(len, PUBLIC.values())) < 40
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    import proxyless
+
+    with pytest.raises(AttributeError, match="no attribute 'Mash'"):
+        proxyless.Mash  # noqa: B018  # the access is the test

@@ -1,0 +1,140 @@
+"""Many calls at once under a fake clock: what happens when, without waiting for it.
+
+Connections take `connect_s` to open and requests `serve(send)` seconds to be answered; a list of events in time order
+takes the place of threads and event loops.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from heapq import heappop, heappush
+from itertools import count
+
+from proxyless.governance.actions import (
+    AwaitConfig,
+    AwaitSlot,
+    Bypass,
+    Deliver,
+    Discard,
+    Failure,
+    Head,
+    OpenConnection,
+    Send,
+    Sleep,
+)
+from tests.support.world import OK, FakeConnection, Steps, World
+
+Served = tuple[float, Head | Failure]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How one call ended; times in seconds since it began, rounded."""
+
+    status: int
+    flags: str
+    took_s: float
+    host: str
+
+
+def serve_200(send: Send) -> Served:
+    """0.3 seconds for every request, as in the experiments of docs/envoy-facts.md."""
+    del send
+    return 0.3, Head(200, [], None)
+
+
+class Simulation:
+    """Calls under way over one world."""
+
+    def __init__(
+        self, world: World, *, connect_s: float = 0.0, body_s: float = 0.0, serve: Callable[[Send], Served] = serve_200
+    ) -> None:
+        self.world = world
+        self.connect_s = connect_s
+        self.body_s = body_s
+        self.serve = serve
+        self.opened: Counter[str] = Counter()
+        self._order = count()
+        self._events: list[tuple[float, int, Callable[[], None]]] = []
+        self._results: dict[int, Result] = {}
+
+    def run(self, calls: int, url: str = "http://shop/", *, every_s: float = 0.001) -> list[Result]:
+        """Start calls one after the other, `every_s` apart, and let everything happen."""
+        begin = self.world.clock.now
+        self._results.clear()
+        for number in range(calls):
+            self._at(begin + number * every_s, partial(self._begin, number, url))
+        while self._events:
+            self.world.clock.now, _, happen = heappop(self._events)
+            happen()
+        return [self._results[number] for number in range(calls)]
+
+    def _at(self, when: float, happen: Callable[[], None]) -> None:
+        heappush(self._events, (when, next(self._order), happen))
+
+    def _after(self, seconds: float, happen: Callable[[], None]) -> None:
+        self._at(self.world.clock.now + seconds, happen)
+
+    def _begin(self, number: int, url: str) -> None:
+        self._go_on(number, self.world.steps(url))
+
+    def _resume(self, number: int, steps: Steps, result: object) -> None:
+        steps.answer(result)
+        self._go_on(number, steps)
+
+    def _go_on(self, number: int, steps: Steps) -> None:
+        def later(seconds: float, result: object) -> None:
+            self._after(seconds, partial(self._resume, number, steps, result))
+
+        match steps.action:
+            case None:
+                call = steps.call
+                address = call.host.address if call.host is not None else ""
+                took_s = round(self.world.clock.now - call.started, 2)
+                self._results[number] = Result(steps.status, steps.flags, took_s, address)
+            case OpenConnection(host=host):
+                self.opened[host.address] += 1
+                later(self.connect_s, steps.connection())
+            case AwaitSlot() as action:
+                self._await(number, steps, action)
+            case Send() as action:
+                later(*self._served(action))
+            case Sleep(seconds=seconds):
+                later(seconds, None)
+            case Deliver():
+                later(self.body_s, OK)
+            case Discard():
+                later(0.0, None)
+            case AwaitConfig() | Bypass() as other:
+                raise AssertionError(other)
+
+    def _served(self, send: Send) -> Served:
+        seconds, answer = self.serve(send)
+        left_s = None if send.deadline is None else send.deadline - self.world.clock.now
+        if left_s is not None and left_s < seconds:
+            seconds, answer = left_s, Failure("timeout", "")
+        if isinstance(answer, Failure):
+            assert isinstance(send.slot.connection, FakeConnection)
+            send.slot.connection.open = False
+        return seconds, answer
+
+    def _await(self, number: int, steps: Steps, action: AwaitSlot) -> None:
+        waits = True
+
+        def resume(given: bool) -> None:
+            nonlocal waits
+            if waits:
+                waits = False
+                self._resume(number, steps, given)
+
+        def wake() -> None:
+            self._after(0.0, partial(resume, True))
+
+        action.waiter.wake = wake
+        if action.waiter.grant is not None:
+            wake()
+        if action.timeout_s is not None:
+            self._after(max(0.0, action.timeout_s), partial(resume, False))

@@ -1,0 +1,128 @@
+"""Random objects of every kind, from the very dataclasses that describe the kinds.
+
+Names come from a small pool, so that objects meet: rules hit services, routes hit subsets. Many objects that come out
+are invalid; the reader refuses those, as it would refuse them from people.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields, is_dataclass
+from types import NoneType, UnionType
+from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
+
+from hypothesis import strategies as st
+
+from proxyless.xds.controlplane.api.decode import json_name
+from proxyless.xds.controlplane.api.fields import Bounds, Format, Required
+from proxyless.xds.controlplane.kinds import KINDS
+
+HOSTS = ["web", "db.internal", "geo.example.com", "*.wild.example.com", "far.other.svc.cluster.local", "nobody"]
+_TEXTS = {
+    "host": st.sampled_from(HOSTS),
+    "hosts": st.sampled_from([*HOSTS, "web.example.com", "*.example.com"]),
+    "subset": st.sampled_from(["", "v1", "v2", "v9"]),
+    "name": st.sampled_from(["", "v1", "v2", "http", "tcp-x", "envoy", "x"]),
+    "gateways": st.sampled_from(["mesh", "ingress"]),
+    "export_to": st.sampled_from([".", "*", "shop", "other", "~"]),
+    "address": st.sampled_from(["10.2.0.1", "10.2.0.2", "one.example.com", "unix:///run/x.sock"]),
+    "addresses": st.sampled_from(["10.50.0.0/24", "10.60.0.1", "fd00::1"]),
+    "destination_subnets": st.sampled_from(["10.50.0.0/24", "10.60.0.1"]),
+    "protocol": st.sampled_from(["HTTP", "HTTP2", "GRPC", "TCP", "TLS", "HTTPS", "Mongo", ""]),
+    "namespace": st.sampled_from(["", "shop", "other"]),
+    "source_namespace": st.sampled_from(["", "shop", "other"]),
+    "locality": st.sampled_from(["", "r1/a", "r2/b/c"]),
+    "from_": st.sampled_from(["r1", "r1/*", "r2/b"]),
+    "retry_on": st.sampled_from(["", "5xx", "reset,409"]),
+    "grpc_status": st.sampled_from(["UNAVAILABLE", "OK", "nonsense"]),
+    "ip_blocks": st.sampled_from(["10.0.0.0/8", "1.2.3.4"]),
+    "not_ip_blocks": st.sampled_from(["10.0.0.0/8", "1.2.3.4"]),
+    "remote_ip_blocks": st.sampled_from(["10.0.0.0/8", "fd00::/8"]),
+    "not_remote_ip_blocks": st.sampled_from(["10.0.0.0/8", "fd00::/8"]),
+    "ports": st.sampled_from(["80", "8080"]),
+    "not_ports": st.sampled_from(["80", "8080"]),
+    "jwks": st.sampled_from(["", '{"keys":[{"kty":"oct","alg":"HS256","k":"c2VjcmV0LXNlY3JldC1zZWNyZXQ","kid":"1"}]}']),
+    "key": st.sampled_from(["source.ip", "request.headers[x-a]", "request.auth.claims[a]", "source.namespace"]),
+    "authority": st.sampled_from(["", "a.example.com"]),
+    "scheme": st.sampled_from(["", "http", "https"]),
+    "expression": st.sampled_from(["response.code >= 400"]),
+    "rewrite": st.sampled_from(["", "/x", r"\1"]),
+    "match": st.sampled_from(["/a", "/(.*)"]),
+}
+_PLAIN = st.sampled_from(["/", "/api", "a", "x-head", "b*", "*c", "*"])
+_MAPPED = st.dictionaries(st.sampled_from(["app", "version", "x-a"]), st.sampled_from(["web", "v1", "v2"]), max_size=2)
+
+
+def objects() -> st.SearchStrategy[dict[str, Any]]:
+    """One object of any kind of Istio's, as JSON."""
+    istio = [name for name, kind in KINDS.items() if kind.group and kind.spec and name != "EnvoyFilter"]
+    return st.sampled_from(istio).flatmap(_object)
+
+
+def _object(kind: str) -> st.SearchStrategy[dict[str, Any]]:
+    known = KINDS[kind]
+    return st.fixed_dictionaries(
+        {
+            "apiVersion": st.just(f"{known.group}/{known.version}"),
+            "kind": st.just(kind),
+            "metadata": st.fixed_dictionaries(
+                {
+                    "name": st.sampled_from(["one", "two", "three"]),
+                    "namespace": st.sampled_from(["shop", "other", "istio-system"]),
+                }
+            ),
+            "spec": message(known.message),
+        }
+    )
+
+
+def message(of: Any, depth: int = 0) -> st.SearchStrategy[dict[str, Any]]:
+    hints = get_type_hints(of, include_extras=True)
+    required: dict[str, st.SearchStrategy[Any]] = {}
+    optional: dict[str, st.SearchStrategy[Any]] = {}
+    for item in fields(of):
+        hint = hints[item.name]
+        if get_origin(hint) is ClassVar:
+            continue
+        marks = get_args(hint)[1:] if get_origin(hint) is Annotated else ()
+        into = required if any(isinstance(mark, Required) for mark in marks) else optional
+        if depth < 6 or into is required:
+            into[json_name(item.name)] = _value(hint, item.name, depth)
+    # Few fields at a time: an object that says everything contradicts itself.
+    chosen = st.lists(st.sampled_from(sorted(optional)), max_size=3, unique=True) if optional else st.just([])
+    return chosen.flatmap(lambda names: st.fixed_dictionaries({**required, **{name: optional[name] for name in names}}))
+
+
+def _value(hint: Any, name: str, depth: int) -> st.SearchStrategy[Any]:
+    origin, args = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        for mark in args[1:]:
+            if isinstance(mark, Bounds):
+                low, high = int(mark.low), int(min(mark.high, 60000))
+                return st.one_of(st.integers(low, high), st.sampled_from([80, 443, 5432, 50, 100]))
+            if mark is Format.DURATION:
+                return st.sampled_from(["1s", "500ms", "1h", "0s"])
+            if mark is Format.REGEX:
+                return st.sampled_from(["a.*", "[0-9]+"])
+            if mark is Format.BYTES:
+                return st.just("YQ==")
+        return _value(args[0], name, depth)
+    if origin in (Union, UnionType):
+        return _value(next(each for each in args if each is not NoneType), name, depth)
+    if origin is Literal:
+        return st.sampled_from(args)
+    if origin is tuple:
+        return st.lists(_value(args[0], name, depth + 1), min_size=1, max_size=2)
+    if origin is dict:
+        if is_dataclass(args[1]) or get_origin(args[0]) is Annotated:
+            keys = st.sampled_from(["x-a", "x-b"]) if args[0] is str else st.sampled_from([8080, 9090])
+            return st.dictionaries(keys, _value(args[1], name, depth + 1), max_size=1)
+        if args[1] is str:
+            return _MAPPED
+        return st.dictionaries(st.sampled_from(["r1/*", "http"]), st.sampled_from([100, 8080]), max_size=1)
+    if is_dataclass(hint):
+        return message(hint, depth + 1)
+    if hint is bool:
+        return st.booleans()
+    if hint is str:
+        return _TEXTS.get(name, _PLAIN)
+    return st.sampled_from([1, 2])
