@@ -13,7 +13,7 @@ from pathlib import Path
 
 from .report import Report, Table
 
-PARTS = ("latency", "cpu", "decision", "startup", "memory", "push", "asgi", "imports", "controlplane")
+PARTS = ("latency", "cpu", "decision", "startup", "memory", "push", "asgi", "imports")
 RESULTS = Path(__file__).parent / "results"
 
 
