@@ -7,6 +7,7 @@ is wrapped so that every operation is clamped to the time that is left: in sync 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Mapping
+from socket import socket
 from time import monotonic
 from types import ModuleType
 from typing import Any
@@ -94,6 +95,59 @@ class Timeouts(dict[str, float | None]):
             return value
         left = self.clamp.left()
         return left if value is None or left < value else value
+
+
+class Plain:
+    """The socket of a sync network stream, read and written as the library does, with less around each operation."""
+
+    __slots__ = ("_core", "_socket", "_stream", "_timeout")
+
+    def __init__(self, stream: Any, core: ModuleType) -> None:
+        self._stream = stream
+        self._core = core
+        self._socket = stream.get_extra_info("socket")
+        self._timeout: float | None = -1.0  # none that anybody asks for
+
+    @classmethod
+    def of(cls, stream: Any, core: ModuleType) -> Any:
+        """The same stream where it is no plain socket."""
+        return cls(stream, core) if type(stream.get_extra_info("socket")) is socket else stream
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        try:
+            if timeout != self._timeout:
+                self._socket.settimeout(timeout)
+                self._timeout = timeout
+            return self._socket.recv(max_bytes)  # type: ignore[no-any-return]
+        except TimeoutError as error:
+            raise self._core.ReadTimeout(error) from error
+        except OSError as error:
+            raise self._core.ReadError(error) from error
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        if not buffer:
+            return
+        try:
+            if timeout != self._timeout:
+                self._socket.settimeout(timeout)
+                self._timeout = timeout
+            sent = self._socket.send(buffer)
+            while sent < len(buffer):
+                buffer = buffer[sent:]
+                sent = self._socket.send(buffer)
+        except TimeoutError as error:
+            raise self._core.WriteTimeout(error) from error
+        except OSError as error:
+            raise self._core.WriteError(error) from error
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(self, ssl_context: Any, server_hostname: str | None = None, timeout: float | None = None) -> Any:
+        return self._stream.start_tls(ssl_context, server_hostname, timeout)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
 
 
 class Stream:

@@ -19,6 +19,7 @@ from typing import Any, Literal, Self
 from ..actions import AwaitConfig, AwaitSlot, Bypass, Deliver, Discard, Failure, Head, OpenConnection, Send, Sleep
 from ..call import Machine, OutgoingCall
 from ..driver import drive, drive_async
+from ..headers import HeaderList
 from ..replies import LocalReply, text_headers
 from ..request import RequestView
 from ..runtime import Runtime
@@ -33,10 +34,20 @@ from ._httpcore import (
     Connection,
     DeadlineError,
     Library,
+    Plain,
     ReplayBuffer,
     Stream,
     Timeouts,
 )
+
+try:
+    from ._h11 import checked
+except ImportError:
+
+    def checked(pairs: HeaderList) -> Any:
+        """With another h11, headers as they are."""
+        return pairs
+
 
 ErrorMode = Literal["response", "raise"]
 
@@ -83,7 +94,7 @@ class Exchange:
         url = request.url
         host = action.host
         url.host, url.port, url.target = host.host, host.port, action.path
-        request.headers = [(b"Host", action.authority), *action.headers]
+        headers = [(b"Host", action.authority), *action.headers]
         if self.caller_deadline is None:
             read_s = self.timeouts.get("read")
             if read_s is not None:
@@ -97,6 +108,7 @@ class Exchange:
                 self.replay = request.stream = ReplayBuffer(request.stream)
         connection: Any = action.slot.connection
         clamp = connection.clamp
+        request.headers = headers if connection.http2 else checked(headers)
         if connection.http2:
             # One connection, many requests: the deadline travels with the request.
             clamp = Clamp(self.library.read_timeout)
@@ -218,7 +230,7 @@ class GovernedPool(PoolBase):
         except core.ConnectError as error:
             return Failure("connect-failure", str(error), error)
         clamp = Clamp(library.read_timeout)
-        wrapped = Stream(stream, clamp, (core.ReadTimeout, core.WriteTimeout))
+        wrapped = Stream(Plain.of(stream, core), clamp, (core.ReadTimeout, core.WriteTimeout))
         origin = library.origin(b"http", host.host, host.port)
         kind = core.HTTP2Connection if action.http2 else core.HTTP11Connection
         return Connection(kind(origin=origin, stream=wrapped), clamp, action.http2)
@@ -322,7 +334,7 @@ class AsyncGovernedPool(PoolBase):
         except core.ConnectError as error:
             return Failure("connect-failure", str(error), error)
         clamp = Clamp(library.read_timeout)
-        wrapped = AsyncStream(stream, clamp, (core.ReadTimeout, core.WriteTimeout))
+        wrapped = AsyncStream(Plain.of(stream, core), clamp, (core.ReadTimeout, core.WriteTimeout))
         origin = library.origin(b"http", host.host, host.port)
         kind = core.AsyncHTTP2Connection if action.http2 else core.AsyncHTTP11Connection
         loop = asyncio.get_running_loop()

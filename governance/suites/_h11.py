@@ -1,0 +1,70 @@
+"""Request headers handed to h11 in its own form, so that it need not check them again one by one.
+
+h11 runs two regular expressions over each header of a request and then walks through all of them eight times. A mesh
+adds headers of its own, which would make every call dearer by that. Ordinary headers are checked here, by stricter
+rules than h11's, and carried in a subclass of its `Headers`; where anything is out of the ordinary h11 gets the plain
+list and decides. The class is not part of h11's public interface: importing this module fails where there is none.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from h11._headers import Headers
+
+from ..headers import HeaderList
+
+_NAME = re.compile(rb"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
+_ORDINARY = bytes(range(0x20, 0x7F))
+_MAX_NAMES = 1024
+_LENGTH = b"content-length"
+_MAX_LENGTH_DIGITS = 18
+
+_lower: dict[bytes, bytes] = {}
+"""Names that were found to be good, in lower case."""
+
+
+def checked(pairs: HeaderList) -> Any:
+    """The headers of a request in h11's form, or as they were where h11 shall look at them itself."""
+    full = []
+    short = []
+    length = b""
+    for raw, value in pairs:
+        name = _lower.get(raw) or _learn(raw)
+        if name is None or value.translate(None, _ORDINARY) or value[:1] == b" " or value[-1:] == b" ":
+            return pairs
+        if name is _LENGTH:
+            if length or not value.isdigit() or len(value) > _MAX_LENGTH_DIGITS:
+                return pairs
+            length = value
+        full.append((raw, name, value))
+        short.append((name, value))
+    return CheckedHeaders(full, short)
+
+
+def _learn(raw: bytes) -> bytes | None:
+    """The lower-case name; None for what is none, and for the one whose value h11 puts into a form of its own."""
+    name = raw.lower()
+    if _NAME.fullmatch(raw) is None or name == b"transfer-encoding":
+        return None
+    if name == _LENGTH:
+        name = _LENGTH
+    if len(_lower) >= _MAX_NAMES:
+        _lower.clear()
+    _lower[raw] = name
+    return name
+
+
+class CheckedHeaders(Headers):
+    """As h11's, with an iterator made in C."""
+
+    __slots__ = ("_pairs",)
+
+    def __init__(self, full: list[tuple[bytes, bytes, bytes]], short: HeaderList) -> None:
+        super().__init__(full)
+        self._pairs = short
+
+    def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
+        return iter(self._pairs)

@@ -1,0 +1,74 @@
+"""The socket of a sync connection, used directly: the library's own errors, and no byte lost."""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import Iterator
+from threading import Thread
+
+import httpcore
+import pytest
+
+from proxyless.governance.suites._httpcore import Plain
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[Plain, socket.socket]]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        host, port = server.getsockname()
+        stream = httpcore.SyncBackend().connect_tcp(host, port, timeout=10)
+        other, _ = server.accept()
+    plain = Plain.of(stream, httpcore)
+    assert isinstance(plain, Plain)
+    with other:
+        yield plain, other
+    plain.close()
+
+
+def test_what_is_written_arrives_whole_however_small_the_buffers(pair: tuple[Plain, socket.socket]) -> None:
+    plain, other = pair
+    sent = bytes(range(256)) * 40_000
+    got: list[bytes] = []
+
+    def read() -> None:
+        while sum(map(len, got)) < len(sent):
+            got.append(other.recv(65536))
+
+    reader = Thread(target=read)
+    reader.start()
+    plain.write(sent, 10)
+    plain.write(b"", 10)
+    reader.join()
+    assert b"".join(got) == sent
+
+
+def test_reading_waits_as_long_as_it_is_told(pair: tuple[Plain, socket.socket]) -> None:
+    plain, other = pair
+    with pytest.raises(httpcore.ReadTimeout):
+        plain.read(10, 0.01)
+    other.sendall(b"late")
+    assert plain.read(10, 10) == b"late"
+    other.close()
+    assert plain.read(10, None) == b""
+
+
+def test_writing_waits_as_long_as_it_is_told(pair: tuple[Plain, socket.socket]) -> None:
+    plain, _ = pair
+    with pytest.raises(httpcore.WriteTimeout):
+        plain.write(b"x" * 50_000_000, 0.05)
+
+
+def test_a_reset_is_the_librarys_error(pair: tuple[Plain, socket.socket]) -> None:
+    plain, other = pair
+    other.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    other.close()
+    with pytest.raises(httpcore.ReadError):
+        plain.read(10, 10)
+    with pytest.raises(httpcore.WriteError):
+        plain.write(b"x", 10)
+
+
+def test_another_kind_of_stream_is_left_alone() -> None:
+    stream = httpcore.MockStream([])
+    assert Plain.of(stream, httpcore) is stream
