@@ -9,6 +9,7 @@ when it has been waited for long enough). What is not in use changes at once; a 
 """
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -26,6 +27,9 @@ EAGER_BYTES = 256 * 1024
 
 LISTENER, ROUTE, CLUSTER = ResourceType.LISTENER, ResourceType.ROUTE, ResourceType.CLUSTER
 ENDPOINT, EXTENSION, NAMES = ResourceType.ENDPOINT, ResourceType.EXTENSION, ResourceType.NAMES
+UNIQUE = {LISTENER: "listener", CLUSTER: "cluster"}
+"""Where Envoy refuses the second resource of a name, and what it calls it."""
+
 DNS_TYPES = frozenset({"STRICT_DNS", "LOGICAL_DNS"})
 
 
@@ -39,7 +43,7 @@ class MakeResource(Protocol):
         version: str,
         raw: bytes,
         previous: Resource[Any] | None = None,
-        on_reject: Callable[[Resource[Any]], None] | None = None,
+        on_reject: Callable[[ResourceError], None] | None = None,
     ) -> Resource[Any]: ...
 
 
@@ -56,12 +60,22 @@ class Graph:
     """The join. `snapshot` is what is in force; `newest` holds the last good version of everything."""
 
     def __init__(
-        self, make: MakeResource, pause: Callable[[], None] = lambda: None, *, await_names: bool = False
+        self,
+        make: MakeResource,
+        pause: Callable[[], None] = lambda: None,
+        *,
+        await_names: bool = False,
+        on_late_reject: Callable[[ResourceError], None] = lambda error: None,
     ) -> None:
-        """`await_names`: the configuration is complete with the name table only, or after `no_names`."""
+        """`await_names`: the configuration is complete with the name table only, or after `no_names`.
+
+        `on_late_reject` hears of what was acknowledged and turned out to be bad when it was used, on the thread of
+        whoever used it.
+        """
         self._awaited = {LISTENER, CLUSTER, NAMES} if await_names else {LISTENER, CLUSTER}
         self._make = make
         self._pause = pause
+        self._on_late_reject = on_late_reject
         self.snapshot = Snapshot()
         self.newest: dict[ResourceType, dict[str, Resource[Any]]] = {each: {} for each in ResourceType}
         self.versions: dict[ResourceType, str] = {}
@@ -69,6 +83,7 @@ class Graph:
         self.wanted: dict[ResourceType, set[str]] = {ROUTE: set(), ENDPOINT: set(), EXTENSION: set()}
         self.wanted_dns: set[str] = set()
         self._used_clusters: set[str] = set()
+        self._followed: set[str] = set()
         self._held: dict[tuple[ResourceType, str], Held] = {}
         self._seen: set[ResourceType] = set()
 
@@ -89,14 +104,20 @@ class Graph:
                 # Without its name nobody can say which resource is meant: none is given up for it.
                 after = {**newest, **after}
         eager = sum(len(each.raw) for each in response.resources) <= EAGER_BYTES
+        seen: set[str] = set()
         for each in response.resources:
             self._pause()
+            if each.name in seen and type_ in UNIQUE:
+                rejections.append(Rejection(each.name, f"duplicate {UNIQUE[type_]} {each.name} found"))
+                continue
+            seen.add(each.name)
             before = newest.get(each.name)
             if before is not None and before.raw == each.raw:
                 before.version = each.version
                 after[each.name] = before
                 continue
-            resource = self._make(type_, each.name, each.version, each.raw, before, self._late_reject)
+            late = Late(self._late_reject)
+            resource = self._make(type_, each.name, each.version, each.raw, before, late)
             if eager or type_ is NAMES or (before is not None and before.decoded):
                 reason = self._refuse(resource, before, thoroughly=eager)
                 if reason is not None:
@@ -104,6 +125,7 @@ class Graph:
                     if before is not None:
                         after[each.name] = before
                     continue
+            late.armed = True
             after[each.name] = resource
         for name in response.removed:
             after.pop(name, None)
@@ -128,18 +150,20 @@ class Graph:
                     used = known is not None and host.name in known and known[host.name].decoded
                     if thoroughly or used:
                         host.value()
+                        if host.error is not None:
+                            return host.error.reason
         except ResourceError as error:
             return error.reason
         return None
 
-    def _late_reject(self, resource: Resource[Any]) -> None:
-        if resource.error is not None:
-            self.rejected[resource.type, resource.name] = f"late: {resource.error.reason}"
+    def _late_reject(self, error: ResourceError) -> None:
+        self.rejected[error.type, error.name] = f"late: {error.reason}"
+        self._on_late_reject(error)
 
     def _note(self, type_: ResourceType, rejections: Iterable[Rejection], after: dict[str, Resource[Any]]) -> None:
         refused = {each.name: each.reason for each in rejections}
         for kind, name in list(self.rejected):
-            if kind is type_ and name not in refused and (name not in after or after[name].error is None):
+            if kind is type_ and name not in refused and not (name in after and turned_out_bad(after[name])):
                 del self.rejected[kind, name]
         for name, reason in refused.items():
             self.rejected[type_, name] = reason
@@ -155,7 +179,9 @@ class Graph:
         return not self.snapshot.complete and {LISTENER, CLUSTER} <= self._seen
 
     def resolved(self, cluster: str, assignment: ClusterLoadAssignment) -> None:
-        """DNS has answered for a cluster."""
+        """DNS has answered for a cluster; for one that nothing asks about any more it is too late."""
+        if cluster not in self.wanted_dns or self.snapshot.resolved.get(cluster) == assignment:
+            return
         self.snapshot = replace(
             self.snapshot,
             generation=self.snapshot.generation + 1,
@@ -177,35 +203,42 @@ class Graph:
         gone = set(names)
         if type_ is CLUSTER:
             self._used_clusters -= gone
-            still = set(self._assignment_names(self._used_clusters))
-            self.unwant(ENDPOINT, [name for name in self._assignment_names(gone) if name not in still])
-            self.wanted_dns -= gone
-            self._replace(resolved={k: v for k, v in self.snapshot.resolved.items() if k not in gone})
+            self._let_go()
         elif type_ in self.wanted:
             self.wanted[type_] -= gone
             self.newest[type_] = {name: each for name, each in self.newest[type_].items() if name not in gone}
             self._join(type_)
 
     def _follow_clusters(self) -> None:
-        self.wanted[ENDPOINT].update(self._assignment_names(self._used_clusters))
-        for name in self._used_clusters:
-            config = self._cluster(name)
-            if config is not None and config.type in DNS_TYPES:
-                self.wanted_dns.add(name)
+        names = self._assignment_names(self._used_clusters)
+        self._followed |= names
+        self.wanted[ENDPOINT] |= names
+        self.wanted_dns |= self._dns_names()
 
-    def _assignment_names(self, clusters: Iterable[str]) -> list[str]:
-        configs = (self._cluster(name) for name in clusters)
-        return [config.assignment_name for config in configs if config is not None and config.type == "EDS"]
+    def _let_go(self) -> None:
+        """What clusters in use do not lead to any more: neither the newest nor those still in force."""
+        needed = self._assignment_names(self._used_clusters).union(*(each.endpoints for each in self._held.values()))
+        gone, self._followed = self._followed - needed, needed
+        if gone:
+            self.unwant(ENDPOINT, gone)
+        self.wanted_dns = self._dns_names()
+        resolved = self.snapshot.resolved
+        if not self.wanted_dns.issuperset(resolved):
+            self._replace(resolved={name: each for name, each in resolved.items() if name in self.wanted_dns})
 
-    def _cluster(self, name: str) -> Cluster | None:
-        resource = self.newest[CLUSTER].get(name)
-        if resource is None:
-            return None
-        try:
-            value: Cluster = resource.get()
-        except ResourceError:
-            return None
-        return value
+    def _assignment_names(self, clusters: Iterable[str]) -> set[str]:
+        return {config.assignment_name for name in clusters for config in self._clusters(name) if config.type == "EDS"}
+
+    def _dns_names(self) -> set[str]:
+        return {name for name in self._used_clusters for config in self._clusters(name) if config.type in DNS_TYPES}
+
+    def _clusters(self, name: str) -> Iterable[Cluster]:
+        """The newest version of a cluster, and the one in force."""
+        newest, now = self.newest[CLUSTER].get(name), self.snapshot.clusters.get(name)
+        for resource in (newest,) if newest is now else (newest, now):
+            if resource is not None:
+                with suppress(ResourceError):
+                    yield resource.get()
 
     # -- the join ------------------------------------------------------------------------------------------------
 
@@ -242,6 +275,7 @@ class Graph:
             names=names,
             warming=frozenset(name for type_, name in self._held if type_ is CLUSTER),
         )
+        self._let_go()
 
     def _replace(self, **changes: Any) -> None:
         self.snapshot = replace(self.snapshot, generation=self.snapshot.generation + 1, **changes)
@@ -310,7 +344,7 @@ class Graph:
                 continue
             reached = self._reached(before, host)
             self._used_clusters |= reached
-            held.endpoints.update(self._assignment_names(reached))
+            held.endpoints |= self._assignment_names(reached)
         return held
 
     def _reached(self, before: LazyVirtualHost, host: LazyVirtualHost) -> set[str]:
@@ -319,6 +353,28 @@ class Graph:
             route.match for route in before.value().routes if not self._used_clusters.isdisjoint(clusters_of(route))
         ]
         return {name for route in host.value().routes if route.match in in_use for name in clusters_of(route)}
+
+
+class Late:
+    """Hands on what is found out about a resource once it is in force; until then it is simply refused."""
+
+    __slots__ = ("_hear", "armed")
+
+    def __init__(self, hear: Callable[[ResourceError], None]) -> None:
+        self._hear = hear
+        self.armed = False
+
+    def __call__(self, error: ResourceError) -> None:
+        if self.armed:
+            self._hear(error)
+
+
+def turned_out_bad(resource: Resource[Any]) -> bool:
+    """Whether a resource, or a virtual host of it, could not be decoded when it was used."""
+    if resource.error is not None:
+        return True
+    value = resource.get() if resource.decoded else None
+    return isinstance(value, RouteConfiguration) and any(host.error is not None for host in value.virtual_hosts)
 
 
 def tables_of(listener: Listener) -> set[str]:

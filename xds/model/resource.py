@@ -65,7 +65,7 @@ class Resource(Generic[T]):
         raw: bytes,
         decode: Callable[[bytes], T],
         previous: "Resource[T] | None" = None,
-        on_reject: "Callable[[Resource[T]], None] | None" = None,
+        on_reject: Callable[[ResourceError], None] | None = None,
         describe: "Callable[[bytes], tuple[Note, ...]]" = lambda raw: (),
     ) -> None:
         self.type = type_
@@ -102,7 +102,7 @@ class Resource(Generic[T]):
             except ResourceError as error:
                 self.error = error
                 if self.on_reject is not None:
-                    self.on_reject(self)
+                    self.on_reject(error)
             else:
                 self.previous = None
                 return value

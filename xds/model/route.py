@@ -214,7 +214,7 @@ class LazyVirtualHost:
     that Envoy would refuse leave the version before in force, as everywhere.
     """
 
-    __slots__ = ("_describe", "_load", "_value", "domains", "error", "name", "previous", "raw")
+    __slots__ = ("_describe", "_load", "_on_reject", "_value", "domains", "error", "name", "previous", "raw")
 
     def __init__(
         self,
@@ -224,13 +224,17 @@ class LazyVirtualHost:
         load: Callable[[bytes], VirtualHost],
         previous: "LazyVirtualHost | None" = None,
         describe: Callable[[bytes], tuple[Note, ...]] = lambda raw: (),
+        on_reject: Callable[[ResourceError], None] | None = None,
     ) -> None:
         self._describe = describe
+        self._on_reject = on_reject
         self.name = name
         self.domains = domains
         self.raw = raw
         self.error: ResourceError | None = None
-        self.previous = previous if previous is not None and previous.decoded else None
+        self.previous: LazyVirtualHost | None = None
+        if previous is not None:
+            self.previous = previous if previous.decoded else previous.previous
         self._load = load
         self._value: VirtualHost | None = None
 
@@ -257,6 +261,8 @@ class LazyVirtualHost:
                 self._value = value = self._load(self.raw)
             except ResourceError as error:
                 self.error = error
+                if self._on_reject is not None:
+                    self._on_reject(error)
             else:
                 self.previous = None
                 return value

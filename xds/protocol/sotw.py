@@ -1,8 +1,9 @@
 """State of the world: each request repeats all names, each response of LDS and CDS is all there is.
 
 A request that carries names does so in full, with the version that was last accepted and the nonce that was last seen.
-istiod ignores a change of names that comes with an error or with a stale nonce (seen); so a rejection is followed by a
-plain request with the names whenever they changed since the last acceptance.
+istiod ignores a change of names that comes with an error or with a stale nonce (seen), and whether a nonce was stale
+when it arrived cannot be known here; so a rejection is followed by a plain request with the names whenever they changed
+since they last went out with the nonce of a response that had just come.
 """
 
 from collections.abc import Sequence
@@ -68,15 +69,13 @@ class SotwMachine:
             return []
         for name in gone:
             del subscription.names[name]
-        if not self._open:
-            return []
-        # An empty list ends the subscription (it is a wildcard only in the first request of a type). Without it the
-        # server would take the same name, asked for again later, for an acknowledgement, and never answer.
-        request = self._request(type_)
+        # An empty list ends the subscription, but for the first request of a type on a stream, where it means all there
+        # is. Without it the server would take the same name, asked for again later, for an acknowledgement.
+        requests = [self._request(type_)] if self._open else []
         if not subscription.names:
             subscription.active = False
             subscription.nonce = subscription.version = ""
-        return [request]
+        return requests
 
     def answer(self, response: Response, rejections: Sequence[Rejection]) -> list[Request]:
         """ACK with the new version, or NACK with the old one and the reasons."""
@@ -84,18 +83,21 @@ class SotwMachine:
         if type_ is None:
             return []
         subscription = self._subscriptions[type_]
+        if not subscription.active:
+            return []  # it was on its way when the subscription ended, and that was told already
         subscription.nonce = response.nonce
+        names = frozenset(subscription.names)
+        changed, subscription.conveyed = names != subscription.conveyed, names
         if not rejections:
             subscription.version = response.version
             return [self._request(type_)]
-        changed = frozenset(subscription.names) != subscription.conveyed
         refusal = self._request(type_, error_text(rejections))
         return [refusal, self._request(type_)] if changed else [refusal]
 
     def _request(self, type_: ResourceType, error: str = "") -> Request:
         subscription = self._subscriptions[type_]
         names = tuple(subscription.names)
-        if not error:
+        if not subscription.nonce:
             subscription.conveyed = frozenset(names)
         first, self._sent_node = not self._sent_node, True
         return Request(type_.value, subscription.version, subscription.nonce, names, error, first=first)

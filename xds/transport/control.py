@@ -51,6 +51,11 @@ CACHE_AFTER_S = 2.0
 """A process that has nothing yet starts from the copy on disk when the control plane stays away for so long."""
 
 
+def log_late_reject(error: ResourceError) -> None:
+    """A resource that the control plane believes to be in force, and that is not."""
+    log.error("rejected %s %s: %s (found out when it was used)", error.type.message, error.name, error.reason)
+
+
 @dataclass(slots=True)
 class Connection:
     """What there is to say about the connection to the control plane."""
@@ -96,7 +101,7 @@ class Control(Thread):
         self._cache = cache
         self._on_event = on_event
         self._tick = on_tick
-        self.graph = Graph(codec.resource, self._pace, await_names=True)
+        self.graph = Graph(codec.resource, self._pace, await_names=True, on_late_reject=log_late_reject)
         self._machine: AdsMachine = DeltaMachine() if delta else SotwMachine()
         self._backoff = Backoff(uniform)
         self._stream: Stream | None = None

@@ -63,8 +63,8 @@ class DnsClusters:
     def _look_up(self, cluster: Cluster) -> None:
         assignment = resolve_assignment(cluster, self._resolve)
         before = self._known.get(cluster.name)
-        if assignment == before or (before is not None and not any(each.endpoints for each in assignment.localities)):
-            return  # a name that stops resolving keeps its last addresses, as in Envoy
+        if before is not None and not any(each.endpoints for each in assignment.localities):
+            assignment = before  # a name that stops resolving keeps its last addresses, as in Envoy
         self._known[cluster.name] = assignment
         self._on_resolved(cluster.name, assignment)
 

@@ -18,7 +18,7 @@ from .decode.listener import listener
 from .decode.names import name_table
 from .decode.route_configuration import lazy_virtual_host, route_configuration
 from .opening import checked
-from .refused import RefusedError
+from .refused import UNEXPECTED, RefusedError
 from .schema import find
 from .schema import types as pb
 from .split import split_field
@@ -83,7 +83,7 @@ def resource(
     version: str,
     raw: bytes,
     previous: Resource[Any] | None = None,
-    on_reject: Callable[[Resource[Any]], None] | None = None,
+    on_reject: Callable[[ResourceError], None] | None = None,
 ) -> Resource[Any]:
     """A resource that decodes itself when it is first used."""
     before = previous.get() if previous is not None and previous.decoded else None
@@ -91,7 +91,8 @@ def resource(
     def decode(data: bytes) -> Any:
         try:
             if type_ is ResourceType.ROUTE:
-                return route_configuration(data, before if isinstance(before, RouteConfiguration) else None)
+                known = before if isinstance(before, RouteConfiguration) else None
+                return route_configuration(data, known, on_reject)
             return DECODERS[type_](data)
         except (RefusedError, DecodeError) as error:
             raise ResourceError(type_, name, str(error)) from error
@@ -101,9 +102,6 @@ def resource(
             raise ResourceError(type_, name, f"{UNEXPECTED}: {error!r}") from error
 
     return Resource(type_, name, version, raw, decode, previous, on_reject, lambda data: _describe(type_, data))
-
-
-UNEXPECTED = "proxyless failed to decode it"
 
 
 def _describe(type_: ResourceType, raw: bytes) -> tuple[Note, ...]:

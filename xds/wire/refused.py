@@ -1,5 +1,8 @@
 """What is wrong with a resource, in words that name the field."""
 
+UNEXPECTED = "proxyless failed to decode it"
+"""Said of what no decoder has seen the like of: a mistake of ours, and no reason to end a thread."""
+
 
 class RefusedError(ValueError):
     """Envoy would refuse this. `within` prepends the place once a surrounding message knows its own name."""

@@ -37,11 +37,11 @@ def test_the_planned_end_of_a_stream_is_no_outage(
     with caplog.at_level(logging.WARNING, "proxyless.xds"):
         server.end()
         stream = server.stream(1)
-        wait_for(lambda: stream.acked(ResourceType.ENDPOINT.value))
+        wait_for(lambda: all(stream.acked(each.value) for each in (ResourceType.ENDPOINT, ResourceType.ROUTE)))
+        wait_for(lambda: connection(mesh).connected)
     assert stream.names[ResourceType.ROUTE.value] == {"80"}
     assert stream.names[ResourceType.ENDPOINT.value] == {PAYMENT}
     assert not caplog.records
-    assert connection(mesh).connected
 
 
 def test_a_stream_that_breaks_loses_nothing_and_comes_back(server: AdsServer, mesh_of: MakeMesh) -> None:

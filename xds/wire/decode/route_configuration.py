@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Literal
 
@@ -20,7 +21,7 @@ from ...model.route import (
 )
 from ...model.values import Note
 from ..opening import checked
-from ..refused import RefusedError
+from ..refused import UNEXPECTED, RefusedError
 from ..schema import types as pb
 from ..split import split_field
 from .extensions import CLUSTER_SPECIFIERS, type_at
@@ -31,18 +32,25 @@ from .route import MAX_BODY, route
 from .route_policies import mirror_policies, retry_policy
 from .values import header_mutations, named
 
+log = logging.getLogger("proxyless.xds")
+
+OnReject = Callable[[ResourceError], None]
+
 VIRTUAL_HOSTS_FIELD = 2
 DELTA_GRPC = 3
 TLS: tuple[Literal["NONE", "EXTERNAL_ONLY", "ALL"], ...] = ("NONE", "EXTERNAL_ONLY", "ALL")
 
 
-def route_configuration(raw: bytes, previous: RouteConfiguration | None = None) -> RouteConfiguration:
+def route_configuration(
+    raw: bytes, previous: RouteConfiguration | None = None, on_reject: OnReject | None = None
+) -> RouteConfiguration:
     """envoy.config.route.v3.RouteConfiguration from its bytes.
 
-    A virtual host whose bytes are those of `previous` stays the same object, decoded or not.
+    A virtual host whose bytes are those of `previous` stays the same object, decoded or not. `on_reject` is told of
+    each that turns out to be bad when it is first hit.
     """
     rest, hosts = split_field(raw, VIRTUAL_HOSTS_FIELD)
-    return _configuration(pb.route_v3.RouteConfiguration.FromString(rest), hosts, previous)
+    return _configuration(pb.route_v3.RouteConfiguration.FromString(rest), hosts, previous, on_reject)
 
 
 def inline_configuration(message: pb.route_v3.RouteConfiguration) -> RouteConfiguration:
@@ -52,7 +60,10 @@ def inline_configuration(message: pb.route_v3.RouteConfiguration) -> RouteConfig
 
 
 def _configuration(
-    message: pb.route_v3.RouteConfiguration, hosts: list[bytes], previous: RouteConfiguration | None
+    message: pb.route_v3.RouteConfiguration,
+    hosts: list[bytes],
+    previous: RouteConfiguration | None,
+    on_reject: OnReject | None = None,
 ) -> RouteConfiguration:
     checked(message, without=("virtual_hosts",))
     _refuse_extensions(message)
@@ -64,8 +75,8 @@ def _configuration(
     same: dict[bytes, LazyVirtualHost] = {}
     if previous is not None and previous.max_direct_response_body_size_bytes == max_body:
         same = {each.raw: each for each in old}
-    before = {each.name: each for each in old if each.decoded}
-    lazy = tuple(same.get(raw) or lazy_virtual_host(raw, message.name, before, max_body) for raw in hosts)
+    before = {each.name: each for each in old}
+    lazy = tuple(same.get(raw) or lazy_virtual_host(raw, message.name, before, max_body, on_reject) for raw in hosts)
     _refuse_duplicates(message.name, lazy)
     return RouteConfiguration(
         name=message.name,
@@ -97,6 +108,7 @@ def lazy_virtual_host(
     table: str = "",
     before: Mapping[str, LazyVirtualHost] = MappingProxyType({}),
     max_body: int = MAX_BODY,
+    on_reject: OnReject | None = None,
 ) -> LazyVirtualHost:
     """A virtual host by name and domains.
 
@@ -113,6 +125,10 @@ def lazy_virtual_host(
             return virtual_host(data, max_body)
         except RefusedError as error:
             raise ResourceError(ResourceType.ROUTE, table, str(error)) from error
+        except Exception as error:
+            # Whoever asked is a call, or the control thread: neither may end by it.
+            log.exception("cannot decode virtual host %s of %s", message.name, table)
+            raise ResourceError(ResourceType.ROUTE, table, f"{UNEXPECTED}: {error!r}") from error
 
     def describe(data: bytes) -> tuple[Note, ...]:
         # The table is for people, who may never ask.
@@ -120,7 +136,8 @@ def lazy_virtual_host(
 
         return virtual_host_notes(table, data)
 
-    return LazyVirtualHost(message.name, tuple(message.domains), raw, load, before.get(message.name), describe)
+    domains, previous = tuple(message.domains), before.get(message.name)
+    return LazyVirtualHost(message.name, domains, raw, load, previous, describe, on_reject)
 
 
 def virtual_host(raw: bytes, max_body: int = MAX_BODY) -> VirtualHost:
