@@ -119,6 +119,8 @@ def lazy_virtual_host(
         message = pb.route_v3.VirtualHost.FromString(raw)
     except DecodeError as error:
         raise RefusedError(f"virtual_hosts: {error}") from error
+    name, domains = message.name, tuple(message.domains)
+    del message  # else the functions below would keep it, and with it kilobytes for every host of the mesh
 
     def load(data: bytes) -> VirtualHost:
         try:
@@ -127,7 +129,7 @@ def lazy_virtual_host(
             raise ResourceError(ResourceType.ROUTE, table, str(error)) from error
         except Exception as error:
             # Whoever asked is a call, or the control thread: neither may end by it.
-            log.exception("cannot decode virtual host %s of %s", message.name, table)
+            log.exception("cannot decode virtual host %s of %s", name, table)
             raise ResourceError(ResourceType.ROUTE, table, f"{UNEXPECTED}: {error!r}") from error
 
     def describe(data: bytes) -> tuple[Note, ...]:
@@ -136,8 +138,7 @@ def lazy_virtual_host(
 
         return virtual_host_notes(table, data)
 
-    domains, previous = tuple(message.domains), before.get(message.name)
-    return LazyVirtualHost(message.name, domains, raw, load, previous, describe, on_reject)
+    return LazyVirtualHost(name, domains, raw, load, before.get(name), describe, on_reject)
 
 
 def virtual_host(raw: bytes, max_body: int = MAX_BODY) -> VirtualHost:
