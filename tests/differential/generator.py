@@ -18,7 +18,11 @@ def generate(seed: int, count: int) -> list[Request]:
 
 def _request(draw: random.Random, number: int) -> Request:
     method = draw.choice(corpus.METHODS if draw.random() < 0.97 else corpus.ODD_METHODS)
-    url = f"http://{_host(draw)}{draw.choice(corpus.PATHS)}{_query(draw)}"
+    path = draw.choice(corpus.PATHS)
+    query = _query(draw)
+    url = f"http://{_host(draw)}{path}{query}"
+    if "#" in url:  # no client sends what stands behind it, so what Envoy makes of raw bytes there is no matter
+        url = url.encode("ascii", "ignore").decode()
     headers = tuple(_headers(draw, number))
     if method != "GET" or ":50051" in url:
         # Under Envoy a WebSocket has no content length, and over HTTP/2 it is a CONNECT.

@@ -38,7 +38,7 @@ def mesh_on(recording: Recording, **options: Any) -> Iterator[Mesh]:
             cluster.update(type="STATIC", lb_policy="ROUND_ROBIN", load_assignment=plain.originals[cluster["name"]])
     with TemporaryDirectory(prefix="proxyless-recording-") as folder:
         plain.write(Path(folder))
-        (Path(folder) / "node.json").write_text(json.dumps(NODE))
+        (Path(folder) / "node.json").write_text(json.dumps(recording.node or NODE))
         options = {"registry": False, "rng": random.Random(SEED), **options}
         with Mesh.from_recorded(folder, **options) as mesh:
             yield mesh

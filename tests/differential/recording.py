@@ -7,6 +7,7 @@ listen on ports of the kernel's choice and several runs go side by side.
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,11 +38,14 @@ class Recording:
     assignments: dict[str, Resource] = field(default_factory=dict)
     names: dict[str, Resource] = field(default_factory=dict)
     originals: dict[str, Resource] = field(default_factory=dict)
+    node: Resource = field(default_factory=dict)
 
     @classmethod
     def load(cls, folder: Path, *, until: int | None = None) -> Self:
         """Replay a folder of state-of-the-world responses, optionally only up to the file numbered `until`."""
         loaded = cls()
+        if (folder / "node.json").exists():
+            loaded.node = json.loads((folder / "node.json").read_text())
         for path in sorted(folder.glob("*.pb")):
             if until is not None and int(path.name.split("-")[0]) > until:
                 break

@@ -76,9 +76,10 @@ class Request:
 
 
 class Names:
-    """What a pod's resolver says: the recorded name table, the search domains of a namespace."""
+    """What a pod's resolver says: the recorded name table, the search domains of the node's namespace."""
 
-    def __init__(self, recording: Recording, namespace: str = "shop") -> None:
+    def __init__(self, recording: Recording) -> None:
+        namespace = recording.node.get("metadata", {}).get("NAMESPACE", "shop")
         suffix = "svc.cluster.local"
         self._search = (f"{namespace}.{suffix}", suffix, "cluster.local")
         self._table: dict[str, str] = {}

@@ -1,0 +1,105 @@
+"""What istiod sent to every recorded sidecar: thousands of requests through Envoy, `explain` and a governed httpx."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import pytest
+
+from proxyless.mesh import Mesh
+from tests.differential import unbuilt
+from tests.differential.comparison import Case, Difference, ask_envoy, explain_all, govern_all, sendable, told
+from tests.differential.conftest import SHOP
+from tests.differential.generator import generate
+from tests.differential.governed import governed, send_async
+from tests.differential.ours import mesh_on
+from tests.differential.recording import Recording
+from tests.differential.rig import Rig
+from tests.differential.steering import places, steer
+from tests.support import envoy
+
+pytestmark = pytest.mark.envoy
+
+SEED = 20_260_801
+RANDOM = 1000
+STEERED = 12
+LEAST = 10
+ASYNC = 150
+
+NODES: dict[str, tuple[str, int | None]] = {
+    "frontend": ("frontend", None),
+    "payment": ("payment", None),
+    "ledger": ("ledger", None),
+    **{f"frontend-changes-{until}": ("frontend-changes", until) for until in (8, 12, 18)},
+}
+"""Folder, and the response after which the stream is looked at."""
+
+
+@dataclass
+class Run:
+    """One node's configuration under both, and what Envoy said."""
+
+    rig: Rig
+    mesh: Mesh
+    cases: list[Case]
+
+    @cached_property
+    def explained(self) -> tuple[list[Difference], list[float]]:
+        """The differences of `explain`, and the draws."""
+        return explain_all(self.mesh, self.cases)
+
+    def sendable(self) -> list[tuple[Case, float]]:
+        """The cases that httpx can send, with their draws."""
+        return [(case, draw) for case, draw in zip(self.cases, self.explained[1], strict=True) if sendable(case)]
+
+
+@pytest.fixture(scope="module", params=NODES)
+def run(request: pytest.FixtureRequest) -> Iterator[Run]:
+    """Envoy and proxyless side by side on one recording."""
+    envoy.require()
+    folder, until = NODES[request.param]
+    recording = unbuilt.without_unbuilt(Recording.load(SHOP / folder, until=until))
+    asked = [*generate(SEED, RANDOM), *steer(recording, SEED, STEERED)]
+    with Rig(recording) as rig, mesh_on(rig.recording) as mesh:
+        yield Run(rig, mesh, ask_envoy(rig, asked))
+
+
+def test_explain_decides_as_envoy(run: Run) -> None:
+    differences, _ = run.explained
+    assert not differences, told(differences)
+
+
+def test_a_governed_client_decides_and_sends_as_envoy(run: Run) -> None:
+    chosen = run.sendable()
+    assert len(chosen) >= 500
+    with governed(run.mesh, run.rig.backends) as client:
+        differences = govern_all(client, chosen)
+    assert not differences, told(differences)
+
+
+def test_a_governed_asynchronous_client_does_the_same(run: Run) -> None:
+    chosen = run.sendable()[:ASYNC]
+    ours = send_async(run.mesh, run.rig.backends, [(case.request, draw) for case, draw in chosen])
+    differences = [
+        Difference(case, fields)
+        for (case, _), made in zip(chosen, ours, strict=True)
+        if (fields := case.envoy.differences(made, ignoring=frozenset({"backend"})))
+    ]
+    assert not differences, told(differences)
+
+
+def test_every_route_of_the_recording_is_hit_ten_times(run: Run) -> None:
+    hits = Counter(case.envoy.place for case in run.cases)
+    seldom = {str(place): hits[str(place)] for place, _, _ in places(run.rig.recording) if hits[str(place)] < LEAST}
+    assert not seldom
+
+
+def test_every_cluster_that_a_weighted_route_names_is_drawn(run: Run) -> None:
+    drawn = {(case.envoy.place, case.envoy.cluster) for case in run.cases}
+    for place, _, route in places(run.rig.recording):
+        for entry in route.get("route", {}).get("weighted_clusters", {}).get("clusters", ()):
+            reached = (str(place), entry["name"]) in drawn
+            assert reached == (entry["weight"] > 0), (str(place), entry)
