@@ -94,9 +94,9 @@ class RequestView:
 
     @property
     def is_grpc(self) -> bool:
-        """Whether the content type says gRPC."""
+        """Whether the content type says gRPC (to Envoy, one with parameters does not)."""
         kind = self.header(b"content-type") or b""
-        return kind == b"application/grpc" or kind.startswith((b"application/grpc+", b"application/grpc;"))
+        return kind == b"application/grpc" or kind.startswith(b"application/grpc+")
 
     @property
     def query(self) -> dict[bytes, bytes]:

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Self
 
 from proxyless.mesh import Mesh
 from tests.differential.decision import PASSTHROUGH, TCP, Decision, from_envoy, without_tracing
-from tests.differential.governed import Governed
-from tests.differential.ours import explained
+from tests.differential.governed import governed, send_async
+from tests.differential.ours import explained, mesh_on
+from tests.differential.recording import Recording
 from tests.differential.requests import Names, Request
 from tests.differential.rig import Rig
 
 SHOWN = 12
 LONGEST = 600
+
+DRAWN = frozenset({"backend"})
+"""What is not compared of a request that arrived: the endpoint, because our draws are not Envoy's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +29,12 @@ class Case:
 
     request: Request
     envoy: Decision
+
+    def sendable(self) -> bool:
+        """Whether httpx can send it at all, and without leaving loopback."""
+        request = self.request
+        padded = any(value != value.strip() for _, value in request.headers)
+        return self.envoy.place != TCP and self.envoy.cluster != PASSTHROUGH and not request.fragment and not padded
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +50,38 @@ class Difference:
         for name, (its, ours) in self.fields.items():
             lines += [f"  {name}: Envoy     {its!r}"[:LONGEST], f"  {name}: proxyless {ours!r}"[:LONGEST]]
         return "\n".join(lines)
+
+
+class Run:
+    """One configuration under both, and what Envoy said to every request."""
+
+    def __init__(self, rig: Rig, mesh: Mesh, requests: Sequence[Request]) -> None:
+        self.rig = rig
+        self.mesh = mesh
+        self.cases = ask_envoy(rig, requests)
+        self.differences, self._draws = explain_all(mesh, self.cases)
+
+    @classmethod
+    @contextmanager
+    def of(cls, recording: Recording, requests: Sequence[Request]) -> Iterator[Self]:
+        """Start both on a recording, ask Envoy, and see where `explain` differs (`differences`)."""
+        with Rig(recording) as rig, mesh_on(rig.recording) as mesh:
+            yield cls(rig, mesh, requests)
+
+    def sendable(self) -> list[tuple[Case, float]]:
+        """The cases that httpx can send, each with the draw that takes the cluster that Envoy took."""
+        return [(case, draw) for case, draw in zip(self.cases, self._draws, strict=True) if case.sendable()]
+
+    def governed(self) -> list[Difference]:
+        """Where a governed httpx client differs."""
+        with governed(self.mesh, self.rig.backends) as client:
+            return _compared((case, client.decision(case.request, draw)) for case, draw in self.sendable())
+
+    def governed_async(self, most: int) -> list[Difference]:
+        """Where the asynchronous client differs, on the first `most`."""
+        chosen = self.sendable()[:most]
+        ours = send_async(self.mesh, self.rig.backends, [(case.request, draw) for case, draw in chosen])
+        return _compared((case, made) for (case, _), made in zip(chosen, ours, strict=True))
 
 
 def ask_envoy(rig: Rig, requests: Sequence[Request]) -> list[Case]:
@@ -58,21 +102,9 @@ def explain_all(mesh: Mesh, cases: Iterable[Case]) -> tuple[list[Difference], li
     return found, draws
 
 
-def govern_all(client: Governed, cases: Iterable[tuple[Case, float]]) -> list[Difference]:
-    """Where a governed httpx client differs. Which endpoint it takes is not compared: draws are not Envoy's."""
-    found = []
-    for case, draw in cases:
-        ours = client.decision(case.request, draw)
-        if fields := case.envoy.differences(ours, ignoring=frozenset({"backend"})):
-            found.append(Difference(case, fields))
-    return found
-
-
-def sendable(case: Case) -> bool:
-    """Whether httpx can send it at all, and without leaving loopback."""
-    request = case.request
-    padded = any(value != value.strip() for _, value in request.headers)
-    return case.envoy.place != TCP and case.envoy.cluster != PASSTHROUGH and not request.fragment and not padded
+def _compared(pairs: Iterable[tuple[Case, Decision]]) -> list[Difference]:
+    compared = (Difference(case, case.envoy.differences(ours, ignoring=DRAWN)) for case, ours in pairs)
+    return [each for each in compared if each.fields]
 
 
 def told(differences: Sequence[Difference]) -> str:

@@ -4,20 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cached_property
 
 import pytest
 
-from proxyless.mesh import Mesh
 from tests.differential import unbuilt
-from tests.differential.comparison import Case, Difference, ask_envoy, explain_all, govern_all, sendable, told
+from tests.differential.comparison import Run, told
 from tests.differential.conftest import SHOP
 from tests.differential.generator import generate
-from tests.differential.governed import governed, send_async
-from tests.differential.ours import mesh_on
 from tests.differential.recording import Recording
-from tests.differential.rig import Rig
 from tests.differential.steering import places, steer
 from tests.support import envoy
 
@@ -38,56 +32,28 @@ NODES: dict[str, tuple[str, int | None]] = {
 """Folder, and the response after which the stream is looked at."""
 
 
-@dataclass
-class Run:
-    """One node's configuration under both, and what Envoy said."""
-
-    rig: Rig
-    mesh: Mesh
-    cases: list[Case]
-
-    @cached_property
-    def explained(self) -> tuple[list[Difference], list[float]]:
-        """The differences of `explain`, and the draws."""
-        return explain_all(self.mesh, self.cases)
-
-    def sendable(self) -> list[tuple[Case, float]]:
-        """The cases that httpx can send, with their draws."""
-        return [(case, draw) for case, draw in zip(self.cases, self.explained[1], strict=True) if sendable(case)]
-
-
 @pytest.fixture(scope="module", params=NODES)
 def run(request: pytest.FixtureRequest) -> Iterator[Run]:
     """Envoy and proxyless side by side on one recording."""
     envoy.require()
     folder, until = NODES[request.param]
     recording = unbuilt.without_unbuilt(Recording.load(SHOP / folder, until=until))
-    asked = [*generate(SEED, RANDOM), *steer(recording, SEED, STEERED)]
-    with Rig(recording) as rig, mesh_on(rig.recording) as mesh:
-        yield Run(rig, mesh, ask_envoy(rig, asked))
+    with Run.of(recording, [*generate(SEED, RANDOM), *steer(recording, SEED, STEERED)]) as running:
+        yield running
 
 
 def test_explain_decides_as_envoy(run: Run) -> None:
-    differences, _ = run.explained
-    assert not differences, told(differences)
+    assert not run.differences, told(run.differences)
 
 
 def test_a_governed_client_decides_and_sends_as_envoy(run: Run) -> None:
-    chosen = run.sendable()
-    assert len(chosen) >= 500
-    with governed(run.mesh, run.rig.backends) as client:
-        differences = govern_all(client, chosen)
+    assert len(run.sendable()) >= 500
+    differences = run.governed()
     assert not differences, told(differences)
 
 
 def test_a_governed_asynchronous_client_does_the_same(run: Run) -> None:
-    chosen = run.sendable()[:ASYNC]
-    ours = send_async(run.mesh, run.rig.backends, [(case.request, draw) for case, draw in chosen])
-    differences = [
-        Difference(case, fields)
-        for (case, _), made in zip(chosen, ours, strict=True)
-        if (fields := case.envoy.differences(made, ignoring=frozenset({"backend"})))
-    ]
+    differences = run.governed_async(ASYNC)
     assert not differences, told(differences)
 
 

@@ -85,6 +85,7 @@ GRPC = ("content-type", "application/grpc")
         (match(grpc=True), request("/", GRPC), True),
         (match(grpc=True), request("/", ("content-type", "application/grpc+proto")), True),
         (match(grpc=True), request("/", ("content-type", "application/grpc-web")), False),
+        (match(grpc=True), request("/", ("content-type", "application/grpc;charset=x")), False),
         (match(grpc=True), request("/"), False),
         (match(never="cookies is not supported"), request("/"), False),
     ],
