@@ -115,6 +115,8 @@ class Graph:
             if before is not None and before.raw == each.raw:
                 before.version = each.version
                 after[each.name] = before
+                if (found := late_reason(before)) is not None:
+                    rejections.append(Rejection(each.name, found))
                 continue
             late = Late(self._late_reject)
             resource = self._make(type_, each.name, each.version, each.raw, before, late)
@@ -130,7 +132,7 @@ class Graph:
         for name in response.removed:
             after.pop(name, None)
         self.newest[type_] = after
-        self._note(type_, rejections, after)
+        self._note(response, type_, rejections)
         self.versions[type_] = response.version
         self._seen.add(type_)
         self._join(type_)
@@ -143,12 +145,10 @@ class Graph:
             if resource.error is not None:
                 return resource.error.reason
             if isinstance(value, RouteConfiguration):
-                old = before.get() if before is not None and before.decoded else None
-                known = {host.name: host for host in old.virtual_hosts} if old is not None else None
+                used = hosts_in_use(before) | hosts_in_use(self.snapshot.routes.get(resource.name))
                 for host in value.virtual_hosts:
                     self._pause()
-                    used = known is not None and host.name in known and known[host.name].decoded
-                    if thoroughly or used:
+                    if thoroughly or host.name in used:
                         host.value()
                         if host.error is not None:
                             return host.error.reason
@@ -160,13 +160,16 @@ class Graph:
         self.rejected[error.type, error.name] = f"late: {error.reason}"
         self._on_late_reject(error)
 
-    def _note(self, type_: ResourceType, rejections: Iterable[Rejection], after: dict[str, Resource[Any]]) -> None:
-        refused = {each.name: each.reason for each in rejections}
+    def _note(self, response: Response, type_: ResourceType, rejections: Iterable[Rejection]) -> None:
+        """Keep what is refused, until something is said of the resource again that is not."""
+        said = {each.name for each in response.resources}.union(response.removed)
+        known = self.newest[type_].keys() | self.wanted.get(type_, set())
         for kind, name in list(self.rejected):
-            if kind is type_ and name not in refused and not (name in after and turned_out_bad(after[name])):
+            silent = name not in said and not (response.full and (type_.is_wildcard or name not in known))
+            if kind is type_ and not silent:
                 del self.rejected[kind, name]
-        for name, reason in refused.items():
-            self.rejected[type_, name] = reason
+        for each in rejections:
+            self.rejected[type_, each.name] = each.reason
 
     def no_names(self) -> None:
         """This control plane sends no name table: do not wait for one."""
@@ -207,6 +210,9 @@ class Graph:
         elif type_ in self.wanted:
             self.wanted[type_] -= gone
             self.newest[type_] = {name: each for name, each in self.newest[type_].items() if name not in gone}
+            for key in list(self.rejected):
+                if key[0] is type_ and key[1] in gone:
+                    del self.rejected[key]
             self._join(type_)
 
     def _follow_clusters(self) -> None:
@@ -333,11 +339,10 @@ class Graph:
 
     def _needs_of_table(self, resource: Resource[Any], now: Resource[Any]) -> Held:
         held = Held(resource)
-        if not now.decoded:
+        used = hosts_in_use(now)
+        if not used:
             return held
-        old: RouteConfiguration = now.get()
         new: RouteConfiguration = resource.get()
-        used = {host.name: host for host in old.virtual_hosts if host.decoded}
         for host in new.virtual_hosts:
             before = used.get(host.name)
             if before is None or before is host:
@@ -352,7 +357,10 @@ class Graph:
         in_use = [
             route.match for route in before.value().routes if not self._used_clusters.isdisjoint(clusters_of(route))
         ]
-        return {name for route in host.value().routes if route.match in in_use for name in clusters_of(route)}
+        reached: set[str] = set()
+        with suppress(ResourceError):  # a call has used it for the first time since it was looked at
+            reached.update(*(clusters_of(route) for route in host.value().routes if route.match in in_use))
+        return reached
 
 
 class Late:
@@ -369,12 +377,21 @@ class Late:
             self._hear(error)
 
 
-def turned_out_bad(resource: Resource[Any]) -> bool:
-    """Whether a resource, or a virtual host of it, could not be decoded when it was used."""
+def hosts_in_use(table: Resource[Any] | None) -> dict[str, LazyVirtualHost]:
+    """The virtual hosts that calls have used, by name."""
+    if table is None or not table.decoded:
+        return {}
+    value: RouteConfiguration = table.get()
+    return {host.name: host for host in value.virtual_hosts if host.decoded}
+
+
+def late_reason(resource: Resource[Any]) -> str | None:
+    """Why a resource, or a virtual host of it, could not be decoded when it was used; None where it could, so far."""
     if resource.error is not None:
-        return True
+        return resource.error.reason
     value = resource.get() if resource.decoded else None
-    return isinstance(value, RouteConfiguration) and any(host.error is not None for host in value.virtual_hosts)
+    hosts = value.virtual_hosts if isinstance(value, RouteConfiguration) else ()
+    return next((host.error.reason for host in hosts if host.error is not None), None)
 
 
 def tables_of(listener: Listener) -> set[str]:
