@@ -11,6 +11,7 @@ DEFAULT_ROOT = "/var/run/secrets/istio/root-cert.pem"
 DEFAULT_DISCOVERY = "istiod.istio-system.svc:15012"
 PLAINTEXT_PORT = 15010
 TLS_PORT = 15012
+PLAINTEXT_TOKEN = "the token goes over a connection without TLS: everybody on the way can read it"
 
 
 class BootstrapError(ValueError):
@@ -122,4 +123,5 @@ def from_url(
         token_file or "",
         node.cluster_id if token_file else "",
         delta,
+        (PLAINTEXT_TOKEN,) if token_file and not tls else (),
     )

@@ -8,6 +8,7 @@ plane; then nothing of Istio's needs to be there.
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from .bootstrap import (
     DEFAULT_DISCOVERY,
     DEFAULT_ROOT,
     DEFAULT_TOKEN,
+    PLAINTEXT_PORT,
     Bootstrap,
     BootstrapError,
     Node,
@@ -27,6 +29,8 @@ from .grpc_bootstrap import from_file
 LABELS_FILE = "/etc/istio/pod/labels"
 ANNOTATIONS_FILE = "/etc/istio/pod/annotations"
 NAMESPACE_FILE = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
+SYSTEM = "SYSTEM"
+"""Istio's word for the certificate authorities of the system (XDS_ROOT_CA)."""
 LOCALITY_LABELS = ("topology.kubernetes.io/region", "topology.kubernetes.io/zone", "topology.istio.io/subzone")
 
 
@@ -38,8 +42,7 @@ def from_environment(environ: Mapping[str, str] | None = None, root: Path = Path
     """
     environ = os.environ if environ is None else environ
     if environ.get("GRPC_XDS_BOOTSTRAP") and not environ.get("PROXYLESS_XDS"):
-        return from_file(Path(environ["GRPC_XDS_BOOTSTRAP"]))
-    warnings: list[str] = []
+        return _with_credentials(from_file(Path(environ["GRPC_XDS_BOOTSTRAP"])), environ, root)
     proxy_config = _proxy_config(environ)
     node = _node(environ, proxy_config, root)
     if url := environ.get("PROXYLESS_XDS"):
@@ -50,28 +53,42 @@ def from_environment(environ: Mapping[str, str] | None = None, root: Path = Path
             environ.get("PROXYLESS_TOKEN_FILE"),
             delta=_flag(environ, "PROXYLESS_DELTA"),
         )
-    address = environ.get("PILOT_DISCOVERY_ADDRESS") or str(proxy_config.get("discoveryAddress") or DEFAULT_DISCOVERY)
+    address = str(proxy_config.get("discoveryAddress") or DEFAULT_DISCOVERY)
+    said_by = "PROXY_CONFIG: discoveryAddress"
+    if environ.get("PILOT_DISCOVERY_ADDRESS"):
+        address, said_by = environ["PILOT_DISCOVERY_ADDRESS"], "PILOT_DISCOVERY_ADDRESS"
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit():
-        raise BootstrapError(f"PROXY_CONFIG: discoveryAddress {address!r} is not host:port")
-    tls = port != "15010"
-    token = environ.get("PROXYLESS_TOKEN_FILE") or DEFAULT_TOKEN
-    root_cert = environ.get("PROXYLESS_ROOT_CERT") or environ.get("XDS_ROOT_CA") or DEFAULT_ROOT
-    if tls and not (root / root_cert.lstrip("/")).exists() and not environ.get("PROXYLESS_ROOT_CERT"):
-        warnings.append(f"{root_cert} is not there: the system's certificate authorities are used")
-        root_cert = ""
-    if tls and not (root / token.lstrip("/")).exists():
-        warnings.append(f"{token} is not there: the control plane will see an anonymous workload")
-        token = ""
-    return Bootstrap(
-        address,
-        node,
-        tls,
-        root_cert if tls else "",
-        token if tls else "",
-        node.cluster_id,
-        _flag(environ, "PROXYLESS_DELTA"),
-        tuple(warnings),
+        raise BootstrapError(f"{said_by} {address!r} is not host:port")
+    return _with_credentials(Bootstrap(address, node, tls=int(port) != PLAINTEXT_PORT), environ, root)
+
+
+def _with_credentials(bootstrap: Bootstrap, environ: Mapping[str, str], root: Path) -> Bootstrap:
+    """Root certificate and token of a TLS control plane. What a variable names is used whether it is there yet or not,
+    so that its absence is an error; what istiod's injector would have put somewhere may be missing, which is said.
+    """
+    root_cert = token = ""
+    warnings = list(bootstrap.warnings)
+    if bootstrap.tls:
+        root_cert = environ.get("PROXYLESS_ROOT_CERT") or environ.get("XDS_ROOT_CA") or bootstrap.root_cert
+        if root_cert == SYSTEM:
+            root_cert = ""
+        elif not root_cert:
+            root_cert = DEFAULT_ROOT if (root / DEFAULT_ROOT.lstrip("/")).exists() else ""
+            if not root_cert:
+                warnings.append(f"{DEFAULT_ROOT} is not there: the system's certificate authorities are used")
+        token = environ.get("PROXYLESS_TOKEN_FILE", "")
+        if not token:
+            token = DEFAULT_TOKEN if (root / DEFAULT_TOKEN.lstrip("/")).exists() else ""
+            if not token:
+                warnings.append(f"{DEFAULT_TOKEN} is not there: the control plane will see an anonymous workload")
+    return replace(
+        bootstrap,
+        root_cert=root_cert,
+        token_file=token,
+        cluster_id=bootstrap.node.cluster_id,
+        delta=_flag(environ, "PROXYLESS_DELTA"),
+        warnings=tuple(warnings),
     )
 
 
@@ -93,7 +110,10 @@ def _proxy_config(environ: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _node(environ: Mapping[str, str], proxy_config: Mapping[str, Any], root: Path) -> Node:
-    meta = {**_istio_meta(proxy_config.get("proxyMetadata") or {}), **_istio_meta(environ)}
+    set_by_mesh = proxy_config.get("proxyMetadata") or {}
+    if not isinstance(set_by_mesh, dict):
+        raise BootstrapError("PROXY_CONFIG: proxyMetadata is not an object")
+    meta = {**_istio_meta(set_by_mesh), **_istio_meta(environ)}
     labels = {**_downward(root / LABELS_FILE.lstrip("/")), **_mapping(meta.pop("LABELS", {}), "ISTIO_METAJSON_LABELS")}
     annotations = _downward(root / ANNOTATIONS_FILE.lstrip("/"))
     if annotations:
@@ -127,7 +147,7 @@ def _istio_meta(values: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in values.items():
         if name.startswith("ISTIO_METAJSON_"):
             try:
-                meta[name.removeprefix("ISTIO_METAJSON_")] = json.loads(value)
+                meta[name.removeprefix("ISTIO_METAJSON_")] = json.loads(str(value))
             except ValueError as error:
                 raise BootstrapError(f"{name} is not JSON: {error}") from error
         elif name.startswith("ISTIO_META_"):

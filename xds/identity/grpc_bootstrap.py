@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from .bootstrap import DEFAULT_ROOT, DEFAULT_TOKEN, Bootstrap, BootstrapError, Node
+from .bootstrap import Bootstrap, BootstrapError, Node
 
 LIGHT_PROFILE = (
     "the bootstrap asks for GENERATOR=grpc: outlier detection, connection pools, warm-up, panic threshold, automatic "
@@ -13,7 +13,7 @@ LIGHT_PROFILE = (
 
 
 def from_file(path: Path) -> Bootstrap:
-    """The first server of the file, with its node.
+    """The first server of the file, with its node. The token is not in it (`environment` knows where it is).
 
     Raises:
         BootstrapError: the file cannot be read, or is no bootstrap.
@@ -27,23 +27,18 @@ def from_file(path: Path) -> Bootstrap:
     try:
         server = document["xds_servers"][0]
         address = str(server["server_uri"])
-        kinds = [str(each["type"]) for each in server.get("channel_creds", [])]
+        credentials = server.get("channel_creds", [])
+        kinds = [str(each["type"]) for each in credentials]
+        configs = [each.get("config") or {} for each in credentials if each["type"] == "tls"]
+        root_cert = str(configs[0].get("ca_certificate_file", "")) if configs else ""
         node = node_of(document.get("node", {}))
-    except (KeyError, IndexError, TypeError) as error:
+    except (KeyError, IndexError, TypeError, AttributeError) as error:
         raise BootstrapError(f"GRPC_XDS_BOOTSTRAP {path}: no usable xds_servers[0]: {error}") from error
     warnings: tuple[str, ...] = ()
     if "GENERATOR" in node.metadata:
         warnings = (LIGHT_PROFILE,)
     tls = "insecure" not in kinds and bool(kinds) and not address.startswith("unix:")
-    return Bootstrap(
-        address,
-        node,
-        tls,
-        DEFAULT_ROOT if tls else "",
-        DEFAULT_TOKEN if tls else "",
-        node.cluster_id if tls else "",
-        warnings=warnings,
-    )
+    return Bootstrap(address, node, tls, root_cert if tls else "", warnings=warnings)
 
 
 def node_of(node: Any) -> Node:

@@ -36,6 +36,11 @@ def test_the_cluster_id_travels_with_a_token_only() -> None:
     assert from_url("xds+tls://istiod", NODE, token_file="/token").cluster_id == "Kubernetes"
 
 
+def test_a_token_in_the_clear_is_warned_about() -> None:
+    assert "without TLS" in from_url("xds://istiod", NODE, token_file="/token").warnings[0]
+    assert not from_url("xds+tls://istiod", NODE, token_file="/token").warnings
+
+
 def test_a_node_is_named_as_istiod_expects_it() -> None:
     assert NODE.id == "sidecar~10.0.0.7~frontend-1.shop~shop.svc.cluster.local"
     assert NODE.search == ("shop.svc.cluster.local", "svc.cluster.local", "cluster.local")

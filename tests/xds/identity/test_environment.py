@@ -76,6 +76,17 @@ def test_without_anything_the_defaults_are_istios_and_what_is_missing_is_said(tm
     ]
 
 
+def test_what_a_variable_names_is_used_even_if_it_is_not_there_yet(tmp_path: Path) -> None:
+    bootstrap = from_environment({"PROXYLESS_TOKEN_FILE": "/my/token", "PROXYLESS_ROOT_CERT": "/my/ca.pem"}, tmp_path)
+    assert (bootstrap.token_file, bootstrap.root_cert) == ("/my/token", "/my/ca.pem")
+    assert not bootstrap.warnings
+
+
+def test_the_systems_authorities_can_be_asked_for(root: Path) -> None:
+    bootstrap = from_environment({"XDS_ROOT_CA": "SYSTEM"}, root)
+    assert (bootstrap.tls, bootstrap.root_cert, bootstrap.warnings) == (True, "", ())
+
+
 def test_the_plaintext_port_needs_no_token(root: Path) -> None:
     bootstrap = from_environment({"PROXY_CONFIG": "discoveryAddress: istiod:15010"}, root)
     assert (bootstrap.tls, bootstrap.token_file, bootstrap.root_cert) == (False, "", "")
@@ -101,6 +112,9 @@ def test_the_namespace_falls_back_to_the_service_accounts(tmp_path: Path) -> Non
         ({"PROXY_CONFIG": "{"}, "PROXY_CONFIG is not JSON or YAML: "),
         ({"PROXY_CONFIG": "[1]"}, "PROXY_CONFIG is not an object"),
         ({"PROXY_CONFIG": "discoveryAddress: nowhere"}, "PROXY_CONFIG: discoveryAddress 'nowhere' is not host:port"),
+        ({"PROXY_CONFIG": "proxyMetadata: [1]"}, "PROXY_CONFIG: proxyMetadata is not an object"),
+        ({"PILOT_DISCOVERY_ADDRESS": "istiod"}, "PILOT_DISCOVERY_ADDRESS 'istiod' is not host:port"),
+        ({"PROXY_CONFIG": "proxyMetadata: {ISTIO_METAJSON_LABELS: 1}"}, "ISTIO_METAJSON_LABELS is not an object"),
         ({"ISTIO_METAJSON_LABELS": "x"}, "ISTIO_METAJSON_LABELS is not JSON: "),
         ({"ISTIO_METAJSON_LABELS": "[]"}, "ISTIO_METAJSON_LABELS is not an object"),
     ],

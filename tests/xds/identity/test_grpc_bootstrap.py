@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from proxyless.xds.identity.bootstrap import BootstrapError
+from proxyless.xds.identity.bootstrap import DEFAULT_ROOT, DEFAULT_TOKEN, BootstrapError
 from proxyless.xds.identity.environment import from_environment
 from proxyless.xds.identity.grpc_bootstrap import from_file
 
@@ -36,10 +36,23 @@ def test_server_and_node_are_taken_and_the_light_profile_is_named(tmp_path: Path
     assert "outlier detection" in found.warnings[0]
 
 
-def test_tls_credentials_bring_token_and_root(tmp_path: Path) -> None:
-    found = from_file(write(tmp_path, bootstrap(channel_creds=[{"type": "tls"}])))
-    assert found.tls
-    assert found.token_file.endswith("istio-token")
+def test_a_file_with_tls_takes_token_and_root_from_where_the_injector_puts_them(tmp_path: Path) -> None:
+    path = write(tmp_path, bootstrap(channel_creds=[{"type": "tls"}]))
+    missing = from_environment({"GRPC_XDS_BOOTSTRAP": str(path)}, tmp_path)
+    assert (missing.tls, missing.token_file, missing.root_cert) == (True, "", "")
+    assert len(missing.warnings) == 3
+    for name in (DEFAULT_TOKEN, DEFAULT_ROOT):
+        place = tmp_path / name.lstrip("/")
+        place.parent.mkdir(parents=True)
+        place.write_text("x")
+    found = from_environment({"GRPC_XDS_BOOTSTRAP": str(path), "PROXYLESS_DELTA": "1"}, tmp_path)
+    assert (found.token_file, found.root_cert, found.delta) == (DEFAULT_TOKEN, DEFAULT_ROOT, True)
+
+
+def test_a_file_may_name_its_certificate_authority(tmp_path: Path) -> None:
+    credentials = [{"type": "tls", "config": {"ca_certificate_file": "/etc/ca.pem"}}]
+    path = write(tmp_path, bootstrap(channel_creds=credentials))
+    assert from_environment({"GRPC_XDS_BOOTSTRAP": str(path)}, tmp_path).root_cert == "/etc/ca.pem"
 
 
 def test_the_variable_names_the_file(tmp_path: Path) -> None:
@@ -52,6 +65,7 @@ def test_the_variable_names_the_file(tmp_path: Path) -> None:
     [
         ("{", "not JSON"),
         ({"xds_servers": []}, "no usable xds_servers[0]"),
+        ({"xds_servers": [[]]}, "no usable xds_servers[0]"),
         (
             {"xds_servers": [{"server_uri": "a:1"}], "node": {"id": "odd"}},
             "node id 'odd' is not type~ip~pod.namespace~domain",
