@@ -10,6 +10,7 @@ the result. One lock per cluster guards all of it and is held for a few assignme
 
 from collections import deque
 from collections.abc import Callable
+from math import inf
 from threading import Lock
 from typing import Protocol, final
 
@@ -132,6 +133,7 @@ class Pool:
         "lock",
         "max_requests",
         "ready",
+        "retired",
         "settings",
         "size",
         "streams",
@@ -150,10 +152,12 @@ class Pool:
         self.max_requests: int | None = None
         self.idle_timeout_s: float | None = None
         self.settings: HttpProtocol | None = None
+        self.retired = False
 
     def configure(self, settings: HttpProtocol) -> None:
         """Take over what the cluster says of its connections; under the lock."""
         self.settings = settings
+        self.retired = False
         self.max_requests = settings.max_requests_per_connection
         self.idle_timeout_s = settings.idle_timeout_s
         self.streams = 1
@@ -281,7 +285,7 @@ class Pool:
         with self.lock:
             self._detach(slot)
             spent = self.max_requests is not None and slot.served >= self.max_requests
-            if usable and not spent:
+            if usable and not spent and not self.retired:
                 slot.idle_since = now
                 self._offer(slot)
                 return
@@ -345,20 +349,26 @@ class Pool:
         """Take out the connections that have been idle for too long; the caller closes them."""
         if self.idle_timeout_s is None or not self.ready:
             return []
-        with self.lock:
-            old = [slot for slot in self.ready if not slot.streams and now - slot.idle_since >= self.idle_timeout_s]
-            for slot in old:
-                self.ready.remove(slot)
-                slot.listed = False
-                self._forget()
-        return old
+        return self.drain(now - self.idle_timeout_s)
 
-    def drain(self) -> list[Slot]:
-        """Take out all idle connections; the caller closes them."""
+    def drain(self, since: float = inf) -> list[Slot]:
+        """Take out the connections that have been idle since then, or longer; the caller closes them."""
         with self.lock:
-            idle = [slot for slot in self.ready if not slot.streams]
+            idle = [slot for slot in self.ready if not slot.streams and slot.idle_since <= since]
             for slot in idle:
                 self.ready.remove(slot)
                 slot.listed = False
                 self._forget()
         return idle
+
+    def retire(self) -> list[Slot]:
+        """Like `drain`, and until `configure` says otherwise what comes back is closed: nobody is sent here any more."""
+        with self.lock:
+            self.retired = True
+            self.settings = None
+        return self.drain()
+
+    def idle(self) -> list[float]:
+        """Since when each connection without a request has had none."""
+        with self.lock:
+            return [slot.idle_since for slot in self.ready if not slot.streams]

@@ -306,7 +306,7 @@ class Mesh:
             uniform=self.runtime.uniform,
             idle=self.runtime.idle,
             cache=self._cache(link.address),
-            on_tick=self._observers.tick,
+            on_tick=_ticking(self.runtime, self._observers),
         )
         self._graph, self._connection = self._control.graph, self._control.connection
         self._control.start()
@@ -392,6 +392,21 @@ def _weakly(mesh: Mesh, method: Callable[[Mesh], None]) -> Callable[[], None]:
             method(alive)
 
     return call
+
+
+def _ticking(runtime: Runtime, observers: Observers) -> Callable[[], None]:
+    """What is done once a second; it does not keep the mesh alive."""
+    import resource
+
+    from .governance.sweeping import sweep
+
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    def tick() -> None:
+        sweep(runtime, files // 2)
+        observers.tick()
+
+    return tick
 
 
 def _bootstrap(url: str, node: Node | None, root_cert: str | None, token_file: str | None, *, delta: bool) -> Bootstrap:

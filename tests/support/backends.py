@@ -134,6 +134,10 @@ class Backends:
             taken, self._arrivals = self._arrivals, []
         return taken
 
+    def connections(self, address: Address) -> int:
+        """How many are open now."""
+        return len(self._connections.get(address, ()))
+
     def behave(self, address: Address, behaviour: Behaviour) -> None:
         """From now on this address does so for requests that do not say themselves."""
         with self._lock:
