@@ -54,9 +54,7 @@ def test_an_idle_connection_is_closed_when_its_time_is_over(tmp_path: Path, back
         wait_for(lambda: backends.connections(ADDRESS) == 0)
 
 
-def test_connections_of_an_event_loop_that_has_ended_are_not_counted_for_ever(
-    tmp_path: Path, backends: Backends
-) -> None:
+def test_connections_of_an_event_loop_that_has_ended_are_given_up(tmp_path: Path, backends: Backends) -> None:
     async def call() -> int:
         async with httpx.AsyncClient(transport=AsyncTransport(followed)) as client:
             return (await client.get("http://web.example.com/")).status_code
