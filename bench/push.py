@@ -44,11 +44,6 @@ def run(*, smoke: bool) -> list[Table]:
     return [table]
 
 
-def slowest(values: list[float]) -> float:
-    """The 99th percentile."""
-    return percentile(values, 99)
-
-
 async def _measure(mesh: Mesh, plane: ControlPlane, pushes: int, width: int) -> tuple[list[float], list[float], float]:
     async with httpx.AsyncClient(transport=proxyless.httpx.AsyncTransport(mesh), timeout=30) as client:
         for number in range(1, 11):

@@ -362,7 +362,7 @@ class Pool:
         return idle
 
     def retire(self) -> list[Slot]:
-        """Like `drain`, and until `configure` says otherwise what comes back is closed: nobody is sent here any more."""
+        """Like `drain`; until `configure` says otherwise nobody is sent here any more, and what comes back is closed."""
         with self.lock:
             self.retired = True
             self.settings = None
