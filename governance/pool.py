@@ -362,7 +362,7 @@ class Pool:
         return idle
 
     def retire(self) -> list[Slot]:
-        """Like `drain`; until `configure` says otherwise nobody is sent here any more, and what comes back is closed."""
+        """Like `drain`; until `configure` ends it nobody is sent here any more, and what comes back is closed."""
         with self.lock:
             self.retired = True
             self.settings = None
