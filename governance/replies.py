@@ -29,11 +29,16 @@ class LocalReply:
         return ",".join(self.flags) or "-"
 
 
-def text_headers(body: bytes) -> tuple[tuple[bytes, bytes], ...]:
-    """The headers that Envoy gives a local reply."""
-    if not body:
-        return ((b"content-length", b"0"),)
-    return ((b"content-length", b"%d" % len(body)), (b"content-type", b"text/plain"))
+def reply_headers(reply: LocalReply, *, head: bool = False) -> list[tuple[bytes, bytes]]:
+    """The headers of a local reply as they are sent: its own, then what describes the body, which nobody overrides.
+
+    `head`: in answer to HEAD, where Envoy says no length of an empty body.
+    """
+    if not reply.body:
+        own = [pair for pair in reply.headers if pair[0] != b"content-length"]
+        return own if head else [*own, (b"content-length", b"0")]
+    own = [pair for pair in reply.headers if pair[0] not in (b"content-length", b"content-type")]
+    return [*own, (b"content-length", b"%d" % len(reply.body)), (b"content-type", b"text/plain")]
 
 
 OVERLOADED = (b"x-envoy-overloaded", b"true")

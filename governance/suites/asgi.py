@@ -11,7 +11,7 @@ from typing import Any
 
 from ..headers import HeaderList
 from ..inbound import InboundRequest
-from ..replies import LocalReply, text_headers
+from ..replies import LocalReply, reply_headers
 from ..request import RequestView
 from ..runtime import Runtime
 
@@ -119,7 +119,7 @@ async def _serve(app: App, inbound: InboundRequest, scope: Scope, receive: Recei
 
 
 async def _answer(inbound: InboundRequest, reply: LocalReply, send: Send) -> None:
-    headers = [*text_headers(reply.body), *reply.headers]
+    headers = reply_headers(reply, head=inbound.request.method == b"HEAD")
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
     await send({"type": "http.response.body", "body": reply.body})
     inbound.sent = len(reply.body)
@@ -129,7 +129,7 @@ async def _answer(inbound: InboundRequest, reply: LocalReply, send: Send) -> Non
 async def _refuse(scope: Scope, inbound: InboundRequest, reply: LocalReply, receive: Receive, send: Send) -> None:
     await receive()  # websocket.connect
     if "websocket.http.response" in (scope.get("extensions") or {}):
-        headers = [*text_headers(reply.body), *reply.headers]
+        headers = reply_headers(reply)
         await send({"type": "websocket.http.response.start", "status": reply.status, "headers": headers})
         await send({"type": "websocket.http.response.body", "body": reply.body})
     else:

@@ -20,7 +20,7 @@ from ..actions import AwaitConfig, AwaitSlot, Bypass, Deliver, Discard, Failure,
 from ..call import Machine, OutgoingCall
 from ..driver import drive, drive_async
 from ..headers import HeaderList
-from ..replies import LocalReply, text_headers
+from ..replies import LocalReply, reply_headers
 from ..request import RequestView
 from ..runtime import Runtime
 from ..waiting import call_in
@@ -127,9 +127,10 @@ class Exchange:
         """A reply of the mesh's own as the library's response, or as its exception."""
         if self.pool.errors == "raise":
             self.pool.raise_for(reply)
-        headers = [*text_headers(reply.body), *reply.headers]
+        head = self.call.request.method == b"HEAD"
+        headers = reply_headers(reply, head=head)
         extensions = {"http_version": b"HTTP/1.1", "proxyless": self.call}
-        body = b"" if self.call.request.method == b"HEAD" else reply.body
+        body = b"" if head else reply.body
         return self.library.response(reply.status, headers=headers, content=body, extensions=extensions)
 
     def respond(self, deliver: Deliver, body: type[Body | AsyncBody]) -> Any:
@@ -152,6 +153,8 @@ class PoolBase:
     """What takes the place of httpcore's pool inside a transport."""
 
     def __init__(self, runtime: Runtime, inner: Any, library: Library, errors: ErrorMode) -> None:
+        if errors not in ("response", "raise"):
+            raise ValueError(f"errors={errors!r}: it is 'response' or 'raise'")
         self.runtime = runtime
         self.inner = inner
         self.library = library
@@ -177,9 +180,16 @@ class PoolBase:
 class GovernedPool(PoolBase):
     """For sync code."""
 
-    def __init__(self, runtime: Runtime, inner: Any, library: Library, errors: ErrorMode) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        inner: Any,
+        library: Library,
+        errors: ErrorMode,
+        proxied: Callable[[str], Any] | None = None,
+    ) -> None:
         super().__init__(runtime, inner, library, errors)
-        self._ungoverned = Ungoverned(runtime, inner, library)
+        self._ungoverned = Ungoverned(runtime, inner, library, proxied)
         self._backend = library.core.SyncBackend()
 
     def owner(self) -> Any:
@@ -281,9 +291,16 @@ class GovernedPool(PoolBase):
 class AsyncGovernedPool(PoolBase):
     """For asyncio."""
 
-    def __init__(self, runtime: Runtime, inner: Any, library: Library, errors: ErrorMode) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        inner: Any,
+        library: Library,
+        errors: ErrorMode,
+        proxied: Callable[[str], Any] | None = None,
+    ) -> None:
         super().__init__(runtime, inner, library, errors)
-        self._ungoverned = AsyncUngoverned(runtime, inner, library)
+        self._ungoverned = AsyncUngoverned(runtime, inner, library, proxied)
         self._backend = library.core.AnyIOBackend()
 
     def owner(self) -> Any:
@@ -405,6 +422,16 @@ _PERFORM_ASYNC: tuple[Callable[[Any, Any], Awaitable[Any]], ...] = (
 )
 
 
+def _proxied(transport: Any, options: dict[str, Any]) -> Callable[[str], Any] | None:
+    """How a transport with these options would reach a proxy of the environment; None where it would not ask for one.
+
+    httpx leaves the environment's proxies aside as soon as a client is given a transport, so this suite looks for them.
+    """
+    if options.get("proxy") is not None or not options.get("trust_env", True):
+        return None
+    return lambda proxy: transport(**{**options, "proxy": proxy})._pool
+
+
 def transports(library: ModuleType, core: ModuleType, runtime_of: Any) -> tuple[type, type]:
     """(Transport, AsyncTransport) for httpx or httpx2. `runtime_of` finds the runtime of a mesh, or of the process."""
     parts = Library(core, library.ByteStream)
@@ -417,7 +444,8 @@ def transports(library: ModuleType, core: ModuleType, runtime_of: Any) -> tuple[
             self._pool: Any = self._pool
             runtime = runtime_of(mesh)
             if runtime is not None:
-                self._pool = GovernedPool(runtime, self._pool, parts, errors)
+                proxied = _proxied(library.HTTPTransport, options)
+                self._pool = GovernedPool(runtime, self._pool, parts, errors, proxied)
 
     class AsyncTransport(library.AsyncHTTPTransport):  # type: ignore[name-defined,misc]
         """`httpx.AsyncHTTPTransport`, governed by a mesh, under asyncio."""
@@ -427,6 +455,7 @@ def transports(library: ModuleType, core: ModuleType, runtime_of: Any) -> tuple[
             self._pool: Any = self._pool
             runtime = runtime_of(mesh)
             if runtime is not None:
-                self._pool = AsyncGovernedPool(runtime, self._pool, parts, errors)
+                proxied = _proxied(library.AsyncHTTPTransport, options)
+                self._pool = AsyncGovernedPool(runtime, self._pool, parts, errors, proxied)
 
     return Transport, AsyncTransport

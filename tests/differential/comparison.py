@@ -103,8 +103,12 @@ def explain_all(mesh: Mesh, cases: Iterable[Case]) -> tuple[list[Difference], li
 
 
 def _compared(pairs: Iterable[tuple[Case, Decision]]) -> list[Difference]:
-    compared = (Difference(case, case.envoy.differences(ours, ignoring=DRAWN)) for case, ours in pairs)
-    return [each for each in compared if each.fields]
+    found = []
+    for case, ours in pairs:
+        ignoring = DRAWN if case.envoy.answer is not None else DRAWN | {"answer"}
+        if fields := case.envoy.differences(ours, ignoring=ignoring):
+            found.append(Difference(case, fields))
+    return found
 
 
 def told(differences: Sequence[Difference]) -> str:

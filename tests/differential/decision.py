@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 from tests.differential.requests import Request
 from tests.differential.rig import Observation
@@ -19,9 +19,16 @@ TRACING = frozenset({"x-request-id", "traceparent", "tracestate", "b3", "x-b3-tr
 """What `explain` leaves out: new with every request."""
 
 UNROUTED = frozenset({"path_normalization_failed", "query_missing_content_type", "upgrade_failed"})
-"""Refused whatever the route; Envoy finds one afterwards, for the log alone."""
+"""Refused whatever the route; Envoy finds one afterwards, for the log and for response mutations alone."""
 
 PROXIED = frozenset({"via_upstream", "websocket_handshake_unsuccessful"})
+"""A backend answered. Where it declines to upgrade, Envoy gives its status alone."""
+
+RESPONSE = frozenset({"server", "date", "x-envoy-upstream-service-time", "connection", "transfer-encoding"})
+"""What a response has because a proxy stands there (proxyless is none), or because of one connection."""
+
+LENGTH = "content-length"
+"""Of a proxied response it says how long the backend's description of the request is, address included."""
 
 PASSTHROUGH = "PassthroughCluster"
 TCP = "tcp"
@@ -32,8 +39,8 @@ class Decision:
     """One request's fate. `place` is table/virtual host/route index, `tcp`, or empty where no route takes it.
 
     `status`, `flags`, `body` and `location` are those of an answer that no backend gave; method, authority, path and
-    headers (names in lower case, in order, without the host) those of the request that reached one. None where a fact
-    does not exist, or is not comparable (see `from_envoy`).
+    headers (names in lower case, in order, without the host) those of the request that reached one; `answer` the
+    headers that came back in either case. None where a fact does not exist, or is not comparable (see `from_envoy`).
     """
 
     place: str = ""
@@ -47,6 +54,7 @@ class Decision:
     path: str | None = None
     headers: Headers | None = None
     backend: str | None = None
+    answer: Headers | None = None
 
     def differences(
         self, other: Decision, *, ignoring: frozenset[str] = frozenset()
@@ -73,7 +81,8 @@ def from_envoy(request: Request, seen: Observation) -> Decision:
         if cluster == PASSTHROUGH:
             return Decision(place=place, cluster=cluster)
         arrived = own_arrivals(seen.arrivals)[-1]
-        return arrived_as(Decision(place=place, cluster=cluster), request, arrived)
+        came_back = answered(seen.response.headers) if seen.details == "via_upstream" else None
+        return arrived_as(Decision(place=place, cluster=cluster, answer=came_back), request, arrived)
     return Decision(
         place=place,
         cluster=cluster,
@@ -81,6 +90,7 @@ def from_envoy(request: Request, seen: Observation) -> Decision:
         flags=None if seen.flags == "-" else seen.flags,
         body=seen.response.body.decode("utf-8", "replace"),
         location=seen.response.header("location"),
+        answer=answered(seen.response.headers) if routed else None,
     )
 
 
@@ -94,6 +104,7 @@ def arrived_as(decision: Decision, request: Request, arrival: Arrival) -> Decisi
         path=utf8(arrival.target),
         headers=comparable(arrival.headers, request),
         backend="{}:{}".format(*arrival.backend),
+        answer=decision.answer,
     )
 
 
@@ -116,12 +127,17 @@ def comparable(headers: Headers, request: Request) -> Headers:
 
 
 def without_tracing(decision: Decision) -> Decision:
-    """As `explain` can say it: without headers that are new with every request, and without the backend."""
-    if decision.headers is None:
-        return decision
-    kept = tuple(pair for pair in decision.headers if pair[0] not in TRACING)
-    values = {f.name: getattr(decision, f.name) for f in fields(decision)}
-    return Decision(**{**values, "headers": kept, "backend": None})
+    """As `explain` can say it: without headers that are new with every request, the backend, the response."""
+    kept = decision.headers
+    if kept is not None:
+        kept = tuple(pair for pair in kept if pair[0] not in TRACING)
+    return replace(decision, headers=kept, backend=None, answer=None)
+
+
+def answered(headers: Headers) -> Headers:
+    """The headers of a response in lower case and in order, without what only Envoy adds."""
+    lower = ((name.lower(), value) for name, value in headers)
+    return tuple((name, "<n>" if name == LENGTH else value) for name, value in lower if name not in RESPONSE)
 
 
 def utf8(text: str) -> str:

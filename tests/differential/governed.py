@@ -13,7 +13,7 @@ import httpx
 import proxyless.httpx
 from proxyless.governance.call import OutgoingCall
 from proxyless.mesh import Mesh
-from tests.differential.decision import PASSTHROUGH, TCP, Decision, arrived_as, own_arrivals
+from tests.differential.decision import PASSTHROUGH, TCP, Decision, answered, arrived_as, own_arrivals
 from tests.differential.ours import drawing
 from tests.differential.requests import Request
 from tests.support.backends import Backends
@@ -99,6 +99,7 @@ def from_response(request: Request, response: httpx.Response, arrivals: tuple[Ar
         place = f"{_table(call)}/{call.route.vhost.name}/{call.route.index}"
     if call.target is not None:
         cluster = call.target.cluster
+    came_back = answered(tuple((name.decode(), value.decode()) for name, value in response.headers.raw))
     if call.reply is not None:
         return Decision(
             place=place,
@@ -107,10 +108,11 @@ def from_response(request: Request, response: httpx.Response, arrivals: tuple[Ar
             flags=",".join(call.flags) or None,
             body=response.text,
             location=response.headers.get("location"),
+            answer=came_back,
         )
     if cluster == PASSTHROUGH:
         return Decision(place=place, cluster=cluster)
-    return arrived_as(Decision(place=place, cluster=cluster), request, arrivals[-1])
+    return arrived_as(Decision(place=place, cluster=cluster, answer=came_back), request, arrivals[-1])
 
 
 def call_of(response: httpx.Response) -> OutgoingCall:
