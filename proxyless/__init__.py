@@ -3,8 +3,8 @@
     mesh = proxyless.Mesh.from_env()
     client = httpx.Client(transport=proxyless.httpx.Transport(mesh))
 
-`Mesh` is a process's part in the mesh; each suite is a module of its own (`proxyless.httpx`, `proxyless.asgi` ...).
-Nothing is imported, started or connected before it is asked for.
+`Mesh` is a process's part in the mesh; each suite is a module of its own (`proxyless.httpx`, `proxyless.asgi` ...),
+imported when it is first named. Nothing is imported, started or connected before it is asked for.
 """
 
 # Type checkers know this name; importing it would cost more than the rest of this module.
@@ -13,6 +13,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from . import asgi as asgi
+    from . import httpx as httpx
+    from . import httpx2 as httpx2
     from .errors import ConfigurationError, MeshError, NotReadyError
     from .mesh import Mesh
     from .xds.identity.bootstrap import Node
@@ -28,17 +31,20 @@ _HOMES = {
     "Node": "xds.identity.bootstrap",
     "NotReadyError": "errors",
 }
+_SUITES = ("asgi", "httpx", "httpx2")
 
 
 def __getattr__(name: str) -> "Any":
+    from importlib import import_module
+
+    if name in _SUITES:
+        return import_module(f".{name}", __name__)
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
     value = globals()[name] = getattr(import_module(f".{home}", __name__), name)
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+    return sorted({*globals(), *__all__, *_SUITES})

@@ -5,8 +5,12 @@ client = httpx.Client(transport=proxyless.httpx.Transport(mesh))
 
 from typing import TYPE_CHECKING, Any
 
-import httpcore
-import httpx
+try:
+    import httpcore
+    import httpx
+except ModuleNotFoundError as error:
+    text = f"proxyless.httpx needs httpx ({error}): pip install 'proxyless[httpx]'"
+    raise ModuleNotFoundError(text, name=error.name) from error
 
 from .governance.suites.httpx import ErrorMode, transports
 from .mesh import Mesh, runtime_of

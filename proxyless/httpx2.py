@@ -5,8 +5,12 @@ client = httpx2.Client(transport=proxyless.httpx2.Transport(mesh))
 
 from typing import TYPE_CHECKING, Any
 
-import httpcore2
-import httpx2
+try:
+    import httpcore2
+    import httpx2
+except ModuleNotFoundError as error:
+    text = f"proxyless.httpx2 needs httpx2 ({error}): pip install 'proxyless[httpx2]'"
+    raise ModuleNotFoundError(text, name=error.name) from error
 
 from .governance.suites.httpx import ErrorMode, transports
 from .mesh import Mesh, runtime_of

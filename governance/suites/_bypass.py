@@ -6,6 +6,7 @@ dials an endpoint of the cluster instead of the name, and the library's own TLS 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 from urllib.request import getproxies, proxy_bypass
 
@@ -25,17 +26,21 @@ def proxy_for(scheme: str, host: str) -> str | None:
 
 
 class _Base:
-    def __init__(self, runtime: Runtime, inner: Any, library: Library) -> None:
+    def __init__(self, runtime: Runtime, inner: Any, library: Library, proxied: Callable[[str], Any] | None) -> None:
+        """`proxied` makes the library's pool for a proxy; None where the environment's proxies are not asked for."""
         self._runtime = runtime
         self._inner = inner
         self._library = library
+        self._proxied = proxied
         self._pools: dict[str, Any] = {}
 
     def _pool(self, request: Any, cluster: str | None) -> Any:
         if cluster is not None:
             return self._cached(f"tcp {cluster}", self._tcp_pool, cluster)
+        if self._proxied is None:
+            return self._inner
         proxy = proxy_for(request.url.scheme.decode(), request.url.host.decode())
-        return self._inner if proxy is None else self._cached(f"proxy {proxy}", self._proxy_pool, proxy)
+        return self._inner if proxy is None else self._cached(f"proxy {proxy}", self._proxied, proxy)
 
     def _cached(self, key: str, make: Any, argument: str) -> Any:
         pool = self._pools.get(key)
@@ -55,9 +60,6 @@ class _Base:
         }
 
     def _tcp_pool(self, cluster: str) -> Any:
-        raise NotImplementedError
-
-    def _proxy_pool(self, proxy: str) -> Any:
         raise NotImplementedError
 
     def pick(self, cluster: str) -> tuple[ClusterRuntime, Host]:
@@ -88,10 +90,6 @@ class Ungoverned(_Base):
         core = self._library.core
         return core.ConnectionPool(network_backend=_TcpBackend(self, cluster, core.SyncBackend()), **self._options())
 
-    def _proxy_pool(self, proxy: str) -> Any:
-        core = self._library.core
-        return core.HTTPProxy(proxy_url=proxy, **self._options())
-
 
 class AsyncUngoverned(_Base):
     """For asyncio."""
@@ -110,10 +108,6 @@ class AsyncUngoverned(_Base):
         core = self._library.core
         backend = _AsyncTcpBackend(self, cluster, core.AnyIOBackend())
         return core.AsyncConnectionPool(network_backend=backend, **self._options())
-
-    def _proxy_pool(self, proxy: str) -> Any:
-        core = self._library.core
-        return core.AsyncHTTPProxy(proxy_url=proxy, **self._options())
 
 
 class _TcpBackend:
