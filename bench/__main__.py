@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 from .report import Report, Table
+from .targets import judge
 
 PARTS = ("latency", "cpu", "decision", "startup", "memory", "push", "asgi", "imports")
 RESULTS = Path(__file__).parent / "results"
@@ -36,6 +37,7 @@ def main() -> int:
         report.add(tables)
         print(f"[{part}: {time.perf_counter() - started:.0f} s]", file=sys.stderr)
     if not arguments.smoke:
+        report.add([judge(report.tables)])
         RESULTS.mkdir(exist_ok=True)
         target = RESULTS / f"{time.strftime('%Y-%m-%dT%H-%M-%S')}.json"
         target.write_text(json.dumps(report.as_dict(), indent=1))

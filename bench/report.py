@@ -24,7 +24,7 @@ class Report:
 
     def __init__(self) -> None:
         self._console = Console(width=120)
-        self._tables: list[Table] = []
+        self.tables: list[Table] = []
         self._said: list[str] = []
 
     def say(self, text: str) -> None:
@@ -33,7 +33,7 @@ class Report:
 
     def add(self, tables: list[Table]) -> None:
         for table in tables:
-            self._tables.append(table)
+            self.tables.append(table)
             rich = RichTable(title=table.title, title_justify="left")
             for index, column in enumerate(table.columns):
                 rich.add_column(column, justify="left" if index == 0 else "right")
@@ -48,7 +48,7 @@ class Report:
             "said": self._said,
             "tables": [
                 {"title": each.title, "columns": each.columns, "rows": each.rows, "notes": each.notes}
-                for each in self._tables
+                for each in self.tables
             ],
         }
 

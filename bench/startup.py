@@ -39,7 +39,7 @@ def run(*, smoke: bool) -> list[Table]:
             client.close()
             mesh.close()
     size = sum(map(len, responses)) / 1e6
-    table = Table(f"{size:.1f} MB of configuration, s", ("from the bytes to", "median", "least"))
+    table = Table(f"1,000 services, {size:.1f} MB of configuration, s", ("from the bytes to", "median", "least"))
     table.rows.append(("every resource parsed and in force", median(applied), min(applied)))
     table.rows.append(("the first governed call answered", median(first), min(first)))
     return [table]

@@ -1,0 +1,93 @@
+"""What was promised, beside what a run has measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .report import Table
+
+Tables = Sequence[Table]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """At most `limit`; `mandatory` ones may not be missed, others are explained in docs/performance.md."""
+
+    name: str
+    limit: float
+    figure: Callable[[Tables], float]
+    mandatory: bool = False
+
+
+def judge(tables: Tables) -> Table:
+    """One row for each target whose part has run."""
+    result = Table("targets", ("target", "at most", "measured", ""))
+    for each in TARGETS:
+        try:
+            figure = each.figure(tables)
+        except LookupError:
+            continue
+        verdict = "met" if figure <= each.limit else "MISSED (mandatory)" if each.mandatory else "missed"
+        result.rows.append((each.name, each.limit, figure, verdict))
+    return result
+
+
+def _cell(title: str, row: str, column: str) -> Callable[[Tables], float]:
+    def find(tables: Tables) -> float:
+        table = next((each for each in tables if each.title.startswith(title)), None)
+        if table is None:
+            raise LookupError(title)
+        return float(_row(table, row)[table.columns.index(column)])
+
+    return find
+
+
+def _row(table: Table, name: str) -> tuple[Any, ...]:
+    found = next((each for each in table.rows if str(each[0]).startswith(name)), None)
+    if found is None:
+        raise LookupError(name)
+    return found
+
+
+def _of_envoys(title: str) -> Callable[[Tables], float]:
+    """What governance adds at the median, over what two Envoys add."""
+
+    def find(tables: Tables) -> float:
+        plain, governed, envoys = (
+            _cell(title, row, "median ms")(tables) for row in ("plain", "governed", "two Envoys")
+        )
+        return (governed - plain) / (envoys - plain)
+
+    return find
+
+
+def _growth(tables: Tables) -> float:
+    """From 1 service to 1,000."""
+    one, many = (_cell("time per decision", row, "and endpoint")(tables) for row in ("1", "1000"))
+    return many / one
+
+
+SYNC, ASYNC = "httpx, sync, 1 at once", "httpx, async, 1 at once"
+PUSHED = "calls while"
+
+TARGETS = (
+    Target("governed over plain httpx, sync, median", 1.05, _cell(SYNC, "governed", "over plain"), mandatory=True),
+    Target("governed over plain httpx, async, median", 1.05, _cell(ASYNC, "governed", "over plain"), mandatory=True),
+    Target("latency added, of what two Envoys add, sync", 0.1, _of_envoys(SYNC), mandatory=True),
+    Target("latency added, of what two Envoys add, async", 0.1, _of_envoys(ASYNC), mandatory=True),
+    Target("decision with 1,000 services over one with 1", 1.15, _growth, mandatory=True),
+    Target("CPU added to a call, sync, us", 20.0, _cell("CPU per call", "sync", "added")),
+    Target("CPU added to a call, async, us", 20.0, _cell("CPU per call", "async", "added")),
+    Target("decision, us", 8.0, _cell("time per decision", "1000", "and endpoint")),
+    Target("ASGI middleware, us", 12.0, _cell("ASGI", "frontend", "added")),
+    Target("import proxyless, ms", 20.0, _cell("import, ms", "import proxyless", "over nothing")),
+    Target("1,000 services to the first call, s", 0.1, _cell("1,000 services,", "the first governed call", "median")),
+    Target("memory over httpx, with grpc, MB", 60.0, _cell("memory", "governed, the same", "over httpx alone")),
+    Target("memory over httpx, without grpc, MB", 20.0, _cell("memory", "governed, ten", "over httpx alone")),
+    Target("calls while pushed, 1 at once, median over quiet", 2.0, _cell(PUSHED, "1", "median x")),
+    Target("calls while pushed, 1 at once, p99 over quiet", 3.0, _cell(PUSHED, "1", "p99 x")),
+    Target("calls while pushed, 8 at once, median over quiet", 2.0, _cell(PUSHED, "8", "median x")),
+    Target("calls while pushed, 8 at once, p99 over quiet", 3.0, _cell(PUSHED, "8", "p99 x")),
+)
