@@ -36,6 +36,7 @@ OTHERS: dict[str, tuple[str, ...]] = {
     "xds.controlplane": ("yaml", "grpc", "google.protobuf", "re2"),
     "governance": ("re2", "xxhash"),
     "governance.suites": (),
+    "governance.suites._h11": ("h11",),
     "governance.suites.httpx": ("httpx", "httpcore"),
     "governance.telemetry": ("prometheus_client",),
 }

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 IMPORT_ALL = """
 import importlib, pkgutil, sys
 import proxyless
-optional = {"httpx", "httpcore", "httpx2", "httpcore2", "kubernetes", "envoy_data_plane", "gevent", "uvicorn"}
+optional = {"h11", "httpx", "httpcore", "httpx2", "httpcore2", "kubernetes", "envoy_data_plane", "gevent", "uvicorn"}
 failed = []
 for module in pkgutil.walk_packages(proxyless.__path__, "proxyless."):
     try:
