@@ -7,6 +7,7 @@ environment when a suite is used without one: the only mutable state that a modu
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import weakref
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from .xds.transport.cache import Cache
     from .xds.transport.control import Connection, Control
     from .xds.transport.link import Link
+
+log = logging.getLogger("proxyless")
 
 DISABLE = "PROXYLESS_DISABLE"
 ALLOW_UNENFORCED = "PROXYLESS_ALLOW_UNENFORCED"
@@ -87,6 +90,8 @@ class Mesh:
     def from_env(cls, **options: Any) -> Self:
         """A mesh from the environment that an Istio sidecar would have (docs/bootstrap.md).
 
+        Options: `registry`, `cache_dir`, `allow_unenforced` and `passthrough_until_ready`, as of `Mesh`.
+
         Raises:
             ConfigurationError: a variable or file makes no sense.
         """
@@ -114,16 +119,18 @@ class Mesh:
     def from_config(cls, directory: str | os.PathLike[str], *, node: Node | None = None, **options: Any) -> Self:
         """A mesh with a control plane of its own on a folder of Istio and Kubernetes YAML, followed as it changes.
 
+        Options: `registry`, `allow_unenforced` and `passthrough_until_ready`, as of `Mesh`.
+
         Raises:
             ConfigurationError: the folder cannot be read.
         """
         from .xds.controlplane import FolderSource, LocalLink, Plane, SourceError
 
+        bootstrap = Bootstrap(str(directory), node if node is not None else _own_node())
         try:
             plane = Plane(FolderSource(Path(directory)))
         except SourceError as error:
             raise ConfigurationError(str(error)) from error
-        bootstrap = Bootstrap(str(directory), node if node is not None else _own_node())
         mesh = cls.__new__(cls)
         mesh._setup(lambda: LocalLink(plane), bootstrap, cache_dir=False, **options)
         mesh._on_close.append(plane.close)
@@ -197,6 +204,8 @@ class Mesh:
         self._cache_path: str | None = None
         self._graph: Graph | None = None
         self._connection: Connection | None = None
+        for each in bootstrap.warnings:
+            log.warning("%s", each)
         self._observers = self._observe(registry)
         self._finalizer = weakref.finalize(self, self._observers.let_go)
         self._finalizer.atexit = False
@@ -425,7 +434,10 @@ def _grpc_link(bootstrap: Bootstrap) -> Link:
 def _own_node() -> Node:
     from .xds.identity.environment import from_environment
 
-    return from_environment({**os.environ, "PROXYLESS_XDS": "xds://localhost"}).node
+    try:
+        return from_environment({**os.environ, "PROXYLESS_XDS": "xds://localhost"}).node
+    except BootstrapError as error:
+        raise ConfigurationError(str(error)) from error
 
 
 _default_lock = threading.Lock()
