@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from google.protobuf.message import DecodeError
@@ -87,12 +88,30 @@ def resource(
 ) -> Resource[Any]:
     """A resource that decodes itself when it is first used."""
     before = previous.get() if previous is not None and previous.decoded else None
+    decode = _Decoder(type_, name, before, on_reject)
+    return Resource(type_, name, version, raw, decode, previous, on_reject, _DESCRIBE[type_])
 
-    def decode(data: bytes) -> Any:
+
+class _Decoder:
+    """Decodes one resource. There are as many as resources, so it is small, and no closure."""
+
+    __slots__ = ("_before", "_name", "_on_reject", "_type")
+
+    def __init__(
+        self, type_: ResourceType, name: str, before: Any, on_reject: Callable[[ResourceError], None] | None
+    ) -> None:
+        self._type = type_
+        self._name = name
+        self._before = before
+        self._on_reject = on_reject
+
+    def __call__(self, data: bytes) -> Any:
+        type_, name = self._type, self._name
+        before, self._before = self._before, None
         try:
             if type_ is ResourceType.ROUTE:
                 known = before if isinstance(before, RouteConfiguration) else None
-                return route_configuration(data, known, on_reject)
+                return route_configuration(data, known, self._on_reject)
             return DECODERS[type_](data)
         except (RefusedError, DecodeError) as error:
             raise ResourceError(type_, name, str(error)) from error
@@ -101,8 +120,6 @@ def resource(
             log.exception("cannot decode %s %s", type_.message, name)
             raise ResourceError(type_, name, f"{UNEXPECTED}: {error!r}") from error
 
-    return Resource(type_, name, version, raw, decode, previous, on_reject, lambda data: _describe(type_, data))
-
 
 def _describe(type_: ResourceType, raw: bytes) -> tuple[Note, ...]:
     """What has no effect; virtual hosts tell their own."""
@@ -110,6 +127,9 @@ def _describe(type_: ResourceType, raw: bytes) -> tuple[Note, ...]:
     from .coverage import notes
 
     return notes(type_, raw, hosts=False)
+
+
+_DESCRIBE = {each: partial(_describe, each) for each in ResourceType}
 
 
 def type_of(type_url: str) -> ResourceType | None:

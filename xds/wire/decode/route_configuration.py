@@ -76,7 +76,8 @@ def _configuration(
     if previous is not None and previous.max_direct_response_body_size_bytes == max_body:
         same = {each.raw: each for each in old}
     before = {each.name: each for each in old}
-    lazy = tuple(same.get(raw) or lazy_virtual_host(raw, message.name, before, max_body, on_reject) for raw in hosts)
+    loader = _Loader(message.name, max_body)
+    lazy = tuple(same.get(raw) or lazy_virtual_host(raw, loader, before, on_reject) for raw in hosts)
     _refuse_duplicates(message.name, lazy)
     return RouteConfiguration(
         name=message.name,
@@ -103,11 +104,42 @@ def _refuse_extensions(message: pb.route_v3.RouteConfiguration) -> None:
             type_at(each.extension.name, each.extension.typed_config, CLUSTER_SPECIFIERS)
 
 
+class _Loader:
+    """What the virtual hosts of one table have in common. A mesh has thousands of them, so they share it."""
+
+    __slots__ = ("describe", "load", "max_body", "table")
+
+    def __init__(self, table: str = "", max_body: int = MAX_BODY) -> None:
+        self.table = table
+        self.max_body = max_body
+        self.load: Callable[[bytes], VirtualHost] = self._load
+        self.describe: Callable[[bytes], tuple[Note, ...]] = self._describe
+
+    def _load(self, data: bytes) -> VirtualHost:
+        try:
+            return virtual_host(data, self.max_body)
+        except RefusedError as error:
+            raise ResourceError(ResourceType.ROUTE, self.table, str(error)) from error
+        except Exception as error:
+            # Whoever asked is a call, or the control thread: neither may end by it.
+            name = pb.route_v3.VirtualHost.FromString(data).name
+            log.exception("cannot decode virtual host %s of %s", name, self.table)
+            raise ResourceError(ResourceType.ROUTE, self.table, f"{UNEXPECTED}: {error!r}") from error
+
+    def _describe(self, data: bytes) -> tuple[Note, ...]:
+        # The table is for people, who may never ask.
+        from ..coverage import virtual_host_notes
+
+        return virtual_host_notes(self.table, data)
+
+
+_NO_TABLE = _Loader()
+
+
 def lazy_virtual_host(
     raw: bytes,
-    table: str = "",
+    loader: _Loader = _NO_TABLE,
     before: Mapping[str, LazyVirtualHost] = MappingProxyType({}),
-    max_body: int = MAX_BODY,
     on_reject: OnReject | None = None,
 ) -> LazyVirtualHost:
     """A virtual host by name and domains.
@@ -119,26 +151,8 @@ def lazy_virtual_host(
         message = pb.route_v3.VirtualHost.FromString(raw)
     except DecodeError as error:
         raise RefusedError(f"virtual_hosts: {error}") from error
-    name, domains = message.name, tuple(message.domains)
-    del message  # else the functions below would keep it, and with it kilobytes for every host of the mesh
-
-    def load(data: bytes) -> VirtualHost:
-        try:
-            return virtual_host(data, max_body)
-        except RefusedError as error:
-            raise ResourceError(ResourceType.ROUTE, table, str(error)) from error
-        except Exception as error:
-            # Whoever asked is a call, or the control thread: neither may end by it.
-            log.exception("cannot decode virtual host %s of %s", name, table)
-            raise ResourceError(ResourceType.ROUTE, table, f"{UNEXPECTED}: {error!r}") from error
-
-    def describe(data: bytes) -> tuple[Note, ...]:
-        # The table is for people, who may never ask.
-        from ..coverage import virtual_host_notes
-
-        return virtual_host_notes(table, data)
-
-    return LazyVirtualHost(name, domains, raw, load, before.get(name), describe, on_reject)
+    name = message.name
+    return LazyVirtualHost(name, tuple(message.domains), raw, loader.load, before.get(name), loader.describe, on_reject)
 
 
 def virtual_host(raw: bytes, max_body: int = MAX_BODY) -> VirtualHost:
