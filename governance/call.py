@@ -24,7 +24,7 @@ from .admission import admit
 from .attempts import attempt_until_done
 from .balancing.host import Host
 from .cluster import ClusterRuntime
-from .headers import HeaderList, apply_levels
+from .headers import HeaderList, apply_levels, formats
 from .paths import NotHttpError
 from .plan import OPAQUE, BadAuthorityError, Destination, HttpRuntime, Missing
 from .pool import Slot
@@ -252,7 +252,7 @@ class OutgoingCall:
     def _own(self, reply: LocalReply) -> LocalReply:
         """A reply of the mesh's own as the caller gets it."""
         if self.route is not None:
-            reply = self.route.mutated(reply, self.target, self.request)
+            reply = self.route.mutated(reply, self.target, self._as_sent())
         if self.response_headers:
             reply = replace(reply, headers=(*reply.headers, *self.response_headers))
         return as_grpc(reply) if self.request.is_grpc and reply.flags != DOWNSTREAM_ERROR else reply
@@ -269,13 +269,18 @@ class OutgoingCall:
         """The last action: the response with the mesh's mutations. `finished` follows when its body has ended."""
         target = self.target
         if target is not None and target.response_levels:
-            head.headers = apply_levels(target.response_levels, head.headers, self.request)
+            levels = target.response_levels
+            head.headers = apply_levels(levels, head.headers, self._as_sent() if formats(levels) else self.request)
         if self.response_headers:
             head.headers = head.headers + self.response_headers
         request = self.request
         if request.method == b"POST" and request.is_grpc:
             self.grpc_status = next((value for name, value in head.headers if name.lower() == b"grpc-status"), None)
         return Deliver(head, self.deadline)
+
+    def _as_sent(self) -> RequestView:
+        """The request as response headers see it: with mutations and rewrites, once they were made."""
+        return self.request if self.upstream is None else self.upstream.view()
 
     def finished(self, end: BodyEnd) -> None:
         """The body has ended."""

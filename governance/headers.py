@@ -29,17 +29,23 @@ class Level:
 
     remove: frozenset[bytes]
     additions: tuple[_Addition, ...]
+    formatted: bool
+    """Whether a value depends on the request."""
 
-    def apply(self, headers: HeaderList, request: RequestView) -> HeaderList:
-        """The headers after this level; the list given is not changed."""
+    def apply(self, headers: HeaderList, request: RequestView, *, live: bool = False) -> HeaderList:
+        """The headers after this level; the list given is not changed.
+
+        Values are formatted from `request`; with `live` the headers are its own, and values see them as they are now.
+        """
         if self.remove:
             remove = self.remove
             headers = [pair for pair in headers if pair[0].lower() not in remove]
         if not self.additions:
             return headers
+        if live and self.formatted:
+            request = request.having(headers)
         present = {name.lower() for name, _ in headers}
         overwrite: dict[bytes, bytes] = {}
-        emptied: set[bytes] = set()
         append: HeaderList = []
         for addition in self.additions:
             value = addition.value
@@ -47,8 +53,6 @@ class Level:
                 value = value(request)
             name, action = addition.name, addition.action
             if not value and not addition.keep_empty:
-                if action is AppendAction.OVERWRITE_IF_EXISTS_OR_ADD or action is AppendAction.OVERWRITE_IF_EXISTS:
-                    emptied.add(name)
                 continue
             if action is AppendAction.APPEND_IF_EXISTS_OR_ADD:
                 append.append((name, value))
@@ -57,9 +61,8 @@ class Level:
                     append.append((name, value))
             elif action is AppendAction.OVERWRITE_IF_EXISTS_OR_ADD or name in present:
                 overwrite[name] = value
-        if overwrite or emptied:
-            # An overwrite with nothing removes, as in Envoy.
-            headers = [pair for pair in headers if pair[0].lower() not in overwrite and pair[0].lower() not in emptied]
+        if overwrite:
+            headers = [pair for pair in headers if pair[0].lower() not in overwrite]
             headers += overwrite.items()
         for name, value in append:
             headers = joined(headers, name, value) if name in JOINED and name in present else [*headers, (name, value)]
@@ -81,11 +84,16 @@ def joined(headers: HeaderList, name: bytes, value: bytes) -> HeaderList:
 Levels = tuple[Level, ...]
 
 
-def apply_levels(levels: Levels, headers: HeaderList, request: RequestView) -> HeaderList:
-    """The headers after every level, in order."""
+def apply_levels(levels: Levels, headers: HeaderList, request: RequestView, *, live: bool = False) -> HeaderList:
+    """The headers after every level, in order; `live`: they are those of the request itself."""
     for level in levels:
-        headers = level.apply(headers, request)
+        headers = level.apply(headers, request, live=live)
     return headers
+
+
+def formats(levels: Levels) -> bool:
+    """Whether any value depends on the request."""
+    return any(level.formatted for level in levels)
 
 
 def compile_levels(
@@ -126,4 +134,5 @@ def _level(add: Sequence[HeaderMutation], remove: Sequence[str], problems: list[
             problems.append(f"header {mutation.name!r}: {error}")
             continue
         additions.append(_Addition(mutation.name.lower().encode(), value, mutation.action, mutation.keep_empty))
-    return Level(frozenset(name.lower().encode() for name in remove), tuple(additions))
+    formatted = any(not isinstance(each.value, bytes) for each in additions)
+    return Level(frozenset(name.lower().encode() for name in remove), tuple(additions), formatted)

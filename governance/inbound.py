@@ -135,7 +135,8 @@ class InboundRequest:
         if target is None:
             return route.answer(request)
         if target.request_levels:
-            request.raw_headers = apply_levels(target.request_levels, list(request.raw_headers), request)
+            headers = apply_levels(target.request_levels, list(request.raw_headers), request, live=True)
+            request.replace_headers(headers)
         return None
 
     def response(self, headers: HeaderList) -> HeaderList:

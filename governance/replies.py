@@ -29,6 +29,10 @@ class LocalReply:
         return ",".join(self.flags) or "-"
 
 
+BODILESS = (204, 304)
+"""Statuses whose responses have no body and no length."""
+
+
 def reply_headers(reply: LocalReply, *, head: bool = False) -> list[tuple[bytes, bytes]]:
     """The headers of a local reply as they are sent: its own, then what describes the body, which nobody overrides.
 
@@ -36,7 +40,7 @@ def reply_headers(reply: LocalReply, *, head: bool = False) -> list[tuple[bytes,
     """
     if not reply.body:
         own = [pair for pair in reply.headers if pair[0] != b"content-length"]
-        return own if head else [*own, (b"content-length", b"0")]
+        return own if head or reply.status in BODILESS else [*own, (b"content-length", b"0")]
     own = [pair for pair in reply.headers if pair[0] not in (b"content-length", b"content-type")]
     return [*own, (b"content-length", b"%d" % len(reply.body)), (b"content-type", b"text/plain")]
 
@@ -100,10 +104,11 @@ GRPC_STATUSES = {400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 5
 def as_grpc(reply: LocalReply) -> LocalReply:
     """What a gRPC client is told: HTTP 200, and the reason as a gRPC status."""
     status = GRPC_STATUSES.get(reply.status, 2)
-    headers = [(b"content-type", b"application/grpc"), (b"grpc-status", b"%d" % status)]
+    headers = [pair for pair in reply.headers if pair[0] != b"content-type"]
+    headers += [(b"content-type", b"application/grpc"), (b"grpc-status", b"%d" % status)]
     if reply.body:
         headers.append((b"grpc-message", quote(reply.body, safe=" !\"#$&'()*+,/:;<=>?@[\\]^`{|}~").encode()))
-    return replace(reply, status=200, body=b"", headers=(*headers, *reply.headers))
+    return replace(reply, status=200, body=b"", headers=tuple(headers))
 
 
 DOWNSTREAM_ERROR = ("DPE",)

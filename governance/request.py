@@ -73,6 +73,10 @@ class RequestView:
         self._headers = None
         self._more = None
 
+    def having(self, headers: RawHeaders) -> "RequestView":
+        """The same request with these headers."""
+        return RequestView(self.method, self.scheme, self.authority, self.path, headers, self.source)
+
     def values(self, name: bytes) -> tuple[bytes, ...]:
         """All values of a header or pseudo header by its lower-case name; empty where it is absent."""
         value = self.header(name)

@@ -43,7 +43,16 @@ ActionKind = Literal["route", "redirect", "direct_response", "none"]
 class Target:
     """A cluster that a route may draw, with what belongs to that choice alone."""
 
-    __slots__ = ("cluster", "cluster_header", "config", "filters", "host_rewrite", "request_levels", "response_levels")
+    __slots__ = (
+        "cluster",
+        "cluster_header",
+        "config",
+        "filters",
+        "host_rewrite",
+        "own_levels",
+        "request_levels",
+        "response_levels",
+    )
 
     def __init__(
         self,
@@ -59,6 +68,9 @@ class Target:
         self.host_rewrite = entry.host_rewrite.encode() if entry.host_rewrite is not None else None
         self.filters: Mapping[str, FilterConfig] = {**table.filters, **vhost.filters, **route.filters, **entry.filters}
         self.request_levels, self.response_levels = _levels(entry.headers, route, vhost, table, problems)
+        own = entry.headers
+        self.own_levels = 1 if own.request_add or own.request_remove else 0
+        """How many of the request levels are of this choice alone."""
 
 
 class CompiledRoute:
@@ -227,10 +239,8 @@ class CompiledRoute:
             return reply
         return replace(reply, headers=tuple(apply_levels(levels, list(reply.headers), request)))
 
-    def authority(self, target: Target, request: RequestView) -> bytes:
-        """The Host that goes out."""
-        if target.host_rewrite is not None:
-            return target.host_rewrite
+    def authority(self, request: RequestView) -> bytes:
+        """The Host that goes out, of a request that has its mutations; the same object where nothing rewrites it."""
         if self.host_rewrite is not None:
             return self.host_rewrite
         if self.host_rewrite_header:

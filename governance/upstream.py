@@ -29,7 +29,7 @@ _LENGTHLESS = frozenset({b"GET", b"HEAD", b"DELETE", b"TRACE", b"CONNECT"})
 class UpstreamRequest:
     """Method, authority, path and headers as they go out; the headers move a little with every try."""
 
-    __slots__ = ("_counts", "_tells_grpc", "authority", "headers", "method", "path")
+    __slots__ = ("_counts", "_scheme", "_source", "_tells_grpc", "authority", "headers", "method", "path")
 
     def __init__(
         self,
@@ -54,9 +54,16 @@ class UpstreamRequest:
         self._counts = route.counts_attempts
         if self._counts:
             put(headers, ATTEMPT_COUNT, b"1", sent=ATTEMPT_COUNT in known)
-        if target.request_levels:
-            headers = apply_levels(target.request_levels, headers, request)
-        self.authority = route.authority(target, request)
+        levels = target.request_levels
+        if target.host_rewrite is not None:
+            # The chosen cluster's host comes before all that the route says, and leaves no trace.
+            headers = apply_levels(levels[: target.own_levels], headers, request, live=True)
+            levels = levels[target.own_levels :]
+            request = RequestView(method, request.scheme, target.host_rewrite, request.path, headers, request.source)
+        if levels:
+            headers = apply_levels(levels, headers, request, live=True)
+        self._scheme, self._source = request.scheme, request.source
+        self.authority = route.authority(request.having(headers) if route.host_rewrite_header else request)
         if self.authority is not request.authority:
             put(headers, ORIGINAL_HOST, request.authority)
         self.path = request.path
@@ -73,6 +80,10 @@ class UpstreamRequest:
         ):
             headers.append((b"content-length", b"0"))
         self.headers = headers
+
+    def view(self) -> RequestView:
+        """The request as it went out last: what response headers are formatted from."""
+        return RequestView(self.method, self._scheme, self.authority, self.path, self.headers, self._source)
 
     def again(self, attempt: int, expected_s: float | None) -> None:
         """Say in the headers which try this is, and how long it may take."""

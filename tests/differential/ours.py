@@ -14,7 +14,7 @@ from typing import Any
 
 from proxyless.cli.explain import explain_one
 from proxyless.mesh import Mesh
-from tests.differential.decision import PASSTHROUGH, RIG, TCP, Decision
+from tests.differential.decision import MISSING, PASSTHROUGH, RIG, TCP, Decision
 from tests.differential.recording import Recording, Resource
 from tests.differential.requests import Request
 from tests.support.behaviour import Headers
@@ -45,7 +45,10 @@ def mesh_on(recording: Recording, **options: Any) -> Iterator[Mesh]:
 
 
 def explained(mesh: Mesh, request: Request, cluster: str | None = None) -> tuple[Decision, float]:
-    """What `explain` says, and the draw that made it say so: repeated until a weighted route draws `cluster`."""
+    """What `explain` says, and the draw that made it say so: repeated until a weighted route draws `cluster`.
+
+    None stands for one that does not exist.
+    """
     line = {"method": request.method, "url": request.url, "headers": [list(pair) for pair in request.headers]}
     draws = random.Random(SEED)
     found = Decision()
@@ -55,7 +58,7 @@ def explained(mesh: Mesh, request: Request, cluster: str | None = None) -> tuple
         with drawing(mesh, partial(float, draw)):
             document, _ = explain_one(mesh, line, None, "127.0.0.1")
         found = from_document(document)
-        if not document["weighted_clusters"] or cluster is None or found.cluster == cluster:
+        if not document["weighted_clusters"] or found.cluster == cluster:
             break
     return found, draw
 
@@ -73,7 +76,7 @@ def drawing(mesh: Mesh, uniform: Callable[[], float]) -> Iterator[None]:
 
 def from_document(document: Mapping[str, Any]) -> Decision:
     """An `explain` document in the common words."""
-    cluster = document["cluster"]
+    cluster = document["cluster"] if document["response_flags"] != MISSING else None
     if document["listener"] is None or document["route_config"] is None:
         return Decision(place=TCP if document["action"] in ("tcp", "passthrough") else "", cluster=cluster)
     place = ""

@@ -14,6 +14,11 @@ FILTERS = ("envoy.filters.http.fault", "envoy.filters.http.cors")
 ACTION = ("request_mirror_policies", "hash_policy")
 """Mirrors are more arrivals, a cookie's hash policy is a header more in the response."""
 
+RULES = frozenset(
+    {"path_match_policy", "path_rewrite_policy", "path_rewrite", "host_rewrite", "append_x_forwarded_host"}
+)
+"""Fields of matches and actions that istiod does not send."""
+
 
 def without_unbuilt(recording: Recording) -> Recording:
     """A copy without fault injection, CORS, mirrors and hash policies."""
@@ -23,6 +28,11 @@ def without_unbuilt(recording: Recording) -> Recording:
             for route in host.get("routes", ()):
                 _strip(route)
     return result
+
+
+def in_action(rule: Resource) -> bool:
+    """Whether a match or an action of a rule written by hand needs what is not built."""
+    return not RULES.isdisjoint(rule)
 
 
 def _strip(route: Resource) -> None:

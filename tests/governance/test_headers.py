@@ -99,9 +99,9 @@ def test_what_is_absent_is_decided_when_the_level_begins() -> None:
         (APPEND, False, "x=old a=1"),
         (APPEND, True, "x=old a=1 x="),
         (ABSENT, False, "x=old a=1"),
-        (OVERWRITE, False, "a=1"),
+        (OVERWRITE, False, "x=old a=1"),
         (OVERWRITE, True, "a=1 x="),
-        (EXISTS, False, "a=1"),
+        (EXISTS, False, "x=old a=1"),
         (EXISTS, True, "a=1 x="),
     ],
 )

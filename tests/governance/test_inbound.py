@@ -15,7 +15,7 @@ from proxyless.xds.model.filters import LocalRateLimit, TokenBucket, Unenforceab
 from proxyless.xds.model.listener import HttpConnectionManager, TcpProxy, UnknownNetworkFilter
 from proxyless.xds.model.route import DirectResponseAction, RedirectAction
 from proxyless.xds.model.snapshot import Snapshot
-from proxyless.xds.model.values import Fraction, HeaderMutation, HeaderMutations
+from proxyless.xds.model.values import AppendAction, Fraction, HeaderMutation, HeaderMutations
 from tests.support.model import (
     EXTENSION,
     LISTENER,
@@ -218,6 +218,15 @@ def test_a_listener_or_virtual_host_that_envoy_would_refuse_lets_nothing_in() ->
     assert (status, flags, b"no address" in body) == (503, "NR", True)
     host = world(manager(table(bad_vhost("weights sum to zero"))))
     assert b"weights sum to zero" in answer(asked(host))[2]
+
+
+def test_a_response_sees_the_request_with_its_mutations() -> None:
+    headers = HeaderMutations(
+        request_add=(HeaderMutation("x-a", "new", AppendAction.OVERWRITE_IF_EXISTS_OR_ADD),),
+        response_add=(HeaderMutation("x-b", "%REQ(x-a)%"),),
+    )
+    request = asked(routed(route("/", "app", headers=headers)), "/", ("x-a", "old"))
+    assert request.response([]) == [(b"x-b", b"new")]
 
 
 def test_listeners_hear_of_a_request_when_it_has_ended() -> None:

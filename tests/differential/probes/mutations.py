@@ -44,7 +44,7 @@ def _level(name: str, action: str) -> Resource:
     }
 
 
-def _levels(action: str, *, specific_wins: bool) -> tuple[list[Resource], Resource]:
+def levels(action: str, *, specific_wins: bool) -> tuple[list[Resource], Resource]:
     weighted = {"clusters": [{"name": "a", "weight": 1, **_level("weighted", action)}]}
     rule = route({"prefix": "/"}, {"weighted_clusters": weighted}, **_level("route", action))
     return [host(rule, **_level("host", action))], {
@@ -67,7 +67,7 @@ def run(base: Recording) -> Iterator[str]:
     a = cluster("a", ("127.0.20.1", 80))
     for action in ACTIONS:
         for specific in (False, True):
-            hosts, table = _levels(action, specific_wins=specific)
+            hosts, table = levels(action, specific_wins=specific)
             with Rig(custom(base, hosts, [a], **table)) as rig:
                 for sent in ((), (("x-all", "client"),)):
                     seen = rig.send("GET", "/", *sent, ("x-backend", "x-all=backend" if sent else "status=200"))
