@@ -84,10 +84,16 @@ class Graph:
         self.wanted_dns: set[str] = set()
         self._used_clusters: set[str] = set()
         self._followed: set[str] = set()
+        self._refused_before: set[tuple[ResourceType, str]] = set()
         self._held: dict[tuple[ResourceType, str], Held] = {}
         self._seen: set[ResourceType] = set()
 
     # -- what comes in -------------------------------------------------------------------------------------------
+
+    def new_stream(self) -> None:
+        """Another stream: what was refused will be sent anew on it, or was made good or taken away unseen."""
+        late = (key for key in self.rejected if (held := self.newest[key[0]].get(key[1])) and late_reason(held))
+        self._refused_before = set(self.rejected).difference(late)
 
     def apply(self, response: Response) -> list[Rejection]:
         """Take a response over, but for what is refused; the refused keep their last good version."""
@@ -166,8 +172,9 @@ class Graph:
         known = self.newest[type_].keys() | self.wanted.get(type_, set())
         for kind, name in list(self.rejected):
             silent = name not in said and not (response.full and (type_.is_wildcard or name not in known))
-            if kind is type_ and not silent:
+            if kind is type_ and (not silent or (kind, name) in self._refused_before):
                 del self.rejected[kind, name]
+        self._refused_before = {each for each in self._refused_before if each[0] is not type_}
         for each in rejections:
             self.rejected[type_, each.name] = each.reason
 

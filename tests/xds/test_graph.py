@@ -207,6 +207,16 @@ class TestWhatIsRefused:
         graph.apply(response(LISTENER))
         assert not graph.rejected
 
+    def test_or_until_another_stream_does_not_mention_it(self, graph: Graph) -> None:
+        big = {"late": cluster("late", timeout_s=-1), "x": cluster("x" * EAGER_BYTES)}
+        graph.apply(response(CLUSTER, big, full=False))
+        graph.want(CLUSTER, ["late"])
+        graph.apply(response(CLUSTER, {"a": cluster("a", timeout_s=-1)}, full=False))
+        graph.apply(response(LISTENER, {"l": listener("l", timeout_s=-1)}, full=False))
+        graph.new_stream()
+        graph.apply(response(CLUSTER, {"b": cluster("b")}, full=False))
+        assert set(graph.rejected) == {(CLUSTER, "late"), (LISTENER, "l")}
+
     def test_or_not_wanted_any_more(self, graph: Graph) -> None:
         graph.want(ENDPOINT, ["a", "b"])
         bad = {name: endpoints(name, "127.0.0.1", port=70_000) for name in ("a", "b")}

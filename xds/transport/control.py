@@ -191,6 +191,7 @@ class Control(Thread):
         except LinkError as error:
             self._ended(epoch, Ended(str(error)))
             return
+        self.graph.new_stream()
         self._send(self._machine.opened(self._held()))
 
     def _held(self) -> dict[ResourceType, dict[str, str]]:
