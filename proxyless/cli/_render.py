@@ -10,11 +10,12 @@ def render(document: dict[str, Any]) -> str:
         "action": document["action"],
         "cluster": document["cluster"],
         "endpoint": document["endpoint"],
-        "sends": f"{document['method']} {document['path']}  Host: {document['authority']}",
+        "sends": _sent(document),
         "timeout": _seconds(document["timeout_s"]),
         "retries": _retries(document["retry"]),
         "policy": document["lb_policy"],
         "status": document["status"],
+        "location": document["location"],
         "flags": document["response_flags"],
     }
     lines += [f"{name + ':':<10}{value}" for name, value in facts.items() if value is not None]
@@ -27,6 +28,13 @@ def render(document: dict[str, Any]) -> str:
             named = counts.items() if isinstance(counts, dict) else [(kind, counts)]
             lines += [f"  {name:<60}{number:>8}" for name, number in named]
     return "\n".join(lines)
+
+
+def _sent(document: dict[str, Any]) -> str | None:
+    """The request as an endpoint would get it; None where the mesh answers, or the app is asked about."""
+    if document["status"] is not None or (document["cluster"] or "").startswith("inbound|"):
+        return None
+    return f"{document['method']} {document['path']}  Host: {document['authority']}"
 
 
 def _seconds(value: float | None) -> str | None:
