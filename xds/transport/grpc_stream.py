@@ -26,6 +26,8 @@ OPTIONS = (
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.initial_reconnect_backoff_ms", 500),
     ("grpc.max_reconnect_backoff_ms", 5_000),
+    # A new channel is a new connection, also where another one to the same address is backing off.
+    ("grpc.use_local_subchannel_pool", 1),
 )
 
 
@@ -44,16 +46,23 @@ class GrpcLink:
 
     def open(self, *, delta: bool, on_bytes: Callable[[bytes], None], on_end: Callable[[Ended], None]) -> Stream:
         """A stream with the token as it is on disk now."""
+
+        def ended(how: Ended) -> None:
+            if how.status == "UNAVAILABLE":
+                # It would go on trying by itself, and refuse streams unheard meanwhile: ours is the only backoff.
+                self.close()
+            on_end(how)
+
         method = SERVICE + ("DeltaAggregatedResources" if delta else "StreamAggregatedResources")
         call = self._connect().stream_stream(method, None, None)
         requests: SimpleQueue[bytes | None] = SimpleQueue()
         rendezvous = call(_until_none(requests), metadata=self._metadata())
-        return _GrpcStream(requests, rendezvous, on_bytes, on_end)
+        return _GrpcStream(requests, rendezvous, on_bytes, ended)
 
     def close(self) -> None:
-        if self._channel is not None:
-            self._channel.close()
-            self._channel = None
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            channel.close()
 
     def _connect(self) -> grpc.Channel:
         bootstrap = self._bootstrap

@@ -98,6 +98,18 @@ def test_without_a_control_plane_the_user_is_told_where_and_why(mesh_of: MakeMes
     assert "Connection refused" in str(caught.value)
 
 
+def test_every_attempt_is_a_connection_and_there_are_no_others(mesh_of: MakeMesh) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        deaf.settimeout(20)
+        mesh = mesh_of(f"xds://127.0.0.1:{deaf.getsockname()[1]}")
+        with pytest.raises(NotReadyError):
+            mesh.wait_ready(0.01)
+        for number in range(1, 6):
+            caller, _ = deaf.accept()
+            assert connection(mesh).attempts == number
+            caller.close()
+
+
 def test_a_refused_token_is_said_in_words_and_never_shown(
     shop: dict[str, dict[str, Any]], mesh_of: MakeMesh, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
