@@ -15,7 +15,7 @@ import pytest
 
 from proxyless import ConfigurationError, Mesh, NotReadyError
 from proxyless.xds.model.resource import ResourceType
-from proxyless.xds.transport import control
+from proxyless.xds.transport import backoff, control
 from proxyless.xds.transport.control import Connection
 from tests.support.ads import AdsServer, wait_for
 from tests.support.certificates import authority
@@ -98,7 +98,10 @@ def test_without_a_control_plane_the_user_is_told_where_and_why(mesh_of: MakeMes
     assert "Connection refused" in str(caught.value)
 
 
-def test_every_attempt_is_a_connection_and_there_are_no_others(mesh_of: MakeMesh) -> None:
+def test_every_attempt_is_a_connection_and_there_are_no_others(
+    mesh_of: MakeMesh, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backoff, "INITIAL_S", 0.01)
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         deaf.settimeout(20)
         mesh = mesh_of(f"xds://127.0.0.1:{deaf.getsockname()[1]}")
