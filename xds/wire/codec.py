@@ -63,7 +63,7 @@ def parse(type_: ResourceType, raw: bytes) -> str:
         raw = rest
     message = _parse(type_, raw)
     name = str(getattr(message, NAME_FIELD.get(type_, "name")))
-    if not name and type_ is not ResourceType.ROUTE:
+    if not name:
         raise RefusedError("the resource has no name")
     return name
 

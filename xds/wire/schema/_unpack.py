@@ -49,8 +49,8 @@ def _from_struct(struct: google_protobuf.Struct, target: type[Message]) -> Messa
     # Needed for few Anys, and costs as much to import as the rest of the module.
     from google.protobuf import json_format
 
-    spelled = json_format.MessageToDict(struct)
     try:
+        spelled = json_format.MessageToDict(struct)
         return json_format.ParseDict(spelled, target(), ignore_unknown_fields=True, descriptor_pool=pool())
-    except json_format.ParseError as error:
+    except (json_format.Error, ValueError) as error:  # a number that JSON cannot spell is a ValueError
         raise DecodeError(f"TypedStruct is no {target.DESCRIPTOR.full_name}: {error}") from error
