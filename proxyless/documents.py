@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,12 +30,14 @@ LIMITS = (
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Whose documents these are. `options`: the choices of the user, as the document shows them."""
+    """Whose documents these are. `options`: the choices of the user, as the document shows them. `faults`: what is
+    wrong with the folder that the configuration comes from."""
 
     node: Node
     address: str
     options: Mapping[str, Any]
     facts: Callable[[], Facts | None]
+    faults: Callable[[], Sequence[str]] = tuple
 
     def now(self) -> Facts:
         """How things stand.
@@ -62,7 +64,7 @@ def status(subject: Subject, pause: Pause = _nothing) -> Document:
         "options": dict(subject.options),
         **mesh_status(facts, pause),
     }
-    document["findings"] = findings(document)
+    document["findings"] = [*findings(document), *(f"refused {each}" for each in subject.faults())]
     return document
 
 

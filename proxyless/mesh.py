@@ -11,7 +11,7 @@ import logging
 import os
 import threading
 import weakref
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from time import monotonic, time
 from types import TracebackType
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .documents import Subject
     from .governance.telemetry.facts import Facts
     from .observing import Observers
+    from .xds.controlplane import Fault
     from .xds.graph import Graph
     from .xds.transport.cache import Cache
     from .xds.transport.control import Connection, Control
@@ -128,11 +129,12 @@ class Mesh:
 
         bootstrap = Bootstrap(str(directory), node if node is not None else _own_node())
         try:
-            plane = Plane(FolderSource(Path(directory)))
+            plane = Plane(FolderSource(Path(directory)), on_fault=_log_fault)
         except SourceError as error:
             raise ConfigurationError(str(error)) from error
         mesh = cls.__new__(cls)
-        mesh._setup(lambda: LocalLink(plane), bootstrap, cache_dir=False, **options)
+        faults = lambda: [str(each) for each in plane.state.faults]  # noqa: E731  # keeps the plane, not the mesh
+        mesh._setup(lambda: LocalLink(plane), bootstrap, cache_dir=False, faults=faults, **options)
         mesh._on_close.append(plane.close)
         return mesh
 
@@ -184,12 +186,14 @@ class Mesh:
         clock: Callable[[], float] = monotonic,
         overrides: dict[str, str] | None = None,
         status_socket: bool = True,
+        faults: Callable[[], Sequence[str]] = tuple,
     ) -> None:
         self.node = bootstrap.node
         self._bootstrap = bootstrap
         self._make_link = make_link
         self._cache_dir = cache_dir
         self._on_close: list[Callable[[], None]] = []
+        self._faults = faults
         self._lock = threading.Lock()
         self._control: Control | None = None
         self._closed = False
@@ -389,7 +393,12 @@ class Mesh:
                 "warnings": list(self._bootstrap.warnings),
             },
             self._facts_unless_gone(),
+            self._faults,
         )
+
+
+def _log_fault(fault: Fault) -> None:
+    log.error("refused %s (what it said before, if anything, stays in force)", fault)
 
 
 def _weakly(mesh: Mesh, method: Callable[[Mesh], None]) -> Callable[[], None]:
@@ -457,4 +466,6 @@ def runtime_of(mesh: Mesh | None) -> Runtime | None:
     """What a suite governs by; None where governance is switched off (PROXYLESS_DISABLE=1)."""
     if os.environ.get(DISABLE, "") in ("1", "true"):
         return None
+    if mesh is not None and not isinstance(mesh, Mesh):
+        raise TypeError(f"mesh={mesh!r} is not a proxyless.Mesh, such as Mesh.from_env() or Mesh.from_config(FOLDER)")
     return (mesh if mesh is not None else default_mesh()).runtime

@@ -5,10 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import proxyless
 from proxyless import ConfigurationError, Mesh, Node
+from tests.support.ads import wait_for
 
 FOLDER = Path(__file__).parents[1] / "docs" / "istio"
 
@@ -43,3 +46,26 @@ def test_warnings_of_the_bootstrap_are_logged(tmp_path: Path, caplog: pytest.Log
         assert mesh.status()["options"]["warnings"] == [caplog.records[0].getMessage()]
     assert "without TLS" in caplog.text
     assert "t0ken" not in caplog.text
+
+
+def test_what_is_wrong_in_a_folder_is_logged_and_found_by_status_until_it_is_right(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    bad = tmp_path / "bad.yaml"
+    bad.write_text("apiVersion: [\n")
+    with (
+        caplog.at_level(logging.ERROR, "proxyless"),
+        Mesh.from_config(tmp_path, node=Node(app="storefront"), registry=False) as mesh,
+    ):
+        mesh.wait_ready(10)
+        (found,) = mesh.status()["findings"]
+        assert found.startswith("refused bad.yaml:2:1: is not YAML")
+        assert [each.getMessage().startswith(found) for each in caplog.records] == [True]
+        bad.write_text("")
+        wait_for(lambda: not mesh.status()["findings"])
+
+
+def test_a_folder_is_no_mesh() -> None:
+    folder: Any = "istio/"
+    with pytest.raises(TypeError, match=r"is not a proxyless\.Mesh, such as"):
+        proxyless.httpx.Transport(folder)

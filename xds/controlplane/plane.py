@@ -59,17 +59,24 @@ class Plane:
     """The control plane on one source.
 
     Nothing runs until a stream is opened or `follow` is called. `clock` gives seconds since the epoch, for versions.
+    `on_fault` hears of everything that is wrong with the source, once, in whatever thread finds it.
 
     Raises:
         SourceError: the source cannot be read at all.
     """
 
     def __init__(
-        self, source: Source, mesh: MeshConfig | None = None, *, clock: Callable[[], float] = time.time
+        self,
+        source: Source,
+        mesh: MeshConfig | None = None,
+        *,
+        clock: Callable[[], float] = time.time,
+        on_fault: Callable[[Fault], None] = lambda fault: None,
     ) -> None:
         self._source = source
         self._mesh = mesh or MeshConfig()
         self._clock = clock
+        self._on_fault = on_fault
         self._history: deque[tuple[int, Changes]] = deque(maxlen=_REMEMBERED)
         self._streams: list[Driven] = []
         self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
@@ -85,6 +92,10 @@ class Plane:
     def _next(self, loaded: Loaded, before: State | None) -> State:
         world = World(loaded.objects, self._mesh, before.world if before else None)
         world.settle()
+        known = set(before.faults) if before else set()
+        for fault in loaded.faults:
+            if fault not in known:
+                self._on_fault(fault)
         number = before.number + 1 if before else 1
         stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._clock()))
         return State(number, f"{stamp}/{number}", world, loaded.faults)
