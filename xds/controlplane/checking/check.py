@@ -12,6 +12,7 @@ from ..registry.world import World
 from ..source.folder import FolderSource
 from ..source.locating import duplicate_keys, locate
 from ..source.reading import Reading
+from .effects import without_effect
 from .finding import Finding, Severity
 from .mesh import Mesh
 from .rules import RULES
@@ -46,10 +47,12 @@ def _of_fault(severity: Severity, fault: Fault) -> Finding:
 def _semantic(name: str, line: int, text: str, reading: Reading, mesh: Mesh) -> Iterator[Finding]:
     item = reading.object
     # Of two objects of one name only the first is in force, and it alone is checked against the rest.
-    rule = RULES.get(item.kind) if item is not None and mesh.world.by_ref.get(item.ref) is item else None
-    if item is None or rule is None:
+    if item is None or mesh.world.by_ref.get(item.ref) is not item:
         return
-    for severity, keys, message in rule(item, mesh):
+    rule = RULES.get(item.kind)
+    said = list(rule(item, mesh)) if rule is not None else []
+    said += (("warning", keys, why) for keys, why in without_effect(item.kind, item.spec))
+    for severity, keys, message in said:
         path = extended(reading.base, keys)
         at = locate(text, path, line)
         yield Finding(severity, name, *at, item.ref, path_text(path), message)

@@ -1,0 +1,126 @@
+"""`proxyless check` as somebody sees it: file, line and field, and an exit status for CI."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from proxyless.cli import main
+from tests.xds.controlplane.support import SHOP, istio, service
+
+BAD = """\
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: web, namespace: shop}
+spec:
+  hosts: [web]
+  http:
+  - rout: []
+    timeout: soon
+    match: [{uri: {regex: "a("}}]
+    route:
+    - destination: {host: wbe, port: {number: 99999}}
+      weight: x
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualServic
+metadata: {name: a}
+---
+foo: bar
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: g}
+"""
+
+SAID = """\
+mesh.yaml:7:5: error: VirtualService shop/web: spec.http[0].rout unknown field (did you mean "route"?)
+mesh.yaml:8:5: error: VirtualService shop/web: spec.http[0].timeout must be a duration such as 1.5s or 500ms, not "soon"
+mesh.yaml:9:20: error: VirtualService shop/web: spec.http[0].match[0].uri.regex is not a regular expression of RE2: \
+missing ): a(
+mesh.yaml:11:39: error: VirtualService shop/web: spec.http[0].route[0].destination.port.number must be at most 65535, \
+not 99999
+mesh.yaml:12:7: error: VirtualService shop/web: spec.http[0].route[0].weight must be a whole number, not "x"
+mesh.yaml:15:1: error: kind networking.istio.io has no kind "VirtualServic" (did you mean "VirtualService"?)
+mesh.yaml:18:1: error: is no Kubernetes object: apiVersion is missing
+mesh.yaml:21:1: warning: kind Gateway has no effect: it is not read
+7 errors, 1 warning
+"""
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as ended:
+        main(["check", *arguments])
+    out, err = capsys.readouterr()
+    assert isinstance(ended.value.code, int)
+    return ended.value.code, out, err
+
+
+def test_every_mistake_is_named_with_file_line_and_field(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "mesh.yaml").write_text(BAD)
+    assert run(capsys, str(tmp_path)) == (1, SAID, "")
+
+
+def test_the_same_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "mesh.yaml").write_text(BAD)
+    code, out, _ = run(capsys, str(tmp_path), "--json")
+    document = json.loads(out)
+    assert (code, document["errors"], len(document["findings"])) == (1, 7, 8)
+    assert document["findings"][0] == {
+        "severity": "error",
+        "file": "mesh.yaml",
+        "line": 7,
+        "column": 5,
+        "object": "VirtualService shop/web",
+        "field": "spec.http[0].rout",
+        "message": 'unknown field (did you mean "route"?)',
+    }
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        (
+            "{hosts: [web], http: [{route: [{destination: {host: wbe}}]}]}",
+            "spec.http[0].route[0].destination.host wbe.shop.svc.cluster.local is no service that shop can see",
+        ),
+        (
+            "{hosts: [web], http: [{route: [{destination: {host: web, subset: v9}}]}]}",
+            'spec.http[0].route[0].destination.subset "v9" is no subset of web.shop.svc.cluster.local: '
+            "no DestinationRule defines any",
+        ),
+        (
+            "{hosts: [web], http: [{route: [{destination: {host: web, port: {number: 81}}}]}]}",
+            "spec.http[0].route[0].destination.port 81 is no port of web.shop.svc.cluster.local",
+        ),
+    ],
+)
+def test_what_no_single_object_can_know(
+    spec: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mesh.yaml").write_text(service("web", "http:80") + istio("VirtualService", "web", spec))
+    code, out, _ = run(capsys, str(tmp_path))
+    assert code == 1
+    assert f"error: VirtualService shop/web: {said}" in out
+
+
+def test_warnings_alone_are_no_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("kubernetes.yaml", "istio.yaml"):
+        (tmp_path / name).write_text((SHOP / name).read_text())
+    code, out, _ = run(capsys, str(tmp_path))
+    assert code == 0
+    assert "VirtualService shop/payment: spec.http[0].fault has no effect yet: faults are not injected" in out
+    assert out.endswith("no errors, 15 warnings\n")
+
+
+def test_an_empty_folder_is_clean(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(capsys, str(tmp_path)) == (0, "no errors, no warnings\n", "")
+
+
+def test_a_folder_that_is_not_there_is_bad_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    missing = tmp_path / "istio"
+    assert run(capsys, str(missing)) == (2, "", f"proxyless: cannot read folder {missing}: No such file or directory\n")
+    missing.write_text("a file")
+    assert run(capsys, str(missing)) == (2, "", f"proxyless: cannot read folder {missing}: Not a directory\n")

@@ -1,0 +1,116 @@
+"""A field that `check` calls without effect is one that the process names, or for which it refuses: nothing drifts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from proxyless import Mesh, Node
+from proxyless.cli.explain import explain_one
+from proxyless.xds.controlplane import check
+from proxyless.xds.controlplane.checking.effects import EFFECTS
+from tests.xds.controlplane.support import endpoints, istio, service
+
+WEB = service("web", "http:80:8080") + endpoints("web", "http:8080", "127.0.0.5", "127.0.0.6")
+ME = service("me", "http:80:8080", ip="10.96.0.2") + endpoints("me", "http:8080", "127.0.0.9")
+
+
+def route(extra: str) -> str:
+    return istio(
+        "VirtualService", "web", f"{{hosts: [web], http: [{{{extra}, route: [{{destination: {{host: web}}}}]}}]}}"
+    )
+
+
+def rule(policy: str) -> str:
+    return istio("DestinationRule", "web", f"{{host: web, trafficPolicy: {{{policy}}}}}")
+
+
+LOCALITIES = "outlierDetection: {}, loadBalancer: {localityLbSetting: {failoverPriority: [zone]}}"
+ELSEWHERE = "http.retries.retryRemoteLocalities"
+OUTGOING = {
+    ("VirtualService", "http.fault"): route("fault: {abort: {httpStatus: 500, percentage: {value: 1}}}"),
+    ("VirtualService", "http.mirror"): route("mirror: {host: web}"),
+    ("VirtualService", "http.mirrors"): route("mirrors: [{destination: {host: web}}]"),
+    ("VirtualService", "http.corsPolicy"): route("corsPolicy: {allowOrigins: [{exact: a}]}"),
+    ("VirtualService", ELSEWHERE): route("retries: {attempts: 1, retryRemoteLocalities: true}"),
+    ("DestinationRule", "*.loadBalancer.consistentHash"): rule("loadBalancer: {consistentHash: {useSourceIp: true}}"),
+    ("DestinationRule", "*.loadBalancer.localityLbSetting"): rule(LOCALITIES),
+    ("DestinationRule", "*.loadBalancer.warmup"): rule("loadBalancer: {simple: ROUND_ROBIN, warmup: {duration: 5s}}"),
+    ("DestinationRule", "*.loadBalancer.warmupDurationSecs"): rule("loadBalancer: {warmupDurationSecs: 5s}"),
+    ("DestinationRule", "*.outlierDetection"): rule("outlierDetection: {consecutive5xxErrors: 1}"),
+    ("DestinationRule", "*.retryBudget"): rule("retryBudget: {percent: 20}"),
+    ("DestinationRule", "*.proxyProtocol"): rule("proxyProtocol: {version: V1}"),
+    ("DestinationRule", "*.connectionPool.tcp.tcpKeepalive"): rule("connectionPool: {tcp: {tcpKeepalive: {time: 5s}}}"),
+    ("DestinationRule", "tls"): rule("tls: {mode: SIMPLE}"),
+}
+INCOMING = {
+    ("RequestAuthentication", "jwtRules"): istio(
+        "RequestAuthentication", "a", "{jwtRules: [{issuer: a, jwksUri: 'http://a/'}]}"
+    ),
+    ("AuthorizationPolicy", ""): istio("AuthorizationPolicy", "a", "{action: DENY, rules: [{}]}"),
+    ("PeerAuthentication", "mtls"): istio("PeerAuthentication", "a", "{mtls: {mode: STRICT}}"),
+}
+NOT_EMITTED = {
+    ("DestinationRule", "*.loadBalancer.zoneAwareLbSetting"): rule(
+        "loadBalancer: {zoneAwareLbSetting: {enabled: true}}"
+    ),
+    ("Telemetry", "accessLogging"): istio("Telemetry", "a", "{accessLogging: [{providers: [{name: envoy}]}]}"),
+}
+"""Named by `check`; what is sent for it stands where no request passes."""
+
+
+def said(folder: Path, text: str, inbound: int | None) -> dict[str, Any]:
+    """What `explain` says of a request to web, or to an app's port of this process."""
+    (folder / "mesh.yaml").write_text(text)
+    node = Node(app="me", namespace="shop", ip="127.0.0.9")
+    with Mesh.from_config(folder, node=node, registry=False) as mesh:
+        mesh.wait_ready(20)
+        return explain_one(mesh, {"url": "http://web/"}, inbound, "127.0.0.1", 5.0)[0]
+
+
+def warnings(folder: Path, text: str) -> set[str]:
+    (folder / "mesh.yaml").write_text(text)
+    found = check(folder)
+    assert not [each for each in found if each.severity == "error"], found
+    return {each.field for each in found if "yet" in each.message or "no effect" in each.message}
+
+
+@pytest.mark.parametrize("of", OUTGOING, ids=str)
+def test_what_check_names_of_calls_the_process_names_too(of: tuple[str, str], tmp_path: Path) -> None:
+    text = WEB + OUTGOING[of]
+    assert any(field.endswith(of[1].rpartition(".")[2]) for field in warnings(tmp_path, text))
+    without, answer = said(tmp_path, WEB, None), said(tmp_path, text, None)
+    assert not without["not_honoured"]
+    assert without["status"] is None
+    assert answer["not_honoured"] or answer["response_flags"] == "UF", answer["why"]
+
+
+@pytest.mark.parametrize("of", INCOMING, ids=str)
+def test_what_check_names_of_requests_refuses_them(of: tuple[str, str], tmp_path: Path) -> None:
+    text = WEB + ME + INCOMING[of]
+    assert any(field.endswith(of[1]) for field in warnings(tmp_path, text))
+    assert said(tmp_path, WEB + ME, 8080)["status"] is None
+    assert said(tmp_path, text, 8080)["status"] in (403, 503)
+
+
+@pytest.mark.parametrize("of", NOT_EMITTED, ids=str)
+def test_the_others_are_named_by_check_alone(of: tuple[str, str], tmp_path: Path) -> None:
+    assert any(field.endswith(of[1].rpartition(".")[2]) for field in warnings(tmp_path, WEB + NOT_EMITTED[of]))
+
+
+def test_each_entry_of_the_table_is_tried() -> None:
+    listed = {(kind, name) for kind, names in EFFECTS.items() for name in names}
+    assert listed <= OUTGOING.keys() | INCOMING.keys() | NOT_EMITTED.keys()
+
+
+def test_what_is_honoured_is_not_named(tmp_path: Path) -> None:
+    text = (
+        WEB
+        + route("timeout: 2s, retries: {attempts: 2, retryOn: 5xx}, headers: {request: {set: {a: b}}}")
+        + rule("connectionPool: {tcp: {maxConnections: 3}}, loadBalancer: {simple: RANDOM}, tls: {mode: DISABLE}")
+        + istio("PeerAuthentication", "a", "{mtls: {mode: PERMISSIVE}}")
+    )
+    assert warnings(tmp_path, text) == set()
+    assert not said(tmp_path, text, None)["not_honoured"]

@@ -1,0 +1,97 @@
+"""Fields that Istio honours and a process does not yet: what `check` says of them before anything runs.
+
+`status` and `explain` name the same things in Envoy's words, from what a control plane sends (xds/wire/coverage); a
+test holds the two together. A name below is a path into the spec without indices; one that begins with `*.` is found at
+any depth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from ..api.decode import json_name
+from .finding import Keys
+
+_REFUSED = "is not enforced yet: the processes it selects refuse requests, unless they are told to allow them"
+
+EFFECTS: Mapping[str, Mapping[str, str]] = {
+    "VirtualService": {
+        "http.fault": "has no effect yet: faults are not injected",
+        "http.mirror": "has no effect yet: requests are not mirrored",
+        "http.mirrors": "has no effect yet: requests are not mirrored",
+        "http.corsPolicy": "has no effect yet: CORS is left to the app",
+        "http.retries.retryRemoteLocalities": "has no effect yet: localities count alike",
+    },
+    "DestinationRule": {
+        "*.loadBalancer.consistentHash": "is not implemented yet: round robin instead",
+        "*.loadBalancer.localityLbSetting": "has no effect yet: localities count alike, the lowest healthy "
+        "priority takes all",
+        "*.loadBalancer.zoneAwareLbSetting": "has no effect yet: zones are not looked at",
+        "*.loadBalancer.warmup": "has no effect yet: new endpoints get their full share at once",
+        "*.loadBalancer.warmupDurationSecs": "has no effect yet: new endpoints get their full share at once",
+        "*.outlierDetection": "has no effect yet: outliers are not ejected",
+        "*.retryBudget": "has no effect yet: maxRetries alone counts",
+        "*.proxyProtocol": "is not implemented yet: calls to these endpoints fail with UF",
+        "*.connectionPool.tcp.tcpKeepalive": "has no effect: sockets are made as the library makes them",
+    },
+    "RequestAuthentication": {"jwtRules": _REFUSED},
+    "Telemetry": {"accessLogging": "has no effect yet: access logs are not written"},
+}
+
+
+def without_effect(kind: str, spec: Any) -> Iterator[tuple[Keys, str]]:
+    """(keys into the object, what to say) of each field that is set in vain."""
+    known = EFFECTS.get(kind, {})
+    anywhere = {name.removeprefix("*."): why for name, why in known.items() if name.startswith("*.")}
+    for keys, path in _set(spec, (), ""):
+        why = known.get(path) or next(
+            (said for name, said in anywhere.items() if path == name or path.endswith(f".{name}")), None
+        )
+        if why is not None:
+            yield ("spec", *keys), why
+    yield from _by_value(kind, spec)
+
+
+def _by_value(kind: str, spec: Any) -> Iterator[tuple[Keys, str]]:
+    """Where it is the value that matters."""
+    if kind == "DestinationRule":
+        for keys, path in _set(spec, (), ""):
+            if path.endswith(".tls") and _at(spec, keys).mode != "DISABLE":
+                yield ("spec", *keys), "is not implemented yet: calls to these endpoints fail with UF"
+    elif kind == "PeerAuthentication":
+        if spec.mtls is not None and spec.mtls.mode == "STRICT":
+            yield (
+                ("spec", "mtls"),
+                "STRICT: TLS is not terminated yet, so the processes it selects refuse their peers",
+            )
+    elif kind == "AuthorizationPolicy":
+        yield ("spec",), _REFUSED
+    elif kind == "ServiceEntry" and spec.resolution == "DYNAMIC_DNS":
+        yield ("spec", "resolution"), "DYNAMIC_DNS is not implemented yet: calls fail with UF"
+
+
+def _at(spec: Any, keys: Keys) -> Any:
+    for key in keys:
+        spec = spec[key] if isinstance(key, int) else getattr(spec, _names(type(spec))[key])
+    return spec
+
+
+def _names(message: type) -> dict[str, str]:
+    return {json_name(each.name): each.name for each in fields(message)}
+
+
+def _set(value: Any, keys: Keys, path: str) -> Iterator[tuple[Keys, str]]:
+    """Every field that is set: keys with indices, and the names alone, joined by dots."""
+    if is_dataclass(value):
+        for name, attribute in _names(type(value)).items():
+            held = getattr(value, attribute)
+            if held is None or held == () or held == {} or held == "" or held is False:
+                continue
+            here = f"{path}.{name}" if path else name
+            yield (*keys, name), here
+            yield from _set(held, (*keys, name), here)
+    elif isinstance(value, tuple):
+        for index, each in enumerate(value):
+            yield from _set(each, (*keys, index), path)
