@@ -88,8 +88,10 @@ def test_the_same_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
         ),
         (
             "{hosts: [web], http: [{route: [{destination: {host: web, subset: v9}}]}]}",
-            'spec.http[0].route[0].destination.subset "v9" is no subset of web.shop.svc.cluster.local: '
-            "no DestinationRule defines any",
+            (
+                'spec.http[0].route[0].destination.subset "v9" is no subset of web.shop.svc.cluster.local: '
+                "no DestinationRule defines any"
+            ),
         ),
         (
             "{hosts: [web], http: [{route: [{destination: {host: web, port: {number: 81}}}]}]}",
