@@ -24,9 +24,10 @@ INTERRUPTED = 130
 @click.command(short_help="the shop: see the mesh at work, in under two minutes")
 @click.option("--keep", is_flag=True, help="leave everything running until Ctrl-C, and say what to try")
 @click.option("--json", "as_json", is_flag=True, help="print one JSON document: scenarios, expected, seen")
+@click.option("--only", multiple=True, metavar="SCENARIO", help="this scenario alone; more than once: these")
 @click.option("--one-address", is_flag=True, hidden=True, help="use 127.0.0.1 only, as where there is no other")
 @click.option("--sabotage", hidden=True, metavar="SCENARIO", help="make a scenario fail (docs/demo.md)")
-def command(keep: bool, as_json: bool, one_address: bool, sabotage: str | None) -> int:
+def command(keep: bool, as_json: bool, only: tuple[str, ...], one_address: bool, sabotage: str | None) -> int:
     """Start a shop of eight services with a control plane, send it load, and compare what happens with its YAML.
 
     Exit status: 0 all as expected, 1 expected and seen differ, 2 it cannot run here, 130 interrupted.
@@ -41,27 +42,33 @@ def command(keep: bool, as_json: bool, one_address: bool, sabotage: str | None) 
     from ..demo.reporting import PIPED_WIDTH, Lines, Reporter, Screen
     from ..demo.run import Demo
     from ..demo.sabotage import NOTHING, SABOTAGES
+    from ..demo.scenarios import SCENARIOS
     from ..demo.table import table, verdict
     from ..demo.walk import walk
 
     if sabotage is not None and sabotage not in SABOTAGES:
         raise click.BadParameter(f"one of {', '.join(SABOTAGES)}", param_hint="--sabotage")
+    keys = [each.key for each in SCENARIOS]
+    if not set(only) <= set(keys):
+        raise click.BadParameter(f"one of {', '.join(keys)}", param_hint="--only")
+    scenarios = [each for each in SCENARIOS if not only or each.key in only]
     chosen = SABOTAGES[sabotage] if sabotage is not None else NOTHING
-    console = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH, highlight=False)
-    reporter = Reporter() if as_json else Screen(console) if console.is_terminal else Lines(console)
+    watched = sys.stdout.isatty()
+    console = Console(width=None if watched else PIPED_WIDTH, highlight=False)
+    reporter = Reporter() if as_json else Screen(console) if watched else Lines(console)
     began = time.monotonic()
     status = INTERRUPTED
     with _ending_signals(), Demo(chosen, one_address=one_address) as demo:
         try:
             with reporter:
-                results = walk(demo, reporter)
+                results = walk(demo, reporter, scenarios)
             seconds = time.monotonic() - began
             told_all = document(results, __version__, seconds)
             status = 0 if told_all["ok"] else 1
             if as_json:
                 click.echo(json.dumps(told_all, indent=1))
             else:
-                console.print(table(results))
+                console.print(table(results, console.width))
                 console.print(verdict(results, seconds), style="bold" if status else "bold green")
             if keep:
                 restore(demo)

@@ -12,7 +12,8 @@ def follow_parent() -> None:
     """Ends this process, as SIGTERM would, when standard input ends."""
 
     def wait() -> None:
-        while sys.stdin.buffer.read(1):
+        # Not through sys.stdin: whose reader sleeps in it cannot be closed, and an interpreter that ends would abort.
+        while os.read(0, 1):
             pass
         os.kill(os.getpid(), signal.SIGTERM)
 

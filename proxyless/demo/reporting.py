@@ -91,10 +91,9 @@ def line(found: Sequence[Figure]) -> str:
 
 
 class Screen(Reporter):
-    """The scenarios so far, the one under way, and the figures of every service, drawn anew as they change."""
+    """What is over stays on the screen; below it the scenario under way and the figures, drawn anew as they change."""
 
     def __init__(self, console: Console) -> None:
-        self._ended: list[Result] = []
         self._now = ""
         self._found: Sequence[Figure] = ()
         self._live = Live(console=console, refresh_per_second=4, get_renderable=self._draw, transient=True)
@@ -109,41 +108,47 @@ class Screen(Reporter):
         self._live.__exit__(kind, error, traceback)
 
     def note(self, text: str) -> None:
-        self._now = text
+        self._live.console.print(text)
 
     def begins(self, title: str, expects: str) -> None:
         self._now = f"{title}: {expects}"
 
     def ended(self, result: Result) -> None:
-        self._ended.append(result)
+        mark = Text("ok  ", style="green") if result.ok else Text("NO  ", style="bold red")
+        self._live.console.print(mark + Text(f"{result.title} ({result.seconds:.1f} s)", style="default"))
         self._now = ""
 
     def figures(self, found: Sequence[Figure]) -> None:
         self._found = found
 
     def _draw(self) -> RenderableType:
-        parts: list[RenderableType] = []
-        for each in self._ended:
-            mark = Text("ok  ", style="green") if each.ok else Text("NO  ", style="bold red")
-            parts.append(mark + Text(each.title, style="default"))
-        parts.append(Text(f"... {self._now}" if self._now else "", style="bold"))
+        parts: list[RenderableType] = [Text(f"... {self._now}" if self._now else "", style="bold")]
         if self._found:
-            parts.append(figure_table(self._found))
+            parts += [Text(), figure_table(self._found), call_table(self._found)]
         return Group(*parts)
 
 
 def figure_table(found: Sequence[Figure]) -> Table:
-    """One service a row."""
+    """One service a row, in 80 columns."""
     made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    numbers = ("served", "limited", "retries", "turned away", "active", "waiting")
-    for name in ("service", "control plane", "configuration", *numbers, "calls"):
-        made.add_column(name, justify="right" if name in numbers else "left", no_wrap=True)
+    made.add_column("service", no_wrap=True)
+    for name in ("xds", "config", "served", "limited", "retries", "overflow", "active", "waiting"):
+        made.add_column(name, justify="right", no_wrap=True)
     for each in found:
         if each.connected is None:
-            made.add_row(each.name, Text("does not answer", style="bold red"))
+            made.add_row(each.name, Text("dead", style="bold red"))
             continue
-        state = Text("connected", style="green") if each.connected else Text("away", style="bold red")
+        state = Text("ok", style="green") if each.connected else Text("away", style="bold red")
         counts = (each.served, each.refused, each.retries, each.overflows, each.active, each.waiting)
-        calls = ", ".join(f"{name} {count}" for name, count in sorted((each.calls or {}).items()))
-        made.add_row(each.name, state, f"generation {each.generation}", *map(str, counts), calls)
+        made.add_row(each.name, state, str(each.generation), *map(str, counts))
+    return made
+
+
+def call_table(found: Sequence[Figure]) -> Table:
+    """Whom the services called, and how often that went well."""
+    made = Table.grid(padding=(0, 2, 0, 0))
+    for each in found:
+        if each.calls:
+            calls = ", ".join(f"{name} {count}" for name, count in sorted(each.calls.items()))
+            made.add_row(f"{each.name} called", calls)
     return made

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from .checks import Check, Result
 from .figures import Watch
@@ -14,8 +14,8 @@ from .scenarios import SCENARIOS, Scenario
 from .seen import UnseenError
 
 
-def walk(demo: Demo, reporter: Reporter) -> list[Result]:
-    """Every scenario in order, while the figures are shown.
+def walk(demo: Demo, reporter: Reporter, scenarios: Iterable[Scenario] = SCENARIOS) -> list[Result]:
+    """The scenarios in order, while the figures are shown.
 
     Raises:
         DemoError: the shop does not start.
@@ -27,7 +27,7 @@ def walk(demo: Demo, reporter: Reporter) -> list[Result]:
     watch = Watch(demo.instances, reporter.figures)
     results = []
     try:
-        for scenario in SCENARIOS:
+        for scenario in scenarios:
             reporter.begins(scenario.title, scenario.expects(demo))
             result = tried(scenario, demo)
             reporter.ended(result)

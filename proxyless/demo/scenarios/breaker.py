@@ -52,7 +52,7 @@ def walk(demo: Demo) -> Iterator[Check]:
     tally = demo.load.result(burst)
     seen = demo.look().since(before)
     yield equal(
-        "while it is slow (storefront's metrics)",
+        "while it is slow (metrics)",
         {"active": connections, "waiting": waiting, "turned away": CALLS - through},
         held,
     )
@@ -62,7 +62,7 @@ def walk(demo: Demo) -> Iterator[Check]:
     flags = seen.metrics["storefront"].by(
         "response_flags", "istio_requests_total", reporter="source", destination_service=host_of(CHECKOUT)
     )
-    yield equal("flags in the storefront's metrics", {"-": through, "UO": CALLS - through}, flags)
+    yield equal("flags in the metrics", {"-": through, "UO": CALLS - through}, flags)
 
 
 def _open_connections(demo: Demo, count: int) -> None:

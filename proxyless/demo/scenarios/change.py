@@ -114,8 +114,9 @@ def broken(demo: Demo) -> Iterator[Check]:
         )
     finally:
         tally = demo.load.stop()
-    place = [f"{each['file']}:{each['line']} {each['field']}" for each in found]
-    yield equal("refused", f"{FILE}:{wrong.line} {wrong.field}", ", ".join(place) or "nothing")
+    places = ", ".join(f"{each['file']}:{each['line']}" for each in found)
+    yield equal("refused at", f"{FILE}:{wrong.line}", places or "nowhere")
+    yield equal("refused field", wrong.field, ", ".join(str(each["field"]) for each in found) or "none")
     yield only(NEW, arrived)
     yield equal("put right again", "yes", "yes" if repaired else "no")
     yield unharmed(tally)

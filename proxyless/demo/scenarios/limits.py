@@ -31,11 +31,11 @@ def payments(demo: Demo) -> Iterator[Check]:
     yield _within("callers got 200", demo.intended.payments, ORDERS, tally.seconds, passed)
     refused = {"429": ORDERS - passed} if passed < ORDERS else {}
     yield equal("the others got", refused or {"429": "some"}, {k: n for k, n in tally.statuses.items() if k != "200"})
-    yield equal(f"refusals with {demo.intended.payment_header}", ORDERS - passed, tally.limited)
+    yield equal(f"with {demo.intended.payment_header}", ORDERS - passed, tally.limited)
     yield equal(
-        "at payment: arrived, served", (ORDERS, passed), (seen.arrived("payment", PAY), seen.served("payment", PAY))
+        "payment: arrived, served", (ORDERS, passed), (seen.arrived("payment", PAY), seen.served("payment", PAY))
     )
-    yield equal("refused with RL in payment's metrics", ORDERS - passed, _refused(seen, "payment"))
+    yield equal("flag RL in payment's metrics", ORDERS - passed, _refused(seen, "payment"))
 
 
 def expects_users(demo: Demo) -> str:
@@ -59,8 +59,8 @@ def users(demo: Demo) -> Iterator[Check]:
     through = passed + BOB + ANYBODY
     arrived = ALICE + BOB + ANYBODY
     counted = (seen.arrived("storefront", HELLO), seen.served("storefront", HELLO))
-    yield equal("at the storefront: arrived, served", (arrived, through), counted)
-    yield equal("refused with RL in its metrics", ALICE - passed, _refused(seen, "storefront"))
+    yield equal("storefront: arrived, served", (arrived, through), counted)
+    yield equal("flag RL in its metrics", ALICE - passed, _refused(seen, "storefront"))
 
 
 def _within(what: str, bucket: Bucket, calls: int, seconds: float, passed: int) -> Check:

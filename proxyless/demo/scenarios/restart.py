@@ -10,8 +10,8 @@ from ..run import CONTROL_PLANE, Demo
 from .change import FILE, NEW, OLD, PATIENCE_S, PAUSE_S, QUIET_S, TOGETHER, all_to, only, unharmed
 from .routing import versions
 
-BACK_S = 25.0
-"""Backing off, a service may not look for it again for some seconds."""
+BACK_S = 40.0
+"""Backing off as Envoy does, a service may not look for it again for half a minute."""
 
 
 def expects(demo: Demo) -> str:
@@ -47,7 +47,7 @@ def walk(demo: Demo) -> Iterator[Check]:
         if process.ended is not None:
             process.start()
         tally = demo.load.stop()
-    yield equal("services connected: before, away, after", (services, 0, services), (up, down, again))
+    yield equal("connected before, away, after", (services, 0, services), (up, down, again))
     yield Check("while it was away", f"{NEW} gets all of them", shown(away), only(NEW, away).ok)
     yield only(OLD, after)
     yield unharmed(tally)

@@ -28,15 +28,15 @@ def walk(demo: Demo) -> Iterator[Check]:
     failed = seen.arrived(ILL, CART)
     tries = attempts(seen.counted[ILL])
     yield Check(
-        f"{ILL} answered 503 to attempts",
+        f"{ILL}: 503 to attempts",
         f"1: {CALLS - 1} or {CALLS}",
         ", ".join(f"{number}: {times}" for number, times in tries.items()) or "none",
         failed in (CALLS - 1, CALLS) and tries == {1: failed},
     )
     wanted = {number: times for number, times in ((1, CALLS - failed), (2, failed)) if times}
-    yield equal(f"{HEALTHY} answered 200 to attempts", wanted, attempts(seen.counted[HEALTHY]))
+    yield equal(f"{HEALTHY}: 200 to attempts", wanted, attempts(seen.counted[HEALTHY]))
     retried = seen.metrics["storefront"].sum("proxyless_retries_total", cluster=cluster_of("cart"))
-    yield equal("retries in the storefront's metrics", failed or CALLS, int(retried))
+    yield equal("retries in the metrics", failed or CALLS, int(retried))
 
 
 def attempts(counted: Counted) -> dict[int, int]:
