@@ -89,6 +89,8 @@ class InboundRequest:
             return refused("no complete configuration yet")
         found = plan.inbound(self.port, self.request.source, tls=self.tls)
         if found is None:
+            if not self.tls and plan.inbound(self.port, self.request.source, tls=True) is not None:
+                return refused(f"port {self.port} takes mTLS only, which is not terminated in the process yet")
             return refused(f"no filter chain takes port {self.port}")
         if isinstance(found, Missing):
             runtime.require(found)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
+from urllib.parse import quote, unquote
 
 from ..headers import HeaderList
 from ..inbound import InboundRequest
@@ -23,6 +24,9 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 WEBSOCKET_REFUSED = 1008
 """Policy violation (RFC 6455): for servers without the `websocket.http.response` extension."""
+
+SAFE = "/:@!$&'()*+,;=~"
+"""What a path may hold besides letters, digits and `-._` (RFC 3986, section 3.3)."""
 
 XFCC = b"x-forwarded-client-cert"
 
@@ -41,15 +45,17 @@ class AsgiMiddleware:
         if runtime is None or (kind != "http" and kind != "websocket"):
             await self.app(scope, receive, send)
             return
-        inbound = InboundRequest(runtime, _view(scope), self._port(scope))
+        view = _view(scope)
+        target = view.path
+        inbound = InboundRequest(runtime, view, self._port(scope))
         reply = inbound.decide()
         if reply is not None:
             await (_answer(inbound, reply, send) if kind == "http" else _refuse(scope, inbound, reply, receive, send))
             return
-        headers = inbound.request.raw_headers
-        if headers is not scope["headers"]:
-            scope = dict(scope)
-            scope["headers"] = list(headers)
+        if view.raw_headers is not scope["headers"]:
+            scope = {**scope, "headers": list(view.raw_headers)}
+        if view.path is not target:
+            scope = {**scope, **_path(view.path)}
         await _serve(self.app, inbound, scope, receive, send)
 
     def _port(self, scope: Scope) -> int:
@@ -68,7 +74,7 @@ def _view(scope: Scope) -> RequestView:
         elif name == XFCC:
             # Without a peer certificate nobody vouches for it (APPEND_FORWARD removes it).
             headers = [pair for pair in headers if pair[0] != XFCC]
-    path = scope.get("raw_path") or scope["path"].encode()
+    path = scope.get("raw_path") or quote(scope["path"], SAFE).encode()
     query = scope.get("query_string")
     client = scope.get("client")
     return RequestView(
@@ -79,6 +85,12 @@ def _view(scope: Scope) -> RequestView:
         headers,
         client[0] if client else "",
     )
+
+
+def _path(target: bytes) -> dict[str, Any]:
+    """The parts of a scope that a target goes to."""
+    path, _, query = target.partition(b"?")
+    return {"path": unquote(path.decode("ascii")), "raw_path": path, "query_string": query}
 
 
 async def _serve(app: App, inbound: InboundRequest, scope: Scope, receive: Receive, send: Send) -> None:

@@ -81,8 +81,12 @@ def test_letting_requests_through_until_then_is_a_choice() -> None:
     [
         (World(), b"no filter chain takes port 8080"),
         (world(TcpProxy("x"), destination_port=9090), b"no filter chain takes port 8080"),
+        (
+            world(TcpProxy("x"), transport_protocol="tls"),
+            b"port 8080 takes mTLS only, which is not terminated in the process yet",
+        ),
     ],
-    ids=["no listener", "no chain"],
+    ids=["no listener", "no chain", "mTLS only"],
 )
 def test_what_no_chain_takes_is_refused(fixture: World, reason: bytes) -> None:
     assert answer(asked(fixture)) == (503, "NR", reason)
