@@ -60,8 +60,15 @@ def literal_prefix(pattern: str) -> str:
     return pattern[: max(size, 0)]
 
 
+_ESCAPE = re2.compile(rb"(?s)(\\.?|)([^\\]*)")
+
+
 class Rewriter:
-    """envoy.type.matcher.v3.RegexMatchAndSubstitute: what RE2's GlobalReplace does, with `\\0` to `\\9` as groups."""
+    """envoy.type.matcher.v3.RegexMatchAndSubstitute: what RE2's GlobalReplace does, with `\\0` to `\\9` as groups.
+
+    Envoy accepts a substitution that makes no sense: with a group that the pattern does not have nothing is replaced,
+    and what stands behind a backslash that means nothing is left out (seen).
+    """
 
     __slots__ = ("_pieces", "_program")
 
@@ -70,6 +77,9 @@ class Rewriter:
         self._pieces = _parse_template(rewrite.substitution.encode(), self._program.groups)
 
     def __call__(self, text: bytes) -> bytes:
+        pieces = self._pieces
+        if pieces is None:
+            return text
         out: list[bytes] = []
         position, last_end, size = 0, -1, len(text)
         while position <= size:
@@ -83,7 +93,7 @@ class Rewriter:
                 position = start + _rune(text, start)
                 out.append(text[start:position])
                 continue
-            out += [piece if isinstance(piece, bytes) else match.group(piece) or b"" for piece in self._pieces]
+            out += [piece if isinstance(piece, bytes) else match.group(piece) or b"" for piece in pieces]
             position = last_end = end
         out.append(text[position:])
         return b"".join(out)
@@ -100,25 +110,21 @@ def _rune(text: bytes, start: int) -> int:
     return size
 
 
-def _parse_template(template: bytes, groups: int) -> list[bytes | int]:
+def _parse_template(template: bytes, groups: int) -> list[bytes | int] | None:
+    """Texts and numbers of groups; it ends where a backslash makes no sense. None: a group that does not exist."""
     pieces: list[bytes | int] = []
-    head, *escapes = template.split(b"\\")
-    pieces.append(head)
-    waiting = False
-    for escape in escapes:
-        if waiting:
-            # The second of two backslashes: a literal one, and what follows it.
-            pieces.append(b"\\" + escape)
-            waiting = False
-        elif not escape:
-            waiting = True
-        elif escape[:1].isdigit():
-            group = int(escape[:1])
-            if group > groups:
-                raise BadRegexError(f"substitution refers to group {group}, but the pattern has {groups}")
-            pieces += [group, escape[1:]]
-        else:
-            raise BadRegexError(f"bad escape \\{chr(escape[0])} in substitution")
-    if waiting:
-        raise BadRegexError("substitution ends in a backslash")
+    ended = False
+    for escape, text in _ESCAPE.findall(template):
+        if escape[1:].isdigit() and int(escape[1:]) > groups:
+            return None
+        if ended:
+            continue
+        if escape == b"\\\\":
+            pieces.append(b"\\")
+        elif escape[1:].isdigit():
+            pieces.append(int(escape[1:]))
+        elif escape:
+            ended = True
+            continue
+        pieces.append(text)
     return [piece for piece in pieces if piece != b""]

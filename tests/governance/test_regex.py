@@ -107,18 +107,25 @@ def test_bytes_that_are_no_utf8_are_stepped_over_one_by_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("pattern", "substitution", "reason"),
+    ("pattern", "substitution", "result"),
     [
-        ("a", "\\1", "group 1, but the pattern has 0"),
-        ("(a)", "\\2", "group 2, but the pattern has 1"),
-        ("a", "\\n", "bad escape"),
-        ("a", "x\\", "ends in a backslash"),
-        ("(", "x", "missing"),
+        ("a", "x\\1y", "/zaqa1"),
+        ("(a)", "\\2", "/zaqa1"),
+        ("a", "\\n\\1", "/zaqa1"),
+        ("a", "x\\ny", "/zxqx1"),
+        ("a", "x\\", "/zxqx1"),
+        ("(a)", "x\\\\\\1\\n\\1", "/zx\\aqx\\a1"),
     ],
 )
-def test_a_substitution_that_makes_no_sense_is_refused(pattern: str, substitution: str, reason: str) -> None:
-    with pytest.raises(BadRegexError, match=reason):
-        Rewriter(RegexRewrite(pattern, substitution))
+def test_a_substitution_that_makes_no_sense_is_taken_as_envoy_takes_it(
+    pattern: str, substitution: str, result: str
+) -> None:
+    assert rewritten(pattern, substitution, "/zaqa1") == result
+
+
+def test_a_pattern_that_is_none_is_refused() -> None:
+    with pytest.raises(BadRegexError, match="missing"):
+        Rewriter(RegexRewrite("(", "x"))
 
 
 @given(st.sampled_from(["a", "ab", "[ab]+", "a(b)", "/", "b{2}", "(a)(b)?"]), st.text("ab/", max_size=12))

@@ -26,6 +26,8 @@ from proxyless.xds.wire.schema import find
 from proxyless.xds.wire.schema import types as pb
 from tests.support.recorded import recordings
 
+from .accepted import call_through
+
 TYPES = ("Cluster", "Listener", "RouteConfiguration", "ClusterLoadAssignment", "NameTable")
 SMALL = 6_000
 """Bytes of the largest resource that is damaged: many damages count for more than large ones."""
@@ -292,6 +294,7 @@ class Held:
                 host.value()
                 host.notes()
                 assert host.error is None
+        call_through(resource)
 
 
 def damaged(sample: Sample, chance: random.Random) -> bytes:
