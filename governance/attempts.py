@@ -153,7 +153,7 @@ def _wait_for_connection(
     if isinstance(granted, Slot):
         return granted
     if isinstance(granted, Overflow):
-        return overflow()
+        return overflow(retried=call.attempts > 1)
     if isinstance(granted, ConnectFailed):
         return Failure(granted.kind, granted.reason)
     limit_s, hurry = cluster.config.connect_timeout_s, False
@@ -178,7 +178,7 @@ def _wait_for_connection(
         pool.failed(made.kind, made.reason)
         return made
     slot = pool.connected(made, call.runtime.clock())
-    return slot if isinstance(slot, Slot) else overflow()
+    return slot if isinstance(slot, Slot) else overflow(retried=call.attempts > 1)
 
 
 def _judge(retry: CompiledRetry | None, result: Outcome, call: OutgoingCall) -> tuple[LocalReply | None, bool]:
@@ -192,7 +192,7 @@ def _judge(retry: CompiledRetry | None, result: Outcome, call: OutgoingCall) -> 
             return route_timeout(), False
         kind, reply = "per-try-timeout", per_try_timeout()
     else:
-        kind, reply = result.kind, upstream_reset(result.kind)
+        kind, reply = result.kind, upstream_reset(result.kind, retried=call.attempts > 1)
     return reply, retry is not None and result.replayable and retry.wants_reset(kind)
 
 

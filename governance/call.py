@@ -40,8 +40,8 @@ Machine = Generator[Action, Any, LocalReply | None]
 PASSTHROUGH = "PassthroughCluster"
 BLACKHOLE = "BlackHoleCluster"
 
-CUT_FLAGS = {"timeout": "UT", "caller": "DC", "stream-reset": "UR"}
-"""How a response was cut to the flag of the call; a connection that ended early is a protocol error (UPE)."""
+CUT_FLAGS = {"timeout": "UT", "caller": "DC", "remote-reset": "UR", "refused-stream": "UR"}
+"""How a response was cut to the flag of the call; a connection that ended early is UC, to HTTP/1.1 a protocol error."""
 
 
 class OutgoingCall:
@@ -286,4 +286,5 @@ class OutgoingCall:
         """The body has ended."""
         self.sent, self.received = end.sent, end.received
         if not end.complete:
-            self.flags = (*self.flags, CUT_FLAGS.get(end.kind, "UPE"))
+            ended = "UC" if self.cluster is not None and self.cluster.http2 else "UPE"
+            self.flags = (*self.flags, CUT_FLAGS.get(end.kind, ended))

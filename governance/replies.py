@@ -64,9 +64,9 @@ def no_healthy_upstream() -> LocalReply:
     return LocalReply(503, b"no healthy upstream", ("UH",), details="no_healthy_upstream")
 
 
-def overflow() -> LocalReply:
+def overflow(*, retried: bool = False) -> LocalReply:
     """A threshold of the cluster is reached; no endpoint was touched."""
-    body = (_RESET + "reset reason: overflow").encode()
+    body = (_RESET + ("retried and the latest " if retried else "") + "reset reason: overflow").encode()
     return LocalReply(503, body, ("UO",), (OVERLOADED,), details="upstream_reset_before_response_started{overflow}")
 
 
@@ -90,11 +90,12 @@ RESETS = {
 """Kinds of failure to flag and Envoy's words for it."""
 
 
-def upstream_reset(kind: str) -> LocalReply:
+def upstream_reset(kind: str, *, retried: bool = False) -> LocalReply:
     """The connection could not be made (UF), or the stream ended before the response began (UC, UR)."""
     flag, what = RESETS[kind]
     details = f"upstream_reset_before_response_started{{{what.replace(' ', '_')}}}"
-    return LocalReply(503, f"{_RESET}reset reason: {what}".encode(), (flag,), details=details)
+    latest = "retried and the latest " if retried else ""
+    return LocalReply(503, f"{_RESET}{latest}reset reason: {what}".encode(), (flag,), details=details)
 
 
 GRPC_STATUSES = {400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 504: 14}

@@ -42,7 +42,7 @@ class Library:
         self.unavailable: type[Exception] = core.ConnectionNotAvailable
         self.failures: tuple[type[Exception], ...] = (DeadlineError, self.unavailable, *self.resets)
 
-    def failure(self, error: Exception, replayable: bool) -> Failure:
+    def failure(self, error: BaseException, replayable: bool) -> Failure:
         """What an error of the library means to the machine."""
         if isinstance(error, self.unavailable):
             return Failure("refused-stream", "the connection takes no more streams", error, replayable)
@@ -346,7 +346,7 @@ class BodyBase:
             self._end(False, "timeout")
             return self._library.read_timeout("the route's timeout passed before the response was complete")
         reset = isinstance(error, self._library.resets)
-        self._end(False, "reset" if reset else "caller")
+        self._end(False, self._library.failure(error, replayable=False).kind if reset else "caller")
         return error
 
 

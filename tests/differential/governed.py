@@ -73,20 +73,28 @@ def send_async(mesh: Mesh, backends: Backends, requests: list[tuple[Request, flo
     return asyncio.run(run())
 
 
-def as_httpx(request: Request) -> httpx.Request:
-    """The request with exactly these headers and this target; Host stands where the program wrote it."""
+def as_httpx(request: Request, *, streamed: bool = False) -> httpx.Request:
+    """The request with exactly these headers and this target; Host stands where the program wrote it.
+
+    `streamed`: the body comes in pieces that are read only once.
+    """
     headers = [(name.encode(), value.encode()) for name, value in request.all_headers()]
     made = httpx.Request(
         request.method,
         f"http://{request.host}:{request.port}/",
         headers=headers,
-        content=request.body or None,
+        content=iter(pieces(request.body)) if streamed and request.body else request.body or None,
         extensions={"target": request.target.encode()},
     )
     made.method = request.method  # httpx writes it in capitals
     if not request.body and request.header("content-length") is None:
         made.headers.pop("content-length", None)
     return made
+
+
+def pieces(body: bytes, size: int = 10_000) -> list[bytes]:
+    """A body in parts."""
+    return [body[start : start + size] for start in range(0, len(body), size)]
 
 
 def from_response(request: Request, response: httpx.Response, arrivals: tuple[Arrival, ...]) -> Decision:

@@ -79,6 +79,9 @@ def test_a_failure_is_answered_in_envoys_words(kind: str, flag: str, words: str,
         steps.reply.body.decode() == f"upstream connect error or disconnect/reset before headers. reset reason: {words}"
     )
     assert steps.reply.details == f"upstream_reset_before_response_started{{{details}}}"
+    again = world(retries(1)).call(answers=[kind, kind])
+    assert again.reply is not None
+    assert again.reply.body.decode().endswith(f". retried and the latest reset reason: {words}")
 
 
 @pytest.mark.parametrize(

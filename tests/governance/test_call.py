@@ -133,7 +133,8 @@ def test_the_body_decides_how_a_call_ended() -> None:
         (BodyEnd(True, 3, 7), "-"),
         (BodyEnd(False, 3, 7, "timeout"), "UT"),
         (BodyEnd(False, 3, 7, "caller"), "DC"),
-        (BodyEnd(False, 3, 7, "stream-reset"), "UR"),
+        (BodyEnd(False, 3, 7, "remote-reset"), "UR"),
+        (BodyEnd(False, 3, 7, "refused-stream"), "UR"),
         (BodyEnd(False, 3, 7, "reset"), "UPE"),
         (BodyEnd(False, 3, 7), "UPE"),
     ]:
@@ -141,6 +142,13 @@ def test_the_body_decides_how_a_call_ended() -> None:
         steps.until(Deliver, answers=[200])
         steps.answer(end)
         assert (steps.flags, steps.call.sent, steps.call.received, steps.call.status) == (flags, 3, 7, 200)
+
+
+def test_an_http2_connection_that_ends_within_a_body_is_its_termination() -> None:
+    steps = World(tables=[table(route("/", "a"))], clusters=[cluster("a", ADDRESS, http2=True)]).steps()
+    steps.until(Deliver, answers=[200])
+    steps.answer(BodyEnd(False, 3, 7, "reset"))
+    assert steps.flags == "UC"
 
 
 def test_what_a_grpc_response_without_a_body_says_is_kept() -> None:

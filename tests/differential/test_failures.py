@@ -1,0 +1,65 @@
+"""What goes wrong, goes wrong as behind Envoy: status, flags, body, and the tries that the backends saw."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from tests.differential import failures
+from tests.differential.failures import OTHER_HOST, STALLED
+from tests.differential.ours import mesh_on
+from tests.differential.outcomes import Outcome, ask_async, ask_envoy, ask_sync
+from tests.differential.probes.retries import DEAD
+from tests.differential.recording import Recording
+from tests.differential.requests import Request
+from tests.differential.rig import Rig
+from tests.support import envoy
+
+pytestmark = pytest.mark.envoy
+
+PARALLEL = 16
+
+
+def same(requests: Sequence[Request], theirs: Sequence[Outcome], ours: Sequence[Outcome]) -> None:
+    """Fails with the requests that end otherwise."""
+    lines = []
+    for request, one, other in zip(requests, theirs, ours, strict=True):
+        if not request.host.startswith(OTHER_HOST):  # what else is under way has a part in where a try goes
+            one, other = replace(one, again=False), replace(other, again=False)
+        if one != other:
+            lines.append(f"{request.host} {request.headers}\n  Envoy     {one}\n  proxyless {other}")
+    assert not lines, "\n".join([f"{len(lines)} of {len(requests)} end otherwise", *lines])
+
+
+@pytest.mark.parametrize("http2", [False, True], ids=["HTTP/1.1", "HTTP/2"])
+def test_each_condition_is_retried_in_the_same_situations(frontend: Recording, http2: bool) -> None:
+    envoy.require()
+    recording, requests = failures.retries(frontend, http2=http2)
+    with Rig(recording) as rig, mesh_on(rig.recording) as mesh:
+        rig.backends.refuse(DEAD)
+        theirs = ask_envoy(rig, requests, parallel=1 if http2 else PARALLEL)
+        same(requests, theirs, ask_sync(mesh, rig.backends, requests))
+        if not http2:  # where a connection that ends takes the other requests on it along
+            same(requests, theirs, ask_async(mesh, rig.backends, requests))
+    tried = {len(each.tries) for each in theirs}
+    assert tried == {0, 1, 3}
+
+
+def test_how_often_where_and_with_which_body_a_call_is_tried_again(frontend: Recording) -> None:
+    envoy.require()
+    recording, requests = failures.details(frontend)
+    with Rig(recording) as rig, mesh_on(rig.recording) as mesh:
+        theirs = ask_envoy(rig, requests)
+        same(requests, theirs, ask_sync(mesh, rig.backends, requests))
+
+
+def test_every_timeout_ends_a_call_in_the_same_way(frontend: Recording) -> None:
+    envoy.require()
+    recording, requests = failures.timeouts(frontend)
+    with Rig(recording) as rig, mesh_on(rig.recording) as mesh:
+        rig.backends.stall(STALLED)
+        theirs = ask_envoy(rig, requests, parallel=len(requests))
+        same(requests, theirs, ask_async(mesh, rig.backends, requests))
+        same(requests, theirs, ask_sync(mesh, rig.backends, requests))
