@@ -25,7 +25,9 @@ def equal(what: str, expected: object, seen: object) -> Check:
 
 
 def shown(value: object) -> str:
-    """A count by name as `200: 5, 503: 7`, everything else as it is."""
+    """A count by name as `200: 5, 503: 7`, several figures as `10, 6`, everything else as it is."""
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value))
     if isinstance(value, dict):
         return ", ".join(f"{name}: {count}" for name, count in sorted(value.items())) or "none"
     return str(value)

@@ -9,7 +9,6 @@ from rich.text import Text
 
 from .checks import Result
 
-
 NAMES = 30
 """What checks are called takes no more, so that 80 columns are enough."""
 
