@@ -14,6 +14,9 @@ _USUAL = re.compile(rb"/(?:[!$&-\-0-;=?-\[\]_a-z~][!$&-.0-;=?-\[\]_a-z~]*+/?)*+"
 _NOT_HTTP = re.compile(rb"[\x00-\x20\x7f-\xff]|\A(?!/)")
 
 _ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})")
+_BARE_PERCENT = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+_DOTS = {b".": 1, b"..": 2}
+_DOTS_WITH_PARAMETER = re.compile(rb"(?<=/)(\.\.?);[^/]*")
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _MUST_ESCAPE = {char: b"%%%02X" % char for char in b'"<>^`{|}'}
 _ESCAPED_SLASH = re.compile(rb"%2[fF]|%5[cC]")
@@ -56,21 +59,17 @@ def normalize(path: bytes, config: HttpConnectionManager) -> bytes:
     if fragment >= 0:
         path = path[:fragment]
     only, mark, query = path.partition(b"?")
-    if config.normalize_path:
-        only = _canonical(only)
-    action = config.escaped_slashes
-    if action != "KEEP_UNCHANGED" and _ESCAPED_SLASH.search(only):
-        if action == "REJECT_REQUEST":
+    escaped = config.escaped_slashes != "KEEP_UNCHANGED" and _ESCAPED_SLASH.search(only) is not None
+    if escaped:
+        if config.escaped_slashes == "REJECT_REQUEST":
             raise EscapedSlashesError(None)
         only = _ESCAPED_SLASH.sub(lambda match: b"/" if match[0][1:2] == b"2" else b"\\", only)
-        if config.normalize_path:
-            only = _canonical(only)
-        if config.merge_slashes:
-            only = _merged(only)
-        if action == "UNESCAPE_AND_REDIRECT":
-            raise EscapedSlashesError(only + mark + query)
+    if config.normalize_path:
+        only = _canonical(only)
     if config.merge_slashes:
         only = _merged(only)
+    if escaped and config.escaped_slashes == "UNESCAPE_AND_REDIRECT":
+        raise EscapedSlashesError(only + mark + query)
     return only + mark + query
 
 
@@ -78,11 +77,11 @@ def _canonical(path: bytes) -> bytes:
     """RFC 3986 normalization as Chromium's URL library, which Envoy uses, does it."""
     if b"%00" in path:
         raise BadPathError("%00 in the path")  # also in a segment that goes
-    path = path.replace(b"\\", b"/")
+    path = _DOTS_WITH_PARAMETER.sub(rb"\1", path).replace(b"\\", b"/")
     segments: list[bytes] = []
     parts = path.split(b"/")[1:]
     for index, part in enumerate(parts):
-        dots = _dots(part)
+        dots = _DOTS.get(part.replace(b"%2e", b".").replace(b"%2E", b"."), 0)
         last = index == len(parts) - 1
         if dots == 2 and segments:
             segments.pop()
@@ -94,18 +93,9 @@ def _canonical(path: bytes) -> bytes:
     return b"/" + b"/".join(_characters(each) for each in segments)
 
 
-def _dots(segment: bytes) -> int:
-    """1 for `.`, 2 for `..` (also escaped, or with a parameter behind plain dots), else 0."""
-    plain = (
-        segment.partition(b";")[0] if segment.startswith(b".") and b"%" not in segment.partition(b";")[0] else segment
-    )
-    folded = plain.replace(b"%2e", b".").replace(b"%2E", b".")
-    return {b".": 1, b"..": 2}.get(folded, 0)
-
-
 def _characters(segment: bytes) -> bytes:
     if b"%" in segment:
-        segment = _ESCAPE.sub(_unescaped, segment)
+        segment = _ESCAPE.sub(_unescaped, segment) if _BARE_PERCENT.search(segment) is None else _nested(segment)
     if any(char in _MUST_ESCAPE for char in segment):
         segment = b"".join(_MUST_ESCAPE.get(char, bytes((char,))) for char in segment)
     return segment
@@ -116,8 +106,31 @@ def _unescaped(match: re.Match[bytes]) -> bytes:
     return bytes((char,)) if char in _UNRESERVED else match[0]
 
 
+def _nested(segment: bytes) -> bytes:
+    """The same where a bare `%` stands: what is decoded behind it makes no escape of it, it becomes `%25` then."""
+    out = bytearray()
+    bare, position = -3, 0
+    while position < len(segment):
+        match = _ESCAPE.match(segment, position)
+        if match is None:
+            if segment[position] == 0x25:
+                bare = len(out)
+            out.append(segment[position])
+            position += 1
+            continue
+        position = match.end()
+        text = _unescaped(match)
+        out += text
+        if len(text) == 1 and bare >= len(out) - 3:
+            near = bytes(out[bare:]) if bare == len(out) - 3 else bytes(out[bare:]) + segment[position : position + 1]
+            if _ESCAPE.fullmatch(near) is not None:
+                out[bare + 1 : bare + 1] = b"25"
+    return bytes(out)
+
+
 def _merged(path: bytes) -> bytes:
-    return re.sub(rb"/{2,}", b"/", path)
+    merged = re.sub(rb"/{2,}", b"/", path)
+    return b"//" if merged == b"/" != path else merged  # as Envoy has it
 
 
 class PathRewrite:
