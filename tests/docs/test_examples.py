@@ -18,8 +18,8 @@ from proxyless import Mesh
 from tests.docs.conftest import World
 from tests.docs.pages import FOLDER, PAGES, ROOT, Block, blocks, text_of
 
-SERVED = "127.0.0.1:15010"
-"""Where the pages say that a control plane is."""
+VARIABLES = ("GRPC_", "INSTANCE_", "ISTIO_", "PILOT_", "POD_", "PROXY", "SERVICE_ACCOUNT")
+"""How those begin that a mesh reads: an example has those only that it sets."""
 
 
 @pytest.mark.parametrize("page", [each for each in PAGES if blocks(each, "python")])
@@ -29,13 +29,12 @@ def test_the_python_of_a_page_runs(page: str, world: World, monkeypatch: pytest.
     monkeypatch.setenv("XDG_CACHE_HOME", str(world.folder / "cache"))
     monkeypatch.setattr(proxyless.mesh, "_default", None)
     monkeypatch.setattr("sys.argv", ["example"])
-    for name in ("POD_NAME", "POD_NAMESPACE", "INSTANCE_IP", "PROXYLESS_XDS", "PROXYLESS_APP"):
-        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "environ", {k: v for k, v in os.environ.items() if not k.startswith(VARIABLES)})
     names: dict[str, Any] = {"__name__": "__main__"}
     before = set(sys.modules)
     try:
         for block in blocks(page, "python", "sh"):
-            text = block.text.replace(SERVED, world.xds)
+            text = world.made_real(block.text)
             if block.language == "sh":
                 _export(text, monkeypatch)
             elif block.file:
