@@ -38,13 +38,14 @@ class RunningDemo:
     def __init__(self, folder: Path, *options: str) -> None:
         folder.mkdir(exist_ok=True)
         self.folder = folder
+        self.environ = {**os.environ, "TMPDIR": str(folder)}
         self.out: list[str] = []
         self.err: list[str] = []
         self.family: dict[int, psutil.Process] = {}
         self._lines: Queue[None] = Queue()
         self.process = subprocess.Popen(
             [COMMAND, "demo", *options],
-            env={**os.environ, "TMPDIR": str(folder)},
+            env=self.environ,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -105,7 +105,7 @@ class Kept:
 
     def pid(self, name: str) -> int:
         """Of a service or the control plane, by the line that told it last."""
-        lines = [line.split() for line in self.demo.err if "pid " in line and name.split()[0] in line]
+        lines = [line.split() for line in self.demo.err if "pid " in line and name in line]
         last = lines[-1]
         return int(last[last.index("pid") + 1])
 
@@ -156,12 +156,13 @@ def test_what_it_says_to_try_works(kept: Kept) -> None:
     text = "\n".join(kept.demo.err).replace("\\\n", " ")
     commands = [shlex.split(line) for line in text.splitlines() if line.strip().startswith("proxyless ")]
     said = [
-        subprocess.run([COMMAND, *each[1:]], capture_output=True, text=True, check=True, timeout=60).stdout
+        subprocess.run([COMMAND, *each[1:]], env=kept.demo.environ, capture_output=True, text=True, timeout=60)
         for each in commands
     ]
+    assert [each.returncode for each in said] == [0, 0], [each.stderr for each in said]
     assert [each[1] for each in commands] == ["status", "explain"]
-    assert "outbound|80|v1|catalog.shop.svc.cluster.local" in said[0]
-    assert "outbound|80|v2|catalog.shop.svc.cluster.local" in said[1]
+    assert "outbound|80|v1|catalog.shop.svc.cluster.local" in said[0].stdout
+    assert "outbound|80|v2|catalog.shop.svc.cluster.local" in said[1].stdout
 
 
 def test_a_changed_file_is_in_force(kept: Kept) -> None:
@@ -193,12 +194,12 @@ def test_the_only_instance_of_a_service_is_missed_until_it_is_back(kept: Kept) -
 def test_without_a_control_plane_calls_go_on_and_what_changed_holds_when_it_is_back(kept: Kept) -> None:
     file = kept.istio / "catalog.yaml"
     shipped = file.read_text()
-    kept.kill("control-plane")
+    kept.kill("control plane")
     file.write_text(shipped.replace("exact: internal", "exact: guests"))
     assert kept.calls("/items", 30) == {200: 30}
     headers = {"x-user-group": "internal"}
     assert kept.client.get("/items", headers=headers).json()["version"] == "v3"
-    kept.demo.says("control-plane is started again")
+    kept.demo.says("control plane is started again")
     until(lambda: kept.client.get("/items", headers=headers).json()["version"] != "v3", "the change is in force")
     file.write_text(shipped)
     until(lambda: kept.client.get("/items", headers=headers).json()["version"] == "v3", "and taken back")

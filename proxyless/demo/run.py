@@ -22,8 +22,8 @@ from .shop import NAMESPACE, Instance, placed
 
 START_S = 60.0
 LOOK_S = 0.05
-CONTROL_PLANE = "control-plane"
-LOAD = "load"
+CONTROL_PLANE = "control plane"
+LOAD = "load generator"
 
 
 class Demo:
@@ -99,7 +99,7 @@ class Demo:
 
     def _run(self, name: str, arguments: list[str], environ: dict[str, str], *, listened: bool = False) -> Process:
         environ = {**environ, "PROXYLESS_CACHE_DIR": str(self.directory / "cache")}
-        process = Process(name, arguments, environ, self.directory / f"{name}.log", listened)
+        process = Process(name, arguments, environ, self.directory / f"{name.replace(' ', '-')}.log", listened)
         self.processes[name] = process
         process.start()
         return process
