@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,9 @@ import pytest
 import yaml
 
 from e2e.tools import helm
+from proxyless.demo import service
+from proxyless.demo.admin import Admin
+from proxyless.demo.counting import Counters
 from proxyless.xds.identity.environment import from_environment
 
 CHART = Path(__file__).parents[1] / "charts" / "proxyless-shop"
@@ -88,6 +92,56 @@ def test_the_bootstrap_understands_a_rendered_pod(tmp_path: Path) -> None:
     assert metadata["NODE_NAME"] == "node-a"
     assert metadata["CLUSTER_ID"] == "Kubernetes"
     assert metadata["LABELS"]["security.istio.io/tlsMode"] == "disabled"
+
+
+def arguments(template: dict[str, Any]) -> list[str]:
+    """What the kubelet would start the service with."""
+    environment = container_environment(template)
+    return [
+        re.sub(r"\$\((\w+)\)", lambda found: environment[found[1]], each)
+        for each in template["spec"]["containers"][0]["args"]
+    ]
+
+
+@pytest.mark.parametrize("name", ["storefront-v1", "catalog-v1", "catalog-v2", "cart-v1", "checkout-v1", "payment-v1"])
+def test_the_service_understands_its_arguments(name: str) -> None:
+    template = pod(name)
+    container = template["spec"]["containers"][0]
+    assert container["command"] == ["python", "-m", service.__spec__.name]
+    options = service.parse(arguments(template))
+    labels = template["metadata"]["labels"]
+    assert (options.app, options.version) == (labels["app"], labels["version"])
+    assert options.name == FIELDS["metadata.name"]
+    assert not options.fails
+    assert not options.family
+
+
+def test_ports_are_those_that_the_service_listens_on() -> None:
+    changed = ("--set", "port=8181", "--set", "metrics.port=9191")
+    template = pod("cart-v1", *changed)
+    container = template["spec"]["containers"][0]
+    ports = {each["name"]: each["containerPort"] for each in container["ports"]}
+    options = service.parse(arguments(template))
+    assert options.listen == ("0.0.0.0", ports["http"]) == ("0.0.0.0", 8181)
+    assert options.admin == ("0.0.0.0", ports["http-metrics"]) == ("0.0.0.0", 9191)
+    assert template["metadata"]["annotations"]["prometheus.io/port"] == "9191"
+    targets = {
+        port["targetPort"] for each in rendered(*changed) if each["kind"] == "Service" for port in each["spec"]["ports"]
+    }
+    assert targets == {8181}
+
+
+def test_probes_and_annotations_lead_to_what_the_service_serves() -> None:
+    template = pod()
+    container = template["spec"]["containers"][0]
+    probes = [container[name]["httpGet"] for name in ("readinessProbe", "livenessProbe")]
+    assert {each["port"] for each in probes} == {"http-metrics"}
+    paths = [each["path"] for each in probes] + [template["metadata"]["annotations"]["prometheus.io/path"]]
+    admin = Admin("127.0.0.1", 0, Counters(), lambda: True)
+    try:
+        assert [admin.get(path)[0] for path in paths] == [200, 200, 200]
+    finally:
+        admin.close()
 
 
 def test_values_change_what_the_bootstrap_sees(tmp_path: Path) -> None:

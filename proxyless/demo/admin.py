@@ -1,6 +1,6 @@
 """A service's other port, for people and for the walk: counters, Prometheus text, and the gate. No mesh before it.
 
-GET /counters, GET /metrics, GET /ready; POST /gate/close makes the slow handler wait until POST /gate/open.
+GET /counters, /metrics, /ready and /live; POST /gate/close makes the slow handler wait until POST /gate/open.
 """
 
 from __future__ import annotations
@@ -57,7 +57,9 @@ class Admin:
             return _json(self._counters.document())
         if path == "/ready":
             return _json({"ready": self._ready()}, 200 if self._ready() else 503)
-        return _json({"error": "GET /counters, /metrics or /ready"}, 404)
+        if path == "/live":
+            return _json({"live": True})
+        return _json({"error": "GET /counters, /metrics, /ready or /live"}, 404)
 
     def post(self, path: str) -> tuple[int, str, bytes]:
         """Opens or closes the gate."""

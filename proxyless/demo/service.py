@@ -52,8 +52,8 @@ def govern() -> Governed:
     return Governed(mesh, client)
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Serve until SIGTERM, or until the demo that started it is gone."""
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """What the command line says."""
     parser = argparse.ArgumentParser(prog="proxyless.demo.service", description="one service of the shop")
     parser.add_argument("app", choices=sorted(APPS))
     parser.add_argument("--name", default="", help="of this instance; default: the app's")
@@ -62,7 +62,12 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--admin", type=address, default=("0.0.0.0", 15020), metavar="HOST:PORT")
     parser.add_argument("--fails", action="store_true", help="answer 503 (cart)")
     parser.add_argument("--family", action="store_true", help="end when standard input ends")
-    options = parser.parse_args(arguments)
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Serve until SIGTERM, or until the demo that started it is gone."""
+    options = parse(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     if options.family:
