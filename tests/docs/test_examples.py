@@ -122,3 +122,9 @@ def test_the_files_that_a_page_links_to_are_there(page: str) -> None:
 def test_a_page_has_no_line_that_is_too_long(page: str) -> None:
     for number, line in enumerate(text_of(page).splitlines(), 1):
         assert len(line) <= 120 or line.startswith("|"), f"docs/{page}.md:{number}"
+
+
+def test_the_files_that_the_architecture_names_are_there() -> None:
+    named = set(re.findall(r"(?:xds|governance|proxyless|tools|tests)/[\w/.]*\w(?=[`\s,*])", text_of("architecture")))
+    assert len(named) > 30
+    assert not [each for each in named if "NAME" not in each and not (ROOT / each).exists()]
