@@ -1,0 +1,266 @@
+"""Resources that set the honoured fields which neither the recordings nor the tables of configurations set to much."""
+
+from __future__ import annotations
+
+from proxyless.xds.model.resource import ResourceType
+from tests.xds.wire.decode.configurations import Json
+from tests.xds.wire.decode.configurations.build import (
+    HTTP_OPTIONS,
+    LB,
+    LOCAL_RATELIMIT,
+    RAW,
+    ROUTER,
+    TLS,
+    cluster,
+    endpoint,
+    extension,
+    listener,
+    locality,
+    managed,
+    manager,
+    typed,
+)
+
+ADD = [{"header": {"key": "x-a", "value": "b"}}]
+LEVEL: Json = {
+    "request_headers_to_add": ADD,
+    "request_headers_to_remove": ["x-r"],
+    "response_headers_to_add": ADD,
+    "response_headers_to_remove": ["x-s"],
+}
+BUCKET: Json = {"max_tokens": 1, "tokens_per_fill": 1, "fill_interval": "1s"}
+LIMIT = typed(
+    LOCAL_RATELIMIT,
+    stat_prefix="s",
+    token_bucket=BUCKET,
+    status={"code": "ServiceUnavailable"},
+    stage=1,
+    enable_x_ratelimit_headers="DRAFT_VERSION_03",
+    vh_rate_limits="INCLUDE",
+    always_consume_default_token_bucket=False,
+    max_dynamic_descriptors=3,
+    request_headers_to_add_when_not_enforced=ADD,
+)
+FILTERS: Json = {"local": LIMIT}
+FILTER = "envoy.config.route.v3.FilterConfig"
+OPTIONAL: Json = {
+    "off": typed(FILTER, disabled=True),
+    "on": typed(FILTER, config=LIMIT),
+    "may": typed(FILTER, config=typed(RAW), is_optional=True),
+}
+EXACT: Json = {"exact": "a"}
+RATE_LIMITS = [
+    {
+        "stage": 1,
+        "actions": [
+            {"masked_remote_address": {"v4_prefix_mask_len": 24, "v6_prefix_mask_len": 64}},
+            {"remote_address": {}},
+            {"generic_key": {"descriptor_value": "v", "descriptor_key": "k"}},
+            {
+                "header_value_match": {
+                    "descriptor_value": "v",
+                    "descriptor_key": "k",
+                    "expect_match": False,
+                    "headers": [{"name": "a", "present_match": True}],
+                }
+            },
+            {
+                "query_parameter_value_match": {
+                    "descriptor_value": "v",
+                    "descriptor_key": "k",
+                    "expect_match": False,
+                    "query_parameters": [{"name": "a", "present_match": False}],
+                }
+            },
+            {"query_parameters": {"query_parameter_name": "q", "descriptor_key": "k", "skip_if_absent": True}},
+            {"request_headers": {"header_name": "h", "descriptor_key": "k", "skip_if_absent": True}},
+        ],
+    }
+]
+RETRY: Json = {"retry_on": "5xx", "num_retries": 2, "retriable_headers": [{"name": "a", "string_match": EXACT}]}
+LARGE = "[a-z]{1000}" * 40
+HEADERS = [
+    {"name": "a", "contains_match": "x"},
+    {"name": "a", "exact_match": "x"},
+    {"name": "a", "prefix_match": "x"},
+    {"name": "a", "suffix_match": "x"},
+    {"name": "a", "safe_regex_match": {"regex": "x"}},
+    {"name": "a", "present_match": False},
+    *(
+        {"name": "a", "string_match": each}
+        for each in (
+            {"prefix": "x", "ignore_case": True},
+            {"suffix": "x"},
+            {"contains": "x"},
+            {"safe_regex": {"regex": LARGE, "google_re2": {"max_program_size": 100_000}}},
+        )
+    ),
+]
+
+
+def rewritten(**fields: str) -> Json:
+    return {"match": {"prefix": "/"}, "route": {"cluster": "c", **fields}}
+
+
+ROUTES: list[Json] = [
+    {
+        "match": {
+            "prefix": "/",
+            "case_sensitive": False,
+            "headers": HEADERS,
+            "query_parameters": [{"name": "q", "present_match": False}],
+            "runtime_fraction": {"default_value": {"numerator": 1, "denominator": "MILLION"}},
+        },
+        "route": {
+            "cluster": "c",
+            "cluster_not_found_response_code": "NOT_FOUND",
+            "host_rewrite_header": "x-host",
+            "include_vh_rate_limits": True,
+            "max_grpc_timeout": "5s",
+            "grpc_timeout_offset": "1s",
+            "retry_policy": RETRY,
+            "rate_limits": RATE_LIMITS,
+        },
+        **LEVEL,
+    },
+    {
+        "match": {"prefix": "/"},
+        "route": {
+            "weighted_clusters": {
+                "clusters": [
+                    {
+                        "name": "c",
+                        "weight": 1,
+                        "host_rewrite_literal": "h",
+                        "typed_per_filter_config": FILTERS,
+                        **LEVEL,
+                    }
+                ]
+            }
+        },
+    },
+    {
+        "match": {"prefix": "/"},
+        "decorator": {"operation": "o", "propagate": False},
+        "redirect": {
+            "scheme_redirect": "https",
+            "response_code": "FOUND",
+            "strip_query": True,
+            "regex_rewrite": {"pattern": {"regex": "a"}, "substitution": "b"},
+        },
+    },
+]
+HOST: Json = {
+    "name": "v",
+    "domains": ["*"],
+    "routes": ROUTES,
+    "retry_policy": RETRY,
+    "rate_limits": RATE_LIMITS,
+    "typed_per_filter_config": {**FILTERS, **OPTIONAL},
+    "include_request_attempt_count": True,
+    **LEVEL,
+}
+TABLE: Json = {
+    "name": "r",
+    "virtual_hosts": [HOST],
+    "most_specific_header_mutations_wins": True,
+    "ignore_port_in_host_matching": True,
+    "typed_per_filter_config": FILTERS,
+    **LEVEL,
+}
+RANGE = [{"address_prefix": "10.0.0.0", "prefix_len": 8}]
+MATCH: Json = {
+    "destination_port": 80,
+    "prefix_ranges": RANGE,
+    "direct_source_prefix_ranges": RANGE,
+    "source_prefix_ranges": RANGE,
+    "source_ports": [1],
+    "source_type": "EXTERNAL",
+    "server_names": ["a"],
+    "transport_protocol": "tls",
+    "application_protocols": ["h2"],
+}
+DISCOVERED: Json = {
+    "name": "d",
+    "config_discovery": {
+        "config_source": {"self": {}},
+        "default_config": LIMIT,
+        "type_urls": ["type.googleapis.com/" + LOCAL_RATELIMIT],
+    },
+}
+CODEC = extension("envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec")
+HTTP: Json = {"idle_timeout": "2s", "max_requests_per_connection": 3}
+HTTP2: Json = {"max_concurrent_streams": 5}
+LOCALITIES: Json = {"locality_lb_config": {"locality_weighted_lb_config": {}}}
+
+
+def options(**fields: Json | list[Json]) -> Json:
+    """A cluster that speaks as these options say."""
+    packed = typed(HTTP_OPTIONS, common_http_protocol_options=HTTP, **fields)
+    return cluster(typed_extension_protocol_options={HTTP_OPTIONS: packed})
+
+
+def balanced(kind: str, **fields: Json) -> Json:
+    """A cluster with this policy."""
+    return cluster(
+        load_balancing_policy={"policies": [{"typed_extension_config": extension(LB + kind, "x", **fields)}]}
+    )
+
+
+RESOLVER = extension("envoy.extensions.network.dns_resolver.getaddrinfo.v3.GetAddrInfoDnsResolverConfig")
+
+
+def dns(**fields: object) -> Json:
+    """A cluster that is resolved by the DNS extension."""
+    own = typed("envoy.extensions.clusters.dns.v3.DnsCluster", **fields)
+    hosts = {"cluster_name": "x", "endpoints": [locality(endpoint("example.com"), locality={"sub_zone": "s"})]}
+    return cluster(cluster_type={"name": "envoy.cluster.dns", "typed_config": own}, load_assignment=hosts)
+
+
+LISTENERS = [
+    managed(
+        route_config=TABLE,
+        http_filters=[DISCOVERED, ROUTER],
+        merge_slashes=True,
+        path_with_escaped_slashes_action="REJECT_REQUEST",
+    ),
+    {**listener(), "filter_chains": [{"filters": [manager()], "filter_chain_match": MATCH}]},
+]
+CLUSTERS = [
+    cluster(
+        circuit_breakers={"thresholds": [{"priority": "HIGH", "max_requests": 7}]},
+        lb_policy="LEAST_REQUEST",
+        least_request_lb_config={"choice_count": 5},
+        dns_refresh_rate="9s",
+        http_protocol_options={},
+    ),
+    cluster(http2_protocol_options=HTTP2),
+    options(explicit_http_config={"http2_protocol_options": HTTP2}),
+    options(use_downstream_protocol_config={"http2_protocol_options": HTTP2}),
+    {
+        **options(auto_config={"http_protocol_options": {}, "http2_protocol_options": HTTP2}),
+        "transport_socket": extension(TLS),
+    },
+    *(
+        balanced(f"{name}.v3.{kind}", **LOCALITIES)
+        for name, kind in (("round_robin", "RoundRobin"), ("random", "Random"))
+    ),
+    balanced("least_request.v3.LeastRequest", **LOCALITIES),
+    *(
+        options(
+            explicit_http_config={"http_protocol_options": {}},
+            http_filters=[{**extension("envoy.extensions.filters.http.rbac.v3.RBAC", "closes"), **fields}, CODEC],
+        )
+        for fields in ({}, {"disabled": True}, {"is_optional": True})
+    ),
+    dns(
+        dns_refresh_rate="9s",
+        dns_lookup_family="V6_ONLY",
+        all_addresses_in_single_endpoint=True,
+        typed_dns_resolver_config=RESOLVER,
+    ),
+]
+EVERYTHING = [
+    *((ResourceType.LISTENER, each) for each in LISTENERS),
+    *((ResourceType.CLUSTER, each) for each in CLUSTERS),
+]
