@@ -19,7 +19,6 @@ from ..routing import CompiledRoute, Target, Uniform
 Clock = Callable[[], float]
 
 BODY = b"local_rate_limited"
-LIMITED = (b"x-envoy-ratelimited", b"true")
 
 
 class Bucket:
@@ -199,7 +198,7 @@ class LocalRateLimitFilter:
         if enforced is None or not enforced.hit(int(uniform() * enforced.denominator)):
             request.raw_headers = applied.when_not_enforced.apply(list(request.raw_headers), request)
             return None
-        headers = applied.response.apply([LIMITED], request)
+        headers = applied.response.apply([], request)
         return LocalReply(config.status, BODY, ("RL",), tuple(headers), details="local_rate_limited")
 
     def _applied(self, route: CompiledRoute | None, target: Target | None) -> _Applied | None:

@@ -153,7 +153,6 @@ def test_a_rate_limit_refuses_and_says_how_much_is_left() -> None:
     assert second.reply is not None
     names = [name for name, _ in second.reply.headers]
     assert names == [
-        b"x-envoy-ratelimited",
         b"x-out",
         b"x-ratelimit-limit",
         b"x-ratelimit-remaining",
