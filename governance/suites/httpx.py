@@ -116,6 +116,13 @@ class Exchange:
         clamp.until(action.deadline, self.caller_deadline)
         return connection  # type: ignore[no-any-return]
 
+    def unreachable(self, error: Exception) -> Exception:
+        """The library's own error about a host that the mesh does not govern, saying so: a name may be misspelt."""
+        if self.call.bypass or self.call.destination is None:
+            return error
+        host = self.call.url_host.decode("latin-1")
+        return type(error)(f"{error} (nothing in the mesh takes {host}:{self.call.port}, so it was dialled as it is)")
+
     def failure(self, error: Exception) -> Failure:
         """What the machine makes of an error."""
         replayable = self.replay is None or self.replay.replayable
@@ -284,7 +291,10 @@ class GovernedPool(PoolBase):
     @staticmethod
     def bypass(exchange: Exchange, action: Bypass) -> Head:
         pool: Any = exchange.pool
-        response = pool._ungoverned.handle_request(exchange.request, action.tcp)
+        try:
+            response = pool._ungoverned.handle_request(exchange.request, action.tcp)
+        except pool.library.core.ConnectError as error:
+            raise exchange.unreachable(error) from error
         return Head(response.status, response.headers, response)
 
 
@@ -398,7 +408,10 @@ class AsyncGovernedPool(PoolBase):
     @staticmethod
     async def bypass(exchange: Exchange, action: Bypass) -> Head:
         pool: Any = exchange.pool
-        response = await pool._ungoverned.handle_async_request(exchange.request, action.tcp)
+        try:
+            response = await pool._ungoverned.handle_async_request(exchange.request, action.tcp)
+        except pool.library.core.ConnectError as error:
+            raise exchange.unreachable(error) from error
         return Head(response.status, response.headers, response)
 
 
