@@ -130,8 +130,6 @@ class OutgoingCall:
 
     def _decide(self) -> Missing | None:
         """Decide as far as the configuration goes: None when done (`reply`, `bypass` or `upstream` is set then)."""
-        if self.upstream is not None or self.reply is not None or self.bypass is not None:
-            return None
         runtime = self.runtime
         plan = runtime.plan
         target = self.target

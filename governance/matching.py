@@ -30,7 +30,7 @@ def string_test(matcher: StringMatcher) -> ValueTest:
                 return lambda value: value.lower().startswith(folded)
             case "suffix":
                 return lambda value: value.lower().endswith(folded)
-            case "contains":
+            case _:
                 return lambda value: folded in value.lower()
     match matcher.kind:
         case "exact":
@@ -39,7 +39,7 @@ def string_test(matcher: StringMatcher) -> ValueTest:
             return lambda value: value.startswith(wanted)
         case "suffix":
             return lambda value: value.endswith(wanted)
-        case "contains":
+        case _:
             return lambda value: wanted in value
 
 

@@ -446,6 +446,22 @@ def test_one_that_waits_may_be_told_to_connect_itself() -> None:
     second.wants(OpenConnection)
 
 
+@pytest.mark.parametrize("kind", ["connect-failure", "connect-timeout"])
+def test_those_who_wait_for_a_connection_that_fails_fail_with_it_and_may_retry(kind: str) -> None:
+    fixture = world(retries(1), limits=Thresholds(1))
+    first, second = fixture.steps(), fixture.steps()
+    second.wants(AwaitSlot)
+    first.answer(Failure(kind, "refused"))
+    second.answer(True)
+    assert isinstance(second.action, Sleep)
+    second.finish([200])
+    assert (second.status, second.call.attempts) == (200, 2)
+    assert first.call.attempts == 1
+    first.finish([200])
+    assert (first.status, first.call.attempts) == (200, 2)
+    assert fixture.counts() == (1, 0, 0, 0)
+
+
 def test_one_that_waits_overflows_when_its_turn_comes_and_the_request_threshold_is_reached() -> None:
     fixture = world(limits=Thresholds(1))
     first, second = fixture.steps(), fixture.steps()

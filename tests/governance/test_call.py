@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from proxyless.governance.actions import BodyEnd, Bypass, Deliver, Head
+from proxyless.governance.actions import AwaitConfig, BodyEnd, Bypass, Deliver, Head
 from proxyless.governance.call import BLACKHOLE, PASSTHROUGH
 from proxyless.governance.runtime import Options
 from proxyless.xds.model.filters import LocalRateLimit, TokenBucket, UnenforceableFilter
@@ -20,12 +20,15 @@ from proxyless.xds.model.route import (
 )
 from proxyless.xds.model.values import Fraction, HeaderMutation, HeaderMutations
 from tests.support.model import (
+    ENDPOINT,
+    assignment,
     chain,
     cluster,
     eds,
     http_filter,
     listener,
     manager,
+    resource,
     route,
     snapshot,
     table,
@@ -267,6 +270,53 @@ def test_a_tcp_cluster_that_is_missing_is_nc_and_one_without_endpoints_yet_is_wa
     steps = fixture.steps("http://x/")
     assert steps.action is not None
     assert fixture.asked[-1][1] == ("cold",)
+
+
+def inspected(*chains: object, **parts: object) -> World:
+    """A listener that takes HTTP in its first chain and other bytes in the second."""
+    http = chain(manager(table(route("/"))), "http", application_protocols=("http/1.1",))
+    return World(
+        listeners=[listener("virtualOutbound", http, *chains)],  # type: ignore[arg-type]
+        clusters=[cluster("a", ADDRESS), cluster("db", ADDRESS), eds("cold")],
+        **parts,  # type: ignore[arg-type]
+    )
+
+
+def test_what_the_inspector_does_not_take_for_http_goes_where_other_bytes_go() -> None:
+    steps = inspected(chain(TcpProxy(PASSTHROUGH), "rest")).steps("http://x/caf\xe9")
+    assert steps.wants(Bypass).tcp is None
+    steps.finish([200])
+    assert (steps.status, steps.flags, steps.call.route) == (200, "-", None)
+    assert inspected(chain(TcpProxy("db"), "rest")).steps("http://x/a b").wants(Bypass).tcp == "db"
+    assert reply_of(inspected().call("http://x/a b", answers=[])) == (503, "UF", b"no filter chain matches")
+
+
+def test_bytes_that_are_no_http_in_a_chain_that_takes_only_http_are_a_bad_request() -> None:
+    status, flags, body = reply_of(world(route("/")).call("http://shop/caf\xe9", answers=[]))
+    assert (status, flags, body) == (400, "DPE", b"Bad Request")
+
+
+def test_opaque_bytes_wait_for_their_clusters_endpoints_too() -> None:
+    fixture = inspected(chain(TcpProxy("cold"), "rest"))
+    steps = fixture.steps("http://x/a b")
+    assert steps.wants(AwaitConfig).missing == "endpoints of cluster 'cold'"
+    fixture.update(assignments={"cold": resource(ENDPOINT, "cold", assignment("cold", ADDRESS))})
+    steps.answer()
+    assert steps.wants(Bypass).tcp == "cold"
+
+
+def test_opaque_bytes_wait_for_the_filters_of_the_chain_that_takes_them() -> None:
+    discovered = manager(table(route("/")), http_filter("wasm", None, discovery="wasm"))
+    fixture = inspected(chain(discovered, "rest"))
+    assert fixture.steps("http://x/a b").wants(AwaitConfig).missing == "filter wasm"
+
+
+def test_a_host_that_no_authority_may_hold_is_a_bad_request_in_grpc_too() -> None:
+    for headers in ([], [("content-type", "application/grpc")]):
+        steps = world(route("/")).call(headers=[("host", "a b"), *headers], answers=[])
+        assert reply_of(steps) == (400, "DPE", b"Bad Request")
+        assert steps.reply is not None
+        assert steps.reply.details == "http.invalid_authority"
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from proxyless.governance import plan as module
-from proxyless.governance.plan import OPAQUE, Destination, HttpRuntime, Missing
+from proxyless.governance.plan import OPAQUE, BadAuthorityError, Destination, HttpRuntime, Missing
 from proxyless.governance.routing import RouteTable
 from proxyless.governance.runtime import Options
 from proxyless.xds.model.filters import InertFilter
@@ -115,6 +115,14 @@ def test_remembered_destinations_and_hosts_do_not_grow_without_end(monkeypatch: 
     for number in range(20):
         assert found.virtual_host(b"host%d" % number, hosts) is found.virtual_host(b"other", hosts)
     assert len(found.hosts) <= 4
+
+
+@pytest.mark.parametrize("authority", [b"caf\xc3\xa9", b"a b", b'a"b', b"a/b"])
+def test_an_authority_that_envoys_codec_refuses_is_refused_every_time(authority: bytes) -> None:
+    found, hosts = went(World(listeners=LISTENERS)), RouteTable(table(route()))
+    for _ in range(2):
+        with pytest.raises(BadAuthorityError):
+            found.virtual_host(authority, hosts)
 
 
 def test_a_bad_listener_refuses_what_it_takes_and_says_why() -> None:
