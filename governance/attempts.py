@@ -61,10 +61,8 @@ def attempt_until_done(call: OutgoingCall) -> Generator[Action, Any, LocalReply 
                 )
                 if type(granted) is Slot:
                     call.slot = granted
-                    until = call.deadline
-                    if retry is not None and retry.per_try_timeout_s is not None:
-                        own = clock() + retry.per_try_timeout_s
-                        until = own if until is None or own < until else until
+                    whole = retry is None or retry.per_try_timeout_s is None
+                    until = call.deadline if whole else call.try_until(clock())
                     result = yield Send(
                         granted, host, upstream.method, upstream.authority, upstream.path, upstream.headers, until
                     )

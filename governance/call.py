@@ -76,7 +76,11 @@ class OutgoingCall:
     grpc_status: bytes | None = None
     """As the headers of a gRPC response say it (a response without a body)."""
     deadline: float | None = None
-    """When the route's timeout ends, by the runtime's clock."""
+    """When the route's timeout ends, by the runtime's clock; None without one, and while the request is uploading."""
+    timeout_s: float | None = None
+    """The route's timeout."""
+    uploading = False
+    """Whether the request has a body that is still being sent. Its driver sets it, and calls `uploaded`."""
     bypass: str | None = None
     """The TCP cluster whose endpoints take the connection; empty where the library dials the name itself."""
 
@@ -238,12 +242,33 @@ class OutgoingCall:
         self.cluster = cluster
         cluster.state.used_at = self.started
         timeout_s = route.timeout_of(request)
-        if timeout_s is not None:
+        self.timeout_s = timeout_s
+        if timeout_s is not None and not self.uploading:
             self.deadline = self.started + timeout_s
         self.upstream = UpstreamRequest(
             request, route, target, route.expected(timeout_s), destination.http, http2=cluster.http2
         )
         return None
+
+    def uploaded(self) -> float | None:
+        """The request has been sent whole: only now do its timeouts begin (Envoy: at the end of the request).
+
+        Returns until when the head of the response must be there.
+        """
+        self.uploading = False
+        now = self.runtime.clock()
+        if self.timeout_s is not None:
+            self.deadline = now + self.timeout_s
+        return self.try_until(now)
+
+    def try_until(self, now: float) -> float | None:
+        """When a try that begins now has to have its head; None without a timeout, or before the body is sent."""
+        until = self.deadline
+        retry = self.route.retry if self.route is not None else None
+        if self.uploading or retry is None or retry.per_try_timeout_s is None:
+            return until
+        own = now + retry.per_try_timeout_s
+        return own if until is None or own < until else until
 
     # -- what comes back -----------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ is wrapped so that every operation is clamped to the time that is left: in sync 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from socket import socket
 from time import monotonic
 from types import ModuleType
@@ -280,18 +280,24 @@ class AsyncConnection(Connection):
         self._loop.call_soon_threadsafe(lambda: self._loop.create_task(self.core.aclose()))
 
 
-class ReplayBuffer:
-    """A streamed request body that can be sent again while it is small (Envoy buffers for retries alike)."""
+class Upload:
+    """A request body on its way out. Says when it has been sent; a streamed one can be sent again while it is small.
 
-    __slots__ = ("_iterator", "_kept", "_size", "_source", "replayable", "sent")
+    `again`: the source can be iterated as often as one likes. `keep`: what it yields is kept for a retry, as Envoy
+    buffers it.
+    """
 
-    def __init__(self, source: Any) -> None:
+    __slots__ = ("_again", "_iterator", "_kept", "_size", "_source", "complete", "on_end", "replayable")
+
+    def __init__(self, source: Any, *, again: bool, keep: bool) -> None:
         self._source = source
+        self._again = again
         self._kept: list[bytes] = []
         self._size = 0
         self._iterator: Any = None
-        self.replayable = True
-        self.sent = 0
+        self.replayable = again or keep
+        self.complete = False
+        self.on_end: Callable[[], None] | None = None
 
     def _keep(self, chunk: bytes) -> None:
         self._size += len(chunk)
@@ -301,22 +307,37 @@ class ReplayBuffer:
         elif self.replayable:
             self._kept.append(chunk)
 
+    def _ended(self) -> None:
+        if not self.complete:
+            self.complete = True
+            if self.on_end is not None:
+                self.on_end()
+
     def __iter__(self) -> Iterator[bytes]:
-        yield from list(self._kept)
-        if self._iterator is None:
-            self._iterator = iter(self._source)
-        for chunk in self._iterator:
-            self._keep(chunk)
-            yield chunk
+        if self._again:
+            yield from self._source
+        else:
+            yield from list(self._kept)
+            if self._iterator is None:
+                self._iterator = iter(self._source)
+            for chunk in self._iterator:
+                self._keep(chunk)
+                yield chunk
+        self._ended()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        for chunk in list(self._kept):
-            yield chunk
-        if self._iterator is None:
-            self._iterator = aiter(self._source)
-        async for chunk in self._iterator:
-            self._keep(chunk)
-            yield chunk
+        if self._again:
+            async for chunk in self._source:
+                yield chunk
+        else:
+            for chunk in list(self._kept):
+                yield chunk
+            if self._iterator is None:
+                self._iterator = aiter(self._source)
+            async for chunk in self._iterator:
+                self._keep(chunk)
+                yield chunk
+        self._ended()
 
 
 class BodyBase:

@@ -35,9 +35,9 @@ from ._httpcore import (
     DeadlineError,
     Library,
     Plain,
-    ReplayBuffer,
     Stream,
     Timeouts,
+    Upload,
 )
 
 try:
@@ -58,25 +58,31 @@ NO_TIMEOUTS: dict[str, float | None] = {}
 class Exchange:
     """One request under way: what sync and async have in common."""
 
-    __slots__ = ("body", "call", "caller_deadline", "library", "machine", "pool", "replay", "request", "timeouts")
+    __slots__ = ("body", "call", "caller_deadline", "library", "machine", "pool", "request", "timeouts", "upload")
 
     def __init__(self, pool: PoolBase, request: Any) -> None:
         url = request.url
         scheme = url.scheme
         authority = url.host
+        body = False
         for name, value in request.headers:
-            if len(name) == 4 and name.lower() == b"host":
+            size = len(name)
+            if size == 4 and name.lower() == b"host":
                 authority = value
-                break
+            elif (size == 14 and name.lower() == b"content-length" and value != b"0") or (
+                size == 17 and name.lower() == b"transfer-encoding"
+            ):
+                body = True
         view = RequestView(request.method, scheme, authority, url.target, request.headers)
         self.pool = pool
         self.library = pool.library
         self.request = request
         self.call = OutgoingCall(pool.runtime, pool.owner(), view, url.host, url.port or DEFAULT_PORTS.get(scheme, 0))
+        self.call.uploading = body
         self.machine: Machine = self.call.run()
         self.timeouts: dict[str, float | None] = request.extensions.get("timeout", NO_TIMEOUTS)
         self.caller_deadline: float | None = None
-        self.replay: ReplayBuffer | None = None
+        self.upload: Upload | None = None
 
     def patience(self, started: float) -> float | None:
         """What is left of the caller's connect timeout; None without one."""
@@ -95,17 +101,12 @@ class Exchange:
         host = action.host
         url.host, url.port, url.target = host.host, host.port, action.path
         headers = [(b"Host", action.authority), *action.headers]
-        if self.caller_deadline is None:
-            read_s = self.timeouts.get("read")
-            if read_s is not None:
-                self.caller_deadline = monotonic() + read_s
-            route = self.call.route
-            if (
-                route is not None
-                and route.retry is not None
-                and not isinstance(request.stream, self.library.byte_stream)
-            ):
-                self.replay = request.stream = ReplayBuffer(request.stream)
+        call = self.call
+        if call.uploading and self.upload is None:
+            route = call.route
+            again = isinstance(request.stream, self.library.byte_stream)
+            keep = route is not None and route.retry is not None
+            self.upload = request.stream = Upload(request.stream, again=again, keep=keep)
         connection: Any = action.slot.connection
         clamp = connection.clamp
         request.headers = headers if connection.http2 else checked(headers)
@@ -113,8 +114,20 @@ class Exchange:
             # One connection, many requests: the deadline travels with the request.
             clamp = Clamp(self.library.read_timeout)
             request.extensions = {**request.extensions, "timeout": Timeouts(self.timeouts, clamp)}
-        clamp.until(action.deadline, self.caller_deadline)
+        if call.uploading and self.upload is not None:
+            clamp.until(None, None)
+            self.upload.on_end = lambda: clamp.until(call.uploaded(), self._patience_from_now())
+        else:
+            clamp.until(action.deadline, self.caller_deadline or self._patience_from_now())
         return connection  # type: ignore[no-any-return]
+
+    def _patience_from_now(self) -> float | None:
+        """Until when the caller waits for the head, all attempts together: its read timeout, once there is something
+        to read."""
+        read_s = self.timeouts.get("read")
+        if read_s is not None:
+            self.caller_deadline = monotonic() + read_s
+        return self.caller_deadline
 
     def unreachable(self, error: Exception) -> Exception:
         """The library's own error about a host that the mesh does not govern, saying so: a name may be misspelt."""
@@ -125,7 +138,7 @@ class Exchange:
 
     def failure(self, error: Exception) -> Failure:
         """What the machine makes of an error."""
-        replayable = self.replay is None or self.replay.replayable
+        replayable = self.upload is None or self.upload.replayable
         if isinstance(error, DeadlineError):
             return Failure("timeout", "", error, replayable)
         return self.library.failure(error, replayable)
@@ -274,7 +287,7 @@ class GovernedPool(PoolBase):
             response = connection.core.handle_request(exchange.request)
         except library.failures as error:
             return exchange.failure(error)
-        replayable = exchange.replay is None or exchange.replay.replayable
+        replayable = exchange.upload is None or exchange.upload.replayable
         return Head(response.status, response.headers, response, replayable)
 
     @staticmethod
@@ -392,7 +405,7 @@ class AsyncGovernedPool(PoolBase):
             response = await connection.core.handle_async_request(exchange.request)
         except library.failures as error:
             return exchange.failure(error)
-        replayable = exchange.replay is None or exchange.replay.replayable
+        replayable = exchange.upload is None or exchange.upload.replayable
         return Head(response.status, response.headers, response, replayable)
 
     @staticmethod
