@@ -68,7 +68,7 @@ def test_people_read_lines_and_a_table_in_a_pipe(tmp_path: Path) -> None:
         assert demo.ends() == 0, demo.told()
     assert demo.out[0].startswith("starting the shop: 8 services")
     assert "header routing: 40 calls with x-user-group: internal go to v3" in demo.out
-    assert demo.out[-1].startswith("everything as expected: 1 scenarios in ")
+    assert demo.out[-1].startswith("everything as expected: 1 scenario in ")
     assert not [line for line in demo.out if "\x1b" in line]
 
 

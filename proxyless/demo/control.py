@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import count
@@ -34,10 +33,6 @@ class ControlPlane:
         """How much that is."""
         return len(self.events())
 
-    def served(self) -> int:
-        """How often it began to serve."""
-        return sum(each["event"] == "serving" for each in self._read())
-
     def _read(self) -> Iterator[Document]:
         try:
             text = self.process.log.read_text(encoding="utf-8", errors="replace")
@@ -63,19 +58,6 @@ class Tally:
     @property
     def calls(self) -> int:
         return sum(self.statuses.values())
-
-    @property
-    def failed(self) -> int:
-        """Everything but 200."""
-        return self.calls - self.statuses.get("200", 0)
-
-    def __add__(self, other: Tally) -> Tally:
-        return Tally(
-            Counter(self.statuses) + Counter(other.statuses),
-            Counter(self.servers) + Counter(other.servers),
-            self.limited + other.limited,
-            self.seconds + other.seconds,
-        )
 
 
 class Load:
@@ -145,10 +127,6 @@ class Load:
         """Call until `stop`."""
         self.result(self.order("steady", method="GET", path=path, together=together, pause=pause))
 
-    def mark(self) -> Tally:
-        """What the steady calls came to since they began, or since the last mark."""
-        return self.result(self.order("mark"))
-
     def stop(self) -> Tally:
-        """The same, and no more calls."""
+        """No more steady calls; what they came to."""
         return self.result(self.order("stop"))

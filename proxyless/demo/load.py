@@ -2,7 +2,7 @@
 
 It is told what to do in JSON lines on standard input, and answers in JSON lines on standard output:
 `{"id": 1, "do": "burst", "method": "GET", "path": "/items", "count": 100, "together": 8, "headers": {}}` is answered
-when it is over. `steady` calls until `stop`, which tells what it came to; `mark` tells it and begins to count anew.
+when it is over. `steady` calls until `stop`, which tells what it came to; calls under way then are not counted.
 """
 
 from __future__ import annotations
@@ -59,10 +59,8 @@ class Generator:
             self._tally = Tally()
             self._steady = asyncio.create_task(self._keep_calling(order))
             return {}
-        if what == "stop":
-            await self._end()
-        before, self._tally = self._tally, Tally()
-        return before.document()
+        await self._end()
+        return self._tally.document()
 
     async def _burst(self, order: dict[str, Any]) -> dict[str, Any]:
         tally = Tally()

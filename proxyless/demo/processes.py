@@ -49,7 +49,6 @@ class Process:
     log: Path
     listened: bool = False
     popen: subprocess.Popen[str] | None = None
-    starts: int = 0
     _open: list[IO[str]] = field(default_factory=list)
 
     def start(self) -> None:
@@ -66,7 +65,6 @@ class Process:
             text=True,
             start_new_session=True,
         )
-        self.starts += 1
 
     @property
     def pid(self) -> int:

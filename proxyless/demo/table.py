@@ -54,4 +54,5 @@ def verdict(results: Iterable[Result], seconds: float) -> str:
         return "nothing was tried"
     if wrong:
         return f"expected and seen differ: {', '.join(wrong)} ({seconds:.0f} s)"
-    return f"everything as expected: {len(found)} scenarios in {seconds:.0f} s"
+    scenarios = "1 scenario" if len(found) == 1 else f"{len(found)} scenarios"
+    return f"everything as expected: {scenarios} in {seconds:.0f} s"
