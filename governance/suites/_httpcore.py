@@ -97,92 +97,55 @@ class Timeouts(dict[str, float | None]):
         return left if value is None or left < value else value
 
 
-class Plain:
-    """The socket of a sync network stream, read and written as the library does, with less around each operation."""
+class Stream:
+    """A sync network stream under a clamp."""
 
-    __slots__ = ("_core", "_socket", "_stream", "_timeout")
+    __slots__ = ("clamp", "core", "inner")
 
-    def __init__(self, stream: Any, core: ModuleType) -> None:
-        self._stream = stream
-        self._core = core
-        self._socket = stream.get_extra_info("socket")
-        self._timeout: float | None = -1.0  # none that anybody asks for
+    def __init__(self, inner: Any, clamp: Clamp, core: ModuleType) -> None:
+        self.inner = inner
+        self.clamp = clamp
+        self.core = core
 
-    @classmethod
-    def of(cls, stream: Any, core: ModuleType) -> Any:
-        """The same stream where it is no plain socket."""
-        return cls(stream, core) if type(stream.get_extra_info("socket")) is socket else stream
+    @staticmethod
+    def of(inner: Any, clamp: Clamp, core: ModuleType) -> Stream:
+        """For what a backend has connected: a plain socket is used directly."""
+        plain = type(inner.get_extra_info("socket")) is socket
+        return SocketStream(inner, clamp, core) if plain else Stream(inner, clamp, core)
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        if self.clamp.deadline is None:
+            return self.receive(max_bytes, timeout)
+        left = self.clamp.left()
+        if timeout is not None and timeout <= left:
+            return self.receive(max_bytes, timeout)
         try:
-            if timeout != self._timeout:
-                self._socket.settimeout(timeout)
-                self._timeout = timeout
-            return self._socket.recv(max_bytes)  # type: ignore[no-any-return]
-        except TimeoutError as error:
-            raise self._core.ReadTimeout(error) from error
-        except OSError as error:
-            raise self._core.ReadError(error) from error
+            return self.receive(max_bytes, left)
+        except self.core.ReadTimeout:
+            raise self.clamp.expired() from None
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         if not buffer:
             return
-        try:
-            if timeout != self._timeout:
-                self._socket.settimeout(timeout)
-                self._timeout = timeout
-            sent = self._socket.send(buffer)
-            while sent < len(buffer):
-                buffer = buffer[sent:]
-                sent = self._socket.send(buffer)
-        except TimeoutError as error:
-            raise self._core.WriteTimeout(error) from error
-        except OSError as error:
-            raise self._core.WriteError(error) from error
-
-    def close(self) -> None:
-        self._stream.close()
-
-    def start_tls(self, ssl_context: Any, server_hostname: str | None = None, timeout: float | None = None) -> Any:
-        return self._stream.start_tls(ssl_context, server_hostname, timeout)
-
-    def get_extra_info(self, info: str) -> Any:
-        return self._stream.get_extra_info(info)
-
-
-class Stream:
-    """A sync network stream under a clamp."""
-
-    __slots__ = ("clamp", "inner", "timeouts")
-
-    def __init__(self, inner: Any, clamp: Clamp, timeouts: tuple[type[Exception], ...]) -> None:
-        self.inner = inner
-        self.clamp = clamp
-        self.timeouts = timeouts
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         if self.clamp.deadline is None:
-            return self.inner.read(max_bytes, timeout)  # type: ignore[no-any-return]
-        left = self.clamp.left()
-        if timeout is not None and timeout <= left:
-            return self.inner.read(max_bytes, timeout)  # type: ignore[no-any-return]
-        try:
-            return self.inner.read(max_bytes, left)  # type: ignore[no-any-return]
-        except self.timeouts:
-            raise self.clamp.expired() from None
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        if self.clamp.deadline is None:
-            self.inner.write(buffer, timeout)
+            self.send(buffer, timeout)
             return
         left = self.clamp.left()
         if timeout is not None and timeout <= left:
-            self.inner.write(buffer, timeout)
+            self.send(buffer, timeout)
             return
         try:
-            self.inner.write(buffer, left)
-        except self.timeouts:
+            self.send(buffer, left)
+        except self.core.WriteTimeout:
             raise self.clamp.expired() from None
+
+    def receive(self, max_bytes: int, timeout: float | None) -> bytes:
+        """Some bytes, or none at the end. Raises the library's ReadTimeout or ReadError."""
+        return self.inner.read(max_bytes, timeout)  # type: ignore[no-any-return]
+
+    def send(self, buffer: bytes, timeout: float | None) -> None:
+        """All of them. Raises the library's WriteTimeout or WriteError."""
+        self.inner.write(buffer, timeout)
 
     def close(self) -> None:
         self.inner.close()
@@ -192,6 +155,44 @@ class Stream:
 
     def get_extra_info(self, info: str) -> Any:
         return self.inner.get_extra_info(info)
+
+
+class SocketStream(Stream):
+    """A plain socket, read and written as the library does, with less around each operation."""
+
+    __slots__ = ("_recv", "_send", "_socket", "_timeout")
+
+    def __init__(self, inner: Any, clamp: Clamp, core: ModuleType) -> None:
+        super().__init__(inner, clamp, core)
+        self._socket = inner.get_extra_info("socket")
+        self._recv = self._socket.recv
+        self._send = self._socket.send
+        self._timeout: float | None = -1.0  # none that anybody asks for
+
+    def receive(self, max_bytes: int, timeout: float | None) -> bytes:
+        try:
+            if timeout != self._timeout:
+                self._socket.settimeout(timeout)
+                self._timeout = timeout
+            return self._recv(max_bytes)  # type: ignore[no-any-return]
+        except TimeoutError as error:
+            raise self.core.ReadTimeout(error) from error
+        except OSError as error:
+            raise self.core.ReadError(error) from error
+
+    def send(self, buffer: bytes, timeout: float | None) -> None:
+        try:
+            if timeout != self._timeout:
+                self._socket.settimeout(timeout)
+                self._timeout = timeout
+            sent = self._send(buffer)
+            while sent < len(buffer):
+                buffer = buffer[sent:]
+                sent = self._send(buffer)
+        except TimeoutError as error:
+            raise self.core.WriteTimeout(error) from error
+        except OSError as error:
+            raise self.core.WriteError(error) from error
 
 
 class AsyncStream:

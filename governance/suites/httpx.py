@@ -34,7 +34,6 @@ from ._httpcore import (
     Connection,
     DeadlineError,
     Library,
-    Plain,
     Stream,
     Timeouts,
     Upload,
@@ -260,7 +259,7 @@ class GovernedPool(PoolBase):
         except core.ConnectError as error:
             return Failure("connect-failure", str(error), error)
         clamp = Clamp(library.read_timeout)
-        wrapped = Stream(Plain.of(stream, core), clamp, (core.ReadTimeout, core.WriteTimeout))
+        wrapped = Stream.of(stream, clamp, core)
         origin = library.origin(b"http", host.host, host.port)
         kind = core.HTTP2Connection if action.http2 else core.HTTP11Connection
         return Connection(kind(origin=origin, stream=wrapped), clamp, action.http2)
@@ -374,7 +373,7 @@ class AsyncGovernedPool(PoolBase):
         except core.ConnectError as error:
             return Failure("connect-failure", str(error), error)
         clamp = Clamp(library.read_timeout)
-        wrapped = AsyncStream(Plain.of(stream, core), clamp, (core.ReadTimeout, core.WriteTimeout))
+        wrapped = AsyncStream(stream, clamp, (core.ReadTimeout, core.WriteTimeout))
         origin = library.origin(b"http", host.host, host.port)
         kind = core.AsyncHTTP2Connection if action.http2 else core.AsyncHTTP11Connection
         loop = asyncio.get_running_loop()

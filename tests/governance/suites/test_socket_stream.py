@@ -10,23 +10,23 @@ from threading import Thread
 import httpcore
 import pytest
 
-from proxyless.governance.suites._httpcore import Plain
+from proxyless.governance.suites._httpcore import Clamp, SocketStream, Stream
 
 
 @pytest.fixture
-def pair() -> Iterator[tuple[Plain, socket.socket]]:
+def pair() -> Iterator[tuple[SocketStream, socket.socket]]:
     with socket.create_server(("127.0.0.1", 0)) as server:
         host, port = server.getsockname()
         stream = httpcore.SyncBackend().connect_tcp(host, port, timeout=10)
         other, _ = server.accept()
-    plain = Plain.of(stream, httpcore)
-    assert isinstance(plain, Plain)
+    plain = Stream.of(stream, Clamp(httpcore.ReadTimeout), httpcore)
+    assert isinstance(plain, SocketStream)
     with other:
         yield plain, other
     plain.close()
 
 
-def test_what_is_written_arrives_whole_however_small_the_buffers(pair: tuple[Plain, socket.socket]) -> None:
+def test_what_is_written_arrives_whole_however_small_the_buffers(pair: tuple[SocketStream, socket.socket]) -> None:
     plain, other = pair
     sent = bytes(range(256)) * 40_000
     got: list[bytes] = []
@@ -43,7 +43,7 @@ def test_what_is_written_arrives_whole_however_small_the_buffers(pair: tuple[Pla
     assert b"".join(got) == sent
 
 
-def test_reading_waits_as_long_as_it_is_told(pair: tuple[Plain, socket.socket]) -> None:
+def test_reading_waits_as_long_as_it_is_told(pair: tuple[SocketStream, socket.socket]) -> None:
     plain, other = pair
     with pytest.raises(httpcore.ReadTimeout):
         plain.read(10, 0.01)
@@ -53,13 +53,13 @@ def test_reading_waits_as_long_as_it_is_told(pair: tuple[Plain, socket.socket]) 
     assert plain.read(10, None) == b""
 
 
-def test_writing_waits_as_long_as_it_is_told(pair: tuple[Plain, socket.socket]) -> None:
+def test_writing_waits_as_long_as_it_is_told(pair: tuple[SocketStream, socket.socket]) -> None:
     plain, _ = pair
     with pytest.raises(httpcore.WriteTimeout):
         plain.write(b"x" * 50_000_000, 0.05)
 
 
-def test_a_reset_is_the_librarys_error(pair: tuple[Plain, socket.socket]) -> None:
+def test_a_reset_is_the_librarys_error(pair: tuple[SocketStream, socket.socket]) -> None:
     plain, other = pair
     other.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     other.close()
@@ -69,6 +69,8 @@ def test_a_reset_is_the_librarys_error(pair: tuple[Plain, socket.socket]) -> Non
         plain.write(b"x", 10)
 
 
-def test_another_kind_of_stream_is_left_alone() -> None:
-    stream = httpcore.MockStream([])
-    assert Plain.of(stream, httpcore) is stream
+def test_another_kind_of_stream_is_used_as_it_is() -> None:
+    stream = Stream.of(httpcore.MockStream([b"a"]), Clamp(httpcore.ReadTimeout), httpcore)
+    assert not isinstance(stream, SocketStream)
+    stream.write(b"x", 1.0)
+    assert stream.read(10, 1.0) == b"a"
