@@ -216,7 +216,7 @@ class AdsServer:
         version, nonce = str(self.version), f"n{len(self.streams)}.{stream.nonce}"
         packed = {name: packed_any(type_url, held[name]) for name in sorted(wanted)}
         if stream.delta:
-            gone = (only or stream.names[type_url]) - set(held) if type_url not in WILDCARDS else set()
+            gone = (only or (set() if type_url in WILDCARDS else stream.names[type_url])) - set(held)
             stream.out.put(
                 pb.discovery_v3.DeltaDiscoveryResponse(
                     type_url=type_url,

@@ -209,13 +209,12 @@ class Control(Thread):
     def _received(self, epoch: int, raw: bytes) -> None:
         if epoch != self._epoch:
             return
-        self._backoff.reset()
         try:
             response = (envelope.read_delta_response if self._delta else envelope.read_response)(raw, self._pace)
         except RefusedError as error:
-            log.error("control plane %s: %s", self._link.address, error)
-            self.connection.error = str(error)
+            self._break_off(str(error))
             return
+        self._backoff.reset()
         connection = self.connection
         if not connection.connected:
             connection.connected = True
@@ -231,12 +230,23 @@ class Control(Thread):
         self._send(self._machine.answer(response, rejections))
         self._count(response.type, rejections)
 
+    def _break_off(self, reason: str) -> None:
+        """What came cannot be answered, and the server would wait for an answer: begin anew, as Envoy does."""
+        log.error("control plane %s: %s", self._link.address, reason)
+        if self._stream is not None:
+            self._stream.close()
+        self.connection.error = reason
+        self.connection.connected = False
+        self._ended(self._epoch, Ended(reason))
+        self._epoch += 1
+
     def _count(self, type_: ResourceType, rejections: list[Rejection]) -> None:
         connection = self.connection
         message = type_.message
         connection.updates[message] = connection.updates.get(message, 0) + 1
         connection.last_update = time.time()
         connection.from_disk = None
+        connection.error = ""
         if rejections:
             connection.rejects[message] = connection.rejects.get(message, 0) + len(rejections)
             for each in rejections:

@@ -71,6 +71,8 @@ class GrpcLink:
                 self._channel = grpc.insecure_channel(bootstrap.address, OPTIONS)
             return self._channel
         root = _read(bootstrap.root_cert, "root certificate") if bootstrap.root_cert else None
+        if root is not None and b"-----BEGIN CERTIFICATE-----" not in root:
+            raise LinkError(f"the root certificate {bootstrap.root_cert} holds no certificate in PEM")
         if self._channel is None or root != self._root:
             # A new root needs a new channel; the old one may still carry nothing but an ended stream.
             self.close()
@@ -82,9 +84,11 @@ class GrpcLink:
         bootstrap = self._bootstrap
         metadata = [("clusterid", bootstrap.cluster_id)] if bootstrap.cluster_id else []
         if bootstrap.token_file:
-            token = _read(bootstrap.token_file, "token").decode("ascii", "replace").strip()
+            token = _read(bootstrap.token_file, "token").decode("latin-1").strip()
             if not token:
                 raise LinkError(f"the token file {bootstrap.token_file} is empty")
+            if not (token.isascii() and token.isprintable()):
+                raise LinkError(f"the token file {bootstrap.token_file} holds something that is no token")
             metadata.append(("authorization", f"Bearer {token}"))
         return tuple(metadata)
 
@@ -159,6 +163,15 @@ class _GrpcStream:
             self._on_end(ended)
 
 
+UNAVAILABLE = {
+    "WRONG_VERSION_NUMBER": "there is no TLS at this address of the control plane (xds:// means plaintext)",
+    "Hostname Verification Check failed": "the control plane's certificate is not for this host name",
+    "CERTIFICATE_VERIFY_FAILED": "the control plane's certificate does not verify against the root certificate",
+    "handshake": "no TLS connection to the control plane comes about",
+}
+"""What grpc says when a connection fails, and what it means; the first that is found counts."""
+
+
 def describe(error: grpc.RpcError) -> Ended:
     """Why a stream ended, in words that help."""
     call: Any = error
@@ -169,7 +182,7 @@ def describe(error: grpc.RpcError) -> Ended:
         "PERMISSION_DENIED": "the control plane refused this workload",
         "UNIMPLEMENTED": "this server does not speak ADS",
     }.get(code, "")
-    if code == "UNAVAILABLE" and ("CERTIFICATE_VERIFY_FAILED" in details or "handshake" in details.lower()):
-        hint = "the control plane's certificate does not verify against the root certificate"
+    if code == "UNAVAILABLE":
+        hint = next((hint for sign, hint in UNAVAILABLE.items() if sign in details), hint)
     planned = code == "UNAVAILABLE" and "max connection age" in details.lower()
     return Ended(f"{hint}: {details}" if hint else details or code, code, planned)
