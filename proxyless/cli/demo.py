@@ -70,6 +70,8 @@ def command(keep: bool, as_json: bool, only: tuple[str, ...], one_address: bool,
             else:
                 console.print(table(results, console.width))
                 console.print(verdict(results, seconds), style="bold" if status else "bold green")
+            if status:
+                click.echo(demo.logs(), err=True)
             if keep:
                 restore(demo)
                 click.echo(told(demo), err=as_json)

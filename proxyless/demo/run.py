@@ -160,6 +160,11 @@ class Demo:
             time.sleep(LOOK_S)
         return True
 
+    def logs(self) -> str:
+        """The end of what each process said, of those that said anything."""
+        said = {each.name: each.said() for each in self.processes.values()}
+        return "\n".join(f"--- log of {name}\n{text}" for name, text in said.items() if text)
+
     def gate(self, name: str, *, opened: bool) -> None:
         """Opens or closes the gate of a slow handler."""
         fetch(f"{self.instance(name).admin_url}/gate/{'open' if opened else 'close'}", "POST")

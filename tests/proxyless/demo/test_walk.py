@@ -159,4 +159,4 @@ def test_the_command_prints_one_document(capsys: pytest.CaptureFixture[str]) -> 
     captured = capsys.readouterr()
     found = json.loads(captured.out)
     assert (found["ok"], found["differ"]) == (False, ["headers"])
-    assert captured.err == ""
+    assert "--- log of storefront\n" in captured.err
