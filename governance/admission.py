@@ -95,9 +95,7 @@ def _admit(request: RequestView, config: HttpConnectionManager, rng: RandomBits)
     raw = request.raw_headers
     headers: HeaderList
     if len(known) == len(raw) and known.get(b"connection") in _PLAIN_CONNECTIONS and REMOVED.isdisjoint(known):
-        headers = [
-            pair for pair in raw if len(pair[0]) not in (4, 10) or pair[0].lower() not in (b"host", b"connection")
-        ]
+        headers = request.without_hop()
         known.pop(b"connection", None)
     else:
         cleaned = _cleaned(request)

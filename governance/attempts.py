@@ -47,6 +47,7 @@ def attempt_until_done(call: OutgoingCall) -> Generator[Action, Any, LocalReply 
             if host is None:
                 result = no_healthy_upstream()
             elif host.must_be_secure:
+                call.host = host
                 result = closed(host.why_not(cluster.name))
             else:
                 call.host = host

@@ -78,8 +78,8 @@ KEYS = [
 EPHEMERAL = frozenset({"x-request-id", "traceparent", "tracestate", "b3", "x-b3-traceid", "x-b3-spanid"})
 """Headers that are new with every request."""
 
-FAILURES = frozenset({"NR", "NC", "UH", "UF", "UO", "RL", "UAEX"})
-"""Flags of requests that the mesh refuses or fails itself."""
+CONFIGURED = "direct_response"
+"""The details of an answer that a route asks for; every other one of the mesh's own refuses or fails the request."""
 
 
 class UnansweredError(Exception):
@@ -128,10 +128,13 @@ def dry_call(
     """A call that decided everything and sent nothing; the second value says what was missing, if anything was.
 
     `patience_s`: how long to wait for each thing that a control plane may still send.
+
+    Raises:
+        UnicodeEncodeError: a text that no bytes stand for.
     """
-    given = [(name.encode("latin-1"), value.encode("utf-8")) for name, value in headers]
+    given = [(on_wire(name), on_wire(value)) for name, value in headers]
     authority = next((value for name, value in given if name.lower() == b"host"), url.authority)
-    view = RequestView(method.encode("latin-1"), url.scheme, authority, url.target, given)
+    view = RequestView(on_wire(method), url.scheme, authority, url.target, given)
     call = OutgoingCall(runtime, "explain", view, url.host, url.port)
     machine = call.run()
     try:
@@ -143,17 +146,56 @@ def dry_call(
     return call, ""
 
 
-def count(calls: Iterable[OutgoingCall]) -> dict[str, dict[str, int]]:
+def on_wire(text: str) -> bytes:
+    """Text as it is sent: UTF-8; a byte that came as no text (os.fsdecode) is that byte."""
+    return text.encode("utf-8", "surrogateescape")
+
+
+def as_text(value: bytes) -> str:
+    """The reverse, for people."""
+    return value.decode("utf-8", "replace")
+
+
+class Tally:
     """How often each cluster and each endpoint was drawn."""
-    clusters: Counter[str] = Counter()
-    endpoints: Counter[str] = Counter()
-    for call in calls:
-        name = cluster_name(call)
-        if name is not None:
-            clusters[name] += 1
-        if call.host is not None:
-            endpoints[call.host.address] += 1
-    return {"clusters": dict(sorted(clusters.items())), "endpoints": dict(sorted(endpoints.items()))}
+
+    __slots__ = ("clusters", "endpoints")
+
+    def __init__(self) -> None:
+        self.clusters: Counter[str] = Counter()
+        self.endpoints: Counter[str] = Counter()
+
+    def add(self, cluster: str | None, endpoint: str | None) -> None:
+        """One request's."""
+        if cluster is not None:
+            self.clusters[cluster] += 1
+        if endpoint is not None:
+            self.endpoints[endpoint] += 1
+
+    def document(self) -> dict[str, dict[str, int]]:
+        """By name."""
+        return {"clusters": dict(sorted(self.clusters.items())), "endpoints": dict(sorted(self.endpoints.items()))}
+
+
+def cluster_name(call: OutgoingCall) -> str | None:
+    """The cluster that was drawn, be it known or not."""
+    if call.target is not None:
+        return call.target.cluster or (call.cluster.name if call.cluster is not None else None)
+    if call.cluster is not None:
+        return call.cluster.name
+    if call.destination is not None and call.destination.cluster:
+        return call.destination.cluster
+    return None
+
+
+def failed(reply: LocalReply | None) -> bool:
+    """Whether the mesh refuses or fails a request itself. What a route answers and what leads elsewhere is no failure."""
+    return reply is not None and reply.details != CONFIGURED and not 300 <= reply.status < 400
+
+
+def document(self) -> dict[str, dict[str, int]]:
+    """By name."""
+    return {"clusters": dict(sorted(self.clusters.items())), "endpoints": dict(sorted(self.endpoints.items()))}
 
 
 def cluster_name(call: OutgoingCall) -> str | None:
@@ -200,19 +242,19 @@ def document(
         "status": reply.status if reply is not None else None,
         "response_flags": reply.flag if reply is not None and reply.flags else None,
         "body": _body(call, reply),
-        "location": _location(reply),
+        "location": location(reply),
         "cluster": name,
         "weighted_clusters": _weights(action),
         "mirrors": [
             {"cluster": each.cluster, "percent": each.fraction.percent if each.fraction is not None else 100.0}
             for each in (action.mirrors if action is not None else ())
         ],
-        "method": call.request.method.decode("latin-1"),
-        "authority": (upstream.authority if upstream is not None else call.request.authority).decode("latin-1"),
-        "path": (upstream.path if upstream is not None else call.request.path).decode("latin-1"),
+        "method": as_text(call.request.method),
+        "authority": as_text(upstream.authority if upstream is not None else call.request.authority),
+        "path": as_text(upstream.path if upstream is not None else call.request.path),
         "request_headers": _request_headers(call, request["headers"]),
         "response_headers": _response_headers(call),
-        "timeout_s": route.timeout_s if route is not None else None,
+        "timeout_s": route.timeout_of(call.request) if route is not None else None,
         "idle_timeout_s": _idle_timeout(call, action),
         "retry": _retry(route),
         "fault": _fault(call),
@@ -250,13 +292,14 @@ def _action(call: OutgoingCall, cluster: str | None) -> str:
 def _body(call: OutgoingCall, reply: LocalReply | None) -> str | None:
     if reply is None:
         return None
-    return "" if call.request.method == b"HEAD" else reply.body.decode("utf-8", "replace")
+    return "" if call.request.method == b"HEAD" else as_text(reply.body)
 
 
-def _location(reply: LocalReply | None) -> str | None:
+def location(reply: LocalReply | None) -> str | None:
+    """Where a reply sends the client."""
     if reply is None:
         return None
-    return next((value.decode("latin-1") for name, value in reply.headers if name == b"location"), None)
+    return next((as_text(value) for name, value in reply.headers if name == b"location"), None)
 
 
 def _weights(action: RouteAction | None) -> list[dict[str, Any]]:
@@ -269,7 +312,7 @@ def _request_headers(call: OutgoingCall, asked: Iterable[Iterable[str]]) -> list
     named = [(name.lower(), value) for name, value in asked]
     if call.upstream is not None:
         sent = call.upstream.headers
-        named = [(name.decode("latin-1").lower(), value.decode("utf-8", "replace")) for name, value in sent]
+        named = [(as_text(name).lower(), as_text(value)) for name, value in sent]
     return [[name, value] for name, value in named if name not in EPHEMERAL and name != "host"]
 
 
@@ -277,7 +320,7 @@ def _response_headers(call: OutgoingCall) -> list[dict[str, str]]:
     levels = call.target.response_levels if call.target is not None else ()
     if call.target is None and call.route is not None:
         levels = call.route.response_levels
-    return described_mutations(levels, call.request)
+    return described_mutations(levels, call.request if call.upstream is None else call.upstream.view())
 
 
 def described_mutations(levels: Levels, request: RequestView) -> list[dict[str, str]]:
@@ -287,7 +330,8 @@ def described_mutations(levels: Levels, request: RequestView) -> list[dict[str, 
         found += [{"name": name.decode(), "value": "", "action": "remove"} for name in sorted(level.remove)]
         for each in level.additions:
             value = each.value if isinstance(each.value, bytes) else each.value(request)
-            found.append({"name": each.name.decode(), "value": value.decode(), "action": ACTION_NAMES[each.action]})
+            if value or each.keep_empty:
+                found.append({"name": as_text(each.name), "value": as_text(value), "action": ACTION_NAMES[each.action]})
     return found
 
 
@@ -383,11 +427,7 @@ def not_honoured(call: OutgoingCall) -> list[Note]:
     if destination is not None and destination.listener is not None:
         listener = snapshot.listeners.get(destination.listener)
         if listener is not None and listener.error is None:
-            chains = listener.get().all_chains()
-            own = f"filter_chains[{chains.index(destination.chain)}]" if destination.chain in chains else ""
-            notes += [
-                each for each in listener.notes() if not each.field.startswith("filter_chains[") or own in each.field
-            ]
+            notes += of_chain(listener.notes(), listener.get(), destination.chain)
         if destination.http is not None:
             notes += destination.http.filters.notes
     if route is not None:
@@ -402,7 +442,7 @@ def not_honoured(call: OutgoingCall) -> list[Note]:
     return list(dict.fromkeys(notes))
 
 
-def _of_chain(notes: Iterable[Note], listener: Listener, chain: FilterChain | None) -> list[Note]:
+def of_chain(notes: Iterable[Note], listener: Listener, chain: FilterChain | None) -> list[Note]:
     """What concerns the listener itself or the chain that was taken."""
     own = "default_filter_chain"
     if chain in listener.chains:
@@ -420,7 +460,7 @@ def _route_notes(call: OutgoingCall, route: CompiledRoute) -> list[Note]:
 def why(call: OutgoingCall, missing: str = "") -> list[str]:
     """Short sentences, one per step."""
     destination, route = call.destination, call.route
-    host = call.url_host.decode("latin-1")
+    host = as_text(call.url_host)
     if destination is None:
         return [missing or "there is no complete configuration"]
     said = [

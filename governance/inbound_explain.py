@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..xds.model.filters import LocalRateLimit
-from .explain import FAILURES, KEYS, described_mutations
+from .explain import KEYS, as_text, described_mutations, location, of_chain, on_wire
+from ..xds.model.values import Note
 from .inbound import InboundRequest
 from .plan import INBOUND
 from .request import RequestView
@@ -20,17 +21,12 @@ def dry_request(
     runtime: Runtime, method: str, url: Any, headers: Iterable[tuple[str, str]], port: int, source: str
 ) -> InboundRequest:
     """A request that was decided and reached no app."""
-    given = [(name.lower().encode("latin-1"), value.encode("utf-8")) for name, value in headers]
+    given = [(on_wire(name).lower(), on_wire(value)) for name, value in headers]
     authority = next((value for name, value in given if name == b"host"), url.authority)
-    view = RequestView(method.encode("latin-1"), url.scheme, authority, url.target, given, source)
+    view = RequestView(on_wire(method), url.scheme, authority, url.target, given, source)
     inbound = InboundRequest(runtime, view, port)
     inbound.decide()
     return inbound
-
-
-def failed(inbound: InboundRequest) -> bool:
-    """Whether the mesh refuses the request."""
-    return inbound.reply is not None and not FAILURES.isdisjoint(inbound.reply.flags)
 
 
 def inbound_document(
@@ -39,34 +35,32 @@ def inbound_document(
     """The document of one incoming request; every key is always there."""
     route, reply, chain, http = inbound.route, inbound.reply, inbound.chain, inbound.http
     view = inbound.request
-    table = http.inline.config if http is not None and http.inline is not None else None
+    table = http.table(inbound.runtime.plan) if http is not None else None
     known: dict[str, Any] = {
         "request": dict(request),
         "listener": INBOUND if chain is not None else None,
         "filter_chain": chain.name if chain is not None else None,
-        "route_config": table.name if table is not None else None,
+        "route_config": getattr(getattr(table, "config", None), "name", None),
         "virtual_host": route.vhost.name if route is not None else None,
         "route": route.route.name if route is not None else None,
         "route_index": route.index if route is not None else None,
         "action": _action(inbound),
         "status": reply.status if reply is not None else None,
         "response_flags": reply.flag if reply is not None and reply.flags else None,
-        "body": reply.body.decode("utf-8", "replace") if reply is not None else None,
+        "body": None if reply is None else "" if view.method == b"HEAD" else as_text(reply.body),
+        "location": location(reply),
         "cluster": inbound.target.cluster if inbound.target is not None else None,
-        "method": view.method.decode("latin-1"),
-        "authority": view.authority.decode("latin-1"),
-        "path": view.path.decode("latin-1"),
-        "request_headers": [
-            [name.decode("latin-1"), value.decode("utf-8", "replace")] for name, value in view.raw_headers
-        ],
+        "method": as_text(view.method),
+        "authority": as_text(view.authority),
+        "path": as_text(view.path),
+        "request_headers": [[as_text(name), as_text(value)] for name, value in view.raw_headers if name != b"host"],
         "response_headers": described_mutations(inbound.target.response_levels if inbound.target else (), view),
-        "timeout_s": route.timeout_s if route is not None else None,
+        "timeout_s": route.timeout_of(view) if route is not None else None,
         "rate_limit": _rate_limit(inbound),
         "authorization": _authorization(inbound),
         "protocol": "http1" if http is not None else "tcp" if chain is not None else None,
         "not_honoured": [
-            {"resource": each.resource, "field": each.field, "reason": each.reason}
-            for each in (http.filters.notes if http is not None else ())
+            {"resource": each.resource, "field": each.field, "reason": each.reason} for each in _not_honoured(inbound)
         ],
         "why": _why(inbound),
         "counts": counts,
@@ -75,8 +69,14 @@ def inbound_document(
     return {key: known.get(key, [] if key in empty else None) for key in KEYS}
 
 
-def _text(value: bytes) -> str:
-    return value.decode("utf-8", "replace")
+def _not_honoured(inbound: InboundRequest) -> list[Note]:
+    listener = inbound.runtime.plan.snapshot.listeners.get(INBOUND)
+    notes: list[Note] = []
+    if listener is not None and inbound.chain is not None:
+        notes += of_chain(listener.notes(), listener.get(), inbound.chain)
+    if inbound.http is not None:
+        notes += inbound.http.filters.notes
+    return list(dict.fromkeys(notes))
 
 
 def _action(inbound: InboundRequest) -> str:
@@ -107,14 +107,14 @@ def _authorization(inbound: InboundRequest) -> dict[str, Any] | None:
 
 def _why(inbound: InboundRequest) -> list[str]:
     if inbound.chain is None:
-        return [inbound.reply.body.decode() if inbound.reply is not None else "no listener takes incoming requests"]
+        return [as_text(inbound.reply.body) if inbound.reply is not None else "no listener takes incoming requests"]
     said = [f"filter chain {inbound.chain.name} takes port {inbound.port}"]
     if inbound.route is not None:
         said.append(f"route {inbound.route.index} {inbound.route.route.name or '(unnamed)'} matches")
     if inbound.reply is not None:
         said.append(f"answered {inbound.reply.status} {inbound.reply.flag if inbound.reply.flags else ''}".rstrip())
         if inbound.reply.details == "refused":
-            said.append(inbound.reply.body.decode("utf-8", "replace"))
+            said.append(as_text(inbound.reply.body))
     else:
         said.append("the app gets the request")
     return said

@@ -27,7 +27,18 @@ class RequestView:
     `source` is the peer's address where there is one (incoming requests).
     """
 
-    __slots__ = ("_headers", "_more", "_query", "authority", "method", "path", "raw_headers", "scheme", "source")
+    __slots__ = (
+        "_headers",
+        "_more",
+        "_others",
+        "_query",
+        "authority",
+        "method",
+        "path",
+        "raw_headers",
+        "scheme",
+        "source",
+    )
 
     def __init__(
         self,
@@ -46,6 +57,7 @@ class RequestView:
         self.source = source
         self._headers: dict[bytes, bytes] | None = None
         self._more: dict[bytes, tuple[bytes, ...]] | None = None
+        self._others: list[tuple[bytes, bytes]] = []
         self._query: dict[bytes, bytes] | None = None
 
     @property
@@ -54,8 +66,12 @@ class RequestView:
         headers = self._headers
         if headers is None:
             headers = self._headers = {}
-            for name, value in self.raw_headers:
+            others = self._others = []
+            for pair in self.raw_headers:
+                name, value = pair
                 name = name.lower()
+                if name != b"host" and name != b"connection":
+                    others.append(pair)
                 if name not in headers:
                     headers[name] = value
                 elif name in JOINED:
@@ -66,6 +82,11 @@ class RequestView:
                 else:
                     self._more[name] = (*self._more.get(name, (headers[name],)), value)
         return headers
+
+    def without_hop(self) -> list[tuple[bytes, bytes]]:
+        """The headers as they came but for Host and Connection, in a list that is the caller's own."""
+        _ = self.headers
+        return self._others
 
     def replace_headers(self, headers: RawHeaders) -> None:
         """Forget the headers and take these."""

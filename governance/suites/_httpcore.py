@@ -6,6 +6,7 @@ is wrapped so that every operation is clamped to the time that is left: in sync 
 
 from __future__ import annotations
 
+import select
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from socket import socket
 from time import monotonic
@@ -153,6 +154,10 @@ class Stream:
     def start_tls(self, ssl_context: Any, server_hostname: str | None = None, timeout: float | None = None) -> Any:
         return self.inner.start_tls(ssl_context, server_hostname, timeout)
 
+    def readable(self) -> bool:
+        """Whether there is something to read: on an idle connection, that the other side has closed it."""
+        return bool(self.inner.get_extra_info("is_readable"))
+
     def get_extra_info(self, info: str) -> Any:
         return self.inner.get_extra_info(info)
 
@@ -160,7 +165,7 @@ class Stream:
 class SocketStream(Stream):
     """A plain socket, read and written as the library does, with less around each operation."""
 
-    __slots__ = ("_recv", "_send", "_socket", "_timeout")
+    __slots__ = ("_poll", "_recv", "_send", "_socket", "_timeout")
 
     def __init__(self, inner: Any, clamp: Clamp, core: ModuleType) -> None:
         super().__init__(inner, clamp, core)
@@ -168,6 +173,11 @@ class SocketStream(Stream):
         self._recv = self._socket.recv
         self._send = self._socket.send
         self._timeout: float | None = -1.0  # none that anybody asks for
+        self._poll: Any = None
+        if hasattr(select, "poll"):
+            poll = select.poll()
+            poll.register(self._socket, select.POLLIN)
+            self._poll = poll.poll
 
     def receive(self, max_bytes: int, timeout: float | None) -> bytes:
         try:
@@ -193,6 +203,10 @@ class SocketStream(Stream):
             raise self.core.WriteTimeout(error) from error
         except OSError as error:
             raise self.core.WriteError(error) from error
+
+    def readable(self) -> bool:
+        """As of any stream, with one system call."""
+        return super().readable() if self._poll is None else bool(self._poll(0))
 
 
 class AsyncStream:
@@ -240,6 +254,10 @@ class AsyncStream:
     ) -> Any:
         return await self.inner.start_tls(ssl_context, server_hostname, timeout)
 
+    def readable(self) -> bool:
+        """Whether there is something to read: on an idle connection, that the other side has closed it."""
+        return bool(self.inner.get_extra_info("is_readable"))
+
     def get_extra_info(self, info: str) -> Any:
         return self.inner.get_extra_info(info)
 
@@ -247,10 +265,11 @@ class AsyncStream:
 class Connection:
     """A connection of httpcore's as the pools of the mesh see it (governance.pool.Connection)."""
 
-    __slots__ = ("clamp", "core", "http2")
+    __slots__ = ("clamp", "core", "http2", "stream")
 
-    def __init__(self, core: Any, clamp: Clamp, http2: bool) -> None:
+    def __init__(self, core: Any, stream: Stream | AsyncStream, clamp: Clamp, http2: bool) -> None:
         self.core = core
+        self.stream = stream
         self.clamp = clamp
         self.http2 = http2
 
@@ -260,7 +279,9 @@ class Connection:
 
     def fresh(self) -> bool:
         """Usable, and the other side has not closed it meanwhile: looks at the socket."""
-        return bool(self.core.is_available()) and not self.core.has_expired()
+        if not self.core.is_available():
+            return False
+        return not (self.core.has_expired() if self.http2 else self.stream.readable())
 
     def close(self) -> None:
         self.core.close()
@@ -271,8 +292,8 @@ class AsyncConnection(Connection):
 
     __slots__ = ("_loop",)
 
-    def __init__(self, core: Any, clamp: Clamp, http2: bool, loop: Any) -> None:
-        super().__init__(core, clamp, http2)
+    def __init__(self, core: Any, stream: AsyncStream, clamp: Clamp, http2: bool, loop: Any) -> None:
+        super().__init__(core, stream, clamp, http2)
         self._loop = loop
 
     def close(self) -> None:

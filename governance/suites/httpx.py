@@ -62,22 +62,14 @@ class Exchange:
     def __init__(self, pool: PoolBase, request: Any) -> None:
         url = request.url
         scheme = url.scheme
-        authority = url.host
-        body = False
-        for name, value in request.headers:
-            size = len(name)
-            if size == 4 and name.lower() == b"host":
-                authority = value
-            elif (size == 14 and name.lower() == b"content-length" and value != b"0") or (
-                size == 17 and name.lower() == b"transfer-encoding"
-            ):
-                body = True
-        view = RequestView(request.method, scheme, authority, url.target, request.headers)
+        view = RequestView(request.method, scheme, url.host, url.target, request.headers)
+        known = view.headers
+        view.authority = known.get(b"host", url.host)
         self.pool = pool
         self.library = pool.library
         self.request = request
         self.call = OutgoingCall(pool.runtime, pool.owner(), view, url.host, url.port or DEFAULT_PORTS.get(scheme, 0))
-        self.call.uploading = body
+        self.call.uploading = b"transfer-encoding" in known or known.get(b"content-length", b"0") != b"0"
         self.machine: Machine = self.call.run()
         self.timeouts: dict[str, float | None] = request.extensions.get("timeout", NO_TIMEOUTS)
         self.caller_deadline: float | None = None
@@ -262,7 +254,7 @@ class GovernedPool(PoolBase):
         wrapped = Stream.of(stream, clamp, core)
         origin = library.origin(b"http", host.host, host.port)
         kind = core.HTTP2Connection if action.http2 else core.HTTP11Connection
-        return Connection(kind(origin=origin, stream=wrapped), clamp, action.http2)
+        return Connection(kind(origin=origin, stream=wrapped), wrapped, clamp, action.http2)
 
     @staticmethod
     def await_slot(exchange: Exchange, action: AwaitSlot) -> bool:
@@ -377,7 +369,7 @@ class AsyncGovernedPool(PoolBase):
         origin = library.origin(b"http", host.host, host.port)
         kind = core.AsyncHTTP2Connection if action.http2 else core.AsyncHTTP11Connection
         loop = asyncio.get_running_loop()
-        return AsyncConnection(kind(origin=origin, stream=wrapped), clamp, action.http2, loop)
+        return AsyncConnection(kind(origin=origin, stream=wrapped), wrapped, clamp, action.http2, loop)
 
     @staticmethod
     async def await_slot(exchange: Exchange, action: AwaitSlot) -> bool:
