@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
+import time
 from collections.abc import Iterator
 from threading import Thread
 
@@ -67,6 +68,15 @@ def test_a_reset_is_the_librarys_error(pair: tuple[SocketStream, socket.socket])
         plain.read(10, 10)
     with pytest.raises(httpcore.WriteError):
         plain.write(b"x", 10)
+
+
+def test_an_idle_socket_with_something_to_read_is_not_fresh(pair: tuple[SocketStream, socket.socket]) -> None:
+    plain, other = pair
+    assert not plain.readable()
+    other.close()
+    deadline = time.monotonic() + 10
+    while not plain.readable():
+        assert time.monotonic() < deadline
 
 
 def test_another_kind_of_stream_is_used_as_it_is() -> None:
