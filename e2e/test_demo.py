@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shlex
 import signal
 import subprocess
@@ -70,6 +72,33 @@ def test_people_read_lines_and_a_table_in_a_pipe(tmp_path: Path) -> None:
     assert "header routing: 40 calls with x-user-group: internal go to v3" in demo.out
     assert demo.out[-1].startswith("everything as expected: 1 scenario in ")
     assert not [line for line in demo.out if "\x1b" in line]
+
+
+def test_people_see_no_broken_line_on_a_terminal_of_80_columns(tmp_path: Path) -> None:
+    reader, terminal = os.openpty()
+    environ = {**os.environ, "TMPDIR": str(tmp_path), "TERM": "xterm", "COLUMNS": "80", "LINES": "24"}
+    options = ["--only", "headers", "--only", "broken"]
+    with subprocess.Popen([COMMAND, "demo", *options], env=environ, stdin=terminal, stdout=terminal) as running:
+        os.close(terminal)
+        text = b""
+        while part := _read(reader):
+            text += part
+        assert running.wait() == 0
+    os.close(reader)
+    lines = [
+        line for line in re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text.decode()).replace("\r", "\n").splitlines() if line
+    ]
+    assert max(map(len, lines)) <= 80
+    assert any(line.startswith("service     xds  config  served") for line in lines)
+    assert "ok  header routing" in "\n".join(lines)
+    assert lines[-1].startswith("everything as expected: 2 scenarios in ")
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 65536)
+    except OSError:
+        return b""  # nobody holds the other end any more
 
 
 @pytest.mark.parametrize("what", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda each: each.name)

@@ -8,12 +8,22 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import TCPServer
 from threading import Event, Thread
 from typing import Any
 
 from .counting import Counters
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def server_bind(self) -> None:
+        """HTTPServer's asks DNS for the name of the address, which nobody needs and may take long."""
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
 
 
 class Admin:
@@ -43,8 +53,7 @@ class Admin:
             def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the base class names it
                 """Requests of the walk are not worth a line each."""
 
-        self._server = ThreadingHTTPServer((host, port), Handler)
-        self._server.daemon_threads = True
+        self._server = _Server((host, port), Handler)
         Thread(target=self._server.serve_forever, name="admin", daemon=True).start()
 
     def get(self, path: str) -> tuple[int, str, bytes]:

@@ -110,6 +110,11 @@ def test_the_admin_port_is_read_as_a_whole(admin: tuple[Admin, Instance, Counter
     assert json.loads(fetch(f"{instance.admin_url}/live")) == {"live": True}
 
 
+def test_the_admin_port_asks_nobody_for_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "getfqdn", lambda *_: pytest.fail("DNS was asked"))
+    Admin("127.0.0.1", 0, Counters(), lambda: True).close()
+
+
 def test_the_gate_opens_and_closes(admin: tuple[Admin, Instance, Counters]) -> None:
     made, instance, _ = admin
     assert json.loads(fetch(f"{instance.admin_url}/gate/close", "POST")) == {"open": False}
