@@ -8,9 +8,11 @@ changed, a document is parsed only when its text did, and an object that did not
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from stat import S_ISDIR, S_ISREG
 
 from ..objects import Fault, Object, Place, Ref
 from . import Loaded
@@ -20,14 +22,18 @@ from .reading import Reading, read_document
 
 SUFFIXES = (".yaml", ".yml", ".json")
 
-Stamp = tuple[int, int, int]
+Stamp = tuple[int, int, int, int]
+_YOUNG_NS = 50_000_000  # clocks of file systems tick that slowly: a file this new may be written again in the same tick
 
 
 @dataclass(frozen=True, slots=True)
 class _File:
-    """What is known of one file: its parts by text, in order, and what is wrong with the file as a whole."""
+    """What is known of one file: its parts by text, in order, and what is wrong with the file as a whole.
 
-    stamp: Stamp
+    `stamp` is the reason in words if the file cannot even be looked at.
+    """
+
+    stamp: Stamp | str
     parts: dict[tuple[int, str], list[Reading]]
     faults: tuple[Fault, ...] = ()
 
@@ -40,11 +46,12 @@ class FolderSource:
     """Every `*.yaml`, `*.yml` and `*.json` below a folder; names that begin with a dot are passed over.
 
     Raises SourceError if the folder cannot be read at first. Later an unreadable folder is a fault, and what was read
-    before stays in force.
+    before stays in force; so it is with a single file or a folder below. `now` gives nanoseconds since the epoch.
     """
 
-    def __init__(self, folder: str | os.PathLike[str]) -> None:
+    def __init__(self, folder: str | os.PathLike[str], *, now: Callable[[], int] = time.time_ns) -> None:
         self._folder = Path(folder)
+        self._now = now
         self._files: dict[str, _File] = {}
         self._last_good: dict[Ref, Object[object]] = {}
         self._fault: Fault | None = None
@@ -70,7 +77,9 @@ class FolderSource:
         for name, stamp in stamps.items():
             known = self._files.get(name)
             if known is None or known.stamp != stamp:
-                known, changed = self._read(name, stamp, known, reader), True
+                made = self._read(name, stamp, known, reader)
+                changed = changed or known is None or not _alike(made, known)
+                known = made
             files[name] = known
         self._files = files
         return self._loaded() if changed else None
@@ -81,25 +90,51 @@ class FolderSource:
             for (line, text), readings in self._files[name].parts.items():
                 yield name, line, text, readings
 
-    def _scan(self) -> Iterator[tuple[str, Stamp]]:
-        folders = [self._folder]
+    def _scan(self) -> Iterator[tuple[str, Stamp | str]]:
+        """What stands in the folder now, and the reason in words for what cannot be looked at.
+
+        A folder that cannot be listed gives what was known below it. A link may lead to a folder around it: each folder
+        is read once.
+        """
+        now = self._now()
+        folders, seen = [self._folder], {_identity(self._folder.stat())}
         while folders:
             folder = folders.pop()
-            for entry in sorted(os.scandir(folder), key=lambda item: item.name):
+            try:
+                entries = sorted(os.scandir(folder), key=lambda item: item.name)
+            except OSError as error:
+                if folder == self._folder:
+                    raise
+                name = str(folder.relative_to(self._folder))
+                yield name, f"cannot be read: {error.strerror}"
+                yield from ((each, file.stamp) for each, file in self._files.items() if each.startswith(name + os.sep))
+                continue
+            for entry in entries:
                 if entry.name.startswith("."):
                     continue
-                if entry.is_dir():
-                    folders.append(Path(entry.path))
-                elif entry.name.endswith(SUFFIXES):
-                    try:
-                        stat = entry.stat()
-                    except FileNotFoundError:
-                        continue  # gone between the two calls, or a link to nowhere
-                    name = str(Path(entry.path).relative_to(self._folder))
-                    yield name, (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+                name = str(Path(entry.path).relative_to(self._folder))
+                wanted = entry.name.endswith(SUFFIXES)
+                try:
+                    stat = entry.stat()
+                except OSError as error:
+                    if wanted and os.path.lexists(entry.path):  # otherwise it went away between the two calls
+                        nowhere = isinstance(error, FileNotFoundError)
+                        yield name, f"cannot be read: {'it links to nothing' if nowhere else error.strerror}"
+                    continue
+                if S_ISDIR(stat.st_mode):
+                    if _identity(stat) not in seen:
+                        seen.add(_identity(stat))
+                        folders.append(Path(entry.path))
+                elif wanted and not S_ISREG(stat.st_mode):
+                    yield name, "cannot be read: it is no regular file"
+                elif wanted:
+                    young = now if abs(now - stat.st_mtime_ns) < _YOUNG_NS else 0
+                    yield name, (stat.st_mtime_ns, stat.st_size, stat.st_ino, young)
 
-    def _read(self, name: str, stamp: Stamp, known: _File | None, reader: BlockReader) -> _File:
+    def _read(self, name: str, stamp: Stamp | str, known: _File | None, reader: BlockReader) -> _File:
         before = known.parts if known else {}
+        if isinstance(stamp, str):
+            return _File(stamp, before, (Fault(Place(name), stamp),))
         try:
             text = (self._folder / name).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
@@ -153,6 +188,15 @@ class FolderSource:
         if known is None or known is read or known.place.file != read.place.file:
             return read
         return known if (known.meta, known.spec) == (read.meta, read.spec) else read
+
+
+def _identity(stat: os.stat_result) -> tuple[int, int]:
+    return stat.st_dev, stat.st_ino
+
+
+def _alike(one: _File, other: _File) -> bool:
+    """Whether a file that was read again says what it said before."""
+    return one.faults == other.faults and list(one.parts) == list(other.parts)
 
 
 def _keep(
