@@ -42,7 +42,6 @@ def test_the_page_names_every_key_of_the_schema_and_no_other() -> None:
         ({"url": "http://outside.example/"}, None, "passthrough", False),
         ({"url": "https://outside.example/"}, None, "passthrough", False),
         ({"url": "http://storefront/", "count": 4}, 8000, "route", True),
-        ({"url": "http://storefront/%00"}, 8000, "none", False),
     ],
 )
 def test_an_answer_has_the_published_form(
