@@ -180,7 +180,8 @@ class Tally:
 def cluster_name(call: OutgoingCall) -> str | None:
     """The cluster that was drawn, be it known or not."""
     if call.target is not None:
-        return call.target.cluster or (call.cluster.name if call.cluster is not None else None)
+        named = call.request.header(call.target.cluster_header) if call.target.cluster_header else None
+        return call.target.cluster or (as_text(named) if named else None)
     if call.cluster is not None:
         return call.cluster.name
     if call.destination is not None and call.destination.cluster:
@@ -189,29 +190,8 @@ def cluster_name(call: OutgoingCall) -> str | None:
 
 
 def failed(reply: LocalReply | None) -> bool:
-    """Whether the mesh refuses or fails a request itself. What a route answers and what leads elsewhere is no failure."""
+    """Whether the mesh refuses or fails a request itself; a route's own answer is none of these."""
     return reply is not None and reply.details != CONFIGURED and not 300 <= reply.status < 400
-
-
-def document(self) -> dict[str, dict[str, int]]:
-    """By name."""
-    return {"clusters": dict(sorted(self.clusters.items())), "endpoints": dict(sorted(self.endpoints.items()))}
-
-
-def cluster_name(call: OutgoingCall) -> str | None:
-    """The cluster that was drawn, be it known or not."""
-    if call.target is not None:
-        return call.target.cluster or (call.cluster.name if call.cluster is not None else None)
-    if call.cluster is not None:
-        return call.cluster.name
-    if call.destination is not None and call.destination.cluster:
-        return call.destination.cluster
-    return None
-
-
-def failed(call: OutgoingCall) -> bool:
-    """Whether the mesh refuses or fails the request itself."""
-    return not FAILURES.isdisjoint(call.flags)
 
 
 def document(

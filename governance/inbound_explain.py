@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..xds.model.filters import LocalRateLimit
-from .explain import KEYS, as_text, described_mutations, location, of_chain, on_wire
 from ..xds.model.values import Note
+from .explain import KEYS, as_text, described_mutations, location, of_chain, on_wire
 from .inbound import InboundRequest
 from .plan import INBOUND
 from .request import RequestView

@@ -34,7 +34,7 @@ INBOUND = "virtualInbound"
 OPAQUE = b"opaque"
 """The scheme of a connection whose first bytes are no HTTP."""
 
-ResolvedBy = Literal["name_table", "dns", "literal", "override"]
+ResolvedBy = Literal["name_table", "dns", "literal"]
 
 
 @final
@@ -262,7 +262,7 @@ class Plan:
     def _resolve(self, host: str) -> tuple[str | None, ResolvedBy | None]:
         override = self.runtime.options.overrides.get(host)
         if override is not None:
-            return override, "override"
+            return override, "literal"
         literal = host.strip("[]")
         try:
             ip_address(literal)

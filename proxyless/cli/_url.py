@@ -36,7 +36,7 @@ def parse_url(url: str) -> Target:
     if colon > authority.rfind("]"):
         host, text = authority[:colon], authority[colon + 1 :]
         if text:
-            if not text.isdecimal() or not 0 < int(text) < 65536:
+            if not re.fullmatch("0*[0-9]{1,5}", text) or not 0 < int(text[-5:]) < 65536:
                 raise ConfigurationError(f"{url!r}: {text!r} is not a port")
             port = int(text)
     if not host:
@@ -44,11 +44,9 @@ def parse_url(url: str) -> Target:
     rest = match["rest"].partition("#")[0]
     target = rest if rest.startswith("/") else "/" + rest
     said = host.lower() if port == PORTS[scheme] else f"{host.lower()}:{port}"
-    return Target(
-        scheme, host.lower().encode("latin-1", "replace"), port, said.encode("latin-1", "replace"), _bytes(target)
-    )
+    return Target(scheme, _bytes(host.lower()), port, _bytes(said), _bytes(target))
 
 
-def _bytes(target: str) -> bytes:
+def _bytes(text: str) -> bytes:
     """Non-ASCII text as UTF-8; what is escaped stays escaped."""
-    return target.encode("utf-8", "surrogateescape")
+    return text.encode("utf-8", "surrogateescape")

@@ -10,10 +10,8 @@ from typing import Any, TextIO
 import click
 
 from ..errors import ConfigurationError, MeshError
-from ..governance.call import OutgoingCall
-from ..governance.explain import count, document, dry_call, failed
+from ..governance.explain import Tally, cluster_name, document, dry_call, failed
 from ..governance.inbound_explain import dry_request, inbound_document
-from ..governance.inbound_explain import failed as refused
 from ..mesh import Mesh
 from ._render import render
 from ._source import SourceOptions, open_mesh, source_options
@@ -26,11 +24,17 @@ DEFAULT_SEED = 20_240_131
 @click.argument("method", required=False)
 @click.argument("url", required=False)
 @click.option("-H", "--header", "headers", multiple=True, metavar="'K: V'", help="a request header; may be repeated")
-@click.option("--inbound", type=int, metavar="PORT", help="explain an incoming request at this app port")
+@click.option(
+    "--inbound", type=click.IntRange(1, 65535), metavar="PORT", help="explain an incoming request at this app port"
+)
 @click.option("--source-ip", default="127.0.0.1", help="with --inbound: where the request comes from")
 @click.option("--count", "repeat", type=click.IntRange(min=1), help="repeat the draw and count")
 @click.option("--seed", type=int, default=DEFAULT_SEED, help="fixes the draws", show_default=True)
-@click.option("--requests", type=click.File("r", encoding="utf-8"), help="JSON lines: method, url, headers, count")
+@click.option(
+    "--requests",
+    type=click.File("r", encoding="utf-8-sig", errors="surrogateescape"),
+    help="JSON lines: method, url, headers, count",
+)
 @click.option("--resolve", multiple=True, metavar="HOST=IP", help="the address of a host, before any name table")
 @click.option("--json", "as_json", is_flag=True, help="print one JSON document (docs/explain.md)")
 @source_options
@@ -51,7 +55,7 @@ def command(
 
     Exit status: 0 answered, 1 the mesh itself would refuse or fail a request, 2 bad input.
     """
-    if (requests is None) == (method is None or url is None):
+    if method is not None if requests is not None else url is None:
         raise click.UsageError("give METHOD and URL, or --requests FILE")
     overrides = dict(_pair(each, "=", "--resolve") for each in resolve)
     patience_s = 0.0 if source.recorded is not None else source.timeout_s
@@ -62,9 +66,9 @@ def command(
                 line["count"] = repeat
             try:
                 answer, bad = explain_one(mesh, line, inbound, source_ip, patience_s)
-            except ConfigurationError as error:
+            except (ValueError, ConfigurationError) as error:
                 raise click.UsageError(str(error)) from error
-            click.echo(json.dumps(answer, indent=1) if as_json else render(answer))
+            click.echo(json.dumps(answer, indent=1) if as_json else render(answer).encode("utf-8", "replace"))
             return int(bad)
         return explain_lines(mesh, requests, inbound, source_ip, repeat, patience_s)
 
@@ -80,12 +84,8 @@ def explain_lines(
     """One document a line, in order; a bad line says so in its place."""
     worst = 0
     for number, text in enumerate(lines, 1):
-        if not text.strip():
-            continue
         try:
-            line = json.loads(text)
-            if not isinstance(line, dict):
-                raise ConfigurationError("not an object")
+            line = _object(text)
             if repeat is not None:
                 line.setdefault("count", repeat)
             answer, bad = explain_one(mesh, line, inbound, source_ip, patience_s)
@@ -107,20 +107,27 @@ def explain_one(
     method, url, headers, repeat = read_line(line)
     request = {"method": method, "url": url, "headers": [list(each) for each in headers]}
     target = parse_url(url)
-    if inbound is not None:
-        asked = [dry_request(mesh.runtime, method, target, headers, inbound, source_ip) for _ in range(repeat or 1)]
-        allowed = sum(each.reply is None for each in asked)
-        totals: dict[str, Any] | None = None
-        if repeat is not None:
-            totals = {"clusters": {}, "endpoints": {}, "allowed": allowed, "refused": len(asked) - allowed}
-        return inbound_document(asked[0], request, totals), any(refused(each) for each in asked)
-    calls: list[OutgoingCall] = []
-    missing = ""
+    tally, allowed, bad = Tally(), 0, False
+    first: dict[str, Any] | None = None
     for _ in range(repeat or 1):
+        if inbound is not None:
+            asked = dry_request(mesh.runtime, method, target, headers, inbound, source_ip)
+            tally.add(asked.target.cluster if asked.target is not None else None, None)
+            allowed += asked.reply is None
+            bad = bad or failed(asked.reply)
+            first = first or inbound_document(asked, request)
+            continue
         call, missing = dry_call(mesh.runtime, method, target, headers, patience_s)
-        calls.append(call)
-    counts = count(calls) if repeat is not None else None
-    return document(calls[0], request, missing, counts), any(failed(call) for call in calls)
+        tally.add(cluster_name(call), call.host.address if call.host is not None else None)
+        bad = bad or bool(missing) or failed(call.reply)
+        first = first or document(call, request, missing)
+    if first is None:
+        raise AssertionError("nothing was asked")
+    if repeat is not None:
+        first["counts"] = tally.document()
+        if inbound is not None:
+            first["counts"] |= {"allowed": allowed, "refused": repeat - allowed}
+    return first, bad
 
 
 def read_line(line: dict[str, Any]) -> tuple[str, str, list[tuple[str, str]], int | None]:
@@ -133,14 +140,30 @@ def read_line(line: dict[str, Any]) -> tuple[str, str, list[tuple[str, str]], in
     if not isinstance(method, str) or not isinstance(url, str):
         raise ConfigurationError("method and url must be strings")
     pairs = list(headers.items()) if isinstance(headers, dict) else headers
-    try:
-        read = [(str(name), str(value).strip(" \t")) for name, value in pairs]
-    except (TypeError, ValueError) as error:
-        raise ConfigurationError("headers must be [[name, value], ...]") from error
+    if not isinstance(pairs, list) or not all(_is_pair(each) for each in pairs):
+        raise ConfigurationError("headers must be [[name, value], ...]")
+    read = [(name, value.strip(" \t")) for name, value in pairs]
     repeat = line.get("count")
     if repeat is not None and (not isinstance(repeat, int) or isinstance(repeat, bool) or repeat < 1):
         raise ConfigurationError("count must be a positive integer")
     return method, url, read, repeat
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        text.encode()
+        line = json.loads(text)
+    except UnicodeEncodeError as error:
+        raise ConfigurationError("not UTF-8") from error
+    except RecursionError as error:
+        raise ConfigurationError("nested too deeply") from error
+    if not isinstance(line, dict):
+        raise ConfigurationError("not an object")
+    return line
+
+
+def _is_pair(each: Any) -> bool:
+    return isinstance(each, list | tuple) and len(each) == 2 and all(isinstance(part, str) for part in each)
 
 
 def _header(text: str) -> tuple[str, str]:

@@ -72,7 +72,7 @@ NAMES = {"shop.ns.svc.cluster.local": "10.96.0.1", "other": "10.96.0.2"}
         ("shop", 81, "rest", "10.96.0.1", "name_table"),
         ("unknown.example.com", 81, "rest", None, None),
         ("[fd00::1]", 80, "port", "fd00::1", "literal"),
-        ("forced", 80, "vip", "10.96.0.1", "override"),
+        ("forced", 80, "vip", "10.96.0.1", "literal"),
     ],
 )
 def test_the_dialled_address_selects_the_listener(
