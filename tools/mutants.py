@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from proxyless.governance import admission, call, headers, matching, paths, plan, redirects, routing, upstream
+from proxyless.governance.regex import compile_regex
 from proxyless.governance.replies import LocalReply
 from proxyless.governance.request import RequestView
 from proxyless.xds.model.matchers import HeaderMatcher, QueryParameterMatcher, Range
@@ -23,7 +24,8 @@ PATHS = ("path", "prefix", "path_separated_prefix", "safe_regex")
 
 
 def patch(owner: Any, name: str, value: Any) -> Mutant:
-    """Replace one name of a module or class."""
+    """Replace one name of a module or class, which must be there."""
+    getattr(owner, name)
     return lambda: setattr(owner, name, value)
 
 
@@ -184,7 +186,7 @@ def matchers() -> Iterator[tuple[str, Mutant]]:
 
 
 def _searching(pattern: str) -> Any:
-    search = matching.compile_regex(pattern).search
+    search = compile_regex(pattern).search
     return lambda value: search(value, 0) is not None
 
 
@@ -205,7 +207,7 @@ def hosts() -> Iterator[tuple[str, Mutant]]:
     yield "virtual host *", without(lambda domain: domain == b"*")
     yield "ports are no part of a host", patch(routing, "strip_port", lambda authority: authority)
     yield "path normalization", patch(paths, "_canonical", lambda path: path)
-    yield "dot segments", patch(paths, "_dots", lambda segment: 0)
+    yield "dot segments", patch(paths, "_DOTS", {})
     yield "escapes of unreserved characters", patch(paths, "_characters", lambda segment: segment)
     yield "what is no HTTP is TCP", patch(paths, "is_http", lambda path: True)
     yield "methods that Envoy does not know", patch(admission, "METHODS", _Everything())

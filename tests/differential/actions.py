@@ -89,6 +89,9 @@ CLUSTERS: dict[str, Resource] = {
         "host_rewrite_literal": "other",
     },
 }
+SHARES = 80
+"""How often each request is made where clusters have weights: shares show only then."""
+
 HOST_NAMES = (
     *("exact.names.test", "EXACT.names.test", "a.names.test", "a.b.names.test", "xb.names.test", ".names.test"),
     *("names.test", "pre.x", "pre.x.y", "pre.", "pre", "pre.names.test", "exact.names.test:80", "other", "exact.names"),
@@ -159,7 +162,8 @@ def _clusters(tables: _Tables) -> None:
     draws: tuple[Headers, ...] = tuple((("x-draw", text),) for text in ("0", "79", "80", "99", "100", "180"))
     for label, action in CLUSTERS.items():
         asked = [("GET", "/", (*each, *SENT)) for each in (*(draws if "header_name" in str(action) else wanted), GRPC)]
-        tables.add(f"cluster {label}", route(ANY, action), asked=asked)
+        often = SHARES if "weighted_clusters" in action else 1
+        tables.add(f"cluster {label}", route(ANY, action), asked=asked * often)
     for label, action in TIMEOUTS.items():
         limits: tuple[Headers, ...] = (
             (),

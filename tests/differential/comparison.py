@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,13 +12,20 @@ from typing import Self
 from proxyless.mesh import Mesh
 from tests.differential.decision import PASSTHROUGH, TCP, Decision, from_envoy, without_tracing
 from tests.differential.governed import governed, send_async
-from tests.differential.ours import explained, mesh_on
+from tests.differential.ours import drawn, explained, mesh_on
 from tests.differential.recording import Recording
 from tests.differential.requests import Names, Request
 from tests.differential.rig import Rig
 
 SHOWN = 12
 LONGEST = 600
+
+DRAW_HEADER = "x-draw"
+"""Header that holds the draw where a route of tests/differential/actions.py says so."""
+
+ENOUGH = 80
+STRATA = 100
+IMPOSSIBLE = 1e-6
 
 DRAWN = frozenset({"backend"})
 """What is not compared of a request that arrived: the endpoint, because our draws are not Envoy's."""
@@ -100,6 +108,40 @@ def explain_all(mesh: Mesh, cases: Iterable[Case]) -> tuple[list[Difference], li
         if fields := without_tracing(case.envoy).differences(ours):
             found.append(Difference(case, fields))
     return found, draws
+
+
+def share_differences(mesh: Mesh, cases: Iterable[Case]) -> list[str]:
+    """Weighted clusters that proxyless does not draw as often as Envoy did, by route (and header that holds the draw).
+
+    Ours are exact: draws evenly spread. Envoy's are counted; a count that is next to impossible with our share differs.
+    """
+    drawn_by: dict[tuple[str, str | None], list[Case]] = {}
+    for case in cases:
+        drawn_by.setdefault((case.envoy.place, case.request.header(DRAW_HEADER)), []).append(case)
+    found = []
+    for key, group in drawn_by.items():
+        request = group[0].request
+        if len(group) < ENOUGH or not drawn(mesh, request, 0.5)[1]:
+            continue
+        theirs = Counter(case.envoy.cluster for case in group)
+        ours = Counter(drawn(mesh, request, (at + 0.5) / STRATA)[0].cluster for at in range(STRATA))
+        found += [
+            f"{key}: {cluster} drawn by Envoy {theirs[cluster]} times of {len(group)}, our share is {ours[cluster]} %"
+            for cluster in theirs.keys() | ours.keys()
+            if _chance(theirs[cluster], len(group), ours[cluster] / STRATA) < IMPOSSIBLE
+        ]
+    return found
+
+
+def _chance(count: int, total: int, share: float) -> float:
+    """How likely a count at least as far out is in that many draws."""
+    below = sum(_exactly(each, total, share) for each in range(count + 1))
+    above = sum(_exactly(each, total, share) for each in range(count, total + 1))
+    return min(below, above)
+
+
+def _exactly(count: int, total: int, share: float) -> float:
+    return math.comb(total, count) * share**count * (1 - share) ** (total - count)
 
 
 def _compared(pairs: Iterable[tuple[Case, Decision]]) -> list[Difference]:

@@ -49,18 +49,23 @@ def explained(mesh: Mesh, request: Request, cluster: str | None = None) -> tuple
 
     None stands for one that does not exist.
     """
-    line = {"method": request.method, "url": request.url, "headers": [list(pair) for pair in request.headers]}
     draws = random.Random(SEED)
     found = Decision()
     draw = 0.0
     for _ in range(DRAWS):
         draw = draws.random()
-        with drawing(mesh, partial(float, draw)):
-            document, _ = explain_one(mesh, line, None, "127.0.0.1")
-        found = from_document(document)
-        if not document["weighted_clusters"] or found.cluster == cluster:
+        found, weighted = drawn(mesh, request, draw)
+        if not weighted or found.cluster == cluster:
             break
     return found, draw
+
+
+def drawn(mesh: Mesh, request: Request, draw: float) -> tuple[Decision, bool]:
+    """What `explain` says where every draw is this one, and whether the route has weighted clusters."""
+    line = {"method": request.method, "url": request.url, "headers": [list(pair) for pair in request.headers]}
+    with drawing(mesh, partial(float, draw)):
+        document, _ = explain_one(mesh, line, None, "127.0.0.1")
+    return from_document(document), bool(document["weighted_clusters"])
 
 
 @contextmanager

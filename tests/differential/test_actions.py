@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.differential import actions
-from tests.differential.comparison import Run, told
+from tests.differential.comparison import Run, share_differences, told
 from tests.differential.recording import Recording
 from tests.differential.steering import places
 from tests.support import envoy
@@ -19,6 +19,8 @@ def test_every_table_of_actions_is_decided_as_by_envoy(frontend: Recording) -> N
         with Run.of(recording, requests) as run:
             differences = [*run.differences, *run.governed()]
             hit = {case.envoy.place for case in run.cases}
+            shares = share_differences(run.mesh, run.cases)
             never = [str(place) for place, _, _ in places(recording) if str(place) not in hit]
         assert not differences, f"{label}: {told(differences)}"
+        assert not shares, f"{label}: {shares}"
         assert not never, label

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.differential import unbuilt
-from tests.differential.comparison import Run, told
+from tests.differential.comparison import Run, share_differences, told
 from tests.differential.conftest import SHOP
 from tests.differential.generator import generate
 from tests.differential.recording import Recording
@@ -55,6 +55,11 @@ def test_a_governed_client_decides_and_sends_as_envoy(run: Run) -> None:
 def test_a_governed_asynchronous_client_does_the_same(run: Run) -> None:
     differences = run.governed_async(ASYNC)
     assert not differences, told(differences)
+
+
+def test_weighted_clusters_are_drawn_as_often_as_by_envoy(run: Run) -> None:
+    differences = share_differences(run.mesh, run.cases)
+    assert not differences, "\n".join(differences)
 
 
 def test_every_route_of_the_recording_is_hit_ten_times(run: Run) -> None:
