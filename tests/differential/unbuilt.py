@@ -1,7 +1,7 @@
 """What proxyless names instead of doing it, until the issue "Every decision Envoy would make".
 
 It is taken out of a recording before both sides get it, so that everything else on the same routes is compared;
-`test_recorded.py` holds that each is named.
+`test_unbuilt.py` holds that each is named.
 """
 
 from __future__ import annotations
