@@ -319,6 +319,11 @@ class Plan:
             return self.snapshot.resolved.get(config.name)
         return config
 
+    @property
+    def takes_requests(self) -> bool:
+        """Whether a request has come in: else the inbound listener is nobody's."""
+        return bool(self._inbound)
+
     # -- incoming ------------------------------------------------------------------------------------------------
 
     def inbound(

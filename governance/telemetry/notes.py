@@ -8,7 +8,7 @@ from typing import Any
 from ...xds.model.resource import Resource, ResourceError
 from ...xds.model.snapshot import Snapshot
 from ...xds.model.values import Note
-from ..plan import Plan
+from ..plan import INBOUND, Plan
 from .facts import Facts
 
 log = logging.getLogger("proxyless.configuration")
@@ -39,6 +39,8 @@ def subjects(plan: Plan) -> Iterator[Subject]:
     """Everything that decisions rest on: what no call has used has no effect anyway."""
     snapshot = plan.snapshot
     for resource in _decoded(snapshot):
+        if resource.name == INBOUND and not plan.takes_requests:
+            continue
         yield Subject((resource.type.message, resource.name), resource.raw, resource.notes)
     for name, handle in list(snapshot.routes.items()):
         if handle.decoded:

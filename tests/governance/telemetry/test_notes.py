@@ -13,6 +13,7 @@ from proxyless.governance.explain import dry_call
 from proxyless.governance.plan import Plan
 from proxyless.governance.telemetry.notes import LOOK_EVERY, ConfigurationLog, not_honoured
 from proxyless.xds.model.values import Note
+from tests.xds.controlplane.support import SHOP
 
 FIELD = "a_field_that_nobody_honours"
 CART = "outbound|80||cart.shop.svc.cluster.local"
@@ -86,3 +87,11 @@ def test_the_status_document_has_the_same_notes(mesh: Mesh) -> None:
     note = Note(CART, FIELD, "nobody has built it")
     assert note in not_honoured(mesh.runtime.plan)
     assert {"resource": note.resource, "field": note.field, "reason": note.reason} in mesh.status()["not_honoured"]
+
+
+def test_the_inbound_listener_of_a_program_that_only_calls_is_nobodys() -> None:
+    with Mesh.from_recorded(SHOP / "xds" / "ledger", registry=False) as mesh:
+        mesh.runtime.plan.snapshot.listeners["virtualInbound"].get()
+        assert not [note for note in not_honoured(mesh.runtime.plan) if note.resource == "virtualInbound"]
+        mesh.runtime.plan.inbound(8080, "127.0.0.1")
+        assert [note for note in not_honoured(mesh.runtime.plan) if note.resource == "virtualInbound"]
