@@ -17,7 +17,7 @@ from ..shop import cluster_of, host_of
 CALLS = 12
 QUOTE = "GET /quote"
 CHECKOUT = "checkout"
-PATIENCE_S = 8.0
+PATIENCE_S = 20.0
 
 
 def expects(demo: Demo) -> str:

@@ -23,7 +23,7 @@ IN_FORCE_S = 1.0
 QUIET_S = 0.6
 """A version that got nothing for so long, of a hundred calls a second, gets nothing."""
 
-PATIENCE_S = 4.0
+PATIENCE_S = 10.0
 
 
 def all_to(demo: Demo, version: str) -> str:

@@ -10,7 +10,7 @@ from ..run import CONTROL_PLANE, Demo
 from .change import FILE, NEW, OLD, PATIENCE_S, PAUSE_S, QUIET_S, TOGETHER, all_to, only, unharmed
 from .routing import versions
 
-BACK_S = 40.0
+BACK_S = 50.0
 """Backing off as Envoy does, a service may not look for it again for half a minute."""
 
 
