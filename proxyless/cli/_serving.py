@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ..xds.controlplane import Fault, Ref
+from ..xds.controlplane.objects import Object
 from ..xds.controlplane.plane import State
 
 Document = dict[str, Any]
+Held = Object[Any]
 
 STAYS = "what it said before stays in force"
 NOTHING = "nothing of it is in force"
@@ -35,7 +37,7 @@ def opening(state: State, directory: str, address: str) -> Document:
         "version": state.version,
         "objects": dict(sorted(kinds.items())),
         "services": sorted({service.hostname for service in state.world.services}),
-        "errors": [_error(fault, state) for fault in state.faults],
+        "errors": [_error(fault, {}) for fault in state.faults],
     }
 
 
@@ -66,7 +68,7 @@ def differences(before: State, after: State) -> Iterator[Change]:
     known_faults = set(before.faults)
     for fault in after.faults:
         if fault not in known_faults:
-            yield Change("refused", {"version": after.version, **_error(fault, after)})
+            yield Change("refused", {"version": after.version, **_error(fault, _kept(old, new))})
     wrong = _files(after.faults)
     for file in sorted(_files(before.faults) - wrong):
         yield Change("repaired", {"version": after.version, "file": file})
@@ -90,13 +92,16 @@ def _object(ref: Ref, file: str, state: State) -> Document:
     return {"version": state.version, "object": str(ref), "file": file}
 
 
-def _error(fault: Fault, state: State) -> Document:
-    """`in_force`: whether an older version of what is wrong still serves."""
-    objects = state.world.by_ref
+def _kept(old: Mapping[Ref, Held], new: Mapping[Ref, Held]) -> Mapping[Ref, Held]:
+    return {ref: item for ref, item in new.items() if ref in old}
+
+
+def _error(fault: Fault, kept: Mapping[Ref, Held]) -> Document:
+    """`in_force`: whether what it said before, if anything, still serves. `kept` was in force and is."""
     if fault.object is not None:
-        in_force = fault.object in objects
+        in_force = fault.object in kept
     else:
-        in_force = any(item.place.file == fault.place.file for item in objects.values())
+        in_force = any(item.place.file == fault.place.file for item in kept.values())
     return {
         "file": fault.place.file,
         "line": fault.place.line,

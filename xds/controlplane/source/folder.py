@@ -155,9 +155,13 @@ class FolderSource:
         return _File(stamp, _keep(before, parts), ())
 
     def _loaded(self) -> Loaded:
-        """Joins the files: an object at fault keeps what it said last, the first of two of the same name counts."""
+        """Joins the files: an object at fault keeps what it said last, the first of two of the same name counts.
+
+        A document whose kind or name is lost may be any object of its file, so those that are missing stay.
+        """
         in_force: dict[Ref, Object[object]] = {}
-        refused: list[Ref] = []
+        refused: set[Ref] = set()
+        obscure: set[str] = set()  # files with a document of which not even the name can be told
         faults: list[Fault] = [self._fault] if self._fault else []
         for name in sorted(self._files):
             file = self._files[name]
@@ -167,7 +171,9 @@ class FolderSource:
                     faults.extend(reading.faults)
                     if reading.object is None:
                         if reading.ref is not None and reading.faults:
-                            refused.append(reading.ref)
+                            refused.add(reading.ref)
+                        elif reading.faults:
+                            obscure.add(name)
                         continue
                     ref = reading.object.ref
                     if ref not in in_force:
@@ -176,9 +182,9 @@ class FolderSource:
                         first = in_force[ref]
                         message = f"is defined twice, first in {first.place}, which counts"
                         faults.append(Fault(reading.object.place, message, ref))
-        for ref in refused:
-            if ref in self._last_good:
-                in_force.setdefault(ref, self._last_good[ref])
+        for ref, item in self._last_good.items():
+            if ref in refused or item.place.file in obscure:
+                in_force.setdefault(ref, item)
         self._last_good = in_force
         return Loaded(tuple(in_force.values()), tuple(faults))
 

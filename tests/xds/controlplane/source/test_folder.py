@@ -169,6 +169,43 @@ def test_a_broken_file_keeps_what_it_said_and_the_rest_changes(tmp_path: Path) -
     assert loaded(source) == (["other", "web"], [])
 
 
+@pytest.mark.parametrize(
+    ("right", "wrong", "said"),
+    [
+        (
+            "kind: VirtualService",
+            "kind: VirtualServic",
+            'kind networking.istio.io has no kind "VirtualServic" (did you',
+        ),
+        ("kind: VirtualService\n", "", "is no Kubernetes object: kind is missing"),
+        ("  name: web\n", "  nam: web\n", "metadata.name is missing"),
+        ("metadata:\n", "meta:\n", "metadata is missing"),
+    ],
+)
+def test_a_document_that_lost_its_kind_or_name_takes_nothing_away(
+    right: str, wrong: str, said: str, tmp_path: Path
+) -> None:
+    file, routed = tmp_path / "web.yaml", ROUTED.replace("TIME", "1s")
+    file.write_text(WEB + routed)
+    source = FolderSource(tmp_path)
+    assert loaded(source) == (["web", "web"], [])
+    file.write_text(WEB + routed.replace(right, wrong))
+    objects, faults = loaded(source)
+    assert objects == ["web", "web"]
+    assert [said in fault for fault in faults] == [True], faults
+    file.write_text(WEB)
+    assert loaded(source) == (["web"], [])
+
+
+def test_a_document_of_somebody_elses_kind_replaces_what_it_was(tmp_path: Path) -> None:
+    file, routed = tmp_path / "web.yaml", ROUTED.replace("TIME", "1s")
+    file.write_text(WEB + routed)
+    source = FolderSource(tmp_path)
+    loaded(source)
+    file.write_text(WEB + routed.replace("networking.istio.io/v1", "example.com/v1"))
+    assert loaded(source) == (["web"], [])
+
+
 def test_of_two_objects_of_one_name_the_first_counts(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text(ROUTED.replace("TIME", "1s"))
     (tmp_path / "b.yaml").write_text(f"# again\n{ROUTED.replace('TIME', '2s')}")
