@@ -3,7 +3,7 @@
 A request that carries names does so in full, with the version that was last accepted and the nonce that was last seen.
 istiod ignores a change of names that comes with an error or with a stale nonce (seen), and whether a nonce was stale
 when it arrived cannot be known here; so a rejection is followed by a plain request with the names whenever they changed
-since they last went out with the nonce of a response that had just come.
+since the answer to the response before.
 """
 
 from collections.abc import Sequence
@@ -18,14 +18,15 @@ ORDER = (*FIRST[:1], ResourceType.ENDPOINT, *FIRST[1:], ResourceType.ROUTE, Reso
 
 
 class _Subscription:
-    __slots__ = ("active", "conveyed", "names", "nonce", "version")
+    __slots__ = ("active", "names", "nonce", "unsure", "version")
 
     def __init__(self) -> None:
         self.names: dict[str, None] = {}
         self.version = ""
         self.nonce = ""
         self.active = False
-        self.conveyed: frozenset[str] = frozenset()
+        self.unsure = False
+        """The names changed with a nonce that may have been stale by then."""
 
 
 class SotwMachine:
@@ -45,6 +46,7 @@ class SotwMachine:
         self._sent_node = False
         for subscription in self._subscriptions.values():
             subscription.nonce = ""
+            subscription.unsure = False
         return [self._request(each) for each in ORDER if self._subscriptions[each].active]
 
     def closed(self) -> None:
@@ -59,7 +61,7 @@ class SotwMachine:
             return []
         subscription.names.update(dict.fromkeys(new))
         subscription.active = True
-        return [self._request(type_)] if self._open else []
+        return self._change(type_)
 
     def unsubscribe(self, type_: ResourceType, names: Sequence[str]) -> list[Request]:
         """The full list of names, without those."""
@@ -71,10 +73,11 @@ class SotwMachine:
             del subscription.names[name]
         # An empty list ends the subscription, but for the first request of a type on a stream, where it means all there
         # is. Without it the server would take the same name, asked for again later, for an acknowledgement.
-        requests = [self._request(type_)] if self._open else []
+        requests = self._change(type_)
         if not subscription.names:
             subscription.active = False
             subscription.nonce = subscription.version = ""
+            subscription.unsure = False
         return requests
 
     def answer(self, response: Response, rejections: Sequence[Rejection]) -> list[Request]:
@@ -86,18 +89,22 @@ class SotwMachine:
         if not subscription.active:
             return []  # it was on its way when the subscription ended, and that was told already
         subscription.nonce = response.nonce
-        names = frozenset(subscription.names)
-        changed, subscription.conveyed = names != subscription.conveyed, names
+        unsure, subscription.unsure = subscription.unsure, False
         if not rejections:
             subscription.version = response.version
             return [self._request(type_)]
         refusal = self._request(type_, error_text(rejections))
-        return [refusal, self._request(type_)] if changed else [refusal]
+        return [refusal, self._request(type_)] if unsure else [refusal]
+
+    def _change(self, type_: ResourceType) -> list[Request]:
+        if not self._open:
+            return []
+        subscription = self._subscriptions[type_]
+        subscription.unsure = bool(subscription.nonce)
+        return [self._request(type_)]
 
     def _request(self, type_: ResourceType, error: str = "") -> Request:
         subscription = self._subscriptions[type_]
         names = tuple(subscription.names)
-        if not subscription.nonce:
-            subscription.conveyed = frozenset(names)
         first, self._sent_node = not self._sent_node, True
         return Request(type_.value, subscription.version, subscription.nonce, names, error, first=first)

@@ -91,6 +91,16 @@ def test_names_that_crossed_a_refused_response_are_sent_again_without_the_error(
     ]
 
 
+def test_so_are_names_that_went_and_came_back(opened: SotwMachine) -> None:
+    opened.subscribe(ENDPOINT, ["a", "b"])
+    opened.answer(response(ENDPOINT, version="1", nonce="n1"), [])
+    opened.unsubscribe(ENDPOINT, ["b"])
+    opened.subscribe(ENDPOINT, ["b"])
+    assert opened.answer(response(ENDPOINT, version="2", nonce="n2"), BAD)[1:] == [
+        asked(ENDPOINT, "a", "b", version="1", nonce="n2")
+    ]
+
+
 def test_the_names_of_a_first_request_arrived_for_certain(opened: SotwMachine) -> None:
     opened.subscribe(ENDPOINT, ["a"])
     opened.subscribe(ENDPOINT, ["b"])
