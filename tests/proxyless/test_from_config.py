@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -35,7 +35,7 @@ def mesh(tmp_path: Path, backends: Backends) -> Iterator[Mesh]:
 
 
 def test_calls_follow_the_file(
-    mesh: Mesh, tmp_path: Path, backends: Backends, record_property: pytest.RecordProperty
+    mesh: Mesh, tmp_path: Path, backends: Backends, record_property: Callable[[str, object], None]
 ) -> None:
     with httpx.Client(transport=Transport(mesh)) as client:
         assert answered_by(client) == ONE[0]

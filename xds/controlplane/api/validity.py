@@ -13,6 +13,7 @@ from math import isqrt
 from typing import Any
 
 from ..hosts import is_ip, is_wildcard
+from ..registry.protocols import HTTP, TLS, parse
 from . import route_validity as routes
 from .destination_rule import (
     ClientTLSSettings,
@@ -127,6 +128,12 @@ def _service_entry(made: ServiceEntry) -> Iterator[Problem]:
             yield ("ports", index, "name"), f'"{port.name}" is given twice'
         if port.number in numbers:
             yield ("ports", index, "number"), f"{port.number} is given twice"
+        if port.name and not _LABEL.fullmatch(port.name):
+            yield ("ports", index, "name"), f'"{port.name}" is no DNS label'
+        if port.protocol and parse(port.protocol) == "Unsupported":
+            yield ("ports", index, "protocol"), f'"{port.protocol}" is no protocol that Istio knows'
+        if made.resolution != "NONE" and len(made.hosts) > 1 and parse(port.protocol) not in HTTP | TLS:
+            yield ("ports", index, "protocol"), "cannot tell several hosts apart: it must be an HTTP or TLS protocol"
         names.add(port.name)
         numbers.add(port.number)
     if made.workload_selector is not None and made.endpoints:
@@ -152,14 +159,13 @@ def _endpoints(made: ServiceEntry, ports: set[str]) -> Iterator[Problem]:
             if name not in ports:
                 yield ("endpoints", index, "ports", name), f'"{name}" is no port of this entry'
         unix = endpoint.address.startswith("unix://")
-        if made.resolution == "STATIC" and not unix and not is_ip(endpoint.address):
+        elsewhere = not endpoint.address and endpoint.network  # behind that network's gateway
+        if made.resolution == "STATIC" and not unix and not elsewhere and not is_ip(endpoint.address):
             yield ("endpoints", index, "address"), "must be an IP address for resolution STATIC"
     match made.resolution:
         case "NONE" if made.endpoints:
             yield ("endpoints",), "cannot be set for resolution NONE: calls go where they were sent"
-        case "STATIC" if not made.endpoints and made.workload_selector is None:
-            yield ("endpoints",), "is required for resolution STATIC"
-        case "DNS" | "DNS_ROUND_ROBIN" if not made.endpoints and made.workload_selector is None:
+        case "DNS" | "DNS_ROUND_ROBIN" if not made.endpoints:
             for index, host in enumerate(made.hosts):
                 if is_wildcard(host):
                     yield ("hosts", index), f"cannot be a wildcard for resolution {made.resolution} without endpoints"

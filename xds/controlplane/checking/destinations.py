@@ -83,6 +83,8 @@ def service_entry(source: Object[ServiceEntry], mesh: Mesh) -> Iterator[Said]:
                 yield "warning", ("spec", "hosts", index), f"{host} is also defined by {other.source.ref}"
     if not spec.ports:
         yield "warning", ("spec", "ports"), "is empty: nothing can be called"
+    if spec.resolution == "STATIC" and not spec.endpoints and spec.workload_selector is None:
+        yield "warning", ("spec", "endpoints"), "is empty: calls are answered 503"
     if spec.resolution == "DYNAMIC_DNS":
         yield "error", ("spec", "resolution"), "DYNAMIC_DNS is not served: the hosts have no cluster"
     selector = spec.workload_selector
