@@ -160,7 +160,13 @@ class Mesh:
             rewrite(recording.graph)
         mesh = cls.__new__(cls)
         mesh._setup(None, Bootstrap(str(source), node or recording.node or _own_node()), cache_dir=False, **options)
-        mesh.runtime.subscribe = lambda type_, names: mesh.runtime.publish(recording.want(type_, names))
+
+        def subscribe(type_: ResourceType, names: Collection[str]) -> None:
+            snapshot = recording.want(type_, names)
+            if snapshot is not mesh.snapshot:  # else whoever asks would look again for ever
+                mesh.runtime.publish(snapshot)
+
+        mesh.runtime.subscribe = subscribe
         mesh._graph = recording.graph
         mesh.runtime.publish(recording.graph.snapshot)
         return mesh
