@@ -2,8 +2,8 @@
 
 A request that carries names does so in full, with the version that was last accepted and the nonce that was last seen.
 istiod ignores a change of names that comes with an error or with a stale nonce (seen), and whether a nonce was stale
-when it arrived cannot be known here; so a rejection is followed by a plain request with the names whenever they changed
-since the answer to the response before.
+when it arrived cannot be known here; so a rejection is followed by a plain request with the names where they have ever
+changed beside a response on this stream.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ class _Subscription:
         self.nonce = ""
         self.active = False
         self.unsure = False
-        """The names changed with a nonce that may have been stale by then."""
+        """The names changed on this stream with a nonce that may have been stale by then, as may be any since."""
 
 
 class SotwMachine:
@@ -89,18 +89,17 @@ class SotwMachine:
         if not subscription.active:
             return []  # it was on its way when the subscription ended, and that was told already
         subscription.nonce = response.nonce
-        unsure, subscription.unsure = subscription.unsure, False
         if not rejections:
             subscription.version = response.version
             return [self._request(type_)]
         refusal = self._request(type_, error_text(rejections))
-        return [refusal, self._request(type_)] if unsure else [refusal]
+        return [refusal, self._request(type_)] if subscription.unsure else [refusal]
 
     def _change(self, type_: ResourceType) -> list[Request]:
         if not self._open:
             return []
         subscription = self._subscriptions[type_]
-        subscription.unsure = bool(subscription.nonce)
+        subscription.unsure |= bool(subscription.nonce)
         return [self._request(type_)]
 
     def _request(self, type_: ResourceType, error: str = "") -> Request:
