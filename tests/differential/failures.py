@@ -85,6 +85,9 @@ def details(base: Recording) -> tuple[Recording, list[Request]]:
     for name in ("nowhere", "empty", "overflow", "requests"):
         failures.ask(failures.host(name, {"cluster": name, "retry_policy": EVERYTHING}))
         failures.ask(name, more=GRPC)
+    failures.host("suppressed", {"cluster": "no-retries", "retry_policy": EVERYTHING})
+    for plan in ("status=503", "fault=reset", "status=409"):
+        failures.ask("suppressed", plan)
     failures.ask(failures.host("none", {"cluster": "a"}), "fault=reset")
     failures.ask("none", "status=503")
     full: Resource = {"circuit_breakers": {"thresholds": [{"max_pending_requests": 0}]}}
@@ -94,6 +97,7 @@ def details(base: Recording) -> tuple[Recording, list[Request]]:
         cluster("empty"),
         cluster("overflow", *ENDPOINTS, **full),
         cluster("requests", *ENDPOINTS, **no_requests),
+        cluster("no-retries", *ENDPOINTS, circuit_breakers={"thresholds": [{"max_retries": 0}]}),
     ]
     return custom(base, failures.hosts, clusters), failures.requests
 
