@@ -446,6 +446,20 @@ def test_one_that_waits_may_be_told_to_connect_itself() -> None:
     second.wants(OpenConnection)
 
 
+def test_one_that_is_told_to_connect_too_late_does_not() -> None:
+    fixture = world(timeout_s=1.0, limits=Thresholds(1))
+    first, second, third = (fixture.steps() for _ in range(3))
+    first.until(Send)
+    fixture.clock.advance(1.0)
+    fixture.connections[0].open = False
+    first.finish(["reset"])
+    second.answer(True)
+    assert (second.status, second.flags) == (504, "UT")
+    third.answer(True)
+    assert (third.status, third.flags) == (504, "UT")
+    assert fixture.counts() == (0, 0, 0, 0)
+
+
 @pytest.mark.parametrize("kind", ["connect-failure", "connect-timeout"])
 def test_those_who_wait_for_a_connection_that_fails_fail_with_it_and_may_retry(kind: str) -> None:
     fixture = world(retries(1), limits=Thresholds(1))
