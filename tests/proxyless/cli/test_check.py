@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
+import proxyless.demo
 from proxyless.cli import main
-from tests.xds.controlplane.support import SHOP, istio, service
+from proxyless.demo.kubernetes import text_of
+from proxyless.demo.shop import ROLES, Instance
+from tests.support.modes import forbidden
+from tests.xds.controlplane.support import SHOP, endpoints, istio, service
+
+DEMO = Path(proxyless.demo.__file__).parent / "istio"
 
 BAD = """\
 apiVersion: networking.istio.io/v1
@@ -126,3 +133,36 @@ def test_a_folder_that_is_not_there_is_bad_input(tmp_path: Path, capsys: pytest.
     assert run(capsys, str(missing)) == (2, "", f"proxyless: cannot read folder {missing}: No such file or directory\n")
     missing.write_text("a file")
     assert run(capsys, str(missing)) == (2, "", f"proxyless: cannot read folder {missing}: Not a directory\n")
+
+
+def test_what_cannot_be_read_is_an_error_and_the_rest_is_checked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a-syntax.yaml").write_text("apiVersion: v1\nkind: [\n")
+    (tmp_path / "b-bytes.yaml").write_bytes(b"\xff")
+    (tmp_path / "c-nowhere.yaml").symlink_to("nothing")
+    (tmp_path / "d-json.json").write_text('{"a": }')
+    (tmp_path / "e-web.yaml").write_text(service("web", "http:80") + endpoints("web", "http:80", "127.0.0.5"))
+    (tmp_path / "f-web.yaml").write_text(service("web", "http:81"))
+    (tmp_path / "g-mode.yaml").write_text("")
+    said = """\
+a-syntax.yaml:3:1: error: is not YAML: while parsing a flow node did not find expected node content
+b-bytes.yaml: error: cannot be read: is not UTF-8
+c-nowhere.yaml: error: cannot be read: it links to nothing
+d-json.json:1:7: error: is not JSON: Expecting value
+f-web.yaml:2: error: Service shop/web: is defined twice, first in e-web.yaml:2, which counts
+g-mode.yaml: error: cannot be read: Permission denied
+6 errors, no warnings
+"""
+    with forbidden(tmp_path / "g-mode.yaml"):
+        assert run(capsys, str(tmp_path)) == (1, said, "")
+
+
+@pytest.mark.parametrize("one_address", [False, True])
+def test_the_demo_and_its_kubernetes_side_are_clean(
+    one_address: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(DEMO, tmp_path, dirs_exist_ok=True)
+    instances = [Instance(role, f"127.0.40.{number}", 8000, 8001) for number, role in enumerate(ROLES, 1)]
+    (tmp_path / "kubernetes.yaml").write_text(text_of(instances, one_address=one_address))
+    assert run(capsys, str(tmp_path)) == (0, "no errors, no warnings\n", "")
