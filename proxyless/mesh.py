@@ -129,7 +129,7 @@ class Mesh:
 
         bootstrap = Bootstrap(str(directory), node if node is not None else _own_node())
         try:
-            plane = Plane(FolderSource(Path(directory)), on_fault=_log_fault)
+            plane = Plane(FolderSource(Path(directory)), on_fault=_log_fault, on_note=_log_note)
         except SourceError as error:
             raise ConfigurationError(str(error)) from error
         mesh = cls.__new__(cls)
@@ -405,6 +405,10 @@ class Mesh:
 
 def _log_fault(fault: Fault) -> None:
     log.error("refused %s (what it said before, if anything, stays in force)", fault)
+
+
+def _log_note(note: Fault) -> None:
+    log.warning("%s", note)
 
 
 def _weakly(mesh: Mesh, method: Callable[[Mesh], None]) -> Callable[[], None]:

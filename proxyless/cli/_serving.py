@@ -19,7 +19,7 @@ NOTHING = "nothing of it is in force"
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One thing that happened: `event` is added, changed, removed, refused or repaired."""
+    """One thing that happened: `event` is added, changed, removed, refused, repaired or noted (without effect)."""
 
     event: str
     document: Document
@@ -38,6 +38,7 @@ def opening(state: State, directory: str, address: str) -> Document:
         "objects": dict(sorted(kinds.items())),
         "services": sorted({service.hostname for service in state.world.services}),
         "errors": [_error(fault, {}) for fault in state.faults],
+        "notes": [_note(note) for note in state.notes],
     }
 
 
@@ -52,6 +53,7 @@ def shown_opening(document: Document) -> str:
         f"services: {len(services)}" + (f" ({', '.join(services)})" if services else ""),
     ]
     lines += [_shown_error(each) for each in document["errors"]]
+    lines += [_shown_note(each) for each in document["notes"]]
     return "\n".join(lines)
 
 
@@ -69,6 +71,9 @@ def differences(before: State, after: State) -> Iterator[Change]:
     for fault in after.faults:
         if fault not in known_faults:
             yield Change("refused", {"version": after.version, **_error(fault, _kept(old, new))})
+    for note in after.notes:
+        if note not in before.notes:
+            yield Change("noted", {"version": after.version, **_note(note)})
     wrong = _files(after.faults)
     for file in sorted(_files(before.faults) - wrong):
         yield Change("repaired", {"version": after.version, "file": file})
@@ -79,6 +84,8 @@ def shown(change: Change) -> str:
     document = change.document
     if change.event == "refused":
         return _shown_error(document)
+    if change.event == "noted":
+        return _shown_note(document)
     if change.event == "repaired":
         return f"repaired {document['file']}"
     return f"{change.event} {document['object']} ({document['file']})"
@@ -102,6 +109,10 @@ def _error(fault: Fault, kept: Mapping[Ref, Held]) -> Document:
         in_force = fault.object in kept
     else:
         in_force = any(item.place.file == fault.place.file for item in kept.values())
+    return {**_note(fault), "in_force": in_force}
+
+
+def _note(fault: Fault) -> Document:
     return {
         "file": fault.place.file,
         "line": fault.place.line,
@@ -110,9 +121,12 @@ def _error(fault: Fault, kept: Mapping[Ref, Held]) -> Document:
         "field": fault.field,
         "message": fault.message,
         "text": str(fault),
-        "in_force": in_force,
     }
 
 
 def _shown_error(error: Document) -> str:
     return f"refused {error['text']}; {STAYS if error['in_force'] else NOTHING}"
+
+
+def _shown_note(note: Document) -> str:
+    return f"noted {note['text']}"

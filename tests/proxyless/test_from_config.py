@@ -17,6 +17,7 @@ from tests.proxyless.following import ONE, OTHER, URL, answered_by, entry, goes_
 from tests.support.ads import wait_for
 from tests.support.backends import Backends
 from tests.support.modes import forbidden
+from tests.xds.controlplane.support import istio
 
 NODE = Node(app="me", namespace="shop", ip="127.0.0.9")
 
@@ -111,6 +112,17 @@ def test_a_folder_that_goes_away_changes_nothing(mesh: Mesh, tmp_path: Path, bac
         aside.rename(tmp_path)
         written(tmp_path, entry(backends, OTHER))
         goes_to(client, OTHER)
+
+
+def test_kinds_without_effect_are_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "scope.yaml").write_text(istio("Sidecar", "default", "{egress: [{hosts: [./*]}]}"))
+    with (
+        caplog.at_level(logging.WARNING, "proxyless"),
+        Mesh.from_config(tmp_path, node=NODE, registry=False) as mesh,
+    ):
+        assert "scope.yaml:3:1: Sidecar shop/default: kind has no effect yet" in caplog.text
+        mesh.wait_ready(30)
+        assert mesh.status()["findings"] == []
 
 
 def test_close_ends_its_threads_and_nothing_is_followed(tmp_path: Path, backends: Backends) -> None:

@@ -51,6 +51,11 @@ KINDS: dict[str, Kind] = {
 
 GROUPS = frozenset(kind.group for kind in KINDS.values() if kind.group)
 
+INERT: dict[str, str] = {
+    "Sidecar": "has no effect yet: every workload sees the whole mesh, and hosts outside of it stay reachable",
+}
+"""Kinds that are read and checked, and what is to be said of them because nothing is made of them."""
+
 UNREAD = frozenset(
     {
         "Gateway",

@@ -43,6 +43,7 @@ class State:
     version: str
     world: World
     faults: tuple[Fault, ...]
+    notes: tuple[Fault, ...] = ()
 
 
 class Driven:
@@ -59,7 +60,8 @@ class Plane:
     """The control plane on one source.
 
     Nothing runs until a stream is opened or `follow` is called. `clock` gives seconds since the epoch, for versions.
-    `on_fault` hears of everything that is wrong with the source, once, in whatever thread finds it.
+    `on_fault` hears of everything that is wrong with the source, `on_note` of what is valid and has no effect: once, in
+    whatever thread finds it.
 
     Raises:
         SourceError: the source cannot be read at all.
@@ -72,11 +74,13 @@ class Plane:
         *,
         clock: Callable[[], float] = time.time,
         on_fault: Callable[[Fault], None] = lambda fault: None,
+        on_note: Callable[[Fault], None] = lambda note: None,
     ) -> None:
         self._source = source
         self._mesh = mesh or MeshConfig()
         self._clock = clock
         self._on_fault = on_fault
+        self._on_note = on_note
         self._history: deque[tuple[int, Changes]] = deque(maxlen=_REMEMBERED)
         self._streams: list[Driven] = []
         self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
@@ -96,9 +100,12 @@ class Plane:
         for fault in loaded.faults:
             if fault not in known:
                 self._on_fault(fault)
+        for note in loaded.notes:
+            if before is None or note not in before.notes:
+                self._on_note(note)
         number = before.number + 1 if before else 1
         stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._clock()))
-        return State(number, f"{stamp}/{number}", world, loaded.faults)
+        return State(number, f"{stamp}/{number}", world, loaded.faults, loaded.notes)
 
     def poll(self) -> bool:
         """Takes over what changed in the source; says whether anything did. For the plane's thread, and for tests."""

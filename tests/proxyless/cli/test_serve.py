@@ -103,16 +103,21 @@ def without_time(line: str) -> str:
 def test_it_says_what_it_serves(tmp_path: Path) -> None:
     (tmp_path / "web.yaml").write_text(service("web", "http:80") + service("cart", "http:80"))
     (tmp_path / "bad.yaml").write_text(istio("VirtualService", "web", "{hosts: [web], http: [{timeout: 1s}]}"))
+    (tmp_path / "scope.yaml").write_text(istio("Sidecar", "default", "{egress: [{hosts: [./*]}]}"))
     with Serving(tmp_path) as serving:
         address = serving.address
-        serving.said("refused")
+        serving.said("noted")
         assert serving.lines == [
             f"serving . at {address}",
-            "objects: 2 (2 Service)",
+            "objects: 3 (2 Service, 1 Sidecar)",
             "services: 2 (cart.shop.svc.cluster.local, web.shop.svc.cluster.local)",
             (
                 "refused bad.yaml:11:5: VirtualService shop/web: spec.http[0] must have one of route, redirect, "
                 "directResponse, delegate; nothing of it is in force"
+            ),
+            (
+                "noted scope.yaml:3:1: Sidecar shop/default: kind has no effect yet: every workload sees the whole "
+                "mesh, and hosts outside of it stay reachable"
             ),
         ]
         assert serving.end() == 0
@@ -161,7 +166,13 @@ def test_edits_are_told_one_by_one(tmp_path: Path) -> None:
                 "what it said before stays in force"
             ),
         )
-        then("", "removed Service shop/web (web.yaml)", "repaired web.yaml")
+        gateway = "apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: g}\n"
+        then(
+            f"{web.replace('port: 80', 'port: 81')}---\n{gateway}",
+            "noted web.yaml:16:1: kind Gateway has no effect: it is not read",
+            "repaired web.yaml",
+        )
+        then("", "removed Service shop/web (web.yaml)")
 
 
 def test_the_same_as_json(tmp_path: Path) -> None:

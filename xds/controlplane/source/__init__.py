@@ -1,6 +1,7 @@
 """Where objects come from.
 
-A source gives an immutable `Loaded`: every object that is in force and every fault that is known. The rule that holds
+A source gives an immutable `Loaded`: every object that is in force, every fault that is known, and notes about what is
+valid and has no effect. The rule that holds
 the package together: a source never takes an object away because it became unreadable. What the object said last stays
 until it is valid again or gone, and the fault says so.
 
@@ -22,6 +23,7 @@ class Loaded:
 
     objects: tuple[Object[object], ...]
     faults: tuple[Fault, ...] = ()
+    notes: tuple[Fault, ...] = ()
 
 
 class Source(Protocol):

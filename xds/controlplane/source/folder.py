@@ -163,12 +163,14 @@ class FolderSource:
         refused: set[Ref] = set()
         obscure: set[str] = set()  # files with a document of which not even the name can be told
         faults: list[Fault] = [self._fault] if self._fault else []
+        notes: list[Fault] = []
         for name in sorted(self._files):
             file = self._files[name]
             faults.extend(file.faults)
             for readings in file.parts.values():
                 for reading in readings:
                     faults.extend(reading.faults)
+                    notes.extend(reading.notes)
                     if reading.object is None:
                         if reading.ref is not None and reading.faults:
                             refused.add(reading.ref)
@@ -186,7 +188,7 @@ class FolderSource:
             if ref in refused or item.place.file in obscure:
                 in_force.setdefault(ref, item)
         self._last_good = in_force
-        return Loaded(tuple(in_force.values()), tuple(faults))
+        return Loaded(tuple(in_force.values()), tuple(faults), tuple(notes))
 
     def _settled(self, ref: Ref, read: Object[object]) -> Object[object]:
         """The object of before, if it says the same in other words."""
