@@ -1,0 +1,27 @@
+"""The control plane's page names every kind, and every field that has no effect, and no other."""
+
+from __future__ import annotations
+
+import re
+
+from proxyless.xds.controlplane.checking.effects import EFFECTS
+from proxyless.xds.controlplane.kinds import KINDS, UNREAD
+from tests.docs.pages import text_of
+
+
+def first_cells(heading: str, end: str) -> set[str]:
+    """The names in the first column of a table."""
+    section = text_of("control-plane").partition(heading)[2].partition(end)[0]
+    cells = re.findall(r"^\| ([^|]*`[^|]*) \|", section, re.MULTILINE)
+    return {name for cell in cells for name in re.findall(r"`([^`]+)`", cell)}
+
+
+def test_every_kind_is_named() -> None:
+    assert first_cells("## What it reads", "Fields of these kinds") == KINDS.keys() | UNREAD
+
+
+def test_every_field_without_effect_is_named() -> None:
+    named = first_cells("Fields of these kinds", "## While it runs")
+    listed = {name.removeprefix("*.").rpartition(".")[2] for names in EFFECTS.values() for name in names}
+    by_value = {"tls", "DISABLE", "AuthorizationPolicy", "mtls", "STRICT"}
+    assert {name.rpartition(".")[2] for name in named} - by_value == listed - {""}
