@@ -15,6 +15,7 @@ from e2e.tools import helm
 from proxyless.demo import service
 from proxyless.demo.admin import Admin
 from proxyless.demo.counting import Counters
+from proxyless.xds.controlplane import check
 from proxyless.xds.identity.environment import from_environment
 
 CHART = Path(__file__).parents[1] / "charts" / "proxyless-shop"
@@ -73,6 +74,14 @@ def mount(template: dict[str, Any], root: Path) -> None:
 
 def test_helm_finds_nothing_to_complain_about() -> None:
     assert "0 chart(s) failed" in run("lint", "--strict", CHART).stdout
+
+
+def test_check_finds_no_error_in_its_rules_and_every_field_has_an_effect(tmp_path: Path) -> None:
+    objects = [{**each, "metadata": {"namespace": "shop", **each["metadata"]}} for each in rendered()]
+    (tmp_path / "shop.yaml").write_text(yaml.safe_dump_all(objects))
+    # Nothing runs yet, so no Service has endpoints and no selector selects.
+    waiting = ("has no endpoints", "no workload")
+    assert not [str(each) for each in check(tmp_path) if not any(said in each.message for said in waiting)]
 
 
 def test_the_bootstrap_understands_a_rendered_pod(tmp_path: Path) -> None:
