@@ -103,6 +103,9 @@ class OutgoingCall:
             waited = False
             while (missing := self._decide()) is not None:
                 self.runtime.require(missing)
+                if self.runtime.closed:
+                    self.reply = closed(f"the mesh was closed and does not hold {missing.what}")
+                    break
                 if changes.generation == seen:
                     yield AwaitConfig(missing.what, seen, self.started)
                     waited = True

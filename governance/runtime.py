@@ -57,6 +57,7 @@ class Runtime:
     __slots__ = (
         "changes",
         "clock",
+        "closed",
         "limiters",
         "listeners",
         "options",
@@ -79,6 +80,7 @@ class Runtime:
         self.rng: Random = rng if rng is not None else random.Random()
         self.uniform = self.rng.random
         self.subscribe = subscribe
+        self.closed = False
         self.changes = Changes()
         self.listeners: tuple[Listener, ...] = ()
         self.states: dict[str, ClusterState] = {}
@@ -100,6 +102,12 @@ class Runtime:
     def busy(self) -> bool:
         """Whether calls are under way."""
         return any(state.normal.requests or state.high.requests for state in list(self.states.values()))
+
+    def close(self) -> None:
+        """Nothing more comes: what is in force stays, and whoever waits for more is told. Idle connections go."""
+        self.closed = True
+        self.changes.advance()
+        self.close_idle()
 
     def close_idle(self) -> None:
         """Close the connections that no call uses."""

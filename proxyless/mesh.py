@@ -234,7 +234,7 @@ class Mesh:
         """Wait until the first complete configuration (all listeners, all clusters) is in force.
 
         Raises:
-            NotReadyError: `timeout` seconds have passed without it.
+            NotReadyError: `timeout` seconds have passed without it, or the mesh was closed.
         """
         deadline = None if timeout is None else monotonic() + timeout
         changes = self.runtime.changes
@@ -242,6 +242,8 @@ class Mesh:
             seen = changes.generation
             if self.ready:
                 return
+            if self._closed:
+                raise NotReadyError(f"no complete configuration had come from {self._bootstrap.address} at close")
             left = None if deadline is None else deadline - monotonic()
             if (left is not None and left <= 0) or not changes.wait(seen, left):
                 reason = self._control.connection.error if self._control is not None else ""
@@ -259,7 +261,7 @@ class Mesh:
         return self.runtime.plan.snapshot
 
     def close(self) -> None:
-        """End the stream and close idle connections; calls under way finish."""
+        """End the stream and close idle connections; calls under way finish, unless they wait for configuration."""
         with self._lock:
             self._closed = True
             control, self._control = self._control, None
@@ -270,7 +272,7 @@ class Mesh:
         self._on_close.clear()
         self._finalizer.detach()
         self._observers.close()
-        self.runtime.close_idle()
+        self.runtime.close()
 
     def status(self) -> dict[str, Any]:
         """How things stand: resources, versions, rejects, endpoints, thresholds, the control plane (docs/status.md)."""

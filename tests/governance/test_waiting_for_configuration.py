@@ -218,3 +218,16 @@ def test_an_inline_table_needs_nothing() -> None:
         listeners=[listener("0.0.0.0_80", chain(manager(table(route("/", "a")))))], clusters=[cluster("a", ADDRESS)]
     )
     assert (fixture.call().status, fixture.asked) == (200, [])
+
+
+def test_once_the_mesh_is_closed_nobody_waits() -> None:
+    fixture = World(Snapshot())
+    waiting = fixture.steps()
+    assert waiting.wants(AwaitConfig).missing == "the first complete configuration"
+    fixture.runtime.close()
+    waiting.answer()
+    late = fixture.call(answers=())
+    for each in (waiting, late):
+        assert (each.status, each.flags) == (503, "UF")
+        assert each.reply is not None
+        assert each.reply.body == b"the mesh was closed and does not hold the first complete configuration"

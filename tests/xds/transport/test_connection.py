@@ -286,3 +286,20 @@ def test_close_ends_the_stream_and_the_threads(server: AdsServer, mesh_of: MakeM
     mesh.close()
     wait_for(lambda: not stream.open)
     assert not [each.name for each in threading.enumerate() if each.name == "proxyless-control"]
+
+
+def test_close_ends_every_wait_for_configuration(mesh_of: MakeMesh) -> None:
+    mesh = mesh_of("xds://127.0.0.1:1")
+    said: list[str] = []
+
+    def wait() -> None:
+        try:
+            mesh.wait_ready()
+        except NotReadyError as error:
+            said.append(str(error))
+
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    mesh.close()
+    waiting.join(10)
+    assert said == ["no complete configuration had come from 127.0.0.1:1 at close"]
