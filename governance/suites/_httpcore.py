@@ -16,6 +16,7 @@ from typing import Any
 from ..actions import BodyEnd, Failure
 from ..call import Machine, OutgoingCall
 from ..driver import finish
+from ._h2 import for_threads
 
 REFUSED_STREAM = 7
 """HTTP/2 error code (RFC 9113, section 7)."""
@@ -36,6 +37,7 @@ class Library:
         self.byte_stream = byte_stream
         self.response = core.Response
         self.origin = core.Origin
+        self.http2_connection = for_threads(core.HTTP2Connection)
         self.read_timeout: type[Exception] = core.ReadTimeout
         self.connect_timeout: type[Exception] = core.ConnectTimeout
         self.connect_errors: tuple[type[Exception], ...] = (core.ConnectError, core.ConnectTimeout)

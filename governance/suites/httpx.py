@@ -253,7 +253,7 @@ class GovernedPool(PoolBase):
         clamp = Clamp(library.read_timeout)
         wrapped = Stream.of(stream, clamp, core)
         origin = library.origin(b"http", host.host, host.port)
-        kind = core.HTTP2Connection if action.http2 else core.HTTP11Connection
+        kind = library.http2_connection if action.http2 else core.HTTP11Connection
         return Connection(kind(origin=origin, stream=wrapped), wrapped, clamp, action.http2)
 
     @staticmethod

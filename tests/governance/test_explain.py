@@ -17,7 +17,7 @@ from proxyless.governance.inbound_explain import dry_request, inbound_document
 from proxyless.governance.plan import INBOUND
 from proxyless.xds.model.cluster import TransportSocket
 from proxyless.xds.model.listener import HttpConnectionManager, TcpProxy
-from proxyless.xds.model.route import RouteAction
+from proxyless.xds.model.route import BackOff, RetryPolicy, RouteAction
 from proxyless.xds.model.values import AppendAction, HeaderMutation, HeaderMutations
 from tests.support.model import LISTENER, bad, chain, cluster, eds, listener, manager, route, table
 from tests.support.world import World
@@ -110,6 +110,13 @@ def test_an_endpoint_that_wants_tls_is_named_with_what_it_wants() -> None:
     assert found["tls"] == {"mode": "simple", "sni": "a.internal", "alpn": ["istio", "h2"], "sans": []}
     assert (found["endpoint"], found["status"], found["response_flags"]) == (ADDRESS, 503, "UF")
     assert found["failed"]
+
+
+def test_a_dry_call_neither_sleeps_nor_waits_where_its_answer_would_be_tried_again() -> None:
+    """The dry endpoint answers 200, which this policy throws away and tries again."""
+    retry = RetryPolicy(("retriable-status-codes",), 2, retriable_status_codes=(200,), back_off=BackOff(60.0, 60.0))
+    found = told(through(route("/", "a", retry=retry)))
+    assert (found["retry"]["retries"], found["endpoint"], found["failed"]) == (2, ADDRESS, False)
 
 
 def test_the_upstreams_protocol_is_told() -> None:
