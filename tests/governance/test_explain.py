@@ -115,7 +115,7 @@ def test_an_endpoint_that_wants_tls_is_named_with_what_it_wants() -> None:
 def test_a_dry_call_neither_sleeps_nor_waits_where_its_answer_would_be_tried_again() -> None:
     """The dry endpoint answers 200, which this policy throws away and tries again."""
     retry = RetryPolicy(("retriable-status-codes",), 2, retriable_status_codes=(200,), back_off=BackOff(60.0, 60.0))
-    found = told(through(route("/", "a", retry=retry)))
+    found = told(through(route("/", "a", retry=retry, timeout_s=None)))
     assert (found["retry"]["retries"], found["endpoint"], found["failed"]) == (2, ADDRESS, False)
 
 
