@@ -16,7 +16,7 @@ from typing import Any
 from ..actions import BodyEnd, Failure
 from ..call import Machine, OutgoingCall
 from ..driver import finish
-from ._h2 import for_threads
+from ._h2 import for_tasks, for_threads
 
 REFUSED_STREAM = 7
 """HTTP/2 error code (RFC 9113, section 7)."""
@@ -37,7 +37,8 @@ class Library:
         self.byte_stream = byte_stream
         self.response = core.Response
         self.origin = core.Origin
-        self.http2_connection = for_threads(core.HTTP2Connection)
+        self.http2_connection = for_threads(core.HTTP2Connection, core.ReadTimeout)
+        self.async_http2_connection = for_tasks(core.AsyncHTTP2Connection, core.ReadTimeout)
         self.read_timeout: type[Exception] = core.ReadTimeout
         self.connect_timeout: type[Exception] = core.ConnectTimeout
         self.connect_errors: tuple[type[Exception], ...] = (core.ConnectError, core.ConnectTimeout)
@@ -98,6 +99,11 @@ class Timeouts(dict[str, float | None]):
             return value
         left = self.clamp.left()
         return left if value is None or left < value else value
+
+    def expired(self, error: Exception) -> Exception:
+        """What a timeout of the library's means: that a deadline has passed, or just that."""
+        deadline = self.clamp.deadline
+        return error if deadline is None or monotonic() < deadline - 0.002 else self.clamp.expired()
 
 
 class Stream:

@@ -57,7 +57,18 @@ NO_TIMEOUTS: dict[str, float | None] = {}
 class Exchange:
     """One request under way: what sync and async have in common."""
 
-    __slots__ = ("body", "call", "caller_deadline", "library", "machine", "pool", "request", "timeouts", "upload")
+    __slots__ = (
+        "body",
+        "call",
+        "caller_deadline",
+        "clamp",
+        "library",
+        "machine",
+        "pool",
+        "request",
+        "timeouts",
+        "upload",
+    )
 
     def __init__(self, pool: PoolBase, request: Any) -> None:
         url = request.url
@@ -73,6 +84,7 @@ class Exchange:
         self.machine: Machine = self.call.run()
         self.timeouts: dict[str, float | None] = request.extensions.get("timeout", NO_TIMEOUTS)
         self.caller_deadline: float | None = None
+        self.clamp: Clamp | None = None
         self.upload: Upload | None = None
 
     def patience(self, started: float) -> float | None:
@@ -105,6 +117,7 @@ class Exchange:
             # One connection, many requests: the deadline travels with the request.
             clamp = Clamp(self.library.read_timeout)
             request.extensions = {**request.extensions, "timeout": Timeouts(self.timeouts, clamp)}
+        self.clamp = clamp
         if call.uploading and self.upload is not None:
             clamp.until(None, None)
             self.upload.on_end = lambda: clamp.until(call.uploaded(), self._patience_from_now())
@@ -148,12 +161,9 @@ class Exchange:
         """The library's response with our body around its own."""
         head = deliver.head
         response = head.handle
-        slot = self.call.slot
-        clamp: Clamp | None = None
-        if slot is not None:
-            clamp = slot.connection.clamp  # type: ignore[attr-defined]
-            if clamp is not None:
-                clamp.until(deliver.deadline, None)
+        clamp = self.clamp
+        if clamp is not None:
+            clamp.until(deliver.deadline, None)
         response.headers = head.headers
         response.stream = body(response.stream, self.machine, self.call, clamp, self.library)
         response.extensions["proxyless"] = self.call
@@ -367,7 +377,7 @@ class AsyncGovernedPool(PoolBase):
         clamp = Clamp(library.read_timeout)
         wrapped = AsyncStream(stream, clamp, (core.ReadTimeout, core.WriteTimeout))
         origin = library.origin(b"http", host.host, host.port)
-        kind = core.AsyncHTTP2Connection if action.http2 else core.AsyncHTTP11Connection
+        kind = library.async_http2_connection if action.http2 else core.AsyncHTTP11Connection
         loop = asyncio.get_running_loop()
         return AsyncConnection(kind(origin=origin, stream=wrapped), wrapped, clamp, action.http2, loop)
 

@@ -89,6 +89,10 @@ metadata: {name: h2, namespace: shop}
 spec:
   hosts: [h2.example.com]
   http:
+  - match: [{uri: {prefix: /slow}}]
+    timeout: 0.3s
+    retries: {attempts: 0}
+    route: [{destination: {host: h2.example.com}}]
   - retries: {attempts: 0}
     route: [{destination: {host: h2.example.com}}]
 ---

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -396,21 +395,3 @@ def test_a_client_that_is_closed_lets_a_response_under_way_be_read(caller: Calle
     caller.wait(caller.client.aclose if caller.asynchronous else caller.client.close)
     assert len(caller.read(response)) == 100_000
     assert counts(mesh, "one")[1:] == (0, 0)
-
-
-def test_threads_that_share_an_http2_connection_do_not_garble_it(caller: Caller, backends: Backends) -> None:
-    """Two threads that open a stream at once get one number for both in httpcore 1.0.9 and httpcore2 2.16."""
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    try:
-        calls = [
-            caller.send(f"http://h2.example.com/{number}", "POST", content=b"x" * number, headers={"x-n": str(number)})
-            for number in range(200)
-        ]
-        for number, call in enumerate(calls):
-            response = call.result(WAIT_S)
-            assert said(response) == (200, "-", 1)
-            assert (response.json()["target"], response.json()["body_length"]) == (f"/{number}", number)
-    finally:
-        sys.setswitchinterval(before)
-    assert len({each.connection for each in backends.take()}) <= 2
