@@ -25,6 +25,11 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 WEBSOCKET_REFUSED = 1008
 """Policy violation (RFC 6455): for servers without the `websocket.http.response` extension."""
 
+BODY = frozenset(
+    f"{kind}.response.{part}" for kind in ("http", "websocket.http") for part in ("body", "pathsend", "zerocopysend")
+)
+"""The messages that hold a body, or a part of it: a file's name or descriptor too, where the server takes one."""
+
 SAFE = "/:@!$&'()*+,;=~"
 """What a path may hold besides letters, digits and `-._` (RFC 3986, section 3.3)."""
 
@@ -100,17 +105,19 @@ async def _serve(app: App, inbound: InboundRequest, scope: Scope, receive: Recei
     async def watched(message: Message) -> None:
         nonlocal status, complete
         kind = message["type"]
-        if kind == "http.response.start":
+        if kind == "http.response.start" or kind == "websocket.http.response.start":
             status = message["status"]
             headers: HeaderList = message.get("headers", [])
             changed = inbound.response(headers)
             if changed is not headers:
                 message = {**message, "headers": changed}
-        elif kind == "http.response.body":
+        elif kind in BODY:
             inbound.sent += len(message.get("body", b""))
             complete = not message.get("more_body", False)
         elif kind == "websocket.accept":
             status, complete = 101, True
+        elif kind == "websocket.close" and not status:
+            status, complete = 403, True
         await send(message)
 
     async def counted() -> Message:
