@@ -11,7 +11,7 @@ import click
 
 from ..errors import ConfigurationError
 from ..mesh import Mesh
-from ..xds.identity.bootstrap import Node
+from ..xds.identity.bootstrap import BootstrapError, Node
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -76,10 +76,11 @@ def _node(who: dict[str, Any]) -> Node | None:
         if not mark:
             raise click.BadParameter(f"{each!r} is not KEY=VALUE", param_hint="--label")
         labels[key] = value
-    locality = who.pop("locality")
-    parts = [*locality.split("/"), "", ""][:3] if locality else None
     given = {name: value for name, value in who.items() if value}
-    return Node(labels=labels, locality=(parts[0], parts[1], parts[2]) if parts else None, **given)
+    try:
+        return Node(labels=labels, **given)
+    except BootstrapError as error:
+        raise click.BadParameter(str(error), param_hint="--locality") from error
 
 
 def open_mesh(source: SourceOptions, **options: Any) -> Mesh:

@@ -1,7 +1,7 @@
 """Node and control plane as data (envoy.config.core.v3.Node, Istio's conventions for it)."""
 
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,7 +23,11 @@ class Node:
     """This workload, as the control plane shall know it.
 
     The id is `sidecar~<ip>~<pod>.<namespace>~<namespace>.svc.<domain>`: istiod takes locality and policies from the pod
-    it names. `locality` is (region, zone, sub_zone) and is only needed where the control plane does not know the pod.
+    it names. `locality` is (region, zone, sub_zone), or the text `region/zone/sub_zone`, and is only needed where the
+    control plane does not know the pod.
+
+    Raises:
+        BootstrapError: a locality of more than three parts.
     """
 
     app: str = ""
@@ -32,10 +36,13 @@ class Node:
     pod: str = ""
     service_account: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
-    locality: tuple[str, str, str] | None = None
+    locality: tuple[str, str, str] | str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
     cluster_id: str = "Kubernetes"
     domain: str = "cluster.local"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "locality", _locality(self.locality) if self.locality else None)
 
     @property
     def id(self) -> str:
@@ -75,6 +82,14 @@ class Node:
             "metadata": {key: _text(value) for key, value in metadata.items()},
             "locality": self.locality,
         }
+
+
+def _locality(said: str | Sequence[str]) -> tuple[str, str, str] | None:
+    parts = said.split("/") if isinstance(said, str) else list(said)
+    if len(parts) > 3:
+        raise BootstrapError(f"locality {said!r} is not region/zone/sub_zone")
+    region, zone, sub_zone = [*parts, "", ""][:3]
+    return (region, zone, sub_zone) if any(parts) else None
 
 
 def _text(value: Any) -> Any:

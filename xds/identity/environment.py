@@ -121,9 +121,10 @@ def _node(environ: Mapping[str, str], proxy_config: Mapping[str, Any], root: Pat
     namespace = environ.get("POD_NAMESPACE") or _text(root / NAMESPACE_FILE.lstrip("/")) or "default"
     cluster_id = str(meta.pop("CLUSTER_ID", "Kubernetes"))
     domain = str(environ.get("DOMAIN_SUFFIX") or "cluster.local")
-    locality = tuple(labels.get(each, "") for each in LOCALITY_LABELS)
-    if environ.get("PROXYLESS_LOCALITY"):
-        locality = tuple([*environ["PROXYLESS_LOCALITY"].split("/"), "", ""][:3])
+    region, zone, sub_zone = (labels.get(each, "") for each in LOCALITY_LABELS)
+    said = environ.get("PROXYLESS_LOCALITY", "")
+    if said.count("/") > 2:
+        raise BootstrapError(f"PROXYLESS_LOCALITY: locality {said!r} is not region/zone/sub_zone")
     app = labels.get("app", "") or labels.get("app.kubernetes.io/name", "")
     if environ.get("PROXYLESS_APP"):
         app = environ["PROXYLESS_APP"]
@@ -134,7 +135,7 @@ def _node(environ: Mapping[str, str], proxy_config: Mapping[str, Any], root: Pat
         pod=environ.get("POD_NAME", ""),
         service_account=environ.get("SERVICE_ACCOUNT", ""),
         labels=labels,
-        locality=(locality[0], locality[1], locality[2]) if any(locality) else None,
+        locality=said or (region, zone, sub_zone),
         metadata=meta,
         cluster_id=cluster_id,
         domain=domain,

@@ -1,6 +1,7 @@
 """A recorded stream as a link: the responses of a folder or archive, in the order they came, whatever is asked."""
 
 import tarfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,5 +48,5 @@ def _files(source: Path) -> Iterator[tuple[str, bytes]]:
             raise LinkError(f"{source}: neither a folder nor an archive")
     except OSError as error:
         raise LinkError(f"{source}: {error.strerror or error}") from error
-    except tarfile.TarError as error:
+    except (tarfile.TarError, EOFError, zlib.error) as error:
         raise LinkError(f"{source}: {error}") from error

@@ -85,13 +85,17 @@ def is_delta(raw: bytes) -> bool:
     Both variants share their first fields; they differ in what a resource is. Without resources only a delta response
     can say anything (that something is gone).
     """
+    try:
+        delta = pb.discovery_v3.DeltaDiscoveryResponse.FromString(raw)
+    except DecodeError:
+        return False
     message = pb.discovery_v3.DiscoveryResponse()
     try:
         message.ParseFromString(raw)
     except DecodeError:
         return True
     return not any(find(each.type_url) is not None for each in message.resources) and bool(
-        message.resources or pb.discovery_v3.DeltaDiscoveryResponse.FromString(raw).removed_resources
+        message.resources or delta.removed_resources
     )
 
 

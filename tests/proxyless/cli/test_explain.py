@@ -458,11 +458,12 @@ def test_where_an_incoming_request_comes_from_may_be_said(explain: Explain) -> N
         (("GET", "http://catalog/", "--inbound", "0", *FRONTEND), "--inbound"),
         (("GET", "http://catalog/", "--inbound", "65536", *FRONTEND), "--inbound"),
         (("GET", "http://catalog/", "--label", "x", *FRONTEND), "is not KEY=VALUE"),
+        (("GET", "http://catalog/", "--locality", "a/b/c/d", *FRONTEND), "is not region/zone/sub_zone"),
         (("--requests", "nowhere", *FRONTEND), "nowhere"),
         (("GET", "http://catalog/", "--unheard-of"), "--unheard-of"),
         (("GET", "http://catalog/", "--xds", "127.0.0.1:1", "--timeout", "0.2"), "127.0.0.1:1"),
     ],
-    ids=range(20),
+    ids=range(21),
 )
 def test_bad_usage_is_status_2_and_says_why(explain: Explain, arguments: tuple[str, ...], says: str) -> None:
     code, out = explain(*arguments)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from typing import Any
 
 import pytest
 
@@ -81,6 +82,28 @@ def test_the_message_has_what_istiod_reads() -> None:
         },
         "locality": ("r1", "a", ""),
     }
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("r1/a/s", ("r1", "a", "s")),
+        ("r1/a", ("r1", "a", "")),
+        (("r1",), ("r1", "", "")),
+        (["r1", "a", "s"], ("r1", "a", "s")),
+        ("", None),
+        (("", "", ""), None),
+        (None, None),
+    ],
+)
+def test_a_locality_may_be_text_and_may_leave_parts_out(said: Any, meant: tuple[str, str, str] | None) -> None:
+    assert Node(locality=said).locality == meant
+
+
+@pytest.mark.parametrize("said", ["r1/a/s/x", ("r1", "a", "s", "x")])
+def test_a_locality_of_more_parts_is_refused(said: Any) -> None:
+    with pytest.raises(BootstrapError, match="is not region/zone/sub_zone"):
+        Node(locality=said)
 
 
 def test_a_bootstrap_holds_paths_and_no_secrets() -> None:

@@ -117,6 +117,7 @@ def test_the_namespace_falls_back_to_the_service_accounts(tmp_path: Path) -> Non
         ({"PROXY_CONFIG": "proxyMetadata: {ISTIO_METAJSON_LABELS: 1}"}, "ISTIO_METAJSON_LABELS is not an object"),
         ({"ISTIO_METAJSON_LABELS": "x"}, "ISTIO_METAJSON_LABELS is not JSON: "),
         ({"ISTIO_METAJSON_LABELS": "[]"}, "ISTIO_METAJSON_LABELS is not an object"),
+        ({"PROXYLESS_LOCALITY": "r/z/s/x"}, "PROXYLESS_LOCALITY: locality 'r/z/s/x' is not region/zone/sub_zone"),
     ],
 )
 def test_a_variable_that_makes_no_sense_is_named(environment: dict[str, str], text: str, tmp_path: Path) -> None:
