@@ -83,6 +83,8 @@ class OutgoingCall:
     """Whether the request has a body that is still being sent. Its driver sets it, and calls `uploaded`."""
     bypass: str | None = None
     """The TCP cluster whose endpoints take the connection; empty where the library dials the name itself."""
+    unreached = ""
+    """The flag of a connection that the library's own means could not make. Its driver sets it, and raises."""
 
     def __init__(self, runtime: Runtime, owner: Any, request: RequestView, url_host: bytes, port: int) -> None:
         """`owner` is whose connections may be used: a library in one event loop, or in sync code."""
@@ -120,7 +122,10 @@ class OutgoingCall:
             reply = closed(str(error))
             ended = True
         finally:
-            if not ended:
+            if self.unreached:
+                self.status = 503
+                self.flags = (self.unreached,)
+            elif not ended:
                 # Closed from outside: the caller went away, or its own timeout passed.
                 self.flags = (*self.flags, "DC")
             elif reply is not None:

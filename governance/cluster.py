@@ -5,6 +5,7 @@
 endpoints change.
 """
 
+from collections import deque
 from collections.abc import Sequence
 from threading import Lock
 from typing import Any
@@ -24,7 +25,7 @@ MAX_DYNAMIC_HOSTS = 4096
 class ClusterState:
     """Survives configuration updates; keyed by the cluster's name."""
 
-    __slots__ = ("high", "hosts", "lock", "name", "normal", "used_at")
+    __slots__ = ("abandoned", "high", "hosts", "lock", "name", "normal", "used_at")
 
     def __init__(self, name: str, config: Cluster) -> None:
         self.name = name
@@ -33,6 +34,8 @@ class ClusterState:
         self.normal = Breaker(config.default_thresholds)
         self.high = Breaker(config.high_thresholds)
         self.hosts: dict[str, HostState] = {}
+        self.abandoned: deque[HostState] = deque()
+        """Where TCP connections went that nobody closed and nobody has any more."""
 
     def host(self, address: str) -> HostState:
         """What is remembered of an address."""

@@ -10,10 +10,11 @@ from collections.abc import Callable
 from typing import Any
 from urllib.request import getproxies, proxy_bypass
 
-from ..balancing.host import Host
 from ..cluster import ClusterRuntime
+from ..plan import Missing
 from ..runtime import Runtime
 from ._httpcore import Library
+from ._tcp import AsyncTcpBackend, TcpBackend
 
 
 def proxy_for(scheme: str, host: str) -> str | None:
@@ -62,15 +63,8 @@ class _Base:
     def _tcp_pool(self, cluster: str) -> Any:
         raise NotImplementedError
 
-    def pick(self, cluster: str) -> tuple[ClusterRuntime, Host]:
-        """An endpoint for a new connection; as behind a sidecar, no endpoint means a connection that fails."""
-        found = self._runtime.plan.cluster(cluster)
-        host = found.choose((), 1) if isinstance(found, ClusterRuntime) else None
-        if not isinstance(found, ClusterRuntime) or host is None:
-            raise self._library.core.ConnectError(f"UH: cluster {cluster} has no healthy endpoint")
-        if host.must_be_secure:
-            raise self._library.core.ConnectError(f"UF: {host.why_not(cluster)}")
-        return found, host
+    def _find(self, cluster: str) -> ClusterRuntime | Missing | None:
+        return self._runtime.plan.cluster(cluster)
 
 
 class Ungoverned(_Base):
@@ -88,7 +82,8 @@ class Ungoverned(_Base):
 
     def _tcp_pool(self, cluster: str) -> Any:
         core = self._library.core
-        return core.ConnectionPool(network_backend=_TcpBackend(self, cluster, core.SyncBackend()), **self._options())
+        backend = TcpBackend(self._find, self._library, cluster, core.SyncBackend())
+        return core.ConnectionPool(network_backend=backend, **self._options())
 
 
 class AsyncUngoverned(_Base):
@@ -106,47 +101,5 @@ class AsyncUngoverned(_Base):
 
     def _tcp_pool(self, cluster: str) -> Any:
         core = self._library.core
-        backend = _AsyncTcpBackend(self, cluster, core.AnyIOBackend())
+        backend = AsyncTcpBackend(self._find, self._library, cluster, core.AnyIOBackend())
         return core.AsyncConnectionPool(network_backend=backend, **self._options())
-
-
-class _TcpBackend:
-    """Dials an endpoint of a cluster, whatever name is asked for."""
-
-    def __init__(self, owner: _Base, cluster: str, inner: Any) -> None:
-        self._owner = owner
-        self._cluster = cluster
-        self._inner = inner
-
-    def connect_tcp(self, host: str, port: int, timeout: float | None = None, **options: Any) -> Any:
-        cluster, endpoint = self._owner.pick(self._cluster)
-        del host, port
-        limit = cluster.config.connect_timeout_s
-        address = endpoint.endpoint.address
-        return self._inner.connect_tcp(
-            address.host, address.port, timeout=limit if timeout is None else min(timeout, limit), **options
-        )
-
-    def sleep(self, seconds: float) -> None:
-        self._inner.sleep(seconds)
-
-
-class _AsyncTcpBackend:
-    """The same, awaited."""
-
-    def __init__(self, owner: _Base, cluster: str, inner: Any) -> None:
-        self._owner = owner
-        self._cluster = cluster
-        self._inner = inner
-
-    async def connect_tcp(self, host: str, port: int, timeout: float | None = None, **options: Any) -> Any:  # noqa: ASYNC109
-        cluster, endpoint = self._owner.pick(self._cluster)
-        del host, port
-        limit = cluster.config.connect_timeout_s
-        address = endpoint.endpoint.address
-        return await self._inner.connect_tcp(
-            address.host, address.port, timeout=limit if timeout is None else min(timeout, limit), **options
-        )
-
-    async def sleep(self, seconds: float) -> None:
-        await self._inner.sleep(seconds)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -49,3 +50,22 @@ def test_before_there_is_a_configuration_nothing_is_said_about_it() -> None:
     ):
         client.get("http://127.0.0.1:1/")
     assert "mesh" not in str(caught.value)
+
+
+def test_it_is_counted_as_a_connection_that_could_not_be_made(mesh: proxyless.Mesh) -> None:
+    heard: list[tuple[int, tuple[str, ...]]] = []
+
+    class Listener:
+        def on_call(self, call: Any) -> None:
+            heard.append((call.status, call.flags))
+
+        def on_request(self, request: Any) -> None:
+            raise AssertionError("nobody asked")
+
+    mesh.runtime.add_listener(Listener())
+    with (
+        httpx.Client(transport=proxyless.httpx.Transport(mesh, trust_env=False)) as client,
+        pytest.raises(httpx.ConnectError),
+    ):
+        client.get("http://catalgo.invalid/items")
+    assert heard == [(503, ("UF",))]

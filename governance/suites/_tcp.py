@@ -1,0 +1,126 @@
+"""What dials the endpoints of a TCP cluster for the library's own pool, whatever name is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..cluster import ClusterRuntime
+from ..plan import Missing
+from ..tcp import TcpConnection, connect
+from ._httpcore import Library
+
+Find = Callable[[str], ClusterRuntime | Missing | None]
+
+
+class _Backend:
+    def __init__(self, find: Find, library: Library, cluster: str, inner: Any) -> None:
+        self._find = find
+        self._library = library
+        self._cluster = cluster
+        self._inner = inner
+
+    def _connect(self, timeout: float | None) -> tuple[TcpConnection, str, int, float]:
+        """An endpoint for a new connection; as behind a sidecar, no endpoint means a connection that fails."""
+        name = self._cluster
+        found = self._find(name)
+        host = found.choose((), 1) if isinstance(found, ClusterRuntime) else None
+        if not isinstance(found, ClusterRuntime) or host is None:
+            raise self._refused("UH", f"cluster {name} has no healthy endpoint")
+        if host.must_be_secure:
+            raise self._refused("UF", host.why_not(name))
+        held = connect(found, host)
+        if held is None:
+            raise self._refused("UO", f"cluster {name} has as many connections as it may have")
+        limit = found.config.connect_timeout_s
+        address = host.endpoint.address
+        return held, address.host, address.port, limit if timeout is None else min(timeout, limit)
+
+    def _refused(self, flag: str, reason: str) -> Exception:
+        error: Exception = self._library.core.ConnectError(f"{flag}: {reason}")
+        error.flag = flag  # type: ignore[attr-defined]  # for the suite
+        return error
+
+
+class TcpBackend(_Backend):
+    """httpcore's NetworkBackend for sync code."""
+
+    def connect_tcp(self, host: str, port: int, timeout: float | None = None, **options: Any) -> Any:
+        del host, port
+        held, address, number, limit = self._connect(timeout)
+        try:
+            return Stream(self._inner.connect_tcp(address, number, timeout=limit, **options), held)
+        except BaseException:
+            held.end()
+            raise
+
+    def sleep(self, seconds: float) -> None:
+        self._inner.sleep(seconds)
+
+
+class AsyncTcpBackend(_Backend):
+    """The same, awaited."""
+
+    async def connect_tcp(self, host: str, port: int, timeout: float | None = None, **options: Any) -> Any:  # noqa: ASYNC109
+        del host, port
+        held, address, number, limit = self._connect(timeout)
+        try:
+            return AsyncStream(await self._inner.connect_tcp(address, number, timeout=limit, **options), held)
+        except BaseException:
+            held.end()
+            raise
+
+    async def sleep(self, seconds: float) -> None:
+        await self._inner.sleep(seconds)
+
+
+class _Stream:
+    __slots__ = ("_held", "_inner", "read", "write")
+
+    def __init__(self, inner: Any, held: TcpConnection) -> None:
+        self._inner = inner
+        self._held = held
+        self.read = inner.read
+        self.write = inner.write
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._inner.get_extra_info(info)
+
+
+class Stream(_Stream):
+    """A connection that is counted until it is closed, with TLS on it or without."""
+
+    __slots__ = ()
+
+    def close(self) -> None:
+        self._held.end()
+        self._inner.close()
+
+    def start_tls(self, ssl_context: Any, server_hostname: str | None = None, timeout: float | None = None) -> Stream:
+        try:
+            return Stream(self._inner.start_tls(ssl_context, server_hostname, timeout), self._held)
+        except BaseException:
+            self._held.end()
+            raise
+
+
+class AsyncStream(_Stream):
+    """The same, awaited."""
+
+    __slots__ = ()
+
+    async def aclose(self) -> None:
+        self._held.end()
+        await self._inner.aclose()
+
+    async def start_tls(
+        self,
+        ssl_context: Any,
+        server_hostname: str | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109
+    ) -> AsyncStream:
+        try:
+            return AsyncStream(await self._inner.start_tls(ssl_context, server_hostname, timeout), self._held)
+        except BaseException:
+            self._held.end()
+            raise

@@ -1,0 +1,51 @@
+"""Connections that the mesh passes on without looking into them (envoy source: TcpProxy::establishUpstreamConnection).
+
+They count against their cluster's `max_connections`. Above it a new one is refused at once and does not queue: nobody
+knows when one of those that run will end.
+"""
+
+from typing import final
+from weakref import finalize
+
+from .balancing.host import Host, HostState
+from .cluster import ClusterRuntime, ClusterState
+
+
+@final
+class TcpConnection:
+    """One connection to one endpoint, counted until `end`, or until nobody has it any more."""
+
+    __slots__ = ("__weakref__", "_abandon", "_host", "_state")
+
+    def __init__(self, state: ClusterState, host: HostState) -> None:
+        self._state = state
+        self._host = host
+        # Collected at any moment, perhaps under this very lock: then it is only noted.
+        self._abandon = finalize(self, state.abandoned.append, host)
+        self._abandon.atexit = False
+
+    def end(self) -> None:
+        """It is closed; once is enough."""
+        if self._abandon.detach() is not None:
+            with self._state.lock:
+                _forget(self._state, self._host)
+
+
+def connect(cluster: ClusterRuntime, host: Host) -> TcpConnection | None:
+    """Count a connection that is about to be made; None where the cluster has as many as it may have (UO)."""
+    state = cluster.state
+    breaker = state.normal
+    with state.lock:
+        while state.abandoned:
+            _forget(state, state.abandoned.popleft())
+        if breaker.connections >= breaker.limits.max_connections:
+            breaker.overflows["connections"] += 1
+            return None
+        breaker.connections += 1
+        host.state.active += 1
+    return TcpConnection(state, host.state)
+
+
+def _forget(state: ClusterState, host: HostState) -> None:
+    state.normal.connections -= 1
+    host.active -= 1
