@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..xds.model.cluster import TransportSocket
-from ..xds.model.filters import Fault
+from ..xds.model.filters import Alpn, Fault
 from ..xds.model.listener import FilterChain, Listener
 from ..xds.model.route import RouteAction
 from ..xds.model.values import AppendAction, Fraction, Note
@@ -240,8 +240,8 @@ def document(
         "fault": _fault(call),
         "rate_limit": None,
         "authorization": None,
-        "protocol": _protocol(kind, cluster),
-        "tls": _tls(host.socket) if host is not None else None,
+        "protocol": _protocol(call, kind),
+        "tls": _tls(call, host.socket) if host is not None else None,
         "lb_policy": cluster.config.lb_policy if cluster is not None else None,
         "hash": None,
         "endpoints": endpoints(cluster),
@@ -354,23 +354,34 @@ def _percent(fraction: Fraction | None) -> float | None:
     return fraction.percent if fraction is not None else None
 
 
-def _protocol(action: str, cluster: ClusterRuntime | None) -> str | None:
-    if action == "tcp":
-        return "tcp"
-    if action not in ("route", "passthrough"):
+def _protocol(call: OutgoingCall, action: str) -> str | None:
+    if action not in ("route", "passthrough", "tcp"):
         return None
-    return "http2" if cluster is not None and cluster.config.http.protocol == "http2" else "http1"
+    if call.destination is not None and call.destination.kind == "tcp":
+        return "tcp"
+    return "http2" if call.cluster is not None and call.cluster.http2 else "http1"
 
 
-def _tls(socket: TransportSocket) -> dict[str, Any] | None:
+def _tls(call: OutgoingCall, socket: TransportSocket) -> dict[str, Any] | None:
     if not socket.tls:
         return None
     return {
         "mode": "mtls" if socket.certificate else "simple",
         "sni": socket.sni,
-        "alpn": list(socket.alpn),
+        "alpn": list(_alpn(call) or socket.alpn),
         "sans": [each.value for each in socket.sans],
     }
+
+
+def _alpn(call: OutgoingCall) -> tuple[str, ...]:
+    """What Istio's alpn filter offers in place of the cluster's own list, if it has a say."""
+    http = call.destination.http if call.destination is not None else None
+    cluster = call.cluster
+    if http is None or cluster is None or cluster.config.metadata.get("istio", {}).get("alpn_override") == "false":
+        return ()
+    spoken = "h2" if cluster.http2 else "http/1.1"
+    filters = (each.config for each in http.config.http_filters)
+    return next((dict(each.overrides).get(spoken, ()) for each in filters if isinstance(each, Alpn)), ())
 
 
 def endpoints(cluster: ClusterRuntime | None) -> list[dict[str, Any]]:

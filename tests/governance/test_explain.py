@@ -16,10 +16,11 @@ from proxyless.governance.explain import Tally, cluster_name, document, dry_call
 from proxyless.governance.inbound_explain import dry_request, inbound_document
 from proxyless.governance.plan import INBOUND
 from proxyless.xds.model.cluster import TransportSocket
+from proxyless.xds.model.filters import Alpn
 from proxyless.xds.model.listener import HttpConnectionManager, TcpProxy
 from proxyless.xds.model.route import BackOff, RetryPolicy, RouteAction
 from proxyless.xds.model.values import AppendAction, HeaderMutation, HeaderMutations
-from tests.support.model import LISTENER, bad, chain, cluster, eds, listener, manager, route, table
+from tests.support.model import LISTENER, bad, chain, cluster, eds, http_filter, listener, manager, route, table
 from tests.support.world import World
 
 ADDRESS = "10.0.0.1:80"
@@ -49,7 +50,7 @@ def tcp(to: TcpProxy | None, **parts: Any) -> World:
     [
         (tcp(TcpProxy("db")), {"action": "tcp", "cluster": "db", "protocol": "tcp", "failed": False}),
         (tcp(TcpProxy(weighted_clusters=(("db", 1),))), {"action": "tcp", "cluster": "db", "failed": False}),
-        (tcp(TcpProxy(PASSTHROUGH)), {"action": "passthrough", "protocol": "http1", "failed": False}),
+        (tcp(TcpProxy(PASSTHROUGH)), {"action": "passthrough", "protocol": "tcp", "failed": False}),
         (tcp(TcpProxy("gone")), {"action": "refused", "cluster": "gone", "response_flags": "NC", "failed": True}),
         (tcp(TcpProxy(BLACKHOLE)), {"action": "refused", "cluster": BLACKHOLE, "failed": True}),
         (tcp(None), {"action": "refused", "cluster": None, "response_flags": "UF", "failed": True}),
@@ -110,6 +111,27 @@ def test_an_endpoint_that_wants_tls_is_named_with_what_it_wants() -> None:
     assert found["tls"] == {"mode": "simple", "sni": "a.internal", "alpn": ["istio", "h2"], "sans": []}
     assert (found["endpoint"], found["status"], found["response_flags"]) == (ADDRESS, 503, "UF")
     assert found["failed"]
+
+
+@pytest.mark.parametrize(
+    ("http2", "overrides", "metadata", "offered"),
+    [
+        (False, (("http/1.1", ("istio-http/1.1", "istio", "http/1.1")), ("h2", ("istio-h2",))), {}, "istio-http/1.1"),
+        (True, (("http/1.1", ("istio-http/1.1",)), ("h2", ("istio-h2", "istio", "h2"))), {}, "istio-h2"),
+        (True, (("http/1.1", ("istio-http/1.1",)),), {}, "own"),
+        (False, (), {}, "own"),
+        (False, (("http/1.1", ("istio-http/1.1",)),), {"istio": {"alpn_override": "false"}}, "own"),
+    ],
+    ids=["http1", "http2", "other protocol", "nothing", "switched off"],
+)
+def test_istios_alpn_filter_comes_before_the_clusters_own_list(
+    http2: bool, overrides: Any, metadata: Any, offered: str
+) -> None:
+    http = manager(table(route("/", "a")), http_filter("istio.alpn", Alpn(overrides)))
+    socket = TransportSocket(tls=True, alpn=("own",))
+    target = cluster("a", ADDRESS, transport_socket=socket, http2=http2, metadata=metadata)
+    made = World(listeners=[listener("0.0.0.0_80", chain(http))], clusters=[target])
+    assert told(made)["tls"]["alpn"][0] == offered
 
 
 def test_a_dry_call_neither_sleeps_nor_waits_where_its_answer_would_be_tried_again() -> None:

@@ -113,7 +113,7 @@ def test_a_routed_request_says_all_that_was_decided(explain: Explain) -> None:
             {"action": "redirect", "status": 301, "location": "http://catalog.shop/new?y", "cluster": None},
         ),
         (asked("http://elsewhere.example/"), {"action": "passthrough", "cluster": "PassthroughCluster"}),
-        (asked("https://elsewhere.example/"), {"action": "passthrough", "protocol": "http1"}),
+        (asked("https://elsewhere.example/"), {"action": "passthrough", "protocol": "tcp"}),
         (
             asked("http://catalog/v1/a?b"),
             {"route": "legacy-path", "path": "/items/a?b", "authority": "catalog.legacy"},
