@@ -30,6 +30,9 @@ ENDPOINT, EXTENSION, NAMES = ResourceType.ENDPOINT, ResourceType.EXTENSION, Reso
 UNIQUE = {LISTENER: "listener", CLUSTER: "cluster"}
 """Where Envoy refuses the second resource of a name, and what it calls it."""
 
+KEPT = frozenset({ROUTE, ENDPOINT})
+"""What a delta response cannot take away from what still needs it (Envoy ignores such a removal): CDS and LDS can."""
+
 DNS_TYPES = frozenset({"STRICT_DNS", "LOGICAL_DNS"})
 
 
@@ -136,7 +139,8 @@ class Graph:
             late.armed = True
             after[each.name] = resource
         for name in response.removed:
-            after.pop(name, None)
+            if type_ not in KEPT or name not in self.wanted[type_]:
+                after.pop(name, None)
         self.newest[type_] = after
         self._note(response, type_, rejections)
         self.versions[type_] = response.version

@@ -119,6 +119,15 @@ class TestWhatIsHeld:
         graph.apply(response(CLUSTER, removed=["a", "never heard of"], full=False))
         assert list(graph.snapshot.clusters) == ["b"]
 
+    def test_what_is_needed_stays_whatever_a_delta_says_of_it(self, used: Graph) -> None:
+        used.apply(response(ENDPOINT, removed=["a"], full=False))
+        used.apply(response(ROUTE, removed=["80"], full=False))
+        assert (list(used.snapshot.assignments), list(used.snapshot.routes)) == (["a"], ["80"])
+        used.apply(response(CLUSTER, removed=["a"], full=False))
+        assert not used.snapshot.assignments
+        used.unwant(ROUTE, ["80"])
+        assert not used.snapshot.routes
+
     def test_unchanged_bytes_stay_the_same_resource_in_a_new_version(self, graph: Graph) -> None:
         graph.apply(response(CLUSTER, {"a": cluster("a")}, version="1"))
         before = graph.snapshot.clusters["a"]
