@@ -51,6 +51,10 @@ CACHE_AFTER_S = 2.0
 """A process that has nothing yet starts from the copy on disk when the control plane stays away for so long."""
 
 
+def _nothing() -> None:
+    """No work; timers are due."""
+
+
 def log_late_reject(error: ResourceError) -> None:
     """A resource that the control plane believes to be in force, and that is not."""
     log.error("rejected %s %s: %s (found out when it was used)", error.type.message, error.name, error.reason)
@@ -145,13 +149,10 @@ class Control(Thread):
                 try:
                     work = self._queue.get(timeout=self._next_timer())
                 except Empty:
-                    self._run_timers()
-                    continue
+                    work = _nothing
                 if work is None:
                     break
-                work()
-                self._settle()
-                self._run_timers()
+                self._do(work)
         finally:
             self._dns.close()
             if self._stream is not None:
@@ -159,6 +160,17 @@ class Control(Thread):
             self._link.close()
             self._save()
             self.stopped.set()
+
+    def _do(self, work: Callable[[], None]) -> None:
+        """One thing, and what follows from it. A mistake of ours must not leave the process without configuration for
+        ever: what is in force stays, and a new stream begins."""
+        try:
+            work()
+            self._settle()
+            self._run_timers()
+        except Exception as error:
+            log.exception("control plane %s: what came of it cannot be dealt with", self._link.address)
+            self._break_off(f"internal error: {error!r}")
 
     def _at(self, timer: str, after_s: float) -> None:
         self._timers[timer] = time.monotonic() + after_s

@@ -207,3 +207,31 @@ def test_one_callers_short_deadline_leaves_the_other_callers_subscription_alone(
 def test_names_of_dns_clusters_are_resolved(server: AdsServer, mesh_of: MakeMesh) -> None:
     mesh = mesh_of(server)
     assert decide(mesh, "http://geo.example.com/").host.address == "127.0.0.1:18080"
+
+
+def test_a_mistake_of_our_own_costs_a_stream_and_not_the_control_thread(
+    server: AdsServer, mesh_of: MakeMesh, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    mesh = mesh_of(server)
+    decide(mesh)
+    graph, streams = mesh._graph, len(server.streams)
+    assert graph is not None
+    apply = graph.apply
+    seen: list[Any] = []
+
+    def fails_once(response: Any) -> Any:
+        if not seen:
+            seen.append(response)
+            raise KeyError("what nobody thought of")
+        return apply(response)
+
+    monkeypatch.setattr(graph, "apply", fails_once, raising=False)
+    with caplog.at_level(logging.ERROR, "proxyless.xds"):
+        server.push(CLUSTER)
+        wait_for(lambda: len(server.streams) > streams)
+    assert "internal error: KeyError('what nobody thought of')" in caplog.text
+    decide(mesh)
+    server.set(CLUSTER, "new", pb.cluster_v3.Cluster(name="new"))
+    wait_for(lambda: server.stream().acked(CLUSTER.value))
+    server.push(CLUSTER)
+    wait_for(lambda: "new" in mesh.snapshot.clusters)
