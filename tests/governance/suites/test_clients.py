@@ -25,7 +25,7 @@ def said(response: Any) -> tuple[int, str, int]:
 
 
 def test_a_call_goes_to_every_endpoint_of_its_service(caller: Caller, backends: Backends) -> None:
-    for _ in range(12):
+    for _ in range(60):
         assert said(caller.get(f"{WEB}/items?x=1")) == (200, "-", 1)
     arrived = backends.take()
     assert Counter(each.backend for each in arrived).keys() == {

@@ -485,7 +485,7 @@ CASES = [
                     {
                         "name": "x",
                         "config_discovery": {
-                            "config_source": {"path_config_source": {"path": "/tmp/ask/ask.py"}},
+                            "config_source": {"path_config_source": {"path": "/dev/null"}},
                             "type_urls": ["envoy.extensions.filters.http.cors.v3.Cors"],
                         },
                     },
@@ -503,7 +503,7 @@ CASES = [
                         "name": "x",
                         "config_discovery": {
                             "apply_default_config_without_warming": True,
-                            "config_source": {"path_config_source": {"path": "/tmp/ask/ask.py"}},
+                            "config_source": {"path_config_source": {"path": "/dev/null"}},
                             "type_urls": ["envoy.extensions.filters.http.cors.v3.Cors"],
                         },
                     },
@@ -522,7 +522,7 @@ CASES = [
                         "name": "x",
                         "config_discovery": {
                             "default_config": FILTER["typed_config"],
-                            "config_source": {"path_config_source": {"path": "/tmp/ask/ask.py"}},
+                            "config_source": {"path_config_source": {"path": "/dev/null"}},
                             "type_urls": ["envoy.extensions.filters.http.cors.v3.Cors"],
                         },
                     },

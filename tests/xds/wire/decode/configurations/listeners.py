@@ -39,12 +39,10 @@ CASES = [
         "An RDS config must have either a 'config_source' or an xDS-TP based 'route_config_name'. Error while parsing RDS config: route_config_name: \"r\"",
     ),
     Case("manager: rds ads", managed(rds={"route_config_name": "r", "config_source": {"ads": {}}})),
-    Case(
-        "manager: rds empty name", managed(rds={"config_source": {"path_config_source": {"path": "/tmp/ask/ask.py"}}})
-    ),
+    Case("manager: rds empty name", managed(rds={"config_source": {"path_config_source": {"path": "/dev/null"}}})),
     Case(
         "manager: rds path",
-        managed(rds={"route_config_name": "r", "config_source": {"path_config_source": {"path": "/tmp/ask/ask.py"}}}),
+        managed(rds={"route_config_name": "r", "config_source": {"path_config_source": {"path": "/dev/null"}}}),
     ),
     Case(
         "manager: scoped",
@@ -52,7 +50,7 @@ CASES = [
             scoped_routes={
                 "name": "s",
                 "scope_key_builder": SCOPES,
-                "rds_config_source": {"path_config_source": {"path": "/tmp/ask/ask.py"}},
+                "rds_config_source": {"path_config_source": {"path": "/dev/null"}},
                 "scoped_route_configurations_list": {
                     "scoped_route_configurations": [
                         {"name": "a", "route_configuration_name": "r", "key": {"fragments": [{"string_key": "x"}]}}
