@@ -208,7 +208,7 @@ class Plan:
         names += [f"0.0.0.0_{port}", CATCH_ALL]
         resource = next((found for name in names if (found := snapshot.listeners.get(name)) is not None), None)
         if resource is None:
-            return Destination("refused", None, None, resolved, by, f"no listener takes {host}:{port}")
+            return self._to_api_listener(scheme, host, port, resolved, by)
         try:
             listener = resource.get()
         except ResourceError as error:
@@ -222,6 +222,22 @@ class Plan:
             source="127.0.0.1",
         )
         return self._from_chain(listener, find_chain(listener, connection), resolved, by)
+
+    def _to_api_listener(
+        self, scheme: bytes, host: str, port: int, resolved: str | None, by: ResolvedBy | None
+    ) -> Destination | Missing:
+        """What istiod sends to the light profile (GENERATOR=grpc): a connection manager for each `host:port`."""
+        name = host.lower().rstrip(".")
+        full_names = (name, *(f"{name}.{domain}" for domain in self.runtime.options.search))
+        for each in full_names if scheme == b"http" else ():
+            resource = self.snapshot.listeners.get(f"{each}:{port}")
+            if resource is not None:
+                try:
+                    listener = resource.get()
+                except ResourceError as error:
+                    return Destination("refused", resource.name, None, resolved, by, str(error))
+                return self._from_chain(listener, listener.api_listener, resolved, by)
+        return Destination("refused", None, None, resolved, by, f"no listener takes {host}:{port}")
 
     def _from_chain(
         self, listener: Listener, chain: FilterChain | None, resolved: str | None, by: ResolvedBy | None

@@ -150,6 +150,38 @@ def test_a_tcp_chain_without_a_cluster_leads_nowhere() -> None:
     assert steps.flags == "NC"
 
 
+SEARCH = Options(search=("shop.svc.cluster.local", "svc.cluster.local"))
+
+
+@pytest.mark.parametrize("host", ["cart", "Cart", "cart.shop", "cart.shop.svc.cluster.local", "cart.shop."])
+def test_of_the_light_profile_the_listener_of_the_hosts_own_name_is_taken(host: str) -> None:
+    api = chain(manager(table(route("/", "a"))))
+    names = ("cart.shop.svc.cluster.local:8080", "cart.shop.svc.cluster.local:80")
+    fixture = World(
+        listeners=[listener(each, api_listener=api) for each in names],
+        clusters=[cluster("a", ADDRESS)],
+        options=SEARCH,
+    )
+    steps = fixture.call(f"http://{host}/")
+    assert steps.call.destination is not None
+    assert (steps.status, steps.call.destination.listener) == (200, "cart.shop.svc.cluster.local:80")
+
+
+@pytest.mark.parametrize("url", ["http://cart:81/", "http://other/", "https://cart:80/"])
+def test_and_nothing_else_is_let_through(url: str) -> None:
+    api = chain(manager(table(route("/", "a"))))
+    fixture = World(listeners=[listener("cart.shop.svc.cluster.local:80", api_listener=api)], options=SEARCH)
+    assert fixture.call(url, answers=()).flags == "UF"
+
+
+def test_a_bad_listener_of_the_hosts_own_name_refuses_too() -> None:
+    fixture = World(options=SEARCH)
+    fixture.update(listeners={"cart:80": bad(LISTENER, "cart:80", "no address")})
+    steps = fixture.call("http://cart/", answers=())
+    assert steps.reply is not None
+    assert (steps.flags, b"no address" in steps.reply.body) == ("UF", True)
+
+
 # What the next plan takes over.
 
 

@@ -362,6 +362,15 @@ def test_until_stops_after_a_file(explain: Explain, folder: str) -> None:
     assert (before["action"], after["action"]) == ("route", "passthrough")
 
 
+def test_the_light_profile_is_answered_by_the_listeners_that_it_has(explain: Explain) -> None:
+    light = ("--recorded", str(RECORDED / "frontend-grpc"))
+    found = explain.one("GET", "http://catalog/teapot", *light)
+    assert (found["listener"], found["status"]) == ("catalog.shop.svc.cluster.local:80", 418)
+    found = explain.one("GET", "http://payment/", *light)
+    assert (found["cluster"], found["retry"]["retries"]) == ("outbound|80||payment.shop.svc.cluster.local", 2)
+    assert explain.one("GET", "http://cart/", *light, status=1)["action"] == "refused"
+
+
 @pytest.mark.parametrize(
     ("until", "lacks"), [("1", "the first complete configuration"), ("3", "route configuration '80'")]
 )

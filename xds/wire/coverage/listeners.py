@@ -29,7 +29,7 @@ NEXT_TO = "what comes over mTLS"
 
 LISTENERS: Mapping[str, Entry] = {
     LISTENER + "Listener": {
-        **honoured("name filter_chains default_filter_chain"),
+        **honoured("name filter_chains default_filter_chain api_listener"),
         **meaningless("listeners are found by their name, which says the address", "address traffic_direction"),
         **meaningless(
             NO_SOCKET,
@@ -50,10 +50,10 @@ LISTENERS: Mapping[str, Entry] = {
         **not_yet("only the first address is looked at", "additional_addresses"),
         **not_yet("filter chains are not asked for one by one", "fcds_config"),
         **not_yet("trees of matchers are not implemented yet: connections are refused", "filter_chain_matcher"),
-        **not_yet("gRPC calls are not routed by it yet", "api_listener"),
         **not_yet(ACCESS_LOGS, "access_log"),
         **not_yet("internal listeners are not implemented yet", "internal_listener"),
     },
+    LISTENER + "ApiListener": honoured("api_listener"),
     LISTENER + "ListenerFilter": {
         **meaningless("the type decides, as in Envoy", "name"),
         **meaningless("nothing has to be read to know what is spoken", "filter_disabled"),
