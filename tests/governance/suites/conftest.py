@@ -98,6 +98,13 @@ spec:
 ---
 apiVersion: networking.istio.io/v1
 kind: DestinationRule
+metadata: {name: retry, namespace: shop}
+spec:
+  host: retry.example.com
+  trafficPolicy: {loadBalancer: {simple: ROUND_ROBIN}}
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
 metadata: {name: narrow, namespace: shop}
 spec:
   host: narrow.example.com
