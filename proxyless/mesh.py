@@ -134,7 +134,11 @@ class Mesh:
             raise ConfigurationError(str(error)) from error
         mesh = cls.__new__(cls)
         faults = lambda: [str(each) for each in plane.state.faults]  # noqa: E731  # keeps the plane, not the mesh
-        mesh._setup(lambda: LocalLink(plane), bootstrap, cache_dir=False, faults=faults, **options)
+        try:
+            mesh._setup(lambda: LocalLink(plane), bootstrap, cache_dir=False, faults=faults, **options)
+        except BaseException:
+            plane.close()
+            raise
         mesh._on_close.append(plane.close)
         return mesh
 
@@ -194,6 +198,10 @@ class Mesh:
         status_socket: bool = True,
         faults: Callable[[], Sequence[str]] = tuple,
     ) -> None:
+        if not isinstance(bootstrap.node, Node):
+            raise ConfigurationError(f"node={bootstrap.node!r} is not a proxyless.Node")
+        if not (registry is None or isinstance(registry, bool) or hasattr(registry, "register")):
+            raise ConfigurationError(f"registry={registry!r} is neither a prometheus_client registry nor False")
         self.node = bootstrap.node
         self._bootstrap = bootstrap
         self._make_link = make_link

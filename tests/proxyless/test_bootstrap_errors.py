@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,27 @@ def test_a_variable_that_makes_no_sense_is_a_configuration_error_wherever_it_is_
     for made in ways:
         with pytest.raises(ConfigurationError, match="PROXY_CONFIG is not an object"):
             made()
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"node": "storefront"}, "node='storefront' is not a proxyless.Node"),
+        ({"registry": "x"}, "registry='x' is neither a prometheus_client registry nor False"),
+    ],
+)
+def test_an_argument_of_another_type_is_named_and_leaves_no_thread(options: dict[str, Any], says: str) -> None:
+    before = set(threading.enumerate())
+    options = {"node": Node(), "registry": False, **options}
+    ways: list[Callable[[], Mesh]] = [
+        lambda: Mesh("xds://127.0.0.1:1", **options),
+        lambda: Mesh.from_config(FOLDER, **options),
+    ]
+    for made in ways:
+        with pytest.raises(ConfigurationError) as caught:
+            made()
+        assert str(caught.value) == says
+    wait_for(lambda: not set(threading.enumerate()) - before)
 
 
 def test_warnings_of_the_bootstrap_are_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
