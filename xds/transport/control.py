@@ -17,7 +17,7 @@ from typing import Any
 from ..graph import Graph
 from ..model.cluster import Cluster
 from ..model.endpoint import ClusterLoadAssignment
-from ..model.resource import ResourceError, ResourceType
+from ..model.resource import Resource, ResourceError, ResourceType
 from ..model.snapshot import Snapshot
 from ..protocol.delta import DeltaMachine
 from ..protocol.events import AdsMachine, Rejection, Request
@@ -111,6 +111,7 @@ class Control(Thread):
         self._stream: Stream | None = None
         self._epoch = 0
         self._dns = DnsClusters(self._dns_answer)
+        self._resolving: dict[str, Resource[Cluster] | None] = {}
         self._timers: dict[str, float] = {}
         self._subscribed: dict[ResourceType, set[str]] = {each: set() for each in ResourceType}
         self._published = 0
@@ -303,8 +304,10 @@ class Control(Thread):
             self._timers.pop("release", None)
         if graph.lacks_names_only and "names" not in self._timers:
             self._at("names", NAMES_AFTER_S)
-        if graph.wanted_dns and "dns" not in self._timers:
-            self._at("dns", 0.0)
+        resolving = {name: graph.newest[ResourceType.CLUSTER].get(name) for name in graph.wanted_dns}
+        if resolving != self._resolving:
+            self._resolving = resolving
+            self._at("dns", 0.0)  # the next look at those that were known may be a minute away
         if graph.snapshot.generation != self._published:
             self._published = graph.snapshot.generation
             self._publish(graph.snapshot)

@@ -38,6 +38,7 @@ class DnsClusters:
         self._on_resolved = on_resolved
         self._resolve = resolve
         self._due: dict[str, float] = {}
+        self._configured: dict[str, Cluster] = {}
         self._known: dict[str, ClusterLoadAssignment] = {}
         self._workers: ThreadPoolExecutor | None = None
 
@@ -45,14 +46,18 @@ class DnsClusters:
         """Start what is due; the seconds until the next one is, None where there is none."""
         names = {cluster.name for cluster in clusters}
         for gone in [name for name in self._due if name not in names]:
-            del self._due[gone]
+            del self._due[gone], self._configured[gone]
             self._known.pop(gone, None)
         for cluster in clusters:
+            if self._configured.get(cluster.name) != cluster:
+                self._configured[cluster.name] = cluster
+                self._due.pop(cluster.name, None)
+                self._known.pop(cluster.name, None)
             if self._due.get(cluster.name, 0.0) <= now:
                 self._due[cluster.name] = now + cluster.dns.refresh_rate_s
                 if self._workers is None:
                     self._workers = ThreadPoolExecutor(2, "proxyless-dns")
-                self._workers.submit(self._look_up, cluster)
+                self._workers.submit(self._look_up, self._configured[cluster.name])
         return max(0.0, min(self._due.values()) - now) if self._due else None
 
     def close(self) -> None:
@@ -62,6 +67,8 @@ class DnsClusters:
 
     def _look_up(self, cluster: Cluster) -> None:
         assignment = resolve_assignment(cluster, self._resolve)
+        if self._configured.get(cluster.name) is not cluster:
+            return  # it was asked for by a version that is gone
         before = self._known.get(cluster.name)
         if before is not None and not any(each.endpoints for each in assignment.localities):
             assignment = before  # a name that stops resolving keeps its last addresses, as in Envoy

@@ -209,6 +209,35 @@ def test_names_of_dns_clusters_are_resolved(server: AdsServer, mesh_of: MakeMesh
     assert decide(mesh, "http://geo.example.com/").host.address == "127.0.0.1:18080"
 
 
+def test_each_dns_cluster_is_resolved_when_it_is_first_needed(server: AdsServer, mesh_of: MakeMesh) -> None:
+    """Not when those before it are looked at again: istiod has that done once a minute."""
+    geo = "outbound|80||geo.example.com"
+    second = pb.cluster_v3.Cluster.FromString(server.resources[CLUSTER.value][geo])
+    second.name = "outbound|80||other.example.com"
+    server.set(CLUSTER, second.name, second)
+    mesh = mesh_of(server)
+    assert decide(mesh, "http://geo.example.com/").host.address == "127.0.0.1:18080"
+    mesh.runtime.subscribe(CLUSTER, [second.name])
+    wait_for(lambda: second.name in mesh.snapshot.resolved)
+
+
+def test_a_dns_cluster_that_changes_is_resolved_anew(server: AdsServer, mesh_of: MakeMesh) -> None:
+    geo = "outbound|80||geo.example.com"
+    mesh = mesh_of(server)
+    assert decide(mesh, "http://geo.example.com/").host.address == "127.0.0.1:18080"
+    changed = pb.cluster_v3.Cluster.FromString(server.resources[CLUSTER.value][geo])
+    address = changed.load_assignment.endpoints[0].lb_endpoints[0].endpoint.address.socket_address
+    address.port_value = 18081
+    server.set(CLUSTER, geo, changed)
+    server.push(CLUSTER)
+    wait_for(lambda: decide(mesh, "http://geo.example.com/").host.address == "127.0.0.1:18081")
+    address.address = "nowhere.invalid"
+    server.set(CLUSTER, geo, changed)
+    server.push(CLUSTER)
+    wait_for(lambda: decide(mesh, "http://geo.example.com/").reply is not None)
+    assert decide(mesh, "http://geo.example.com/").reply.flag == "UH"
+
+
 def test_a_mistake_of_our_own_costs_a_stream_and_not_the_control_thread(
     server: AdsServer, mesh_of: MakeMesh, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
