@@ -35,7 +35,7 @@ def source_options(function: F) -> F:
     """--config, --xds, --recorded, and the options that say who asks; handed on as `source`."""
     options = [
         click.option("--config", metavar="DIR", help="a folder of Istio and Kubernetes YAML"),
-        click.option("--xds", metavar="ADDRESS", help="a control plane: xds://host:port or xds+tls://host:port"),
+        click.option("--xds", metavar="ADDRESS", help="a control plane: [xds://]host:port or xds+tls://host:port"),
         click.option("--recorded", metavar="DIR|.tar.gz", help="recorded discovery responses"),
         click.option("--until", type=int, metavar="N", help="with --recorded: stop after file N"),
         click.option("--timeout", "timeout_s", type=float, default=10.0, help="seconds to wait for the control plane"),
@@ -100,8 +100,9 @@ def open_mesh(source: SourceOptions, **options: Any) -> Mesh:
     if source.config is not None:
         mesh = Mesh.from_config(source.config, node=source.node, registry=False, **options)
     else:
+        address = source.xds or ""
         mesh = Mesh._connect(
-            source.xds or "",
+            address if "://" in address else f"xds://{address}",
             source.node,
             source.root_cert,
             source.token_file,

@@ -16,6 +16,7 @@ import pytest
 
 from proxyless.cli import main
 from proxyless.governance.explain import KEYS
+from tests.support.ads import AdsServer, recorded_resources
 
 RECORDED = Path(__file__).parents[2] / "recorded" / "shop" / "xds"
 CONFIG = Path(__file__).parents[2] / "docs" / "istio"
@@ -378,6 +379,13 @@ def test_what_a_recording_does_not_hold_yet_is_named_and_is_a_failure(explain: E
     found = explain.one("GET", "http://cart/", *FRONTEND, "--until", until, status=1)
     assert lacks in found["why"][-1]
     assert (found["endpoint"], found["status"], found["action"]) == (None, None, "none")
+
+
+@pytest.mark.parametrize("scheme", ["", "xds://"])
+def test_a_control_plane_answers_for_its_address(explain: Explain, scheme: str) -> None:
+    with AdsServer(recorded_resources(RECORDED / "frontend")) as server:
+        found = explain.one("GET", "http://cart/", "--xds", f"{scheme}{server.address}", "--namespace", "shop")
+    assert found["cluster"] == "outbound|80||cart.shop.svc.cluster.local"
 
 
 def test_a_folder_of_yaml_answers_as_whoever_asks(explain: Explain) -> None:
