@@ -62,8 +62,7 @@ def attempt_until_done(call: OutgoingCall) -> Generator[Action, Any, LocalReply 
                 )
                 if type(granted) is Slot:
                     call.slot = granted
-                    whole = retry is None or retry.per_try_timeout_s is None
-                    until = call.deadline if whole else call.try_until(clock())
+                    until = call.try_until()
                     result = yield Send(
                         granted, host, upstream.method, upstream.authority, upstream.path, upstream.headers, until
                     )

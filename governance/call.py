@@ -264,18 +264,17 @@ class OutgoingCall:
         Returns until when the head of the response must be there.
         """
         self.uploading = False
-        now = self.runtime.clock()
         if self.timeout_s is not None:
-            self.deadline = now + self.timeout_s
-        return self.try_until(now)
+            self.deadline = self.runtime.clock() + self.timeout_s
+        return self.try_until()
 
-    def try_until(self, now: float) -> float | None:
+    def try_until(self) -> float | None:
         """When a try that begins now has to have its head; None without a timeout, or before the body is sent."""
         until = self.deadline
         retry = self.route.retry if self.route is not None else None
         if self.uploading or retry is None or retry.per_try_timeout_s is None:
             return until
-        own = now + retry.per_try_timeout_s
+        own = self.runtime.clock() + retry.per_try_timeout_s
         return own if until is None or own < until else until
 
     # -- what comes back -----------------------------------------------------------------------------------------

@@ -55,10 +55,9 @@ class SerialState:
     def send_what_fits(self, stream_id: int, data: bytes) -> int:
         """Send as much as the windows and a frame hold; returns how many bytes that is."""
         with self._lock:
-            inner = self._inner
-            size: int = min(inner.local_flow_control_window(stream_id), inner.max_outbound_frame_size, len(data))
+            size = min(self.flow(stream_id), len(data))
             if size > 0:
-                inner.send_data(stream_id, data[:size])
+                self._inner.send_data(stream_id, data[:size])
             return max(0, size)
 
     def cancel(self, stream_id: int) -> bool:

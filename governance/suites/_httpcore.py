@@ -220,12 +220,12 @@ class SocketStream(Stream):
 class AsyncStream:
     """An async network stream under a clamp."""
 
-    __slots__ = ("clamp", "inner", "timeouts")
+    __slots__ = ("clamp", "core", "inner")
 
-    def __init__(self, inner: Any, clamp: Clamp, timeouts: tuple[type[Exception], ...]) -> None:
+    def __init__(self, inner: Any, clamp: Clamp, core: ModuleType) -> None:
         self.inner = inner
         self.clamp = clamp
-        self.timeouts = timeouts
+        self.core = core
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
         if self.clamp.deadline is None:
@@ -235,7 +235,7 @@ class AsyncStream:
             return await self.inner.read(max_bytes, timeout)  # type: ignore[no-any-return]
         try:
             return await self.inner.read(max_bytes, left)  # type: ignore[no-any-return]
-        except self.timeouts:
+        except self.core.ReadTimeout:
             raise self.clamp.expired() from None
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
@@ -248,7 +248,7 @@ class AsyncStream:
             return
         try:
             await self.inner.write(buffer, left)
-        except self.timeouts:
+        except self.core.WriteTimeout:
             raise self.clamp.expired() from None
 
     async def aclose(self) -> None:

@@ -58,7 +58,6 @@ class Exchange:
     """One request under way: what sync and async have in common."""
 
     __slots__ = (
-        "body",
         "call",
         "caller_deadline",
         "clamp",
@@ -104,26 +103,33 @@ class Exchange:
         host = action.host
         url.host, url.port, url.target = host.host, host.port, action.path
         headers = [(b"Host", action.authority), *action.headers]
-        call = self.call
-        if call.uploading and self.upload is None:
-            route = call.route
-            again = isinstance(request.stream, self.library.byte_stream)
-            keep = route is not None and route.retry is not None
-            self.upload = request.stream = Upload(request.stream, again=again, keep=keep)
         connection: Any = action.slot.connection
-        clamp = connection.clamp
-        request.headers = headers if connection.http2 else checked(headers)
         if connection.http2:
             # One connection, many requests: the deadline travels with the request.
             clamp = Clamp(self.library.read_timeout)
             request.extensions = {**request.extensions, "timeout": Timeouts(self.timeouts, clamp)}
+            request.headers = headers
+        else:
+            clamp = connection.clamp
+            request.headers = checked(headers)
         self.clamp = clamp
-        if call.uploading and self.upload is not None:
+        call = self.call
+        if call.uploading:
             clamp.until(None, None)
-            self.upload.on_end = lambda: clamp.until(call.uploaded(), self._patience_from_now())
+            self._upload().on_end = lambda: clamp.until(call.uploaded(), self._patience_from_now())
         else:
             clamp.until(action.deadline, self.caller_deadline or self._patience_from_now())
         return connection  # type: ignore[no-any-return]
+
+    def _upload(self) -> Upload:
+        """The request's body, which says when it has been sent."""
+        upload = self.upload
+        if upload is None:
+            request, route = self.request, self.call.route
+            again = isinstance(request.stream, self.library.byte_stream)
+            keep = route is not None and route.retry is not None
+            upload = self.upload = request.stream = Upload(request.stream, again=again, keep=keep)
+        return upload
 
     def _patience_from_now(self) -> float | None:
         """Until when the caller waits for the head, all attempts together: its read timeout, once there is something
@@ -376,7 +382,7 @@ class AsyncGovernedPool(PoolBase):
         except core.ConnectError as error:
             return Failure("connect-failure", str(error), error)
         clamp = Clamp(library.read_timeout)
-        wrapped = AsyncStream(stream, clamp, (core.ReadTimeout, core.WriteTimeout))
+        wrapped = AsyncStream(stream, clamp, core)
         origin = library.origin(b"http", host.host, host.port)
         kind = library.async_http2_connection if action.http2 else core.AsyncHTTP11Connection
         loop = asyncio.get_running_loop()
