@@ -60,5 +60,5 @@ def decide(runtime: Runtime, host: bytes, *, pick: bool) -> None:
     call._decide()
     if call.upstream is None or call.cluster is None:
         raise RuntimeError(f"no decision for {host!r}: {call.reply}")
-    if pick and call.cluster.pick() is None:
+    if pick and call.cluster.choose() is None:
         raise RuntimeError("no endpoint")

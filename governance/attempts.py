@@ -9,6 +9,7 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
 from .actions import Action, AwaitSlot, Discard, Failure, Head, OpenConnection, Send, Sleep
+from .balancing.context import ANY, PickContext
 from .balancing.host import Host
 from .cluster import ClusterRuntime
 from .pool import Breaker, Connect, ConnectFailed, Overflow, Pool, Slot, Waiter
@@ -122,8 +123,8 @@ def _choose(call: OutgoingCall, cluster: ClusterRuntime, retry: CompiledRetry | 
         resolved = destination.resolved if destination is not None else None
         return cluster.dialled(resolved or call.url_host.decode("latin-1").strip("[]"), call.port)
     if tried and retry is not None and retry.avoid_previous_hosts:
-        return cluster.choose(tried, retry.host_attempts)
-    return cluster.pick()
+        return cluster.choose(PickContext(rejects=lambda host: host.address in tried, attempts=retry.host_attempts))
+    return cluster.choose(ANY)
 
 
 def _wait_for_connection(

@@ -6,7 +6,6 @@ endpoints change.
 """
 
 from collections import deque
-from collections.abc import Sequence
 from threading import Lock
 from typing import Any
 
@@ -14,6 +13,7 @@ from ..xds.model.cluster import Cluster, TransportSocket
 from ..xds.model.endpoint import ClusterLoadAssignment, LbEndpoint
 from ..xds.model.values import Address, Note
 from .balancing.build import build_picker
+from .balancing.context import ANY, PickContext
 from .balancing.host import Host, HostState
 from .balancing.policies import Draw
 from .pool import Breaker, Pool
@@ -25,7 +25,7 @@ MAX_DYNAMIC_HOSTS = 4096
 class ClusterState:
     """Survives configuration updates; keyed by the cluster's name."""
 
-    __slots__ = ("abandoned", "high", "hosts", "lock", "name", "normal", "used_at")
+    __slots__ = ("abandoned", "health_version", "high", "hosts", "lock", "name", "normal", "used_at")
 
     def __init__(self, name: str, config: Cluster) -> None:
         self.name = name
@@ -36,6 +36,13 @@ class ClusterState:
         self.hosts: dict[str, HostState] = {}
         self.abandoned: deque[HostState] = deque()
         """Where TCP connections went that nobody closed and nobody has any more."""
+        self.health_version = 0
+        """Goes up when a host is ejected, comes back, or its active health changes: balancers look again then."""
+
+    def health_changed(self) -> None:
+        """A host's `ejected`, `failing`, `degraded` or `pending` has changed."""
+        with self.lock:
+            self.health_version += 1
 
     def host(self, address: str) -> HostState:
         """What is remembered of an address."""
@@ -98,15 +105,16 @@ class ClusterRuntime:
                     hosts.pop(each, None)
         return Host(endpoint, self.state.host(str(endpoint.address)), socket=self.socket(endpoint))
 
-    def choose(self, avoid: Sequence[str], attempts: int) -> Host | None:
-        """A host; one whose address is in `avoid` is drawn anew, `attempts` times at most, then taken all the same."""
-        host = self.pick()
-        if not avoid or host is None:
+    def choose(self, context: PickContext = ANY) -> Host | None:
+        """A host; one that the context rejects is drawn anew, then taken all the same (envoy source: chooseHost)."""
+        host = self.pick(context)
+        rejects = context.rejects
+        if rejects is None:
             return host
-        for _ in range(attempts):
-            if host is None or host.address not in avoid:
+        for _ in range(context.attempts):
+            if host is None or not rejects(host):
                 break
-            host = self.pick()
+            host = self.pick(context)
         return host
 
     def breaker(self, high_priority: bool) -> Breaker:

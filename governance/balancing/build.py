@@ -30,10 +30,10 @@ def build_picker(cluster: Cluster, hosts: Sequence[Host], draw: Draw, notes: lis
     pool = _lowest_priority(cluster, hosts, notes)
     usable = _usable(cluster, pool)
     if not usable:
-        return lambda: None
+        return lambda context: None
     if len(usable) == 1:
         only = usable[0]
-        return lambda: only
+        return lambda context: only
     return policy(usable, cluster.lb, draw)
 
 

@@ -1,6 +1,6 @@
 """One endpoint of a cluster, and what is remembered of it from one configuration to the next."""
 
-from typing import Any
+from typing import Any, Literal
 
 from ...xds.model.cluster import TransportSocket
 from ...xds.model.endpoint import HealthStatus, LbEndpoint
@@ -8,19 +8,26 @@ from ...xds.model.values import Locality
 
 _PLAINTEXT = TransportSocket()
 
+CoarseHealth = Literal["healthy", "degraded", "unhealthy"]
+
 
 class HostState:
     """Survives configuration updates; keyed by cluster and address.
 
     `active` counts the requests on their way. `pools` holds the connections: one entry per library and event loop,
-    owned by the suite that opened them.
+    owned by the suite that opened them. `ejected` is outlier detection's word; `failing`, `degraded` and `pending`
+    (not asked yet) are those of active health checks. Whoever changes one calls `ClusterState.health_changed`.
     """
 
-    __slots__ = ("active", "pools")
+    __slots__ = ("active", "degraded", "ejected", "failing", "pending", "pools")
 
     def __init__(self) -> None:
         self.active = 0
         self.pools: dict[Any, Any] = {}
+        self.ejected = False
+        self.failing = False
+        self.degraded = False
+        self.pending = False
 
 
 class Host:
@@ -71,6 +78,14 @@ class Host:
     def health(self) -> HealthStatus:
         """What the control plane says of it."""
         return self.endpoint.health
+
+    @property
+    def coarse_health(self) -> CoarseHealth:
+        """All that is known of it, in one word (envoy source: HostImpl::coarseHealth)."""
+        state, health = self.state, self.endpoint.health
+        if state.ejected or state.failing or health in ("UNHEALTHY", "DRAINING", "TIMEOUT"):
+            return "unhealthy"
+        return "degraded" if state.degraded or health == "DEGRADED" else "healthy"
 
     def __repr__(self) -> str:
         return f"<Host {self.address}>"

@@ -8,10 +8,11 @@ from collections.abc import Callable, Sequence
 from itertools import count
 
 from ...xds.model.cluster import LbConfig
+from .context import PickContext
 from .edf import EdfScheduler
 from .host import Host
 
-Pick = Callable[[], Host | None]
+Pick = Callable[[PickContext], Host | None]
 Draw = Callable[[int], int]
 """An integer in [0, n), from the injected random source."""
 
@@ -26,9 +27,9 @@ def round_robin(hosts: Sequence[Host], config: LbConfig, draw: Draw) -> Pick:
     size = len(hosts)
     if _equal_weights(hosts):
         turn = count(draw(size))
-        return lambda: hosts[next(turn) % size]
+        return lambda context: hosts[next(turn) % size]
     schedule = EdfScheduler(hosts, lambda host: host.weight, skip=draw(_WARM_UP_PICKS))
-    return schedule.pick
+    return lambda context: schedule.pick()
 
 
 def least_request(hosts: Sequence[Host], config: LbConfig, draw: Draw) -> Pick:
@@ -46,11 +47,12 @@ def least_request(hosts: Sequence[Host], config: LbConfig, draw: Draw) -> Pick:
             return host.weight / ((active + 1) if bias == 1.0 else float((active + 1) ** bias))
 
         schedule = EdfScheduler(hosts, weight, skip=draw(_WARM_UP_PICKS))
-        return schedule.pick
+        return lambda context: schedule.pick()
 
     choices = range(config.choice_count - 1)
 
-    def pick() -> Host:
+    def pick(context: PickContext) -> Host:
+        del context
         best = hosts[draw(size)]
         for _ in choices:
             other = hosts[draw(size)]
@@ -66,7 +68,7 @@ def random(hosts: Sequence[Host], config: LbConfig, draw: Draw) -> Pick:
     del config
     hosts = tuple(hosts)
     size = len(hosts)
-    return lambda: hosts[draw(size)]
+    return lambda context: hosts[draw(size)]
 
 
 def _equal_weights(hosts: Sequence[Host]) -> bool:

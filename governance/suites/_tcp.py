@@ -24,7 +24,7 @@ class _Backend:
         """An endpoint for a new connection; as behind a sidecar, no endpoint means a connection that fails."""
         name = self._cluster
         found = self._find(name)
-        host = found.choose((), 1) if isinstance(found, ClusterRuntime) else None
+        host = found.choose() if isinstance(found, ClusterRuntime) else None
         if not isinstance(found, ClusterRuntime) or host is None:
             raise self._refused("UH", f"cluster {name} has no healthy endpoint")
         if host.must_be_secure:

@@ -201,7 +201,7 @@ def test_an_endpoint_that_refused_the_connection_is_a_previous_host_too() -> Non
     fixture = world(policy, endpoints=2, draws=[0.0])
     steps = fixture.steps()
     refuse(steps)
-    fixture.cluster().pick()  # another call advances the round robin: the next pick would be the refused one again
+    fixture.cluster().choose()  # another call advances the round robin: the next pick would be the refused one again
     steps.finish()
     assert steps.hosts == [ADDRESSES[1]]
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from proxyless.governance import cluster as module
+from proxyless.governance.balancing.context import PickContext
 from proxyless.governance.cluster import ClusterRuntime, ClusterState
 from proxyless.governance.pool import Connect, Slot
 from proxyless.xds.model.cluster import (
@@ -45,7 +46,7 @@ def test_endpoints_come_in_configured_order_with_locality_and_priority() -> None
 def test_a_cluster_without_an_assignment_has_no_endpoint() -> None:
     config = Cluster("a")
     found = ClusterRuntime(config, None, ClusterState("a", config), lambda n: 0)
-    assert (found.hosts, found.pick(), found.choose((), 3)) == ((), None, None)
+    assert (found.hosts, found.pick(PickContext()), found.choose()) == ((), None, None)
 
 
 def test_what_is_remembered_of_an_address_survives_a_new_configuration() -> None:
@@ -119,14 +120,16 @@ def test_without_a_match_an_endpoint_has_the_clusters_socket() -> None:
 def test_a_host_to_avoid_is_drawn_anew_so_often_and_then_taken_all_the_same(
     avoid: list[int], attempts: int, chosen: int
 ) -> None:
-    found = running(cluster("a", *ADDRESSES)).choose([ADDRESSES[each] for each in avoid], attempts)
+    found = running(cluster("a", *ADDRESSES)).choose(
+        PickContext(rejects=lambda host: ADDRESSES.index(host.address) in avoid, attempts=attempts)
+    )
     assert found is not None
     assert found.address == ADDRESSES[chosen - 1]
 
 
 def test_nothing_to_choose_from_is_nothing_however_often() -> None:
     config = cluster("a", host(ADDRESSES[0], health="UNHEALTHY"), lb=LbConfig(panic_threshold=0))
-    assert running(config).choose(ADDRESSES, 5) is None
+    assert running(config).choose(PickContext(rejects=lambda host: True, attempts=5)) is None
 
 
 def test_a_pool_belongs_to_an_endpoint_an_owner_and_a_priority() -> None:
@@ -179,3 +182,9 @@ def test_an_endpoint_that_comes_twice_has_one_memory() -> None:
     config = Cluster("a", load_assignment=assignment("a", ADDRESSES[0], ADDRESSES[0]))
     one, two = running(config).hosts
     assert one.state is two.state
+
+
+def test_a_change_of_health_is_counted() -> None:
+    state = ClusterState("a", cluster("a"))
+    state.health_changed()
+    assert state.health_version == 1

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from proxyless.governance.balancing.build import build_picker
+from proxyless.governance.balancing.context import ANY
 from proxyless.governance.balancing.host import Host, HostState
 from proxyless.xds.model.cluster import Cluster, LbConfig
 from proxyless.xds.model.endpoint import LbEndpoint
@@ -31,7 +32,7 @@ def hosts(health: str, priority: int = 0, first: int = 1) -> list[Host]:
 def picked(pool: list[Host], *, panic: float = 50.0, **fields: Any) -> str:
     """The numbers of the hosts that are ever picked."""
     pick = build_picker(Cluster("a", lb=LbConfig(panic_threshold=panic), **fields), pool, lambda n: 0, [])
-    seen = Counter(found.address for _ in range(60) if (found := pick()) is not None)
+    seen = Counter(found.address for _ in range(60) if (found := pick(ANY)) is not None)
     assert len(set(seen.values())) <= 1, "not in turn"
     return "".join(sorted(each.split(".")[3].split(":")[0] for each in seen))
 
@@ -74,7 +75,7 @@ def test_one_host_is_picked_without_a_draw() -> None:
 
     pool = hosts("h")
     pick = build_picker(Cluster("a", lb_policy="RANDOM"), pool, draw, [])
-    assert pick() is pool[0]
+    assert pick(ANY) is pool[0]
 
 
 @pytest.mark.parametrize(
@@ -91,7 +92,7 @@ def test_one_host_is_picked_without_a_draw() -> None:
 def test_a_policy_that_is_not_there_yet_is_named(policy: Any, note: str | None) -> None:
     notes: list[Note] = []
     pick = build_picker(Cluster("a", lb_policy=policy), hosts("hh"), lambda n: 0, notes)
-    assert pick() is not None
+    assert pick(ANY) is not None
     assert [each.reason for each in notes] == ([note] if note else [])
 
 

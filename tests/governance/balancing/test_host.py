@@ -6,6 +6,7 @@ import pytest
 
 from proxyless.governance.balancing.host import Host, HostState
 from proxyless.xds.model.cluster import TransportSocket
+from proxyless.xds.model.endpoint import HealthStatus
 from tests.support.model import host
 
 
@@ -34,3 +35,24 @@ def test_a_host_behind_tls_or_something_unknown_must_be_secure_and_says_why_it_i
     found = Host(host("10.0.0.1:80"), HostState(), socket=socket)
     assert found.must_be_secure == secure
     assert why is None or found.why_not("a").endswith(why)
+
+
+@pytest.mark.parametrize(
+    ("health", "flags", "seen"),
+    [
+        ("UNKNOWN", (), "healthy"),
+        ("HEALTHY", ("pending",), "healthy"),
+        ("HEALTHY", ("degraded",), "degraded"),
+        ("DEGRADED", (), "degraded"),
+        ("DEGRADED", ("ejected",), "unhealthy"),
+        ("HEALTHY", ("failing",), "unhealthy"),
+        ("DRAINING", (), "unhealthy"),
+        ("TIMEOUT", (), "unhealthy"),
+        ("UNHEALTHY", ("degraded",), "unhealthy"),
+    ],
+)
+def test_the_worst_that_is_known_of_a_host_counts(health: HealthStatus, flags: tuple[str, ...], seen: str) -> None:
+    state = HostState()
+    for each in flags:
+        setattr(state, each, True)
+    assert Host(host("10.0.0.1:80", health=health), state).coarse_health == seen

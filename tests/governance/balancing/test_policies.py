@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from proxyless.governance.balancing import policies
+from proxyless.governance.balancing.context import ANY
 from proxyless.governance.balancing.host import Host, HostState
 from proxyless.xds.model.cluster import LbConfig
 from tests.support.model import host
@@ -23,7 +24,7 @@ def hosts(*weights: int) -> list[Host]:
 def picks(policy: Policy, pool: Sequence[Host], count: int, draw: policies.Draw, config: LbConfig = LbConfig()) -> str:
     """The last numbers of the addresses that come."""
     pick = policy(pool, config, draw)
-    return " ".join(each.address.split(".")[3].split(":")[0] for _ in range(count) if (each := pick()) is not None)
+    return " ".join(each.address.split(".")[3].split(":")[0] for _ in range(count) if (each := pick(ANY)) is not None)
 
 
 def seeded(seed: int = 1) -> policies.Draw:

@@ -1,0 +1,48 @@
+"""What one request says about the endpoint it wants (envoy source: Upstream::LoadBalancerContext)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import final
+
+from ...xds.model.values import MetadataValue
+from .host import Host
+
+Loads = tuple[Sequence[int], Sequence[int]]
+"""Percent of the requests for each priority: (to its healthy hosts, to its degraded ones); together 100."""
+
+PriorityLoad = Callable[[Loads], Loads]
+
+
+@final
+class PickContext:
+    """A balancer reads it and changes nothing in it.
+
+    `hash`: 64 bits from the route's hash policies, None without one that has something to say.
+    `metadata_match`: what the subset must have (namespace `envoy.lb` of RouteAction.metadata_match).
+    `rejects`: hosts to pass over (retry host predicates); a pick is repeated `attempts` times at most, then taken
+    all the same. `priority_load`: a retry's own view of the priorities (retry_priority). `override`: addresses asked
+    for before the policy is (`envoy.lb.override_host`), and whether nothing else will do.
+    """
+
+    __slots__ = ("attempts", "hash", "metadata_match", "override", "priority_load", "rejects")
+
+    def __init__(
+        self,
+        hash_: int | None = None,
+        metadata_match: Mapping[str, MetadataValue] | None = None,
+        rejects: Callable[[Host], bool] | None = None,
+        attempts: int = 1,
+        priority_load: PriorityLoad | None = None,
+        override: tuple[Sequence[str], bool] | None = None,
+    ) -> None:
+        self.hash = hash_
+        self.metadata_match = metadata_match
+        self.rejects = rejects
+        self.attempts = attempts
+        self.priority_load = priority_load
+        self.override = override
+
+
+ANY = PickContext()
+"""A request that wants nothing in particular."""
