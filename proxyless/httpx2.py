@@ -12,7 +12,8 @@ except ModuleNotFoundError as error:
     text = f"proxyless.httpx2 needs httpx2 ({error}): pip install 'proxyless[httpx2]'"
     raise ModuleNotFoundError(text, name=error.name) from error
 
-from .governance.suites.httpx import ErrorMode, transports
+from .governance.suites._exchange import ErrorMode
+from .governance.suites.httpx import transports
 from .mesh import Mesh, runtime_of
 
 __all__ = ["AsyncTransport", "Transport"]

@@ -11,8 +11,8 @@ import pytest
 from proxyless.governance import replies
 from proxyless.governance.replies import LocalReply
 from proxyless.governance.runtime import Runtime
+from proxyless.governance.suites._exchange import PoolBase
 from proxyless.governance.suites._httpcore import Library
-from proxyless.governance.suites.httpx import PoolBase
 from tests.docs.pages import text_of
 
 ROWS = {

@@ -1,0 +1,144 @@
+"""The httpx suite under asyncio: what takes the place of httpcore's pool, and the actions of a call's machine."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from time import monotonic
+from typing import Any, Self
+
+from ..actions import AwaitConfig, AwaitSlot, Bypass, Deliver, Discard, Failure, Head, OpenConnection, Send, Sleep
+from ..driver import drive_async
+from ..runtime import Runtime
+from ..waiting import call_in
+from ._bypass import AsyncUngoverned
+from ._exchange import ErrorMode, Exchange, PoolBase
+from ._httpcore import AsyncBody, AsyncConnection, AsyncStream, Clamp, Library
+
+
+class AsyncGovernedPool(PoolBase):
+    """For asyncio."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        inner: Any,
+        library: Library,
+        errors: ErrorMode,
+        proxied: Callable[[str], Any] | None = None,
+    ) -> None:
+        super().__init__(runtime, inner, library, errors)
+        self._ungoverned = AsyncUngoverned(runtime, inner, library, proxied)
+        self._backend = library.core.AnyIOBackend()
+
+    def owner(self) -> Any:
+        return asyncio.get_running_loop()
+
+    async def handle_async_request(self, request: Any) -> Any:
+        """Govern one request."""
+        exchange = Exchange(self, request)
+        outcome = await drive_async(exchange.machine, _PERFORM_ASYNC, exchange)
+        return exchange.respond(outcome, AsyncBody) if isinstance(outcome, Deliver) else exchange.local(outcome)
+
+    async def aclose(self) -> None:
+        """Closes what belongs to this client; the connections of the mesh stay."""
+        await self._ungoverned.aclose()
+
+    async def __aenter__(self) -> Self:
+        await self.inner.__aenter__()
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self._ungoverned.aclose()
+        await self.inner.__aexit__(*error)
+
+    # -- actions -------------------------------------------------------------------------------------------------
+
+    @staticmethod
+    async def await_config(exchange: Exchange, action: AwaitConfig) -> None:
+        changes = exchange.pool.runtime.changes
+        if not await changes.wait_async(action.seen, exchange.patience(action.started)):
+            raise exchange.library.connect_timeout(f"timed out waiting for {action.missing}")
+
+    @staticmethod
+    async def open_connection(exchange: Exchange, action: OpenConnection) -> Any:
+        pool: Any = exchange.pool
+        library = exchange.library
+        core = library.core
+        host = action.host
+        patience = exchange.patience(monotonic())
+        own = patience is not None and patience < action.timeout_s
+        try:
+            stream = await pool._backend.connect_tcp(
+                host=host.endpoint.address.host, port=host.port, timeout=patience if own else action.timeout_s
+            )
+        except core.ConnectTimeout as error:
+            if own:
+                raise
+            return Failure("connect-timeout", str(error), error)
+        except core.ConnectError as error:
+            return Failure("connect-failure", str(error), error)
+        clamp = Clamp(library.read_timeout)
+        wrapped = AsyncStream(stream, clamp, core)
+        origin = library.origin(b"http", host.host, host.port)
+        kind = library.async_http2_connection if action.http2 else core.AsyncHTTP11Connection
+        loop = asyncio.get_running_loop()
+        return AsyncConnection(kind(origin=origin, stream=wrapped), wrapped, clamp, action.http2, loop)
+
+    @staticmethod
+    async def await_slot(exchange: Exchange, action: AwaitSlot) -> bool:
+        loop = asyncio.get_running_loop()
+        event = asyncio.Event()
+        action.waiter.wake = lambda: call_in(loop, event.set)
+        if action.waiter.grant is not None:
+            return True
+        patience = exchange.patience(exchange.call.started)
+        own = patience is not None and (action.timeout_s is None or patience < action.timeout_s)
+        try:
+            await asyncio.wait_for(event.wait(), patience if own else action.timeout_s)
+        except TimeoutError:
+            if own:
+                raise exchange.library.connect_timeout("timed out waiting for a connection") from None
+            return False
+        return True
+
+    @staticmethod
+    async def send(exchange: Exchange, action: Send) -> Head | Failure:
+        connection = exchange.prepare(action)
+        library = exchange.library
+        try:
+            response = await connection.core.handle_async_request(exchange.request)
+        except library.failures as error:
+            return exchange.failure(error)
+        replayable = exchange.upload is None or exchange.upload.replayable
+        return Head(response.status, response.headers, response, replayable)
+
+    @staticmethod
+    async def discard(exchange: Exchange, action: Discard) -> None:
+        del exchange
+        await action.head.handle.aclose()
+
+    @staticmethod
+    async def sleep(exchange: Exchange, action: Sleep) -> None:
+        del exchange
+        await asyncio.sleep(action.seconds)
+
+    @staticmethod
+    async def bypass(exchange: Exchange, action: Bypass) -> Head:
+        pool: Any = exchange.pool
+        try:
+            response = await pool._ungoverned.handle_async_request(exchange.request, action.tcp)
+        except pool.library.core.ConnectError as error:
+            raise exchange.unreachable(error) from error
+        return Head(response.status, response.headers, response)
+
+
+_PERFORM_ASYNC: tuple[Callable[[Any, Any], Awaitable[Any]], ...] = (
+    AsyncGovernedPool.await_config,
+    AsyncGovernedPool.open_connection,
+    AsyncGovernedPool.await_slot,
+    AsyncGovernedPool.send,
+    AsyncGovernedPool.discard,
+    AsyncGovernedPool.sleep,
+    AsyncGovernedPool.bypass,
+)

@@ -1,0 +1,179 @@
+"""One request under way in the httpx suite: what sync and async have in common."""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import Any, Literal
+
+from ..actions import Deliver, Failure, Send
+from ..call import Machine, OutgoingCall
+from ..headers import HeaderList
+from ..replies import LocalReply, reply_headers
+from ..request import RequestView
+from ..runtime import Runtime
+from ._httpcore import AsyncBody, Body, Clamp, Connection, DeadlineError, Library, Timeouts, Upload
+
+try:
+    from ._h11 import checked
+except ImportError:
+
+    def checked(pairs: HeaderList) -> Any:
+        """With another h11, headers as they are."""
+        return pairs
+
+
+ErrorMode = Literal["response", "raise"]
+
+DEFAULT_PORTS = {b"http": 80, b"https": 443, b"ws": 80, b"wss": 443}
+NO_TIMEOUTS: dict[str, float | None] = {}
+
+
+class Exchange:
+    """One request under way: what sync and async have in common."""
+
+    __slots__ = (
+        "call",
+        "caller_deadline",
+        "clamp",
+        "library",
+        "machine",
+        "pool",
+        "request",
+        "timeouts",
+        "upload",
+    )
+
+    def __init__(self, pool: PoolBase, request: Any) -> None:
+        url = request.url
+        scheme = url.scheme
+        view = RequestView(request.method, scheme, url.host, url.target, request.headers)
+        known = view.headers
+        view.authority = known.get(b"host", url.host)
+        self.pool = pool
+        self.library = pool.library
+        self.request = request
+        self.call = OutgoingCall(pool.runtime, pool.owner(), view, url.host, url.port or DEFAULT_PORTS.get(scheme, 0))
+        self.call.uploading = b"transfer-encoding" in known or known.get(b"content-length", b"0") != b"0"
+        self.machine: Machine = self.call.run()
+        self.timeouts: dict[str, float | None] = request.extensions.get("timeout", NO_TIMEOUTS)
+        self.caller_deadline: float | None = None
+        self.clamp: Clamp | None = None
+        self.upload: Upload | None = None
+
+    def patience(self, started: float) -> float | None:
+        """What is left of the caller's connect timeout; None without one."""
+        limit = self.timeouts.get("connect")
+        if limit is None:
+            return None
+        left = started + limit - monotonic()
+        if left <= 0:
+            raise self.library.connect_timeout("timed out")
+        return left
+
+    def prepare(self, action: Send) -> Connection:
+        """Aim the request at the endpoint, and set the deadlines."""
+        request = self.request
+        url = request.url
+        host = action.host
+        url.host, url.port, url.target = host.host, host.port, action.path
+        headers = [(b"Host", action.authority), *action.headers]
+        connection: Any = action.slot.connection
+        if connection.http2:
+            # One connection, many requests: the deadline travels with the request.
+            clamp = Clamp(self.library.read_timeout)
+            request.extensions = {**request.extensions, "timeout": Timeouts(self.timeouts, clamp)}
+            request.headers = headers
+        else:
+            clamp = connection.clamp
+            request.headers = checked(headers)
+        self.clamp = clamp
+        call = self.call
+        if call.uploading:
+            clamp.until(None, None)
+            self._upload().on_end = lambda: clamp.until(call.uploaded(), self._patience_from_now())
+        else:
+            clamp.until(action.deadline, self.caller_deadline or self._patience_from_now())
+        return connection  # type: ignore[no-any-return]
+
+    def _upload(self) -> Upload:
+        """The request's body, which says when it has been sent."""
+        upload = self.upload
+        if upload is None:
+            request, route = self.request, self.call.route
+            again = isinstance(request.stream, self.library.byte_stream)
+            keep = route is not None and route.retry is not None
+            upload = self.upload = request.stream = Upload(request.stream, again=again, keep=keep)
+        return upload
+
+    def _patience_from_now(self) -> float | None:
+        """Until when the caller waits for the head, all attempts together: its read timeout, once there is something
+        to read."""
+        read_s = self.timeouts.get("read")
+        if read_s is not None:
+            self.caller_deadline = monotonic() + read_s
+        return self.caller_deadline
+
+    def unreachable(self, error: Exception) -> Exception:
+        """The library's own error about a host that the mesh does not govern, saying so: a name may be misspelt."""
+        self.call.unreached = getattr(error, "flag", "UF")
+        if self.call.bypass or self.call.destination is None:
+            return error
+        host = self.call.url_host.decode("latin-1")
+        return type(error)(f"{error} (nothing in the mesh takes {host}:{self.call.port}, so it was dialled as it is)")
+
+    def failure(self, error: Exception) -> Failure:
+        """What the machine makes of an error."""
+        replayable = self.upload is None or self.upload.replayable
+        if isinstance(error, DeadlineError):
+            return Failure("timeout", "", error, replayable)
+        return self.library.failure(error, replayable)
+
+    def local(self, reply: LocalReply) -> Any:
+        """A reply of the mesh's own as the library's response, or as its exception."""
+        if self.pool.errors == "raise":
+            self.pool.raise_for(reply)
+        head = self.call.request.method == b"HEAD"
+        headers = reply_headers(reply, head=head)
+        extensions = {"http_version": b"HTTP/1.1", "proxyless": self.call}
+        body = b"" if head else reply.body
+        return self.library.response(reply.status, headers=headers, content=body, extensions=extensions)
+
+    def respond(self, deliver: Deliver, body: type[Body | AsyncBody]) -> Any:
+        """The library's response with our body around its own."""
+        head = deliver.head
+        response = head.handle
+        clamp = self.clamp
+        if clamp is not None:
+            clamp.until(deliver.deadline, None)
+        response.headers = head.headers
+        response.stream = body(response.stream, self.machine, self.call, clamp, self.library)
+        response.extensions["proxyless"] = self.call
+        return response
+
+
+class PoolBase:
+    """What takes the place of httpcore's pool inside a transport."""
+
+    def __init__(self, runtime: Runtime, inner: Any, library: Library, errors: ErrorMode) -> None:
+        if errors not in ("response", "raise"):
+            raise ValueError(f"errors={errors!r}: it is 'response' or 'raise'")
+        self.runtime = runtime
+        self.inner = inner
+        self.library = library
+        self.errors = errors
+
+    def owner(self) -> Any:
+        """Whose connections a call may use."""
+        raise NotImplementedError
+
+    def raise_for(self, reply: LocalReply) -> None:
+        """errors="raise": the library's own exception for what would be one without a mesh."""
+        core = self.library.core
+        for flag in reply.flags:
+            text = f"{reply.flag}: {reply.body.decode('utf-8', 'replace')}"
+            if flag == "UF":
+                raise core.ConnectError(text)
+            if flag == "UC":
+                raise core.RemoteProtocolError(text)
+            if flag == "UT":
+                raise core.ReadTimeout(text)

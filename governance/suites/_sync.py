@@ -1,0 +1,140 @@
+"""The httpx suite in sync code: what takes the place of httpcore's pool, and the actions of a call's machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from threading import Event
+from time import monotonic
+from typing import Any, Self
+
+from ..actions import AwaitConfig, AwaitSlot, Bypass, Deliver, Discard, Failure, Head, OpenConnection, Send, Sleep
+from ..driver import drive
+from ..runtime import Runtime
+from ._bypass import Ungoverned
+from ._exchange import ErrorMode, Exchange, PoolBase
+from ._httpcore import Body, Clamp, Connection, Library, Stream
+
+
+class GovernedPool(PoolBase):
+    """For sync code."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        inner: Any,
+        library: Library,
+        errors: ErrorMode,
+        proxied: Callable[[str], Any] | None = None,
+    ) -> None:
+        super().__init__(runtime, inner, library, errors)
+        self._ungoverned = Ungoverned(runtime, inner, library, proxied)
+        self._backend = library.core.SyncBackend()
+
+    def owner(self) -> Any:
+        return self.library
+
+    def handle_request(self, request: Any) -> Any:
+        """Govern one request."""
+        exchange = Exchange(self, request)
+        outcome = drive(exchange.machine, _PERFORM, exchange)
+        return exchange.respond(outcome, Body) if isinstance(outcome, Deliver) else exchange.local(outcome)
+
+    def close(self) -> None:
+        """Closes what belongs to this client; the connections of the mesh stay."""
+        self._ungoverned.close()
+
+    def __enter__(self) -> Self:
+        self.inner.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._ungoverned.close()
+        self.inner.__exit__(*error)
+
+    # -- actions -------------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def await_config(exchange: Exchange, action: AwaitConfig) -> None:
+        changes = exchange.pool.runtime.changes
+        if not changes.wait(action.seen, exchange.patience(action.started)):
+            raise exchange.library.connect_timeout(f"timed out waiting for {action.missing}")
+
+    @staticmethod
+    def open_connection(exchange: Exchange, action: OpenConnection) -> Any:
+        pool: Any = exchange.pool
+        library = exchange.library
+        core = library.core
+        host = action.host
+        patience = exchange.patience(monotonic())
+        own = patience is not None and patience < action.timeout_s
+        try:
+            stream = pool._backend.connect_tcp(
+                host=host.endpoint.address.host, port=host.port, timeout=patience if own else action.timeout_s
+            )
+        except core.ConnectTimeout as error:
+            if own:
+                raise
+            return Failure("connect-timeout", str(error), error)
+        except core.ConnectError as error:
+            return Failure("connect-failure", str(error), error)
+        clamp = Clamp(library.read_timeout)
+        wrapped = Stream.of(stream, clamp, core)
+        origin = library.origin(b"http", host.host, host.port)
+        kind = library.http2_connection if action.http2 else core.HTTP11Connection
+        return Connection(kind(origin=origin, stream=wrapped), wrapped, clamp, action.http2)
+
+    @staticmethod
+    def await_slot(exchange: Exchange, action: AwaitSlot) -> bool:
+        event = Event()
+        action.waiter.wake = event.set
+        if action.waiter.grant is not None:
+            return True
+        patience = exchange.patience(exchange.call.started)
+        own = patience is not None and (action.timeout_s is None or patience < action.timeout_s)
+        if event.wait(patience if own else action.timeout_s):
+            return True
+        if own:
+            raise exchange.library.connect_timeout("timed out waiting for a connection")
+        return False
+
+    @staticmethod
+    def send(exchange: Exchange, action: Send) -> Head | Failure:
+        connection = exchange.prepare(action)
+        library = exchange.library
+        try:
+            response = connection.core.handle_request(exchange.request)
+        except library.failures as error:
+            return exchange.failure(error)
+        replayable = exchange.upload is None or exchange.upload.replayable
+        return Head(response.status, response.headers, response, replayable)
+
+    @staticmethod
+    def discard(exchange: Exchange, action: Discard) -> None:
+        del exchange
+        action.head.handle.close()
+
+    @staticmethod
+    def sleep(exchange: Exchange, action: Sleep) -> None:
+        # An event that nobody sets: unlike time.sleep it is what gevent and tests can replace.
+        del exchange
+        Event().wait(action.seconds)
+
+    @staticmethod
+    def bypass(exchange: Exchange, action: Bypass) -> Head:
+        pool: Any = exchange.pool
+        try:
+            response = pool._ungoverned.handle_request(exchange.request, action.tcp)
+        except pool.library.core.ConnectError as error:
+            raise exchange.unreachable(error) from error
+        return Head(response.status, response.headers, response)
+
+
+_PERFORM: tuple[Callable[[Any, Any], Any], ...] = (
+    GovernedPool.await_config,
+    GovernedPool.open_connection,
+    GovernedPool.await_slot,
+    GovernedPool.send,
+    GovernedPool.discard,
+    GovernedPool.sleep,
+    GovernedPool.bypass,
+)
