@@ -5,14 +5,14 @@ Nothing that a machine decides depends on the library, so sync and async suites 
 """
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, final
+from typing import Any, ClassVar, Protocol, final
 
 from .balancing.host import Host
 from .headers import HeaderList
 from .pool import Pool, Slot, Waiter
 
 # Indices of the drivers' tables.
-AWAIT_CONFIG, CONNECT, AWAIT_SLOT, SEND, DISCARD, SLEEP, BYPASS, DELIVER = range(8)
+AWAIT_CONFIG, CONNECT, AWAIT_SLOT, SEND, DISCARD, SLEEP, BYPASS, ASK, DELIVER = range(9)
 
 
 class AwaitConfig:
@@ -127,7 +127,29 @@ class Bypass:
         self.tcp = tcp
 
 
-Action = AwaitConfig | OpenConnection | AwaitSlot | Send | Discard | Sleep | Deliver | Bypass
+class Service(Protocol):
+    """Something outside that a filter asks before it decides (rate limits, external authorization)."""
+
+    def ask(self, request: Any, timeout_s: float) -> Any:
+        """Its answer, or a `Failure`; never raises."""
+
+    async def ask_async(self, request: Any, timeout_s: float) -> Any:
+        """The same for a task."""
+
+
+class Ask:
+    """Ask a service. Result: its answer, a `Failure`, or None where nobody is asked (a dry run)."""
+
+    __slots__ = ("request", "service", "timeout_s")
+    kind: ClassVar[int] = ASK
+
+    def __init__(self, service: Service, request: Any, timeout_s: float) -> None:
+        self.service = service
+        self.request = request
+        self.timeout_s = timeout_s
+
+
+Action = AwaitConfig | OpenConnection | AwaitSlot | Send | Discard | Sleep | Deliver | Bypass | Ask
 
 
 @final

@@ -94,7 +94,8 @@ def attempt_until_done(call: OutgoingCall) -> Generator[Action, Any, LocalReply 
             if retrying is None:
                 if type(result) is Head:
                     call.status = result.status
-                    call.flags = (flag,) if flag else ()
+                    if flag:
+                        call.flags = (*call.flags, flag)
                     call.finished((yield call.deliver(result)))
                     return None
                 return reply.flagged(flag) if reply is not None and flag else reply

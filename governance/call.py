@@ -24,9 +24,10 @@ from .admission import admit
 from .attempts import attempt_until_done
 from .balancing.host import Host
 from .cluster import ClusterRuntime
+from .filters.chain import FilterChainRuntime
 from .headers import HeaderList, apply_levels, formats
 from .paths import NotHttpError
-from .plan import OPAQUE, BadAuthorityError, Destination, HttpRuntime, Missing
+from .plan import OPAQUE, BadAuthorityError, Destination, Missing
 from .pool import Slot
 from .replies import DOWNSTREAM_ERROR, LocalReply, as_grpc, bad_authority, bad_request, closed, no_cluster, no_route
 from .request import RequestView
@@ -39,6 +40,9 @@ Machine = Generator[Action, Any, LocalReply | None]
 
 PASSTHROUGH = "PassthroughCluster"
 BLACKHOLE = "BlackHoleCluster"
+
+FILTERS = Missing(None, (), "the answer of the HTTP filters")
+"""What a decision lacks until they have run, which may take time."""
 
 CUT_FLAGS = {"timeout": "UT", "caller": "DC", "remote-reset": "UR", "refused-stream": "UR"}
 """How a response was cut to the flag of the call; a connection that ended early is UC, to HTTP/1.1 a protocol error."""
@@ -60,8 +64,13 @@ class OutgoingCall:
     host: Host | None = None
     """The endpoint of the last attempt."""
     upstream: UpstreamRequest | None = None
-    response_headers: HeaderList | None = None
-    """What filters add to the response."""
+    filters: FilterChainRuntime | None = None
+    """The filters that the request goes through, where there are any. Only then is there what follows."""
+    response_headers: HeaderList
+    """What they add to the response."""
+    kept: dict[Any, Any]
+    """What they remember of the call."""
+    incoming = False
     slot: Slot | None = None
     """The connection in use."""
     attempts = 0
@@ -104,6 +113,12 @@ class OutgoingCall:
             seen = changes.generation  # before the look: what comes after it is not missed
             waited = False
             while (missing := self._decide()) is not None:
+                if missing is FILTERS and self.filters is not None:
+                    self.reply = yield from self.filters.request(self)
+                    if self.reply is not None:
+                        break
+                    waited = True
+                    continue
                 self.runtime.require(missing)
                 if self.runtime.closed:
                     self.reply = closed(f"the mesh was closed and does not hold {missing.what}")
@@ -112,8 +127,8 @@ class OutgoingCall:
                     yield AwaitConfig(missing.what, seen, self.started)
                     waited = True
                 seen = changes.generation
-            if waited and self.deadline is not None:
-                self.deadline += self.runtime.clock() - self.started  # that wait is not the route's
+            if waited and self.deadline is not None and self.timeout_s is not None:
+                self.deadline = self.runtime.clock() + self.timeout_s  # that wait is not the route's
             reply = self.reply
             if reply is None:
                 reply = yield from (attempt_until_done(self) if self.bypass is None else self._bypass(self.bypass))
@@ -131,7 +146,9 @@ class OutgoingCall:
             elif reply is not None:
                 reply = self.reply = self._own(reply)
                 self.status = reply.status
-                self.flags = reply.flags
+                self.flags = (*self.flags, *reply.flags)
+            if self.filters is not None:
+                self.filters.end(self)
             runtime = self.runtime
             self.ended = runtime.clock()
             for listener in runtime.listeners:
@@ -147,6 +164,9 @@ class OutgoingCall:
         target = self.target
         if target is not None:
             return self._find_cluster(target)  # the draw is not repeated
+        if self.filters is not None:
+            self._without_target(self.route)
+            return None
         request = self.request
         destination = plan.destination(request.scheme, self.url_host, self.port)
         if type(destination) is Missing:
@@ -180,13 +200,15 @@ class OutgoingCall:
         if route is not None and route.action is not None:
             target = self.target = route.draw(request, uniform)
         if http.filters.active:
-            self.reply = self._filters(http)
-            if self.reply is not None:
-                return None
+            self.filters, self.response_headers, self.kept = http.filters, [], {}
+            return FILTERS
         if target is not None:
             return self._find_cluster(target)
-        self.reply = no_route() if route is None else route.answer(request)
+        self._without_target(route)
         return None
+
+    def _without_target(self, route: CompiledRoute | None) -> None:
+        self.reply = no_route() if route is None else route.answer(self.request)
 
     def _without_http(self, destination: Destination) -> Missing | None:
         """A chain without routes: TCP, or nothing at all."""
@@ -218,14 +240,6 @@ class OutgoingCall:
             self.destination = destination
             return self._without_http(destination)
         self.reply = bad_request("http1.codec_error")
-        return None
-
-    def _filters(self, http: HttpRuntime) -> LocalReply | None:
-        self.response_headers = []
-        for each in http.filters.active:
-            reply = each.on_request(self.request, self.route, self.target, self.response_headers)
-            if reply is not None:
-                return reply
         return None
 
     def _find_cluster(self, target: Target) -> Missing | None:
@@ -283,8 +297,9 @@ class OutgoingCall:
         """A reply of the mesh's own as the caller gets it."""
         if self.route is not None:
             reply = self.route.mutated(reply, self.target, self._as_sent())
-        if self.response_headers:
-            reply = replace(reply, headers=(*reply.headers, *self.response_headers))
+        if self.filters is not None:
+            headers = self.filters.response(self, reply.status, list(reply.headers))
+            reply = replace(reply, headers=(*headers, *self.response_headers))
         return as_grpc(reply) if self.request.is_grpc and reply.flags != DOWNSTREAM_ERROR else reply
 
     def _bypass(self, cluster: str) -> Machine:
@@ -301,8 +316,8 @@ class OutgoingCall:
         if target is not None and target.response_levels:
             levels = target.response_levels
             head.headers = apply_levels(levels, head.headers, self._as_sent() if formats(levels) else self.request)
-        if self.response_headers:
-            head.headers = head.headers + self.response_headers
+        if self.filters is not None:
+            head.headers = self.filters.response(self, head.status, head.headers) + self.response_headers
         request = self.request
         if request.method == b"POST" and request.is_grpc:
             self.grpc_status = next((value for name, value in head.headers if name.lower() == b"grpc-status"), None)

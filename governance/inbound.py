@@ -6,11 +6,15 @@ the way out, `ended` when the response is over.
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import replace
+from typing import Any
 
 from ..xds.model.listener import FilterChain
 from ..xds.model.resource import ResourceError
+from .actions import Ask, Sleep
 from .admission import elsewhere
+from .filters.chain import FilterChainRuntime
 from .headers import HeaderList, apply_levels
 from .paths import BadPathError, EscapedSlashesError, NotHttpError, normalize
 from .plan import HttpRuntime, Missing
@@ -19,6 +23,9 @@ from .request import RequestView
 from .routing import CompiledRoute, Target
 from .runtime import Runtime
 
+Decision = Generator[Sleep | Ask, Any, LocalReply | None]
+"""What has to be awaited before a request is decided (`Sleep`, `Ask`), and the reply, if it gets one here."""
+
 
 class InboundRequest:
     """One request: what was decided about it, and how it ended. Telemetry and `explain` read it."""
@@ -26,9 +33,12 @@ class InboundRequest:
     __slots__ = (
         "chain",
         "ended_at",
+        "filters",
         "flags",
         "grpc_status",
         "http",
+        "incoming",
+        "kept",
         "port",
         "received",
         "reply",
@@ -55,6 +65,9 @@ class InboundRequest:
         self.route: CompiledRoute | None = None
         self.target: Target | None = None
         self.response_headers: HeaderList = []
+        self.filters: FilterChainRuntime | None = None
+        self.kept: dict[Any, Any] = {}
+        self.incoming = True
         self.reply: LocalReply | None = None
         self.status = 0
         self.flags: tuple[str, ...] = ()
@@ -63,24 +76,36 @@ class InboundRequest:
         self.grpc_status: bytes | None = None
 
     def decide(self) -> LocalReply | None:
-        """The reply that the mesh itself gives, or None to let it through. What cannot be decided is refused."""
+        """The outcome of `run` at once: nobody waits, and no service is asked (`proxyless explain`)."""
+        machine = self.run()
         try:
-            reply = self._decide()
+            while True:
+                next(machine)
+        except StopIteration:
+            return self.reply
+
+    def run(self) -> Decision:
+        """The machine: the reply that the mesh itself gives, or None to let it through. What cannot be decided is
+        refused."""
+        reply: LocalReply | None
+        try:
+            reply = yield from self._decide()
         except ResourceError as error:
             reply = refused(str(error))
         if reply is not None:
             if self.route is not None:
                 reply = self.route.mutated(reply, self.target, self.request)
-            if self.response_headers:
-                reply = replace(reply, headers=(*reply.headers, *self.response_headers))
+            if self.filters is not None:
+                headers = self.filters.response(self, reply.status, list(reply.headers))
+                reply = replace(reply, headers=(*headers, *self.response_headers))
             if self.request.is_grpc:
                 reply = as_grpc(reply)
             self.reply = reply
             self.status = reply.status
-            self.flags = reply.flags
+            self.flags = (*self.flags, *reply.flags)
         return reply
 
-    def _decide(self) -> LocalReply | None:
+    def _decide(self) -> Decision:
         runtime = self.runtime
         plan = runtime.plan
         if not plan.snapshot.complete:
@@ -105,9 +130,9 @@ class InboundRequest:
         self.http = http
         if http.filters.closed is not None:
             return refused(http.filters.closed)
-        return self._filters(http)
+        return (yield from self._filters(http))
 
-    def _filters(self, http: HttpRuntime) -> LocalReply | None:
+    def _filters(self, http: HttpRuntime) -> Decision:
         runtime = self.runtime
         request = self.request
         try:
@@ -127,8 +152,9 @@ class InboundRequest:
         self.route = route
         if route is not None and route.action is not None:
             self.target = route.draw(request, runtime.uniform)
-        for each in http.filters.active:
-            reply = each.on_request(request, route, self.target, self.response_headers)
+        if http.filters.active:
+            self.filters = http.filters
+            reply = yield from http.filters.request(self)
             if reply is not None:
                 return reply
         if route is None:
@@ -141,19 +167,23 @@ class InboundRequest:
             request.replace_headers(headers)
         return None
 
-    def response(self, headers: HeaderList) -> HeaderList:
+    def response(self, status: int, headers: HeaderList) -> HeaderList:
         """The headers of the app's response after the mesh's mutations; the list given is not changed."""
         if self.target is not None and self.target.response_levels:
             headers = apply_levels(self.target.response_levels, headers, self.request)
         if self.request.method == b"POST" and self.request.is_grpc:
             headers = list(headers)
             self.grpc_status = next((value for name, value in headers if name.lower() == b"grpc-status"), None)
+        if self.filters is not None:
+            headers = self.filters.response(self, status, headers)
         return [*headers, *self.response_headers] if self.response_headers else headers
 
     def ended(self, status: int, flags: tuple[str, ...] = ()) -> None:
         """The response is over, or the client went away."""
         self.status = status
         self.flags = (*self.flags, *flags)
+        if self.filters is not None:
+            self.filters.end(self)
         self.ended_at = self.runtime.clock()
         for listener in self.runtime.listeners:
             listener.on_request(self)

@@ -65,9 +65,8 @@ class HttpRuntime:
         self.filters: FilterChainRuntime = compile_chain(
             config.http_filters,
             scope,
-            plan.runtime.limiters,
+            plan.runtime,
             plan.snapshot.extensions,
-            plan.runtime.options.allow_unenforced,
         )
 
     def table(self, plan: Plan) -> RouteTable | Missing:

@@ -84,7 +84,7 @@ class Runtime:
         self.changes = Changes()
         self.listeners: tuple[Listener, ...] = ()
         self.states: dict[str, ClusterState] = {}
-        self.limiters = Limiters(clock, self.uniform)
+        self.limiters: Limiters = Limiters(clock, self.uniform)
         self.plan = Plan(Snapshot(), self)
 
     def require(self, missing: Missing) -> None:

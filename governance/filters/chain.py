@@ -1,8 +1,10 @@
 """A connection manager's filters, compiled: what runs, what closes the chain, what has no effect here."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Any
 
 from ...xds.model.filters import (
     FilterConfig,
@@ -15,20 +17,11 @@ from ...xds.model.values import Note
 from ..headers import HeaderList
 from ..replies import LocalReply
 from ..replies import closed as closed_by_filter
-from ..request import RequestView
-from ..routing import CompiledRoute, Target
-from .local_ratelimit import Limiters, LocalRateLimitFilter
+from .local_ratelimit import LocalRateLimitFilter
+from .stream import EndFilter, RequestFilter, ResponseFilter, Steps, Stream, of_route
 
-
-class RequestFilter(Protocol):
-    """One filter at work."""
-
-    name: str
-
-    def on_request(
-        self, request: RequestView, route: CompiledRoute | None, target: Target | None, response_headers: HeaderList
-    ) -> LocalReply | None:
-        """Answer the request, or let it pass; what is added to `response_headers` goes onto any response."""
+if TYPE_CHECKING:
+    from ..runtime import Runtime
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +33,30 @@ class FilterChainRuntime:
     notes: tuple[Note, ...] = ()
     missing: str | None = None
     """An ECDS resource that has to come first."""
+    responders: tuple[ResponseFilter, ...] = ()
+    """Those of `active` that look at responses, in the order in which they do."""
+    enders: tuple[EndFilter, ...] = ()
+
+    def request(self, stream: Stream) -> Steps:
+        """The way in: the first answer ends it."""
+        for each in self.active:
+            reply = each.on_request(stream)
+            if reply is not None and not isinstance(reply, LocalReply):
+                reply = yield from reply
+            if reply is not None:
+                return reply
+        return None
+
+    def response(self, stream: Stream, status: int, headers: HeaderList) -> HeaderList:
+        """The way out."""
+        for each in self.responders:
+            headers = each.on_response(stream, status, headers)
+        return headers
+
+    def end(self, stream: Stream) -> None:
+        """The stream is over."""
+        for each in self.enders:
+            each.on_end(stream)
 
 
 class SwitchedOnByRoute:
@@ -50,23 +67,19 @@ class SwitchedOnByRoute:
     def __init__(self, name: str) -> None:
         self.name = name
 
-    def on_request(
-        self, request: RequestView, route: CompiledRoute | None, target: Target | None, response_headers: HeaderList
-    ) -> LocalReply | None:
+    def on_request(self, stream: Stream) -> LocalReply | None:
         """Nothing goes through where a route wants it."""
-        del request, response_headers
-        place = target if target is not None else route
-        config = place.filters.get(self.name) if place is not None else None
+        config = of_route(self.name, stream)
         if isinstance(config, UnenforceableFilter):
             return closed_by_filter(_why_closed(self.name, config))
         return None
 
 
-Factory = Callable[[HttpFilter, FilterConfig | None, str, Limiters], RequestFilter]
+Factory = Callable[[HttpFilter, FilterConfig | None, str, "Runtime"], RequestFilter]
 
 FACTORIES: Mapping[type, Factory] = {
-    LocalRateLimit: lambda http_filter, config, scope, limiters: LocalRateLimitFilter(
-        http_filter.name, config if isinstance(config, LocalRateLimit) else None, scope, limiters
+    LocalRateLimit: lambda http_filter, config, scope, runtime: LocalRateLimitFilter(
+        http_filter.name, config if isinstance(config, LocalRateLimit) else None, scope, runtime.limiters
     ),
 }
 """By the filter's configuration; the factory gets none where the filter is switched off but for single routes."""
@@ -79,11 +92,11 @@ def _why_closed(name: str, config: UnenforceableFilter) -> str:
 def compile_chain(
     filters: Sequence[HttpFilter],
     scope: str,
-    limiters: Limiters,
+    runtime: Runtime,
     extensions: Mapping[str, Resource[FilterConfig]],
-    allowed: Collection[str],
 ) -> FilterChainRuntime:
     """The filters of one chain. `scope` names the chain in notes and keeps its token buckets apart from others'."""
+    allowed = runtime.options.allow_unenforced
     active: list[RequestFilter] = []
     notes: list[Note] = []
     closed: str | None = None
@@ -110,5 +123,7 @@ def compile_chain(
             continue
         factory = FACTORIES.get(type(config))
         if factory is not None:
-            active.append(factory(each, None if each.disabled else config, scope, limiters))
-    return FilterChainRuntime(tuple(active), closed, tuple(notes))
+            active.append(factory(each, None if each.disabled else config, scope, runtime))
+    responders: list[Any] = [each for each in reversed(active) if hasattr(each, "on_response")]
+    enders: list[Any] = [each for each in active if hasattr(each, "on_end")]
+    return FilterChainRuntime(tuple(active), closed, tuple(notes), None, tuple(responders), tuple(enders))

@@ -11,10 +11,11 @@ from threading import Lock
 
 from ...xds.model.filters import LimitDescriptor, LocalRateLimit, TokenBucket
 from ..descriptors import Descriptor, LimitPolicy
-from ..headers import HeaderList, compile_additions
+from ..headers import compile_additions
 from ..replies import LocalReply
 from ..request import RequestView
 from ..routing import CompiledRoute, Target, Uniform
+from .stream import Stream
 
 Clock = Callable[[], float]
 
@@ -173,11 +174,10 @@ class LocalRateLimitFilter:
         self._base = _Applied(config, limiters.get(scope, config)) if config is not None else None
         self._per_route: dict[int, tuple[object, _Applied]] = {}
 
-    def on_request(
-        self, request: RequestView, route: CompiledRoute | None, target: Target | None, response_headers: HeaderList
-    ) -> LocalReply | None:
+    def on_request(self, stream: Stream) -> LocalReply | None:
         """429 (or the configured status) with flag RL when a bucket is empty."""
-        applied = self._applied(route, target)
+        request, route = stream.request, stream.route
+        applied = self._applied(route, stream.target)
         if applied is None or applied.enabled is None:
             return None
         uniform = self._limiters.uniform
@@ -187,7 +187,7 @@ class LocalRateLimitFilter:
         descriptors = _descriptors(request, route, applied) if config.descriptors else ()
         allowed, bucket = applied.limiter.allow(descriptors)
         if config.x_ratelimit_headers and bucket is not None:
-            response_headers += [
+            stream.response_headers += [
                 (b"x-ratelimit-limit", b"%d" % bucket.max_tokens),
                 (b"x-ratelimit-remaining", b"%d" % bucket.remaining()),
                 (b"x-ratelimit-reset", b"%d" % bucket.reset_s()),

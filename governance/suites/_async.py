@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from time import monotonic
 from typing import Any, Self
 
-from ..actions import AwaitConfig, AwaitSlot, Bypass, Deliver, Discard, Failure, Head, OpenConnection, Send, Sleep
+from ..actions import Ask, AwaitConfig, AwaitSlot, Bypass, Deliver, Discard, Failure, Head, OpenConnection, Send, Sleep
 from ..driver import drive_async
 from ..runtime import Runtime
 from ..waiting import call_in
@@ -132,6 +132,11 @@ class AsyncGovernedPool(PoolBase):
             raise exchange.unreachable(error) from error
         return Head(response.status, response.headers, response)
 
+    @staticmethod
+    async def ask(exchange: Exchange, action: Ask) -> Any:
+        del exchange
+        return await action.service.ask_async(action.request, action.timeout_s)
+
 
 _PERFORM_ASYNC: tuple[Callable[[Any, Any], Awaitable[Any]], ...] = (
     AsyncGovernedPool.await_config,
@@ -141,4 +146,5 @@ _PERFORM_ASYNC: tuple[Callable[[Any, Any], Awaitable[Any]], ...] = (
     AsyncGovernedPool.discard,
     AsyncGovernedPool.sleep,
     AsyncGovernedPool.bypass,
+    AsyncGovernedPool.ask,
 )

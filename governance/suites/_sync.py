@@ -7,7 +7,7 @@ from threading import Event
 from time import monotonic
 from typing import Any, Self
 
-from ..actions import AwaitConfig, AwaitSlot, Bypass, Deliver, Discard, Failure, Head, OpenConnection, Send, Sleep
+from ..actions import Ask, AwaitConfig, AwaitSlot, Bypass, Deliver, Discard, Failure, Head, OpenConnection, Send, Sleep
 from ..driver import drive
 from ..runtime import Runtime
 from ._bypass import Ungoverned
@@ -128,6 +128,11 @@ class GovernedPool(PoolBase):
             raise exchange.unreachable(error) from error
         return Head(response.status, response.headers, response)
 
+    @staticmethod
+    def ask(exchange: Exchange, action: Ask) -> Any:
+        del exchange
+        return action.service.ask(action.request, action.timeout_s)
+
 
 _PERFORM: tuple[Callable[[Any, Any], Any], ...] = (
     GovernedPool.await_config,
@@ -137,4 +142,5 @@ _PERFORM: tuple[Callable[[Any, Any], Any], ...] = (
     GovernedPool.discard,
     GovernedPool.sleep,
     GovernedPool.bypass,
+    GovernedPool.ask,
 )

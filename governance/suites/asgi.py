@@ -6,10 +6,12 @@ is answered here; what they let through reaches the app with its headers as Envo
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import quote, unquote
 
+from ..actions import Ask
 from ..headers import HeaderList
 from ..inbound import InboundRequest
 from ..replies import LocalReply, reply_headers
@@ -53,7 +55,11 @@ class AsgiMiddleware:
         view = _view(scope)
         target = view.path
         inbound = InboundRequest(runtime, view, self._port(scope))
-        reply = inbound.decide()
+        try:
+            reply = await _decided(inbound)
+        except BaseException:
+            inbound.ended(0, ("DC",))
+            raise
         if reply is not None:
             await (_answer(inbound, reply, send) if kind == "http" else _refuse(scope, inbound, reply, receive, send))
             return
@@ -68,6 +74,22 @@ class AsgiMiddleware:
             return self.port
         server = scope.get("server")
         return int(server[1]) if server and server[1] else 0
+
+
+async def _decided(inbound: InboundRequest) -> LocalReply | None:
+    machine = inbound.run()
+    try:
+        action = next(machine)
+        while True:
+            answer = None
+            if isinstance(action, Ask):
+                answer = await action.service.ask_async(action.request, action.timeout_s)
+            else:
+                await asyncio.sleep(action.seconds)
+            action = machine.send(answer)
+    except StopIteration as stop:
+        reply: LocalReply | None = stop.value
+        return reply
 
 
 def _view(scope: Scope) -> RequestView:
@@ -108,7 +130,7 @@ async def _serve(app: App, inbound: InboundRequest, scope: Scope, receive: Recei
         if kind == "http.response.start" or kind == "websocket.http.response.start":
             status = message["status"]
             headers: HeaderList = message.get("headers", [])
-            changed = inbound.response(headers)
+            changed = inbound.response(status, headers)
             if changed is not headers:
                 message = {**message, "headers": changed}
         elif kind in BODY:

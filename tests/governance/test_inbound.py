@@ -143,7 +143,7 @@ def test_a_rate_limit_refuses_and_says_how_much_is_left() -> None:
     fixture = routed(route(headers=MUTATIONS), filters=(http_filter("limit", LIMIT),))
     first, second = asked(fixture), asked(fixture)
     assert first.reply is None
-    assert first.response([]) == [
+    assert first.response(200, []) == [
         (b"x-out", b"2"),
         (b"x-ratelimit-limit", b"1"),
         (b"x-ratelimit-remaining", b"0"),
@@ -164,13 +164,13 @@ def test_mutations_change_what_the_app_gets_and_what_it_answers() -> None:
     request = asked(routed(route(headers=MUTATIONS)), "/", ("a", "b"))
     assert list(request.request.raw_headers) == [(b"a", b"b"), (b"x-in", b"1")]
     given = [(b"server", b"uvicorn"), (b"a", b"b")]
-    assert request.response(given) == [(b"a", b"b"), (b"x-out", b"2")]
+    assert request.response(200, given) == [(b"a", b"b"), (b"x-out", b"2")]
     assert given == [(b"server", b"uvicorn"), (b"a", b"b")]
 
 
 def test_without_mutations_the_apps_headers_are_the_very_same() -> None:
     given = [(b"server", b"uvicorn")]
-    assert asked(routed()).response(given) is given
+    assert asked(routed()).response(200, given) is given
 
 
 def test_routes_see_the_normalized_path_and_so_does_the_app() -> None:
@@ -229,7 +229,7 @@ def test_a_response_sees_the_request_with_its_mutations() -> None:
         response_add=(HeaderMutation("x-b", "%REQ(x-a)%"),),
     )
     request = asked(routed(route("/", "app", headers=headers)), "/", ("x-a", "old"))
-    assert request.response([]) == [(b"x-b", b"new")]
+    assert request.response(200, []) == [(b"x-b", b"new")]
 
 
 def test_listeners_hear_of_a_request_when_it_has_ended() -> None:
@@ -251,5 +251,5 @@ def test_what_a_grpc_response_says_in_its_headers_is_kept(status: str | None, ke
     view = RequestView(b"POST", b"http", b"app", b"/", [(b"content-type", b"application/grpc")])
     request = InboundRequest(fixture.runtime, view, PORT)
     assert request.decide() is None
-    request.response([(b"grpc-status", status.encode())] if status else [])
+    request.response(200, [(b"grpc-status", status.encode())] if status else [])
     assert request.grpc_status == kept

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from proxyless.governance.filters.chain import FilterChainRuntime, compile_chain
-from proxyless.governance.filters.local_ratelimit import Limiters
+from proxyless.governance.filters.chain import FACTORIES, FilterChainRuntime, compile_chain
 from proxyless.governance.replies import LocalReply
 from proxyless.governance.request import RequestView
 from proxyless.governance.routing import RouteTable
+from proxyless.governance.runtime import Options, Runtime
 from proxyless.xds.model.filters import (
     Alpn,
     FilterConfig,
@@ -23,6 +23,7 @@ from proxyless.xds.model.filters import (
 from proxyless.xds.model.resource import Resource, ResourceError
 from proxyless.xds.model.route import DirectResponseAction, RouteAction, WeightedCluster
 from tests.support.model import EXTENSION, bad, resource, route, table, vhost
+from tests.support.streams import FakeStream, Spy, finish, run
 from tests.support.world import Clock
 
 UNKNOWN = UnenforceableFilter("type.Unknown", "not implemented")
@@ -31,7 +32,8 @@ UNKNOWN = UnenforceableFilter("type.Unknown", "not implemented")
 def compiled(
     *filters: HttpFilter, extensions: dict[str, Resource[FilterConfig]] | None = None, allowed: tuple[str, ...] = ()
 ) -> FilterChainRuntime:
-    return compile_chain(filters, "scope", Limiters(Clock(), lambda: 0.0), extensions or {}, allowed)
+    runtime = Runtime(Options(allow_unenforced=frozenset(allowed)), Clock())
+    return compile_chain(filters, "scope", runtime, extensions or {})
 
 
 @pytest.mark.parametrize("config", [InertFilter(), RouterFilter(), Alpn(), None], ids=str)
@@ -90,7 +92,7 @@ def test_one_that_is_switched_off_lets_nothing_through_where_a_route_switches_it
         found = hosts.find(authority)
         taken = found.match(view, lambda: 0.0) if found is not None else None
         target = taken.draw(view, lambda: 0.0) if taken is not None and taken.targets else None
-        return switched.on_request(view, taken, target, [])
+        return run(switched, FakeStream(view, taken, target)).reply
 
     refused = ask(b"on")
     assert refused is not None
@@ -122,3 +124,40 @@ def test_a_filter_by_discovery_has_its_default_until_it_comes() -> None:
 def test_a_filter_by_discovery_that_is_bad_is_not_passed_over() -> None:
     with pytest.raises(ResourceError):
         compiled(HttpFilter("x", None, discovery="x"), extensions={"x": bad(EXTENSION, "x")})
+
+
+# -- at work -------------------------------------------------------------------------------------------------------
+
+VIEW = RequestView(b"GET", b"http", b"shop", b"/")
+
+
+def chain_of(*filters: Spy) -> FilterChainRuntime:
+    return FilterChainRuntime(filters, responders=tuple(reversed(filters)), enders=filters)
+
+
+@pytest.mark.parametrize("wait", [False, True])
+@pytest.mark.parametrize("reply", [None, LocalReply(429)])
+def test_the_first_answer_ends_the_way_in(wait: bool, reply: LocalReply | None) -> None:
+    seen: list[str] = []
+    chain = chain_of(Spy("a", seen), Spy("b", seen, wait, reply), Spy("c", seen))
+    ran = finish(chain.request(FakeStream(VIEW)))
+    assert ran.reply is reply
+    assert len(ran.actions) == wait
+    assert seen == ["a request", "b request", *(["c request"] if reply is None else [])]
+
+
+def test_responses_pass_in_reverse_order_and_all_hear_of_the_end() -> None:
+    seen: list[str] = []
+    chain = chain_of(Spy("a", seen), Spy("b", seen))
+    assert chain.response(FakeStream(VIEW), 200, []) == [(b"b", b"1"), (b"a", b"1")]
+    chain.end(FakeStream(VIEW))
+    assert seen == ["b response 200", "a response 200", "a end", "b end"]
+
+
+def test_those_that_look_at_responses_and_ends_are_known_when_the_chain_is_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(FACTORIES, LocalRateLimit, lambda each, config, scope, runtime: Spy(each.name, []))
+    chain = compiled(HttpFilter("a", LocalRateLimit("x")), HttpFilter("b", LocalRateLimit("x")))
+    assert [each.name for each in chain.responders] == ["b", "a"]
+    assert [each.name for each in chain.enders] == ["a", "b"]

@@ -17,6 +17,7 @@ from proxyless.xds.model.filters import DisabledFilter, LimitDescriptor, LocalRa
 from proxyless.xds.model.route import RateLimit, RateLimitAction, RouteAction, WeightedCluster
 from proxyless.xds.model.values import Fraction, HeaderMutation
 from tests.support.model import route, table, vhost
+from tests.support.streams import FakeStream
 from tests.support.world import Clock, Draws
 
 ALWAYS, NEVER = Fraction(100), Fraction(0)
@@ -54,8 +55,9 @@ class Bench:
         found = self.table.find(sent.authority)
         taken: CompiledRoute | None = found.match(sent, self.draws.random) if found is not None else None
         target = taken.draw(sent, self.draws.random) if taken is not None and taken.action is not None else None
-        self.added = []
-        return self.filter.on_request(sent, taken, target, self.added)
+        stream = FakeStream(sent, taken, target)
+        self.added = stream.response_headers
+        return self.filter.on_request(stream)
 
     def passes(self, count: int, sent: RequestView | None = None) -> int:
         """How many of so many requests pass."""

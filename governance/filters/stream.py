@@ -1,0 +1,65 @@
+"""What a filter sees of a request, and what it may do with it."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ...xds.model.filters import FilterConfig
+from ..actions import Ask, Sleep
+from ..headers import HeaderList
+from ..replies import LocalReply
+from ..request import RequestView
+from ..routing import CompiledRoute, Target
+
+if TYPE_CHECKING:
+    from ..runtime import Runtime
+
+Steps = Generator[Sleep | Ask, Any, LocalReply | None]
+"""A filter that has to wait, for time or for a service, says so by actions and returns what it decided."""
+
+
+class Stream(Protocol):
+    """What a filter sees of a request: an outgoing call (governance.call) or an incoming one (governance.inbound)."""
+
+    runtime: Runtime
+    request: RequestView
+    route: CompiledRoute | None
+    target: Target | None
+    response_headers: HeaderList
+    """Go onto any response, behind all others."""
+    flags: tuple[str, ...]
+    """Response flags so far (a delay's DI); what ends the stream adds its own."""
+    kept: dict[Any, Any]
+    """What filters remember of this stream, by filter object."""
+    incoming: bool
+
+
+class RequestFilter(Protocol):
+    """One filter at work."""
+
+    name: str
+
+    def on_request(self, stream: Stream) -> LocalReply | Steps | None:
+        """Answer the request, or let it pass (None); what takes time is a generator."""
+
+
+class ResponseFilter(RequestFilter, Protocol):
+    """One that has something to say of responses too, those of the mesh's own included; asked in reverse order."""
+
+    def on_response(self, stream: Stream, status: int, headers: HeaderList) -> HeaderList:
+        """The headers as they go on; the list given is not changed."""
+
+
+class EndFilter(RequestFilter, Protocol):
+    """One that holds something until the stream has ended, however it did."""
+
+    def on_end(self, stream: Stream) -> None:
+        """Called once for every stream whose request the filters have begun to see."""
+
+
+def of_route(name: str, stream: Stream) -> FilterConfig | None:
+    """The most specific configuration that the route brings for a filter: of the weighted cluster, the route, the
+    virtual host, the route configuration."""
+    place = stream.target if stream.target is not None else stream.route
+    return place.filters.get(name) if place is not None else None
