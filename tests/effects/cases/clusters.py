@@ -210,7 +210,7 @@ SICK = [
     endpoint("10.0.0.3", health_status="UNHEALTHY"),
 ]
 CALM: Json = {"common_lb_config": {"healthy_panic_threshold": {"value": 10}}}
-SECURE = {"common_tls_context": {}}
+SECURE: Json = {"common_tls_context": {}}
 LABELS: Json = {"filter_metadata": {"envoy.transport_socket_match": {"tlsMode": "istio"}}}
 MATCHES = [
     {"name": "tls", "match": {"tlsMode": "istio"}, "transport_socket": extension(TLS, "tls", **SECURE)},

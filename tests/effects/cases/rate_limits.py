@@ -69,7 +69,7 @@ def headers(name: str, count: int = 3, **request: Any) -> See:
         for _ in range(count - 1):
             scene.receive(**request)
         found = scene.receive(**request)
-        told = found.reply.headers if found.reply is not None else found.response([])
+        told = found.reply.headers if found.reply is not None else found.response(200, [])
         return [value for key, value in told if key == name.encode()]
 
     return see

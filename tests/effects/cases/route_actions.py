@@ -103,7 +103,7 @@ CASES: list[Effect] = [
         clusters({"headers": [("x-to", "b")]}, {"headers": [("x-to", "c")]}),
         ["b", "c"],
     ),
-    effect(ACTION + "weighted_clusters", weighted(*HALVES), spread(400), against=action(cluster="a")),
+    effect(ACTION + "weighted_clusters", weighted(*HALVES), spread(40), against=action(cluster="a")),
     effect(
         ACTION + "cluster_not_found_response_code",
         action(cluster="gone", cluster_not_found_response_code="NOT_FOUND"),

@@ -13,6 +13,7 @@ from .conditions import (
     effective_network_filter,
     ejects,
     hashes,
+    limits_streams,
     not_plaintext,
     starts_slowly,
 )
@@ -167,7 +168,10 @@ CLUSTERS: Mapping[str, Entry] = {
             "scale_locality_weight panic_mode_any list_as_any metadata_fallback_policy",
         ),
     },
-    CLUSTER + "Cluster.TransportSocketMatch": honoured("name match transport_socket"),
+    CLUSTER + "Cluster.TransportSocketMatch": {
+        **honoured("match transport_socket"),
+        **meaningless(STATISTICS, "name"),
+    },
     SOCKET + "raw_buffer.v3.RawBuffer": {},
     SOCKET + "tls.v3.UpstreamTlsContext": told_as_a_whole(BALANCER, TLS),
     SOCKET + "internal_upstream.v3.InternalUpstreamTransport": told_as_a_whole(BALANCER, "not implemented yet: UF"),
@@ -178,10 +182,8 @@ CLUSTERS: Mapping[str, Entry] = {
         **not_yet(CLOSED, "config_discovery"),
     },
     HTTP: {
-        **honoured(
-            "common_http_protocol_options explicit_http_config use_downstream_protocol_config auto_config http_filters"
-        ),
-        **told("Cluster.transport_socket", TLS, "upstream_http_protocol_options"),
+        **honoured("common_http_protocol_options explicit_http_config use_downstream_protocol_config http_filters"),
+        **told("Cluster.transport_socket", TLS, "upstream_http_protocol_options auto_config"),
         **meaningless("the library checks headers", "header_validation_config"),
         **not_yet(EJECTION, "outlier_detection"),
         **not_yet("requests are not mirrored yet", "request_mirror_policies"),
@@ -202,12 +204,9 @@ CLUSTERS: Mapping[str, Entry] = {
         **not_yet("HTTP/3 is not spoken yet: endpoints fail with UF", "http3_protocol_options"),
     },
     HTTP + ".UseDownstreamHttpConfig": {
-        **honoured("http_protocol_options http2_protocol_options"),
+        **honoured("http_protocol_options"),
+        **not_yet("HTTP/1.1 is spoken, whatever the caller speaks", "http2_protocol_options", limits_streams),
         **meaningless("no caller speaks it", "http3_protocol_options"),
-    },
-    HTTP + ".AutoHttpConfig": {
-        **honoured("http_protocol_options http2_protocol_options"),
-        **not_yet("HTTP/3 is not spoken yet", "http3_protocol_options alternate_protocols_cache_options"),
     },
     CORE + "HttpProtocolOptions": {
         **honoured("idle_timeout max_requests_per_connection"),

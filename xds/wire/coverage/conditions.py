@@ -113,6 +113,12 @@ def binds(value: Any, message: Any) -> bool:
     return value.source_address.address not in INBOUND_ADDRESSES or len(value.ListFields()) > 1
 
 
+def limits_streams(value: Any, message: Any) -> bool:
+    """Options of HTTP/2 that say how many streams a connection may have."""
+    del message
+    return bool(value.max_concurrent_streams.value)
+
+
 def injects(value: Any, message: Any) -> bool:
     """A fault with a percentage."""
     del message

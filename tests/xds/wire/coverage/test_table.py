@@ -119,7 +119,6 @@ WITHOUT_DIFFERENCE: dict[Key, str] = {
     ("envoy.config.core.v3.ConfigSource", "self"): "it is the stream that is there anyhow",
     (MANAGER, "common_http_protocol_options"): ONE_BY_ONE,
     (MANAGER, "upgrade_configs"): ONE_BY_ONE,
-    (OPTIONS + ".AutoHttpConfig", "http_protocol_options"): ONE_BY_ONE,
     ("envoy.extensions.clusters.dns.v3.DnsCluster", "typed_dns_resolver_config"): ONE_BY_ONE,
     (OPTIONS + ".UseDownstreamHttpConfig", "http_protocol_options"): ONE_BY_ONE,
 }
