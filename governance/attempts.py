@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
-from .actions import Action, AwaitSlot, Discard, Failure, Head, OpenConnection, Send, Sleep
+from .actions import Action, AwaitSlot, BodyEnd, Discard, Failure, Head, OpenConnection, Send, Sleep
 from .balancing.context import ANY, PickContext
 from .balancing.host import Host
 from .cluster import ClusterRuntime
+from .outliers.monitor import HostMonitor
+from .outliers.results import status_of_grpc
 from .pool import Breaker, Connect, ConnectFailed, Overflow, Pool, Slot, Waiter
 from .replies import (
     LocalReply,
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
     from .call import OutgoingCall
 
 Outcome = Head | Failure | LocalReply
+
+_NOT_THE_HOSTS = frozenset({"timeout", "caller"})
+"""How a response can be cut that says nothing about the host."""
 
 
 def attempt_until_done(call: OutgoingCall) -> Generator[Action, Any, LocalReply | None]:
@@ -64,9 +69,15 @@ def attempt_until_done(call: OutgoingCall) -> Generator[Action, Any, LocalReply 
                 if type(granted) is Slot:
                     call.slot = granted
                     until = call.try_until()
-                    result = yield Send(
+                    monitor = host.state.monitor
+                    if monitor is not None:
+                        monitor.result("connected")
+                    answer: Head | Failure = yield Send(
                         granted, host, upstream.method, upstream.authority, upstream.path, upstream.headers, until
                     )
+                    result = answer
+                    if monitor is not None:
+                        _report(monitor, answer, call)
                     if type(result) is Head and (
                         retry is None or not retry.wants_response(result.status, result.headers)
                     ):
@@ -74,10 +85,12 @@ def attempt_until_done(call: OutgoingCall) -> Generator[Action, Any, LocalReply 
                             retrying.end_retry(cluster.state.lock)  # a retry is over with the head of its response
                             retrying = None
                         call.status = result.status
-                        call.finished((yield call.deliver(result)))
+                        yield from _deliver(call, result, host)
                         return None
                 else:
                     result = granted
+                    if host.state.monitor is not None and type(result) is Failure:
+                        host.state.monitor.result("connect-failed")
             if retrying is not None:
                 retrying.end_retry(cluster.state.lock)
                 retrying = None
@@ -96,7 +109,7 @@ def attempt_until_done(call: OutgoingCall) -> Generator[Action, Any, LocalReply 
                     call.status = result.status
                     if flag:
                         call.flags = (*call.flags, flag)
-                    call.finished((yield call.deliver(result)))
+                    yield from _deliver(call, result, call.host)
                     return None
                 return reply.flagged(flag) if reply is not None and flag else reply
             if type(result) is Head:
@@ -118,7 +131,32 @@ def attempt_until_done(call: OutgoingCall) -> Generator[Action, Any, LocalReply 
         _release(call)
 
 
+def _deliver(call: OutgoingCall, head: Head, host: Host | None) -> Generator[Action, Any, None]:
+    end: BodyEnd = yield call.deliver(head)
+    call.finished(end)
+    if host is not None and host.state.monitor is not None and not end.complete and end.kind not in _NOT_THE_HOSTS:
+        host.state.monitor.result("connect-failed")
+
+
+def _report(monitor: HostMonitor, result: Head | Failure, call: OutgoingCall) -> None:
+    """Tell outlier detection what came of a request that was sent (envoy source: Filter::updateOutlierDetection)."""
+    if isinstance(result, Failure):
+        if result.kind == "timeout":
+            monitor.result("timeout", 504)
+        else:
+            monitor.result("connect-failed")
+        return
+    code = result.status
+    if call.request.is_grpc:
+        said = next((value for name, value in result.headers if name.lower() == b"grpc-status"), b"")
+        code = status_of_grpc(said) if said else code
+    monitor.status(code)
+
+
 def _choose(call: OutgoingCall, cluster: ClusterRuntime, retry: CompiledRetry | None, tried: list[str]) -> Host | None:
+    detector = cluster.state.detector
+    if detector is not None:
+        detector.look(call.runtime.clock())
     if cluster.original_dst:
         destination = call.destination
         resolved = destination.resolved if destination is not None else None

@@ -16,6 +16,7 @@ from .balancing.build import build_picker
 from .balancing.context import ANY, PickContext
 from .balancing.host import Host, HostState
 from .balancing.policies import Draw
+from .outliers.detector import Detector
 from .pool import Breaker, Pool
 
 MAX_DYNAMIC_HOSTS = 4096
@@ -25,7 +26,7 @@ MAX_DYNAMIC_HOSTS = 4096
 class ClusterState:
     """Survives configuration updates; keyed by the cluster's name."""
 
-    __slots__ = ("abandoned", "health_version", "high", "hosts", "lock", "name", "normal", "used_at")
+    __slots__ = ("abandoned", "detector", "health_version", "high", "hosts", "lock", "name", "normal", "used_at")
 
     def __init__(self, name: str, config: Cluster) -> None:
         self.name = name
@@ -36,6 +37,7 @@ class ClusterState:
         self.hosts: dict[str, HostState] = {}
         self.abandoned: deque[HostState] = deque()
         """Where TCP connections went that nobody closed and nobody has any more."""
+        self.detector: Detector | None = None
         self.health_version = 0
         """Goes up when a host is ejected, comes back, or its active health changes: balancers look again then."""
 

@@ -323,6 +323,8 @@ class Plan:
             assignment = endpoints
         found = ClusterRuntime(config, assignment, self.runtime.state(name, config), self.runtime.draw)
         self._clusters[name] = (resource, endpoints, found)
+        if self is self.runtime.plan:
+            self.runtime.oversee(found)
         self.clusters[name] = found
         return found
 

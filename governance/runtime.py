@@ -9,8 +9,10 @@ from typing import Any, Protocol
 from ..xds.model.cluster import Cluster
 from ..xds.model.resource import ResourceType
 from ..xds.model.snapshot import Snapshot
-from .cluster import ClusterState
+from .cluster import ClusterRuntime, ClusterState
+from .events import Event
 from .filters.local_ratelimit import Limiters
+from .outliers.detector import Detector
 from .plan import Missing, Plan
 from .waiting import Changes
 
@@ -29,6 +31,12 @@ class Listener(Protocol):
     def on_call(self, call: Any) -> None: ...
 
     def on_request(self, request: Any) -> None: ...
+
+
+class EventListener(Protocol):
+    """Hears of hosts that go and come; must be quick and must not raise."""
+
+    def on_event(self, event: Event) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +66,7 @@ class Runtime:
         "changes",
         "clock",
         "closed",
+        "event_listeners",
         "limiters",
         "listeners",
         "options",
@@ -83,6 +92,7 @@ class Runtime:
         self.closed = False
         self.changes = Changes()
         self.listeners: tuple[Listener, ...] = ()
+        self.event_listeners: tuple[EventListener, ...] = ()
         self.states: dict[str, ClusterState] = {}
         self.limiters: Limiters = Limiters(clock, self.uniform)
         self.plan = Plan(Snapshot(), self)
@@ -132,6 +142,35 @@ class Runtime:
         if state is None:
             state = self.states.setdefault(name, ClusterState(name, config))
         return state
+
+    def oversee(self, cluster: ClusterRuntime) -> None:
+        """Detect outliers as this version of a cluster wants it. Where addresses are dialled nobody is chosen."""
+        state, config = cluster.state, cluster.config.outlier_detection
+        detector = state.detector
+        if config is None or cluster.original_dst:
+            if detector is not None:
+                state.detector = None
+                detector.close()
+            return
+        if detector is None:
+            detector = state.detector = Detector(state.name, self.clock, self.draw, state.health_changed, self.emit)
+        detector.configure(config, {host.address: host.state for host in cluster.hosts})
+
+    def emit(self, event: Event) -> None:
+        """Tell everybody what has happened to a host."""
+        for listener in self.event_listeners:
+            listener.on_event(event)
+
+    def add_event_listener(self, listener: EventListener) -> None:
+        """From now on `listener` hears of every event."""
+        self.event_listeners = (*self.event_listeners, listener)
+
+    def tick(self) -> None:
+        """About once a second: what falls due although nobody calls."""
+        now = self.clock()
+        for state in list(self.states.values()):
+            if state.detector is not None:
+                state.detector.look(now)
 
     def add_listener(self, listener: Listener) -> None:
         """From now on `listener` hears of every call and request."""

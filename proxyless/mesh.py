@@ -367,8 +367,10 @@ class Mesh:
             self._start()
 
     def _observe(self, registry: CollectorRegistry | bool | None) -> Observers:
+        from .governance.telemetry.events import EventLog
         from .observing import Observers
 
+        self.runtime.add_event_listener(EventLog())
         observers = Observers(self._facts_unless_gone(), self.runtime.clock, self.node, registry)
         if observers.metrics is not None:
             self.runtime.add_listener(observers.metrics)
@@ -441,6 +443,7 @@ def _ticking(runtime: Runtime, observers: Observers) -> Callable[[], None]:
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
 
     def tick() -> None:
+        runtime.tick()
         sweep(runtime, files // 2)
         observers.tick()
 

@@ -1,10 +1,15 @@
 """One endpoint of a cluster, and what is remembered of it from one configuration to the next."""
 
-from typing import Any, Literal
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
 
 from ...xds.model.cluster import TransportSocket
 from ...xds.model.endpoint import HealthStatus, LbEndpoint
 from ...xds.model.values import Locality
+
+if TYPE_CHECKING:
+    from ..outliers.monitor import HostMonitor
 
 _PLAINTEXT = TransportSocket()
 
@@ -17,9 +22,10 @@ class HostState:
     `active` counts the requests on their way. `pools` holds the connections: one entry per library and event loop,
     owned by the suite that opened them. `ejected` is outlier detection's word; `failing`, `degraded` and `pending`
     (not asked yet) are those of active health checks. Whoever changes one calls `ClusterState.health_changed`.
+    `monitor` is where outcomes are reported, None where the cluster has no outlier detection.
     """
 
-    __slots__ = ("active", "degraded", "ejected", "failing", "pending", "pools")
+    __slots__ = ("active", "degraded", "ejected", "failing", "monitor", "pending", "pools")
 
     def __init__(self) -> None:
         self.active = 0
@@ -28,6 +34,7 @@ class HostState:
         self.failing = False
         self.degraded = False
         self.pending = False
+        self.monitor: HostMonitor | None = None
 
 
 class Host:

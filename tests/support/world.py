@@ -30,6 +30,7 @@ from proxyless.governance.actions import (
 )
 from proxyless.governance.call import OutgoingCall
 from proxyless.governance.cluster import ClusterRuntime
+from proxyless.governance.events import Event
 from proxyless.governance.pool import Breaker
 from proxyless.governance.replies import LocalReply
 from proxyless.governance.request import RequestView
@@ -101,12 +102,16 @@ class Heard:
     def __init__(self) -> None:
         self.calls: list[Any] = []
         self.requests: list[Any] = []
+        self.events: list[Event] = []
 
     def on_call(self, call: Any) -> None:
         self.calls.append(call)
 
     def on_request(self, request: Any) -> None:
         self.requests.append(request)
+
+    def on_event(self, event: Event) -> None:
+        self.events.append(event)
 
 
 class World:
@@ -123,6 +128,7 @@ class World:
         self.connections: list[FakeConnection] = []
         self.runtime = Runtime(options, self.clock, self.draws, self._asked)
         self.runtime.add_listener(self.heard)
+        self.runtime.add_event_listener(self.heard)
         self.runtime.publish(snapshot(**parts) if held is None else held)
 
     def _asked(self, type_: ResourceType, names: Collection[str]) -> None:

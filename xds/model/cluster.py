@@ -64,6 +64,9 @@ class OutlierDetection:
     enforcing_failure_percentage_local_origin: int = 0
     failure_percentage_minimum_hosts: int = 5
     failure_percentage_request_volume: int = 50
+    always_eject_one_host: bool = False
+    successful_active_health_check_uneject_host: bool = True
+    detect_degraded_hosts: bool = False
 
 
 @dataclass(frozen=True, slots=True)

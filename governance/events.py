@@ -1,0 +1,48 @@
+"""What happens to endpoints beside calls, as data: listeners hear of it, the log and the tests read it."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+EjectionType = Literal[
+    "CONSECUTIVE_5XX",
+    "CONSECUTIVE_GATEWAY_FAILURE",
+    "CONSECUTIVE_LOCAL_ORIGIN_FAILURE",
+    "SUCCESS_RATE",
+    "SUCCESS_RATE_LOCAL_ORIGIN",
+    "FAILURE_PERCENTAGE",
+    "FAILURE_PERCENTAGE_LOCAL_ORIGIN",
+]
+"""envoy.data.cluster.v3.OutlierEjectionType."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ejected:
+    """Outlier detection found a host (envoy.data.cluster.v3.OutlierDetectionEvent, action EJECT).
+
+    `enforced` False: only noticed, the host stays in rotation. `for_s`: how long it stays out at least; it comes back
+    at the first interval's end after that. `ejections` counts those of this host. `success_rate` in percent is the
+    host's and (`average`, `threshold`) are the cluster's, where they were what counted.
+    """
+
+    cluster: str
+    address: str
+    type: EjectionType
+    enforced: bool
+    ejections: int
+    for_s: float = 0.0
+    success_rate: float | None = None
+    average: float | None = None
+    threshold: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unejected:
+    """An ejected host is back (action UNEJECT). `after_s`: how long it was away."""
+
+    cluster: str
+    address: str
+    ejections: int
+    after_s: float
+
+
+Event = Ejected | Unejected

@@ -1,0 +1,255 @@
+"""The hosts of one cluster, who of them is out and for how long (envoy source: DetectorImpl)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from math import ceil, floor, inf
+from threading import Lock
+from typing import final
+
+from ...xds.model.cluster import OutlierDetection
+from ..balancing.host import HostState
+from ..events import Ejected, EjectionType, Event, Unejected
+from .monitor import HostMonitor
+from .rates import Outliers, find_outliers
+
+EPSILON_S = 1e-6
+"""Times that are closer than this are the same: sums of intervals are not exact."""
+
+SHORTEST_INTERVAL_S = 0.001
+
+ENFORCING: Mapping[EjectionType, Callable[[OutlierDetection], int]] = {
+    "CONSECUTIVE_5XX": lambda config: config.enforcing_consecutive_5xx,
+    "CONSECUTIVE_GATEWAY_FAILURE": lambda config: config.enforcing_consecutive_gateway_failure,
+    "CONSECUTIVE_LOCAL_ORIGIN_FAILURE": lambda config: config.enforcing_consecutive_local_origin_failure,
+    "SUCCESS_RATE": lambda config: config.enforcing_success_rate,
+    "SUCCESS_RATE_LOCAL_ORIGIN": lambda config: config.enforcing_local_origin_success_rate,
+    "FAILURE_PERCENTAGE": lambda config: config.enforcing_failure_percentage,
+    "FAILURE_PERCENTAGE_LOCAL_ORIGIN": lambda config: config.enforcing_failure_percentage_local_origin,
+}
+"""How many of a hundred detected outliers are ejected."""
+
+
+@final
+class Detector:
+    """`changed` is called after a host was ejected or came back, `emit` with every event; both without the lock."""
+
+    __slots__ = (
+        "_changed",
+        "_clock",
+        "_draw",
+        "_emit",
+        "_news",
+        "active",
+        "cluster",
+        "config",
+        "detected",
+        "due",
+        "enforced",
+        "interval_s",
+        "lock",
+        "monitors",
+        "overflows",
+    )
+
+    def __init__(
+        self,
+        cluster: str,
+        clock: Callable[[], float],
+        draw: Callable[[int], int],
+        changed: Callable[[], None],
+        emit: Callable[[Event], None],
+    ) -> None:
+        self.cluster = cluster
+        self.lock = Lock()
+        self.config = OutlierDetection()
+        self.interval_s = inf
+        self.due = inf
+        """When the interval under way ends."""
+        self.monitors: dict[str, HostMonitor] = {}
+        self.active = 0
+        """Hosts that are ejected."""
+        self.detected: Counter[EjectionType] = Counter()
+        self.enforced: Counter[EjectionType] = Counter()
+        self.overflows = 0
+        """Outliers that stayed because enough others are out."""
+        self._news: list[Event] = []
+        self._clock = clock
+        self._draw = draw
+        self._changed = changed
+        self._emit = emit
+
+    # -- configuration -------------------------------------------------------------------------------------------
+
+    def configure(self, config: OutlierDetection, hosts: Mapping[str, HostState]) -> None:
+        """From now on `config` holds, for these hosts: what is known of those that stay is kept."""
+        with self.lock:
+            now = self._clock()
+            self.catch_up(now)
+            self.config = config
+            self.interval_s = max(SHORTEST_INTERVAL_S, config.interval_s)
+            self.due = min(self.due, now + self.interval_s)
+            kept = self.monitors
+            for address, monitor in kept.items():
+                if hosts.get(address) is not monitor.host:
+                    self._drop(monitor)
+            self.monitors = {}
+            for address, host in hosts.items():
+                known = kept.get(address)
+                if known is None or known.host is not host:
+                    known = HostMonitor(self, address, host)
+                self.monitors[address] = host.monitor = known
+        self.tell()
+
+    def close(self) -> None:
+        """The cluster has no outlier detection any more: whoever was ejected is back."""
+        with self.lock:
+            for monitor in self.monitors.values():
+                self._drop(monitor)
+            self.monitors = {}
+            self.due = inf
+        self._changed()
+
+    def _drop(self, monitor: HostMonitor) -> None:
+        host = monitor.host
+        if host.ejected:
+            self.active -= 1
+            host.ejected = False
+        host.monitor = None
+
+    # -- what happens --------------------------------------------------------------------------------------------
+
+    def look(self, now: float) -> None:
+        """Somebody is about to choose a host: those whose time is over are back."""
+        if now >= self.due:
+            with self.lock:
+                self.catch_up(now)
+            self.tell()
+
+    def tell(self) -> None:
+        """Tell what has happened; without the lock."""
+        while self._news:
+            try:
+                event = self._news.pop(0)
+            except IndexError:
+                return  # another thread has told it
+            if isinstance(event, Unejected) or event.enforced:
+                self._changed()
+            self._emit(event)
+
+    def row(self, monitor: HostMonitor, type_: EjectionType) -> None:
+        """So many failures in a row that they are one too many; under the lock."""
+        if monitor.host.ejected:
+            return
+        self.detected[type_] += 1
+        self._eject(monitor, type_, self._clock(), Ejected(self.cluster, monitor.address, type_, False, 0))
+        if type_ == "CONSECUTIVE_5XX":
+            monitor.server_errors = 0
+        elif type_ == "CONSECUTIVE_GATEWAY_FAILURE":
+            monitor.gateway_failures = 0
+        else:
+            monitor.local_failures = 0
+
+    def uneject(self, monitor: HostMonitor) -> None:
+        """An active health check says that the host is well."""
+        with self.lock:
+            if monitor.host.ejected:
+                self._uneject(monitor, self._clock())
+        self.tell()
+
+    def _eject(self, monitor: HostMonitor, type_: EjectionType, now: float, event: Ejected) -> None:
+        config = self.config
+        allowed = 100.0 * (self.active + 1) / len(self.monitors) <= min(100, config.max_ejection_percent)
+        if not allowed and not (config.always_eject_one_host and not self.active):
+            self.overflows += 1
+            return
+        for_s = 0.0
+        enforced = self._draw(100) < ENFORCING[type_](config)
+        if enforced:
+            self.enforced[type_] += 1
+            self.active += 1
+            monitor.host.ejected = True
+            monitor.ejections += 1
+            base_s, max_s = config.base_ejection_time_s, config.max_ejection_time_s
+            if monitor.backoff * base_s < max_s + base_s - EPSILON_S:
+                monitor.backoff += 1
+            monitor.jitter_s = self._draw(round(config.max_ejection_time_jitter_s * 1000) + 1) / 1000
+            monitor.ejected_at = now
+            for_s = monitor.ends_at - now
+        self._news.append(replace(event, enforced=enforced, ejections=monitor.ejections, for_s=for_s))
+
+    def _uneject(self, monitor: HostMonitor, now: float) -> None:
+        self.active -= 1
+        monitor.host.ejected = False
+        monitor.server_errors = monitor.gateway_failures = monitor.local_failures = 0
+        monitor.unejected_at = now
+        away_s = now - monitor.ejected_at
+        self._news.append(Unejected(self.cluster, monitor.address, monitor.ejections, away_s))
+
+    # -- intervals -----------------------------------------------------------------------------------------------
+
+    def catch_up(self, now: float | None = None) -> None:
+        """Do what was to be done at the end of each interval that is over, as of its end; under the lock."""
+        if now is None:
+            now = self._clock()
+        while self.due <= now:
+            self._end_interval(self.due)
+            self.due += self.interval_s
+            until = self._nothing_until()
+            if self.due <= now and until > self.due:
+                # Intervals in which nothing can happen need not be gone through.
+                if until > now:
+                    self.due += self.interval_s * (floor((now - self.due) / self.interval_s) + 1)
+                else:
+                    self.due += self.interval_s * ceil((until - self.due) / self.interval_s - EPSILON_S)
+
+    def _end_interval(self, now: float) -> None:
+        monitors = list(self.monitors.values())
+        external, local = [], []
+        for each in monitors:
+            if each.host.ejected and each.ends_at <= now + EPSILON_S:
+                self._uneject(each, now)
+            outcomes = (each, *each.external.take()), (each, *each.local.take())
+            if not each.host.ejected:
+                external.append(outcomes[0])
+                local.append(outcomes[1])
+        self._judge(find_outliers(external, len(monitors), self.config), "SUCCESS_RATE", "FAILURE_PERCENTAGE", now)
+        self._judge(
+            find_outliers(local, len(monitors), self.config),
+            "SUCCESS_RATE_LOCAL_ORIGIN",
+            "FAILURE_PERCENTAGE_LOCAL_ORIGIN",
+            now,
+        )
+        for each in monitors:
+            if (
+                not each.host.ejected
+                and each.backoff
+                and each.unejected_at is not None
+                and now - each.unejected_at >= self.interval_s - EPSILON_S
+            ):
+                each.backoff -= 1
+
+    def _judge(
+        self, outliers: Outliers[HostMonitor], rate_type: EjectionType, percentage_type: EjectionType, now: float
+    ) -> None:
+        for monitor, rate in outliers.by_rate:
+            self.detected[rate_type] += 1
+            event = Ejected(self.cluster, monitor.address, rate_type, False, 0, 0.0, rate)
+            event = replace(event, average=outliers.average, threshold=outliers.threshold)
+            self._eject(monitor, rate_type, now, event)
+        for monitor, rate in outliers.by_percentage:
+            self.detected[percentage_type] += 1
+            event = Ejected(self.cluster, monitor.address, percentage_type, False, 0, 0.0, rate)
+            self._eject(monitor, percentage_type, now, event)
+
+    def _nothing_until(self) -> float:
+        """When something can happen at the end of an interval, if nobody reports anything."""
+        until = inf
+        for each in self.monitors.values():
+            if each.external.total or each.local.total or (each.backoff and not each.host.ejected):
+                return -inf
+            if each.host.ejected:
+                until = min(until, each.ends_at)
+        return until
