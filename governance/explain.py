@@ -405,7 +405,7 @@ def _endpoint(host: Host, locality_weight: int | None) -> dict[str, Any]:
         },
         "weight": host.weight,
         "health": host.health,
-        "ejected": False,
+        "ejected": host.state.ejected,
         "metadata": {name: dict(values) for name, values in host.endpoint.metadata.items()},
     }
 

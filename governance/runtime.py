@@ -147,14 +147,12 @@ class Runtime:
         """Detect outliers as this version of a cluster wants it. Where addresses are dialled nobody is chosen."""
         state, config = cluster.state, cluster.config.outlier_detection
         detector = state.detector
-        if config is None or cluster.original_dst:
-            if detector is not None:
-                state.detector = None
-                detector.close()
-            return
-        if detector is None:
-            detector = state.detector = Detector(state.name, self.clock, self.draw, state.health_changed, self.emit)
-        detector.configure(config, {host.address: host.state for host in cluster.hosts})
+        if config is not None and not cluster.original_dst:
+            if detector is None:
+                detector = state.detector = Detector(state.name, self.clock, self.draw, state.health_changed, self.emit)
+            detector.configure(config, {host.address: host.state for host in cluster.hosts})
+        elif detector is not None:
+            detector.close()
 
     def emit(self, event: Event) -> None:
         """Tell everybody what has happened to a host."""

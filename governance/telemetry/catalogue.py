@@ -110,6 +110,28 @@ METRICS = (
         "overflows",
         "How often a circuit breaker threshold was reached: connections, pending, requests, retries.",
     ),
+    Metric("proxyless_cluster_ejections_active", "gauge", ("cluster",), "endpoints", "Endpoints that are ejected now."),
+    Metric(
+        "proxyless_cluster_ejections_detected_total",
+        "counter",
+        ("cluster", "type"),
+        "ejections",
+        "Outliers found, ejected or not, by what gave them away (envoy.data.cluster.v3.OutlierEjectionType).",
+    ),
+    Metric(
+        "proxyless_cluster_ejections_enforced_total",
+        "counter",
+        ("cluster", "type"),
+        "ejections",
+        "Outliers ejected.",
+    ),
+    Metric(
+        "proxyless_cluster_ejections_overflow_total",
+        "counter",
+        ("cluster",),
+        "ejections",
+        "Outliers that stayed, since as many as may be were out.",
+    ),
     Metric(
         "proxyless_cluster_endpoints",
         "gauge",

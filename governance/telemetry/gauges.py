@@ -49,6 +49,8 @@ def cluster_gauges(runtime: Runtime) -> Iterator[Reading]:
         yield Reading("proxyless_cluster_pending_requests", labels, sum(each.pending for each in both))
         yield Reading("proxyless_cluster_connections", labels, sum(each.connections for each in both))
         yield Reading("proxyless_cluster_active_retries", labels, sum(each.retries for each in both))
+        if state.detector is not None:
+            yield Reading("proxyless_cluster_ejections_active", labels, state.detector.active)
 
 
 def cluster_counts(runtime: Runtime) -> Iterator[Reading]:
@@ -58,6 +60,14 @@ def cluster_counts(runtime: Runtime) -> Iterator[Reading]:
             count = state.normal.overflows[threshold] + state.high.overflows[threshold]
             if count:
                 yield Reading("proxyless_cluster_overflows_total", (state.name, threshold), count)
+        detector = state.detector
+        if detector is not None:
+            for type_, count in dict(detector.detected).items():
+                yield Reading("proxyless_cluster_ejections_detected_total", (state.name, type_.lower()), count)
+            for type_, count in dict(detector.enforced).items():
+                yield Reading("proxyless_cluster_ejections_enforced_total", (state.name, type_.lower()), count)
+            if detector.overflows:
+                yield Reading("proxyless_cluster_ejections_overflow_total", (state.name,), detector.overflows)
 
 
 def _states(runtime: Runtime) -> list[ClusterState]:

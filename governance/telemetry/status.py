@@ -7,7 +7,6 @@ from ...xds.model.resource import Resource, ResourceType
 from ..balancing.host import Host
 from ..cluster import ClusterRuntime, ClusterState
 from ..pool import Breaker
-from ..runtime import Runtime
 from .facts import ControlPlane, Facts, Held
 from .notes import not_honoured
 
@@ -34,7 +33,7 @@ def status(facts: Facts, pause: Callable[[], None] = lambda: None) -> Document:
             {"resource": each.resource, "field": each.field, "reason": each.reason}
             for each in not_honoured(plan, pause)
         ],
-        "clusters": _clusters(runtime, pause),
+        "clusters": _clusters(facts, pause),
     }
 
 
@@ -96,35 +95,40 @@ def _rejected(held: Held) -> list[Document]:
     return document
 
 
-def _clusters(runtime: Runtime, pause: Callable[[], None]) -> list[Document]:
+def _clusters(facts: Facts, pause: Callable[[], None]) -> list[Document]:
     """Those that calls have used, with what survives their configuration."""
+    runtime = facts.runtime
+    offset = facts.now - runtime.clock()
     current = dict(runtime.plan.clusters)
     document = []
     for name in sorted({*current, *list(runtime.states)}):
         pause()
         cluster, state = current.get(name), runtime.states.get(name)
         if state is not None:
-            document.append(_cluster(name, cluster, state))
+            document.append(_cluster(name, cluster, state, offset))
     return document
 
 
-def _cluster(name: str, cluster: ClusterRuntime | None, state: ClusterState) -> Document:
+def _cluster(name: str, cluster: ClusterRuntime | None, state: ClusterState, offset: float) -> Document:
     return {
         "name": name,
         "in_force": cluster is not None,
         "type": None if cluster is None else cluster.config.type,
         "lb_policy": None if cluster is None else cluster.config.lb_policy,
-        "endpoints": [] if cluster is None else [_endpoint(each) for each in cluster.hosts],
+        "endpoints": [] if cluster is None else [_endpoint(each, offset) for each in cluster.hosts],
         "breakers": {"default": _breaker(state.normal), "high": _breaker(state.high)},
     }
 
 
-def _endpoint(host: Host) -> Document:
+def _endpoint(host: Host, offset: float) -> Document:
     locality = host.locality
+    monitor = host.state.monitor
+    out = monitor is not None and host.state.ejected
     return {
         "address": host.address,
         "health": host.health,
-        "ejected": False,
+        "ejected": out,
+        "ejected_until": round(monitor.ends_at + offset, 3) if monitor is not None and out else None,
         "weight": host.weight,
         "priority": host.priority,
         "locality": "/".join((locality.region, locality.zone, locality.sub_zone)).rstrip("/"),

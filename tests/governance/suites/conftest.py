@@ -44,6 +44,7 @@ HOSTS = {
     "dead": (DEAD,),
     "h2": (A,),
     "moved": (A,),
+    "eject": (A, B, C),
 }
 RULES = """\
 apiVersion: networking.istio.io/v1
@@ -110,6 +111,24 @@ spec:
   host: narrow.example.com
   trafficPolicy:
     connectionPool: {tcp: {maxConnections: 1}, http: {http1MaxPendingRequests: 1}}
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: eject, namespace: shop}
+spec:
+  host: eject.example.com
+  trafficPolicy:
+    loadBalancer: {simple: ROUND_ROBIN}
+    outlierDetection: {consecutive5xxErrors: 2, interval: 0.2s, baseEjectionTime: 0.4s, maxEjectionPercent: 100}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: eject, namespace: shop}
+spec:
+  hosts: [eject.example.com]
+  http:
+  - retries: {attempts: 0}
+    route: [{destination: {host: eject.example.com}}]
 ---
 apiVersion: networking.istio.io/v1
 kind: DestinationRule

@@ -31,7 +31,6 @@ EFFECTS: Mapping[str, Mapping[str, str]] = {
         "*.loadBalancer.zoneAwareLbSetting": "has no effect yet: zones are not looked at",
         "*.loadBalancer.warmup": "has no effect yet: new endpoints get their full share at once",
         "*.loadBalancer.warmupDurationSecs": "has no effect yet: new endpoints get their full share at once",
-        "*.outlierDetection": "has no effect yet: outliers are not ejected",
         "*.retryBudget": "has no effect yet: maxRetries alone counts",
         "*.proxyProtocol": "is not implemented yet: calls to these endpoints fail with UF",
         "*.connectionPool.tcp.tcpKeepalive": "has no effect: sockets are made as the library makes them",

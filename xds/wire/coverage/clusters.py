@@ -11,7 +11,6 @@ from .conditions import (
     binds,
     effective_filter,
     effective_network_filter,
-    ejects,
     hashes,
     limits_streams,
     not_plaintext,
@@ -32,7 +31,7 @@ LIBRARY = "connections belong to the program's own library"
 TLS = "TLS to endpoints is not implemented yet: they fail with UF"
 ROUND_ROBIN = "is not implemented yet: round robin instead"
 SLOW_START = "endpoints do not start slowly yet"
-EJECTION = "outliers are not ejected yet"
+EXTENSIONS = "extensions of outlier detection are not known"
 HEALTH = "endpoints are not asked for their health yet"
 ZONES = "zones are not looked at yet"
 LOCALITIES = "localities count alike"
@@ -63,7 +62,7 @@ CLUSTERS: Mapping[str, Entry] = {
         **not_yet("names are resolved again at equal intervals", "dns_jitter dns_failure_refresh_rate respect_dns_ttl"),
         **not_yet(RESOLVER, "dns_resolvers dns_resolution_config"),
         **honoured("typed_dns_resolver_config"),
-        **not_yet(EJECTION, "outlier_detection", ejects),
+        **honoured("outlier_detection"),
         **not_yet("connections come from any address", "upstream_bind_config", binds),
         **not_yet("subsets are not selected by metadata yet: all endpoints count", "lb_subset_config"),
         **not_yet(
@@ -108,6 +107,20 @@ CLUSTERS: Mapping[str, Entry] = {
         **not_yet(RESOLVER, "resolvers"),
     },
     "envoy.extensions.network.dns_resolver.getaddrinfo.v3.GetAddrInfoDnsResolverConfig": none_of(RESOLVER),
+    CLUSTER + "OutlierDetection": {
+        **honoured(
+            "consecutive_5xx interval base_ejection_time max_ejection_percent enforcing_consecutive_5xx "
+            "enforcing_success_rate success_rate_minimum_hosts success_rate_request_volume success_rate_stdev_factor "
+            "consecutive_gateway_failure enforcing_consecutive_gateway_failure split_external_local_origin_errors "
+            "consecutive_local_origin_failure enforcing_consecutive_local_origin_failure "
+            "enforcing_local_origin_success_rate failure_percentage_threshold enforcing_failure_percentage "
+            "enforcing_failure_percentage_local_origin failure_percentage_minimum_hosts "
+            "failure_percentage_request_volume max_ejection_time max_ejection_time_jitter always_eject_one_host"
+        ),
+        **told("Cluster.health_checks", HEALTH, "successful_active_health_check_uneject_host"),
+        **not_yet("hosts that call themselves degraded are not told apart yet", "detect_degraded_hosts"),
+        **not_yet(EXTENSIONS, "monitors"),
+    },
     CLUSTER + "CircuitBreakers": {
         **honoured("thresholds"),
         **not_yet("thresholds of single endpoints are not kept yet", "per_host_thresholds"),
@@ -185,7 +198,7 @@ CLUSTERS: Mapping[str, Entry] = {
         **honoured("common_http_protocol_options explicit_http_config use_downstream_protocol_config http_filters"),
         **told("Cluster.transport_socket", TLS, "upstream_http_protocol_options auto_config"),
         **meaningless("the library checks headers", "header_validation_config"),
-        **not_yet(EJECTION, "outlier_detection"),
+        **not_yet("statuses alone tell what is an error", "outlier_detection"),
         **not_yet("requests are not mirrored yet", "request_mirror_policies"),
         **not_yet("hash policies are not implemented yet", "hash_policy"),
         **not_yet("the route's retry policy counts", "retry_policy"),

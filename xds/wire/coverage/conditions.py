@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from ..decode.inert import INERT_NAMES, INERT_NETWORK_FILTERS, INERT_NETWORK_TYPES, INERT_TYPES
@@ -17,21 +16,6 @@ ALWAYS_FORWARD_ONLY = 4
 
 INBOUND_ADDRESSES = frozenset({"127.0.0.6", "::6"})
 """Where Istio's inbound clusters come from, so that iptables knows them."""
-
-ENFORCING: Mapping[str, int] = {
-    "enforcing_consecutive_5xx": 100,
-    "enforcing_success_rate": 100,
-    "enforcing_consecutive_gateway_failure": 0,
-    "enforcing_failure_percentage": 0,
-}
-"""The fields of OutlierDetection that eject, with what they are when unset."""
-
-ENFORCING_LOCAL: Mapping[str, int] = {
-    "enforcing_consecutive_local_origin_failure": 100,
-    "enforcing_local_origin_success_rate": 100,
-    "enforcing_failure_percentage_local_origin": 0,
-}
-"""Those that count only with split_external_local_origin_errors."""
 
 
 def effective_filter(value: Any, message: Any) -> bool:
@@ -93,13 +77,6 @@ def hashes_something(value: Any, message: Any) -> bool:
     """A hash policy that is not about a property of the connection that it does not name."""
     del message
     return not value.HasField("connection_properties") or bool(value.connection_properties.source_ip)
-
-
-def ejects(value: Any, message: Any) -> bool:
-    """Outlier detection that enforces something."""
-    del message
-    fields = {**ENFORCING, **(ENFORCING_LOCAL if value.split_external_local_origin_errors else {})}
-    return any(getattr(value, name).value if value.HasField(name) else unset for name, unset in fields.items())
 
 
 def starts_slowly(value: Any, message: Any) -> bool:

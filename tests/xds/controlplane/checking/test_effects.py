@@ -36,10 +36,8 @@ OUTGOING = {
     ("VirtualService", "http.corsPolicy"): route("corsPolicy: {allowOrigins: [{exact: a}]}"),
     ("VirtualService", ELSEWHERE): route("retries: {attempts: 1, retryRemoteLocalities: true}"),
     ("DestinationRule", "*.loadBalancer.consistentHash"): rule("loadBalancer: {consistentHash: {useSourceIp: true}}"),
-    ("DestinationRule", "*.loadBalancer.localityLbSetting"): rule(LOCALITIES),
     ("DestinationRule", "*.loadBalancer.warmup"): rule("loadBalancer: {simple: ROUND_ROBIN, warmup: {duration: 5s}}"),
     ("DestinationRule", "*.loadBalancer.warmupDurationSecs"): rule("loadBalancer: {warmupDurationSecs: 5s}"),
-    ("DestinationRule", "*.outlierDetection"): rule("outlierDetection: {consecutive5xxErrors: 1}"),
     ("DestinationRule", "*.retryBudget"): rule("retryBudget: {percent: 20}"),
     ("DestinationRule", "*.proxyProtocol"): rule("proxyProtocol: {version: V1}"),
     ("DestinationRule", "*.connectionPool.tcp.tcpKeepalive"): rule("connectionPool: {tcp: {tcpKeepalive: {time: 5s}}}"),
@@ -53,6 +51,7 @@ INCOMING = {
     ("PeerAuthentication", "mtls"): istio("PeerAuthentication", "a", "{mtls: {mode: STRICT}}"),
 }
 NOT_EMITTED = {
+    ("DestinationRule", "*.loadBalancer.localityLbSetting"): rule(LOCALITIES),
     ("DestinationRule", "*.loadBalancer.zoneAwareLbSetting"): rule(
         "loadBalancer: {zoneAwareLbSetting: {enabled: true}}"
     ),

@@ -97,6 +97,20 @@ HEADERS = [
     ),
 ]
 
+SEVENS = (
+    "consecutive_5xx consecutive_gateway_failure consecutive_local_origin_failure enforcing_consecutive_5xx "
+    "enforcing_consecutive_gateway_failure enforcing_consecutive_local_origin_failure enforcing_success_rate "
+    "enforcing_local_origin_success_rate enforcing_failure_percentage enforcing_failure_percentage_local_origin "
+    "max_ejection_percent success_rate_minimum_hosts success_rate_request_volume success_rate_stdev_factor "
+    "failure_percentage_threshold failure_percentage_minimum_hosts failure_percentage_request_volume"
+)
+OUTLIERS: Json = {
+    **dict.fromkeys(["interval", "base_ejection_time", "max_ejection_time", "max_ejection_time_jitter"], "7s"),
+    **dict.fromkeys(["split_external_local_origin_errors", "always_eject_one_host", "detect_degraded_hosts"], True),
+    "successful_active_health_check_uneject_host": False,
+    **dict.fromkeys(SEVENS.split(), 7),
+}
+
 
 def rewritten(**fields: str) -> Json:
     return {"match": {"prefix": "/"}, "route": {"cluster": "c", **fields}}
@@ -229,6 +243,7 @@ LISTENERS = [
 CLUSTERS = [
     cluster(
         circuit_breakers={"thresholds": [{"priority": "HIGH", "max_requests": 7}]},
+        outlier_detection=OUTLIERS,
         lb_policy="LEAST_REQUEST",
         least_request_lb_config={"choice_count": 5},
         dns_refresh_rate="9s",
