@@ -9,8 +9,9 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
 from .actions import Action, AwaitSlot, BodyEnd, Discard, Failure, Head, OpenConnection, Send, Sleep
-from .balancing.context import ANY, PickContext
+from .balancing.context import ANY
 from .balancing.host import Host
+from .choosing import wish
 from .cluster import ClusterRuntime
 from .outliers.monitor import HostMonitor
 from .outliers.results import status_of_grpc
@@ -161,9 +162,11 @@ def _choose(call: OutgoingCall, cluster: ClusterRuntime, retry: CompiledRetry | 
         destination = call.destination
         resolved = destination.resolved if destination is not None else None
         return cluster.dialled(resolved or call.url_host.decode("latin-1").strip("[]"), call.port)
+    context = wish(call, cluster) if cluster.asks else ANY
     if tried and retry is not None and retry.avoid_previous_hosts:
-        return cluster.choose(PickContext(rejects=lambda host: host.address in tried, attempts=retry.host_attempts))
-    return cluster.choose(ANY)
+        rejects = tried.__contains__
+        context = context.again(lambda host: rejects(host.address), retry.host_attempts)
+    return cluster.choose(context)
 
 
 def _wait_for_connection(

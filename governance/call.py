@@ -25,6 +25,7 @@ from .attempts import attempt_until_done
 from .balancing.host import Host
 from .cluster import ClusterRuntime
 from .filters.chain import FilterChainRuntime
+from .hashing import Cookies
 from .headers import HeaderList, apply_levels, formats
 from .paths import NotHttpError
 from .plan import OPAQUE, BadAuthorityError, Destination, Missing
@@ -71,6 +72,10 @@ class OutgoingCall:
     kept: dict[Any, Any]
     """What they remember of the call."""
     incoming = False
+    hash: int | None = None
+    """What the balancer went by, where it goes by a hash."""
+    cookies: Cookies | None = None
+    """What hashing has made for the response."""
     slot: Slot | None = None
     """The connection in use."""
     attempts = 0
@@ -297,6 +302,8 @@ class OutgoingCall:
         """A reply of the mesh's own as the caller gets it."""
         if self.route is not None:
             reply = self.route.mutated(reply, self.target, self._as_sent())
+        if self.cookies is not None and self.cookies.late:
+            reply = replace(reply, headers=(*reply.headers, *self.cookies.headers()))
         if self.filters is not None:
             headers = self.filters.response(self, reply.status, list(reply.headers))
             reply = replace(reply, headers=(*headers, *self.response_headers))
@@ -312,16 +319,27 @@ class OutgoingCall:
 
     def deliver(self, head: Head) -> Deliver:
         """The last action: the response with the mesh's mutations. `finished` follows when its body has ended."""
-        target = self.target
+        target, cookies = self.target, self.cookies
+        if cookies is not None and not cookies.late:
+            head.headers = [*head.headers, *cookies.headers(self.attempts)]
         if target is not None and target.response_levels:
             levels = target.response_levels
             head.headers = apply_levels(levels, head.headers, self._as_sent() if formats(levels) else self.request)
+        if cookies is not None and cookies.late:
+            head.headers = [*head.headers, *cookies.headers()]
         if self.filters is not None:
             head.headers = self.filters.response(self, head.status, head.headers) + self.response_headers
         request = self.request
         if request.method == b"POST" and request.is_grpc:
             self.grpc_status = next((value for name, value in head.headers if name.lower() == b"grpc-status"), None)
         return Deliver(head, self.deadline)
+
+    def dialled(self) -> str:
+        """Where the program's connection would have gone."""
+        destination = self.destination
+        host = destination.resolved if destination is not None and destination.resolved else None
+        host = host or self.url_host.decode("latin-1").strip("[]")
+        return f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
 
     def _as_sent(self) -> RequestView:
         """The request as response headers see it: with mutations and rewrites, once they were made."""

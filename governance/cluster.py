@@ -16,11 +16,15 @@ from .balancing.build import build_picker
 from .balancing.context import ANY, PickContext
 from .balancing.host import Host, HostState
 from .balancing.policies import Draw
+from .hashing import HashPolicies, compile_hashing
 from .outliers.detector import Detector
 from .pool import Breaker, Pool
 
 MAX_DYNAMIC_HOSTS = 4096
 """How many dialled addresses an ORIGINAL_DST cluster remembers."""
+
+
+HASHED = frozenset({"RING_HASH", "MAGLEV"})
 
 
 class ClusterState:
@@ -58,7 +62,20 @@ class ClusterState:
 class ClusterRuntime:
     """One version of a cluster, ready to pick."""
 
-    __slots__ = ("assignment", "config", "hosts", "http2", "name", "notes", "original_dst", "pick", "state")
+    __slots__ = (
+        "asks",
+        "assignment",
+        "config",
+        "hashes",
+        "hashing",
+        "hosts",
+        "http2",
+        "name",
+        "notes",
+        "original_dst",
+        "pick",
+        "state",
+    )
 
     def __init__(
         self, config: Cluster, assignment: ClusterLoadAssignment | None, state: ClusterState, draw: Draw
@@ -68,6 +85,11 @@ class ClusterRuntime:
         self.assignment = assignment
         self.original_dst = config.type == "ORIGINAL_DST"
         self.http2 = config.http.protocol == "http2"
+        self.hashes = config.lb_policy in HASHED
+        """Whether the policy goes by a hash."""
+        self.asks = self.hashes
+        """Whether the balancer looks at the request at all."""
+        self.hashing: HashPolicies | None = compile_hashing(config.lb.hash_policies or config.http.hash_policies)
         self.state = state
         state.normal.limits = config.default_thresholds
         state.high.limits = config.high_thresholds
@@ -111,8 +133,8 @@ class ClusterRuntime:
         """A host; one that the context rejects is drawn anew, then taken all the same (envoy source: chooseHost)."""
         host = self.pick(context)
         rejects = context.rejects
-        if rejects is None:
-            return host
+        if rejects is None or self.hashes:
+            return host  # a balancer that goes by a hash looks further itself
         for _ in range(context.attempts):
             if host is None or not rejects(host):
                 break

@@ -243,7 +243,7 @@ def document(
         "protocol": _protocol(call, kind),
         "tls": _tls(call, host.socket) if host is not None else None,
         "lb_policy": cluster.config.lb_policy if cluster is not None else None,
-        "hash": None,
+        "hash": str(call.hash) if call.hash is not None else None,
         "endpoints": endpoints(cluster),
         "endpoint": host.address if host is not None else None,
         "not_honoured": [
@@ -472,6 +472,8 @@ def why(call: OutgoingCall, missing: str = "") -> list[str]:
         said += _said_of_target(call, route)
     else:
         said.append("no virtual host or route matches")
+    if call.hash is not None:
+        said.append(f"the request hashes to {call.hash}")
     if call.host is not None:
         said.append(f"endpoint {call.host.address} picked")
     if call.reply is not None:

@@ -23,6 +23,7 @@ from ..xds.model.route import (
 )
 from ..xds.model.values import HeaderMutations
 from .descriptors import LimitPolicy
+from .hashing import HashPolicies, compile_hashing
 from .headers import Levels, apply_levels, compile_levels
 from .matching import RequestTest, RouteTest, all_of, decimal, header_test, path_test, query_test
 from .paths import PathRewrite, has_rewrite
@@ -85,6 +86,7 @@ class CompiledRoute:
         "direct",
         "filters",
         "fraction",
+        "hashing",
         "high_priority",
         "host_rewrite",
         "host_rewrite_header",
@@ -129,6 +131,7 @@ class CompiledRoute:
         self.redirect: Redirect | None = None
         self.direct: DirectResponseAction | None = None
         self.action: RouteAction | None = None
+        self.hashing: HashPolicies | None = None
         self.high_priority = False
         self.limits_grpc = False
         self.weights_header = b""
@@ -156,6 +159,7 @@ class CompiledRoute:
     def _compile_action(self, action: RouteAction, table: RouteConfiguration) -> None:
         self.action = action
         self.limits = LimitPolicy(action.rate_limits)
+        self.hashing = compile_hashing(action.hash_policies)
         self.high_priority = action.high_priority
         self.limits_grpc = action.max_grpc_timeout_s is not None
         self.weights_header = action.weights_header.lower().encode()

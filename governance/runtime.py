@@ -46,13 +46,14 @@ class Options:
     `allow_unenforced`: filters (by name or type URL) whose policy may be left unenforced.
     `passthrough_until_ready`: let requests through, both ways, before the first complete configuration.
     `search`: the domains that a pod's resolver appends to short names. `overrides`: addresses of hosts, before any
-    name table.
+    name table. `address`: this workload's own, from where its calls come.
     """
 
     allow_unenforced: frozenset[str] = frozenset()
     passthrough_until_ready: bool = False
     search: tuple[str, ...] = ()
     overrides: dict[str, str] = field(default_factory=dict)
+    address: str = "127.0.0.1"
 
 
 def _nobody_subscribes(type_: ResourceType, names: Collection[str]) -> None:

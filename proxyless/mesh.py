@@ -217,6 +217,7 @@ class Mesh:
             passthrough_until_ready=passthrough_until_ready,
             search=bootstrap.node.search,
             overrides=overrides or {},
+            address=bootstrap.node.ip or "127.0.0.1",
         )
         self.runtime = Runtime(options, clock, rng, self._subscribe)
         self._cache_path: str | None = None

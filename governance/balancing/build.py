@@ -6,6 +6,7 @@ from ...xds.model.cluster import Cluster, LbConfig
 from ...xds.model.values import Note
 from .host import Host
 from .policies import Draw, Pick, least_request, random, round_robin
+from .tables import maglev, ring_hash
 
 Policy = Callable[[Sequence[Host], LbConfig, Draw], Pick]
 
@@ -13,6 +14,8 @@ POLICIES: dict[str, Policy] = {
     "ROUND_ROBIN": round_robin,
     "LEAST_REQUEST": least_request,
     "RANDOM": random,
+    "RING_HASH": ring_hash,
+    "MAGLEV": maglev,
 }
 
 HEALTHY = frozenset({"UNKNOWN", "HEALTHY"})
@@ -20,13 +23,7 @@ HEALTHY = frozenset({"UNKNOWN", "HEALTHY"})
 
 def build_picker(cluster: Cluster, hosts: Sequence[Host], draw: Draw, notes: list[Note]) -> Pick:
     """The picker of a cluster. What the cluster asks for and is not done is said in `notes`."""
-    policy = POLICIES.get(cluster.lb_policy)
-    if policy is None:
-        if cluster.lb_policy != "CLUSTER_PROVIDED":
-            notes.append(
-                Note(cluster.name, "lb_policy", f"{cluster.lb_policy} is not implemented yet: round robin instead")
-            )
-        policy = round_robin
+    policy = POLICIES.get(cluster.lb_policy, round_robin)
     pool = _lowest_priority(cluster, hosts, notes)
     usable = _usable(cluster, pool)
     if not usable:

@@ -43,6 +43,10 @@ class PickContext:
         self.priority_load = priority_load
         self.override = override
 
+    def again(self, rejects: Callable[[Host], bool], attempts: int) -> PickContext:
+        """The same wishes of a retry that passes over some hosts."""
+        return PickContext(self.hash, self.metadata_match, rejects, attempts, self.priority_load, self.override)
+
 
 ANY = PickContext()
 """A request that wants nothing in particular."""

@@ -27,6 +27,7 @@ PROXIED = frozenset({"via_upstream", "websocket_handshake_unsuccessful"})
 RESPONSE = frozenset({"server", "date", "x-envoy-upstream-service-time", "connection", "transfer-encoding"})
 """What a response has because a proxy stands there (proxyless is none), or because of one connection."""
 
+MADE = re.compile(r'="[0-9a-f]{16}"(?=; )')
 LENGTH = "content-length"
 """Of a proxied response it says how long the backend's description of the request is, address included."""
 
@@ -137,8 +138,11 @@ def without_tracing(decision: Decision) -> Decision:
 
 
 def answered(headers: Headers) -> Headers:
-    """The headers of a response in lower case and in order, without what only Envoy adds."""
-    lower = ((name.lower(), value) for name, value in headers)
+    """The headers of a response in lower case and in order, without what only Envoy adds.
+
+    A cookie that hashing made stands for the program's connection, whose port is chance.
+    """
+    lower = ((name.lower(), MADE.sub('="<made>"', value)) for name, value in headers)
     return tuple((name, "<n>" if name == LENGTH else value) for name, value in lower if name not in RESPONSE)
 
 

@@ -70,7 +70,7 @@ def exchange(
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         local = int(sock.getsockname()[1])
         head = b"" if destination is None else proxy_header(destination, source)
-        reader = _Reader(sock, head=data.split(b" ", 1)[0] == b"HEAD")
+        reader = Reader(sock, head=data.split(b" ", 1)[0] == b"HEAD")
         error = ""
         try:
             sock.sendall(head + data)
@@ -82,8 +82,10 @@ def exchange(
         return reader.response(local, error, start)
 
 
-class _Reader:
-    def __init__(self, sock: socket.socket, *, head: bool) -> None:
+class Reader:
+    """Reads responses from a connection; `head`: to a HEAD request."""
+
+    def __init__(self, sock: socket.socket, *, head: bool = False) -> None:
         self._sock = sock
         self._head = head
         self._data = b""
@@ -98,7 +100,8 @@ class _Reader:
         self._data += chunk
         return bool(chunk)
 
-    def response(self, port: int, error: str, start: float) -> Response:
+    def response(self, port: int = 0, error: str = "", start: float = 0.0) -> Response:
+        """The next one; what came with it of the one after is kept."""
         interim: list[int] = []
         while True:
             while b"\r\n\r\n" not in self._data:
@@ -134,7 +137,8 @@ class _Reader:
             while len(self._data) < length:
                 if not self._more():
                     return self._data, True
-            return self._data[:length], False
+            body, self._data = self._data[:length], self._data[length:]
+            return body, False
         while self._more():
             pass
         return self._data, False

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from .endpoint import ClusterLoadAssignment
+from .route import HashPolicy
 from .values import FilterMetadata, MetadataValue, Note
 
 DiscoveryType = Literal["STATIC", "STRICT_DNS", "LOGICAL_DNS", "EDS", "ORIGINAL_DST", "UNKNOWN"]
@@ -36,6 +37,8 @@ class HttpProtocol:
     max_requests_per_connection: int | None = None
     max_concurrent_streams: int | None = None
     auto_sni: bool = False
+    hash_policies: tuple[HashPolicy, ...] = ()
+    """They stand before those of a route."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +137,9 @@ class LbConfig:
     ring_hash: Literal["XX_HASH", "MURMUR_HASH_2"] = "XX_HASH"
     maglev_table: int = 65537
     hash_balance_factor: int | None = None
+    hash_by_hostname: bool = False
+    hash_policies: tuple[HashPolicy, ...] = ()
+    """The balancing policy's own: they stand before those of the cluster and of a route."""
     panic_threshold: float = 50.0
     locality_weighted: bool = False
     zone_aware: bool = False

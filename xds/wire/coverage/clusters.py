@@ -11,7 +11,6 @@ from .conditions import (
     binds,
     effective_filter,
     effective_network_filter,
-    hashes,
     limits_streams,
     not_plaintext,
     starts_slowly,
@@ -35,6 +34,7 @@ EXTENSIONS = "extensions of outlier detection are not known"
 HEALTH = "endpoints are not asked for their health yet"
 ZONES = "zones are not looked at yet"
 LOCALITIES = "localities count alike"
+BOUNDS = "endpoints have no bound on their load yet"
 CLOSED = "what cannot be enforced closes the cluster: its endpoints fail with UF"
 
 
@@ -45,7 +45,7 @@ CLUSTERS: Mapping[str, Entry] = {
             "circuit_breakers common_http_protocol_options http_protocol_options http2_protocol_options "
             "typed_extension_protocol_options dns_refresh_rate dns_lookup_family least_request_lb_config "
             "round_robin_lb_config common_lb_config transport_socket_matches metadata protocol_selection "
-            "load_balancing_policy original_dst_lb_config filters"
+            "load_balancing_policy original_dst_lb_config filters lb_policy ring_hash_lb_config maglev_lb_config"
         ),
         **meaningless(STATISTICS, "alt_stat_name track_timeout_budgets track_cluster_stats"),
         **meaningless(LIBRARY, "per_connection_buffer_limit_bytes per_connection_buffer_high_watermark_timeout"),
@@ -53,8 +53,6 @@ CLUSTERS: Mapping[str, Entry] = {
         **meaningless("calls wait for what they need", "wait_for_warm_on_init"),
         **meaningless("endpoints that nothing uses are forgotten", "cleanup_interval"),
         **meaningless("an endpoint that is removed is removed", "ignore_health_on_host_removal"),
-        **not_yet("{value} " + ROUND_ROBIN, "lb_policy", hashes),
-        **told("Cluster.lb_policy", "hashing is not implemented yet", "ring_hash_lb_config maglev_lb_config"),
         **told("HttpProtocolOptions", TLS, "upstream_http_protocol_options"),
         **not_yet("a cluster whose sockets are chosen by a tree of matchers is closed", "transport_socket_matcher"),
         **not_yet(TLS, "transport_socket", not_plaintext),
@@ -137,10 +135,9 @@ CLUSTERS: Mapping[str, Entry] = {
     },
     CLUSTER + "Cluster.RoundRobinLbConfig": not_yet(SLOW_START, "slow_start_config", starts_slowly),
     CLUSTER + "Cluster.CommonLbConfig": {
-        **honoured("healthy_panic_threshold"),
+        **honoured("healthy_panic_threshold consistent_hashing_lb_config"),
         **meaningless("updates take effect at once", "update_merge_window"),
         **told(BALANCER, LOCALITIES, "locality_weighted_lb_config"),
-        **told("Cluster.lb_policy", "hashing is not implemented yet", "consistent_hashing_lb_config"),
         **told("Cluster.health_checks", HEALTH, "ignore_new_hosts_until_first_hc"),
         **not_yet(ZONES, "zone_aware_lb_config"),
         **not_yet("connections stay open", "close_connections_on_host_set_change"),
@@ -163,8 +160,27 @@ CLUSTERS: Mapping[str, Entry] = {
         **not_yet(ZONES, "zone_aware_lb_config"),
     },
     LB + "cluster_provided.v3.ClusterProvided": {},
-    LB + "ring_hash.v3.RingHash": all_of(f"RING_HASH {ROUND_ROBIN}"),
-    LB + "maglev.v3.Maglev": all_of(f"MAGLEV {ROUND_ROBIN}"),
+    CLUSTER + "Cluster.RingHashLbConfig": honoured("minimum_ring_size maximum_ring_size hash_function"),
+    CLUSTER + "Cluster.MaglevLbConfig": honoured("table_size"),
+    CLUSTER + "Cluster.CommonLbConfig.ConsistentHashingLbConfig": {
+        **honoured("use_hostname_for_hashing"),
+        **not_yet(BOUNDS, "hash_balance_factor"),
+    },
+    LB + "ring_hash.v3.RingHash": {
+        **honoured(
+            "minimum_ring_size maximum_ring_size hash_function use_hostname_for_hashing consistent_hashing_lb_config"
+        ),
+        **told(BALANCER, LOCALITIES, "locality_weighted_lb_config"),
+        **not_yet(BOUNDS, "hash_balance_factor"),
+    },
+    LB + "maglev.v3.Maglev": {
+        **honoured("table_size consistent_hashing_lb_config"),
+        **told(BALANCER, LOCALITIES, "locality_weighted_lb_config"),
+    },
+    LB + "common.v3.ConsistentHashingLbConfig": {
+        **honoured("use_hostname_for_hashing hash_policy"),
+        **not_yet(BOUNDS, "hash_balance_factor"),
+    },
     LB + "wrr_locality.v3.WrrLocality": honoured("endpoint_picking_policy"),
     LB + "client_side_weighted_round_robin.v3.ClientSideWeightedRoundRobin": all_of(
         f"client-side weighted round robin {ROUND_ROBIN}"
@@ -195,12 +211,13 @@ CLUSTERS: Mapping[str, Entry] = {
         **not_yet(CLOSED, "config_discovery"),
     },
     HTTP: {
-        **honoured("common_http_protocol_options explicit_http_config use_downstream_protocol_config http_filters"),
+        **honoured(
+            "common_http_protocol_options explicit_http_config use_downstream_protocol_config http_filters hash_policy"
+        ),
         **told("Cluster.transport_socket", TLS, "upstream_http_protocol_options auto_config"),
         **meaningless("the library checks headers", "header_validation_config"),
         **not_yet("statuses alone tell what is an error", "outlier_detection"),
         **not_yet("requests are not mirrored yet", "request_mirror_policies"),
-        **not_yet("hash policies are not implemented yet", "hash_policy"),
         **not_yet("the route's retry policy counts", "retry_policy"),
     },
     HTTP + ".http_filters": {

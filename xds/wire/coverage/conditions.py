@@ -8,9 +8,6 @@ from ..decode.inert import INERT_NAMES, INERT_NETWORK_FILTERS, INERT_NETWORK_TYP
 from ..schema import type_of
 from .status import asks
 
-HASHING = frozenset({2, 5})
-"""RING_HASH and MAGLEV of Cluster.LbPolicy."""
-
 ALWAYS_FORWARD_ONLY = 4
 """HttpConnectionManager.forward_client_cert_details."""
 
@@ -65,18 +62,6 @@ def always_forwards(value: Any, message: Any) -> bool:
     """The client certificate header is passed on without mTLS too."""
     del message
     return bool(value == ALWAYS_FORWARD_ONLY)
-
-
-def hashes(value: Any, message: Any) -> bool:
-    """A balancing policy that hashes."""
-    del message
-    return value in HASHING
-
-
-def hashes_something(value: Any, message: Any) -> bool:
-    """A hash policy that is not about a property of the connection that it does not name."""
-    del message
-    return not value.HasField("connection_properties") or bool(value.connection_properties.source_ip)
 
 
 def starts_slowly(value: Any, message: Any) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from .conditions import hashes_something, not_previous_hosts
+from .conditions import not_previous_hosts
 from .status import Entry, always, honoured, meaningless, not_yet, told
 
 ROUTE = "envoy.config.route.v3."
@@ -92,7 +92,7 @@ ROUTES: Mapping[str, Entry] = {
         **honoured(
             "cluster cluster_header weighted_clusters cluster_not_found_response_code prefix_rewrite regex_rewrite "
             "host_rewrite_literal host_rewrite_header host_rewrite_path_regex timeout retry_policy priority "
-            "rate_limits include_vh_rate_limits max_grpc_timeout grpc_timeout_offset max_stream_duration"
+            "rate_limits include_vh_rate_limits max_grpc_timeout grpc_timeout_offset max_stream_duration hash_policy"
         ),
         **meaningless("nothing is sent before the handshake is done", "early_data_policy"),
         **not_yet(f"cluster specifiers {ANSWERS}", "cluster_specifier_plugin inline_cluster_specifier_plugin"),
@@ -105,7 +105,6 @@ ROUTES: Mapping[str, Entry] = {
         **not_yet("idle timeouts of routes are not kept yet", "idle_timeout flush_timeout"),
         **not_yet("retry policies by extension are not implemented yet", "retry_policy_typed_config"),
         **not_yet(MIRRORS, "request_mirror_policies"),
-        **not_yet("hash policies are not implemented yet", "hash_policy", hashes_something),
         **not_yet("CORS is not implemented yet", "cors"),
         **not_yet("upgrades are not looked at route by route yet", "upgrade_configs"),
         **not_yet(
@@ -114,6 +113,15 @@ ROUTES: Mapping[str, Entry] = {
         ),
         **not_yet("requests are not hedged yet", "hedge_policy"),
     },
+    ROUTE + "RouteAction.HashPolicy": {
+        **honoured("header cookie connection_properties query_parameter terminal"),
+        **meaningless("no filter here leaves an object that could be hashed", "filter_state"),
+    },
+    ROUTE + "RouteAction.HashPolicy.Header": honoured("header_name regex_rewrite"),
+    ROUTE + "RouteAction.HashPolicy.Cookie": honoured("name ttl path attributes"),
+    ROUTE + "RouteAction.HashPolicy.CookieAttribute": honoured("name value"),
+    ROUTE + "RouteAction.HashPolicy.ConnectionProperties": honoured("source_ip"),
+    ROUTE + "RouteAction.HashPolicy.QueryParameter": honoured("name"),
     ROUTE + "RouteAction.MaxStreamDuration": {
         **not_yet("max_stream_duration is not kept yet", "max_stream_duration"),
         **not_yet(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ...model.cluster import HttpProtocol, UpstreamProtocol
 from ..opening import open_any
 from ..refused import RefusedError
 from ..schema import find
 from ..schema import types as pb
+from .route_policies import hash_policies
 from .values import seconds
 
 KEYS = ("envoy.extensions.upstreams.http.v3.HttpProtocolOptions", "envoy.upstreams.http.http_protocol_options")
@@ -71,13 +74,14 @@ def _from_options(options: pb.upstreams_http_v3.HttpProtocolOptions) -> HttpProt
         case _:
             protocol = "auto"
             streams = _streams(options.auto_config.http2_protocol_options)
-    return _common(
+    found = _common(
         options.common_http_protocol_options,
         protocol,
         streams,
         None,
         auto_sni=options.upstream_http_protocol_options.auto_sni,
     )
+    return replace(found, hash_policies=hash_policies(options.hash_policy)) if options.hash_policy else found
 
 
 def _streams(options: pb.core_v3.Http2ProtocolOptions) -> int | None:

@@ -15,6 +15,7 @@ from ..refused import RefusedError
 from ..schema import find
 from ..schema import types as pb
 from .extensions import LOAD_BALANCING_POLICIES
+from .route_policies import hash_policies
 from .values import seconds
 
 POLICIES: Mapping[int, LbPolicy] = {
@@ -53,6 +54,7 @@ def _config(message: pb.cluster_v3.Cluster) -> LbConfig:
     base = replace(
         base,
         hash_balance_factor=common.consistent_hashing_lb_config.hash_balance_factor.value or None,
+        hash_by_hostname=common.consistent_hashing_lb_config.use_hostname_for_hashing,
         locality_weighted=common.HasField("locality_weighted_lb_config"),
         zone_aware=common.HasField("zone_aware_lb_config"),
     )
@@ -166,10 +168,13 @@ def _spread(base: LbConfig, message: pb.load_balancing_common_v3.LocalityLbConfi
 
 
 def _hashed(base: LbConfig, message: pb.ring_hash_v3.RingHash | pb.maglev_v3.Maglev) -> LbConfig:
+    common = message.consistent_hashing_lb_config
     return replace(
         base,
         locality_weighted=message.HasField("locality_weighted_lb_config"),
-        hash_balance_factor=message.consistent_hashing_lb_config.hash_balance_factor.value or None,
+        hash_balance_factor=common.hash_balance_factor.value or None,
+        hash_by_hostname=common.use_hostname_for_hashing,
+        hash_policies=hash_policies(common.hash_policy),
     )
 
 
@@ -187,8 +192,13 @@ def _typed_random(base: LbConfig, message: pb.random_v3.Random) -> Choice:
 
 
 def _typed_ring_hash(base: LbConfig, message: pb.ring_hash_v3.RingHash) -> Choice:
+    hashed = _hashed(base, message)
+    if not message.HasField("consistent_hashing_lb_config"):
+        # Deprecated: they count only where the message that replaced them is not there at all.
+        factor, by_hostname = message.hash_balance_factor.value or None, message.use_hostname_for_hashing
+        hashed = replace(hashed, hash_balance_factor=factor, hash_by_hostname=by_hostname)
     # XX_HASH is 1 here and MURMUR_HASH_2 is 2; 0 is the default, which is XX_HASH.
-    return "RING_HASH", _ring(_hashed(base, message), message, message.hash_function == 2)
+    return "RING_HASH", _ring(hashed, message, message.hash_function == 2)
 
 
 def _typed_maglev(base: LbConfig, message: pb.maglev_v3.Maglev) -> Choice:

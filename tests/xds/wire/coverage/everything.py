@@ -116,6 +116,15 @@ def rewritten(**fields: str) -> Json:
     return {"match": {"prefix": "/"}, "route": {"cluster": "c", **fields}}
 
 
+HASHED: list[Json] = [
+    {
+        "header": {"header_name": "x-key", "regex_rewrite": {"pattern": {"regex": "a"}, "substitution": "b"}},
+        "terminal": True,
+    },
+    {"cookie": {"name": "c", "ttl": "5s", "path": "/", "attributes": [{"name": "a", "value": "b"}]}},
+    {"connection_properties": {"source_ip": True}},
+    {"query_parameter": {"name": "q"}},
+]
 ROUTES: list[Json] = [
     {
         "match": {
@@ -134,6 +143,7 @@ ROUTES: list[Json] = [
             "grpc_timeout_offset": "1s",
             "retry_policy": RETRY,
             "rate_limits": RATE_LIMITS,
+            "hash_policy": HASHED,
         },
         **LEVEL,
     },
@@ -205,6 +215,7 @@ DISCOVERED: Json = {
 CODEC = extension("envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec")
 HTTP: Json = {"idle_timeout": "2s", "max_requests_per_connection": 3}
 HTTP2: Json = {"max_concurrent_streams": 5}
+CONSISTENT: Json = {"use_hostname_for_hashing": True}
 LOCALITIES: Json = {"locality_lb_config": {"locality_weighted_lb_config": {}}}
 
 
@@ -214,7 +225,7 @@ def options(**fields: Json | list[Json]) -> Json:
     return cluster(typed_extension_protocol_options={HTTP_OPTIONS: packed})
 
 
-def balanced(kind: str, **fields: Json) -> Json:
+def balanced(kind: str, **fields: object) -> Json:
     """A cluster with this policy."""
     return cluster(
         load_balancing_policy={"policies": [{"typed_extension_config": extension(LB + kind, "x", **fields)}]}
@@ -251,6 +262,22 @@ CLUSTERS = [
     ),
     cluster(http2_protocol_options=HTTP2),
     options(explicit_http_config={"http2_protocol_options": HTTP2}),
+    options(explicit_http_config={"http_protocol_options": {}}, hash_policy=HASHED),
+    cluster(
+        lb_policy="RING_HASH",
+        ring_hash_lb_config={"minimum_ring_size": 2, "maximum_ring_size": 3, "hash_function": "MURMUR_HASH_2"},
+        common_lb_config={"consistent_hashing_lb_config": CONSISTENT},
+    ),
+    cluster(lb_policy="MAGLEV", maglev_lb_config={"table_size": 101}),
+    balanced(
+        "ring_hash.v3.RingHash",
+        minimum_ring_size=2,
+        maximum_ring_size=3,
+        hash_function="MURMUR_HASH_2",
+        consistent_hashing_lb_config={**CONSISTENT, "hash_policy": HASHED},
+    ),
+    balanced("ring_hash.v3.RingHash", use_hostname_for_hashing=True),
+    balanced("maglev.v3.Maglev", table_size=101, consistent_hashing_lb_config=CONSISTENT),
     options(use_downstream_protocol_config={"http2_protocol_options": HTTP2}),
     {
         **options(auto_config={"http_protocol_options": {}, "http2_protocol_options": HTTP2}),
