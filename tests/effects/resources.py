@@ -233,7 +233,7 @@ def clear(message: Any, field: Field, context: str = "") -> int:
             count += 1
         elif each.message_type is not None:
             below = f"{each.containing_type.full_name}.{each.name}"
-            count += sum(clear(inner, field, below) for inner in _messages(value))
+            count += sum(clear(inner, field, below) for inner in messages_in(value))
     return count
 
 
@@ -248,7 +248,8 @@ def _clear_inside(packed: Any, field: Field) -> int:
     return count
 
 
-def _messages(value: Any) -> Iterator[Message]:
+def messages_in(value: Any) -> Iterator[Message]:
+    """The messages that a field holds: one, several, or those of a map."""
     if isinstance(value, Message):
         yield value
     elif hasattr(value, "items"):

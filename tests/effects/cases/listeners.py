@@ -21,7 +21,7 @@ from ..resources import (
     typed,
 )
 from ..seeing import See, each_of, explained, received, refusals
-from .route_tables import limited
+from .route_tables import LIMIT, limited
 
 L = "envoy.config.listener.v3."
 MATCH = L + "FilterChainMatch."
@@ -146,6 +146,8 @@ CASES: list[Effect] = [
         [418, 419],
         against=to_address(prefix_ranges=cidr("10.1.0.0", 8)),
     ),
+    effect(MATCH + "address_suffix", matched(address_suffix="10.0.0.1"), refusals),
+    effect(MATCH + "suffix_len", matched(suffix_len=8), refusals),
     effect(
         MATCH + "server_names",
         shop(
@@ -284,6 +286,25 @@ CASES: list[Effect] = [
         shop(filters=[discovered(default_config=limited())]),
         each_of("status", "/a", "/a"),
         [None, 429],
+    ),
+    effect(
+        CORE + "ExtensionConfigSource.type_urls",
+        shop(filters=[discovered(type_urls=["type.googleapis.com/" + RBAC], default_config=limited())]),
+        refusals,
+        against=None,
+    ),
+    effect(
+        CORE + "TypedExtensionConfig.name",
+        shop(filters=[discovered()], extensions=[{"name": "limit", "typed_config": limited()}]),
+        each_of("status", "/a", "/a"),
+        [None, 429],
+        against=shop(
+            filters=[discovered()],
+            extensions=[
+                {"name": "limit", "typed_config": typed(LIMIT, stat_prefix="s")},
+                {"name": "other", "typed_config": limited()},
+            ],
+        ),
     ),
     # TCP.
     effect(

@@ -54,6 +54,7 @@ CASES: list[Effect] = [
     effect(MATCH + "path", two(path="/b"), to("/b", "/b/1"), ["b", "a"]),
     effect(MATCH + "safe_regex", two(safe_regex={"regex": "/b[0-9]"}), to("/b1", "/b", "/b1/2"), ["b", "a", "a"]),
     effect(MATCH + "path_separated_prefix", two(path_separated_prefix="/b"), to("/b", "/b/1", "/bc"), ["b", "b", "a"]),
+    effect(MATCH + "connect_matcher", two(connect_matcher={}), to("/a", {"url": "http://shop:80/"}), ["a", "a"]),
     effect(MATCH + "case_sensitive", two(prefix="/B", case_sensitive=False), to("/b", "/B"), ["b", "b"]),
     effect(MATCH + "headers", by_header(exact_match="1"), values("1", "2"), ["b", "a", "a"]),
     effect(MATCH + "query_parameters", by_query(string_match={"exact": "1"}), to("/?q=1", "/?q=2"), ["b", "a"]),

@@ -36,14 +36,10 @@ COMMON: Mapping[str, Entry] = {
     CORE + "AggregatedConfigSource": {},
     CORE + "SelfConfigSource": meaningless("only version 3 is spoken", "transport_api_version"),
     CORE + "ExtensionConfigSource": {
-        **honoured("config_source default_config"),
+        **honoured("config_source default_config type_urls"),
         **meaningless("the default is used while the resource is missing", "apply_default_config_without_warming"),
-        **meaningless("the type that comes is looked at", "type_urls"),
     },
-    CORE + "TypedExtensionConfig": {
-        **meaningless("the type decides, as in Envoy", "name"),
-        **honoured("typed_config"),
-    },
+    CORE + "TypedExtensionConfig": honoured("name typed_config"),
     CORE + "TransportSocket": {
         **meaningless("the type decides, as in Envoy", "name"),
         **honoured("typed_config"),

@@ -76,9 +76,8 @@ LISTENERS: Mapping[str, Entry] = {
     LISTENER + "FilterChainMatch": {
         **honoured(
             "destination_port prefix_ranges direct_source_prefix_ranges source_type source_prefix_ranges source_ports "
-            "server_names transport_protocol application_protocols"
+            "server_names transport_protocol application_protocols address_suffix suffix_len"
         ),
-        **not_yet("Envoy refuses it", "address_suffix suffix_len"),
     },
     LISTENER + "Filter": {
         **honoured("name"),

@@ -29,35 +29,38 @@ class Row:
     told: str = ""
     depends: bool = False
     """On the value: see the condition in the table."""
+    below: str = ""
+    """The field (`<message>.<field>`) whose status it shares, because it is reached only through that."""
 
 
 def rows() -> list[Row]:
     """Every field of every message that can be reached from the resources and from the extensions of the table."""
     found: list[Row] = []
     seen: set[str] = set()
-    todo: list[tuple[str, Status | None]] = [(name, None) for name in (*RESOURCES, *sorted(TABLE))]
+    todo: list[tuple[str, Status | None, str]] = [(name, None, "") for name in (*RESOURCES, *sorted(TABLE))]
     # Where a message is reached in several ways, being honoured in one of them counts, then being not yet.
-    later: list[tuple[str, Status]] = []
+    later: list[tuple[str, Status, str]] = []
     while todo or later:
         if not todo:
             later.sort(key=lambda item: item[1].kind != "not yet")
             todo, later = [later.pop(0)], later
-        name, inherited = todo.pop(0)
+        name, inherited, origin = todo.pop(0)
         descriptor = _descriptor(name)
         if name in seen or descriptor is None or descriptor.full_name == ANY or name.startswith(LEAVES):
             continue
         seen.add(name)
         for field in descriptor.fields:
             status = inherited or _status(name, field.name)
-            found.append(_row(name, field.name, status))
+            found.append(_row(name, field.name, status, origin))
             below = _below(field)
             if below is None:
                 continue
             if status.kind == "honoured":
-                todo.append((f"{descriptor.full_name}.{field.name}" if _own(descriptor, field) else below, None))
+                todo.append((f"{descriptor.full_name}.{field.name}" if _own(descriptor, field) else below, None, ""))
             else:
                 why = f"with {descriptor.full_name.rpartition('.')[2]}.{field.name}: {status.why}"
-                later.append((below, status if inherited else Status(status.kind, why, None, status.told)))
+                passed_on = status if inherited else Status(status.kind, why, None, status.told)
+                later.append((below, passed_on, origin or f"{name}.{field.name}"))
     return sorted(found, key=lambda row: (row.message, row.field))
 
 
@@ -68,8 +71,8 @@ def _status(name: str, field: str) -> Status:
     return entry.get(field, NOT_KNOWN) if entry is not None else NOT_KNOWN
 
 
-def _row(name: str, field: str, status: Status) -> Row:
-    return Row(name, field, status.kind, status.why, status.told, status.when is not None)
+def _row(name: str, field: str, status: Status, below: str) -> Row:
+    return Row(name, field, status.kind, status.why, status.told, status.when is not None, below)
 
 
 def _own(descriptor: Any, field: Any) -> bool:

@@ -73,15 +73,16 @@ ROUTES: Mapping[str, Entry] = {
     ROUTE + "NonForwardingAction": {},
     ROUTE + "RouteMatch": {
         **honoured(
-            "prefix path safe_regex path_separated_prefix case_sensitive runtime_fraction headers query_parameters grpc"
+            "prefix path safe_regex path_separated_prefix connect_matcher case_sensitive runtime_fraction headers "
+            "query_parameters grpc"
         ),
-        **meaningless("no program makes a CONNECT request here: the route matches nothing", "connect_matcher"),
         **not_yet(f"path_match_policy {MATCHES_NOTHING}", "path_match_policy"),
         **not_yet(f"cookies {MATCHES_NOTHING}", "cookies"),
         **not_yet(f"tls_context {MATCHES_NOTHING}", "tls_context"),
         **not_yet(f"dynamic_metadata {MATCHES_NOTHING}", "dynamic_metadata"),
         **not_yet(f"filter_state {MATCHES_NOTHING}", "filter_state"),
     },
+    ROUTE + "RouteMatch.ConnectMatcher": {},
     ROUTE + "RouteMatch.GrpcRouteMatchOptions": {},
     ROUTE + "HeaderMatcher": honoured(
         "name exact_match safe_regex_match range_match present_match prefix_match suffix_match contains_match "

@@ -305,4 +305,5 @@ CLUSTERS = [
 EVERYTHING = [
     *((ResourceType.LISTENER, each) for each in LISTENERS),
     *((ResourceType.CLUSTER, each) for each in CLUSTERS),
+    (ResourceType.EXTENSION, {"name": "limit", "typed_config": LIMIT}),
 ]
