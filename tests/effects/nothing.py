@@ -122,7 +122,11 @@ RICH = shop(
     listener_fields={
         "listener_filters": [extension(INSPECTOR, "tls"), extension(ORIGINAL_SOURCE, "source")],
     },
-    routes=[route({"prefix": "/b"}, {"cluster": "named"}), route({"prefix": "/c"}, {"cluster": "other"}), route()],
+    routes=[
+        route({"prefix": "/b"}, {"cluster": "named", "hash_policy": [{"filter_state": {"key": "k"}}]}),
+        route({"prefix": "/c"}, {"cluster": "other"}),
+        route(),
+    ],
     clusters=[
         named("named", "getaddrinfo.v3.GetAddrInfoDnsResolverConfig"),
         named("other", "cares.v3.CaresDnsResolverConfig"),

@@ -3,8 +3,6 @@ the same."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from proxyless.xds.wire.coverage import rows
@@ -19,12 +17,12 @@ UNMET = {
 }
 
 
-def by_module() -> Iterator[tuple[str, list[Effect]]]:
+def by_module() -> list[tuple[str, list[Effect]]]:
     found: dict[str, list[Effect]] = {"nothing": [effect("", RICH, LOOK)]}
     for module, case in all_effects():
         if case.see is not refusals:
             found.setdefault(module, []).append(case)
-    yield from found.items()
+    return list(found.items())
 
 
 @pytest.mark.parametrize(("module", "cases"), by_module(), ids=lambda each: each if isinstance(each, str) else "")

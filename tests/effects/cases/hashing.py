@@ -151,6 +151,11 @@ CASES = [
         by(KEY, cluster_fields={"common_lb_config": {COMMON: {"use_hostname_for_hashing": True}}}, endpoints=NAMED),
         keyed(),
     ),
+    effect(
+        "envoy.config.endpoint.v3.Endpoint.hostname",
+        by(KEY, cluster_fields={"common_lb_config": {COMMON: {"use_hostname_for_hashing": True}}}, endpoints=NAMED),
+        keyed(),
+    ),
     effect(f"{LB}ring_hash.v3.RingHash.minimum_ring_size", ring(minimum_ring_size=9), keyed()),
     effect(f"{LB}ring_hash.v3.RingHash.maximum_ring_size", ring(minimum_ring_size=12, maximum_ring_size=12), keyed()),
     effect(f"{LB}ring_hash.v3.RingHash.hash_function", ring(hash_function="MURMUR_HASH_2"), keyed()),

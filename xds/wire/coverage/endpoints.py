@@ -33,8 +33,7 @@ ENDPOINTS: Mapping[str, Entry] = {
         **not_yet("endpoints are not referred to by name yet", "endpoint_name"),
     },
     ENDPOINT + "Endpoint": {
-        **honoured("address"),
-        **meaningless("only health checks and auto_host_rewrite look at it, which are named themselves", "hostname"),
+        **honoured("address hostname"),
         **meaningless("metrics have names of their own", "observability_name"),
         **told("Cluster.health_checks", "endpoints are not asked for their health yet", "health_check_config"),
         **not_yet("only the first address is dialled", "additional_addresses"),

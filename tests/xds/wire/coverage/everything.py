@@ -238,7 +238,9 @@ RESOLVER = extension("envoy.extensions.network.dns_resolver.getaddrinfo.v3.GetAd
 def dns(**fields: object) -> Json:
     """A cluster that is resolved by the DNS extension."""
     own = typed("envoy.extensions.clusters.dns.v3.DnsCluster", **fields)
-    hosts = {"cluster_name": "x", "endpoints": [locality(endpoint("example.com"), locality={"sub_zone": "s"})]}
+    named = endpoint("example.com")
+    named["endpoint"]["hostname"] = "h"
+    hosts = {"cluster_name": "x", "endpoints": [locality(named, locality={"sub_zone": "s"})]}
     return cluster(cluster_type={"name": "envoy.cluster.dns", "typed_config": own}, load_assignment=hosts)
 
 
