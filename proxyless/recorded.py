@@ -13,7 +13,7 @@ from .xds.identity.bootstrap import BootstrapError, Node
 from .xds.identity.grpc_bootstrap import node_of
 from .xds.model.resource import ResourceType
 from .xds.model.snapshot import Snapshot
-from .xds.transport.dns import getaddrinfo, resolve_assignment
+from .xds.transport.dns import resolve_assignment
 from .xds.transport.link import LinkError
 from .xds.transport.replay import recorded
 from .xds.wire import codec, envelope
@@ -53,7 +53,7 @@ class Recording:
         for name in graph.wanted_dns:
             resource = graph.newest[ResourceType.CLUSTER].get(name)
             if resource is not None and name not in graph.snapshot.resolved:
-                graph.resolved(name, resolve_assignment(resource.get(), getaddrinfo))
+                graph.resolved(name, resolve_assignment(resource.get()))
         return graph.snapshot
 
 

@@ -13,11 +13,14 @@ from proxyless.governance.explain import document, dry_call
 from proxyless.governance.inbound import InboundRequest
 from proxyless.governance.request import RequestView
 from proxyless.xds.graph import Graph
+from proxyless.xds.model.cluster import DnsOptions
 from proxyless.xds.model.resource import ResourceType
 from proxyless.xds.protocol.events import NamedResource, Response
 from proxyless.xds.transport.dns import resolve_assignment
+from proxyless.xds.transport.resolver import Answer
 from proxyless.xds.wire import codec
-from tests.support.world import Answer, Steps, World
+from tests.support.world import Answer as CallAnswer
+from tests.support.world import Steps, World
 
 from .resources import ORDER
 
@@ -56,10 +59,10 @@ class Scene:
         if graph.snapshot is not self.world.runtime.plan.snapshot:
             self.world.runtime.publish(graph.snapshot)
 
-    def _look_up(self, name: str, port: int, family: socket.AddressFamily) -> list[str]:
-        del port
+    def _look_up(self, name: str, family: socket.AddressFamily, options: DnsOptions) -> Answer:
+        del options
         v6 = {socket.AF_INET: (False,), socket.AF_INET6: (True,)}.get(family, (False, True))
-        return [each for each in self._addresses.get(name, ()) if (":" in each) in v6]
+        return Answer(tuple(each for each in self._addresses.get(name, ()) if (":" in each) in v6))
 
     # -- ways to use it --------------------------------------------------------------------------------------------
 
@@ -70,7 +73,7 @@ class Scene:
         found = document(call, {"method": method, "url": url, "headers": given}, missing)
         return {key: value for key, value in found.items() if key not in ("not_honoured", "request")}
 
-    def call(self, url: str = "http://shop/", answers: Iterable[Answer] = (200,), **request: Any) -> Steps:
+    def call(self, url: str = "http://shop/", answers: Iterable[CallAnswer] = (200,), **request: Any) -> Steps:
         """A call driven to its end from a script of answers (tests/support/world.py)."""
         return self.world.call(url, answers, **request)
 

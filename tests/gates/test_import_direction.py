@@ -33,6 +33,7 @@ OTHERS: dict[str, tuple[str, ...]] = {
     "xds.graph": (),
     "xds.identity": ("yaml", "grpc", "cryptography"),
     "xds.transport": ("grpc", "gevent"),
+    "xds.transport.resolver": ("dns",),
     "xds.controlplane": ("yaml", "grpc", "google.protobuf", "re2"),
     "governance": ("re2", "xxhash"),
     "governance.suites": (),

@@ -5,7 +5,7 @@ from typing import Literal
 
 from .endpoint import ClusterLoadAssignment
 from .route import HashPolicy
-from .values import FilterMetadata, MetadataValue, Note
+from .values import Address, FilterMetadata, MetadataValue, Note
 
 DiscoveryType = Literal["STATIC", "STRICT_DNS", "LOGICAL_DNS", "EDS", "ORIGINAL_DST", "UNKNOWN"]
 LbPolicy = Literal["ROUND_ROBIN", "LEAST_REQUEST", "RING_HASH", "RANDOM", "MAGLEV", "CLUSTER_PROVIDED"]
@@ -106,14 +106,23 @@ class TransportSocketMatch:
 
 @dataclass(frozen=True, slots=True)
 class DnsOptions:
-    """How STRICT_DNS and LOGICAL_DNS resolve."""
+    """How STRICT_DNS and LOGICAL_DNS resolve. `servers`: to be asked instead of the machine's resolver."""
 
     refresh_rate_s: float = 5.0
     respect_ttl: bool = False
+    min_refresh_rate_s: float = 0.0
+    """The least that a TTL counts."""
     jitter_s: float = 0.0
     lookup_family: Literal["AUTO", "V4_ONLY", "V6_ONLY", "V4_PREFERRED", "ALL"] = "AUTO"
     failure_refresh_base_s: float | None = None
     failure_refresh_max_s: float | None = None
+    servers: tuple[Address, ...] = ()
+    servers_are_fallback: bool = False
+    """Only where the machine has no resolver of its own (CaresDnsResolverConfig.use_resolvers_as_fallback)."""
+    use_tcp: bool = False
+    no_search: bool = False
+    query_timeout_s: float = 5.0
+    query_tries: int = 4
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,6 @@ from typing import Any
 
 from ..graph import Graph
 from ..model.cluster import Cluster
-from ..model.endpoint import ClusterLoadAssignment
 from ..model.resource import Resource, ResourceError, ResourceType
 from ..model.snapshot import Snapshot
 from ..protocol.delta import DeltaMachine
@@ -110,7 +109,7 @@ class Control(Thread):
         self._backoff = Backoff(uniform)
         self._stream: Stream | None = None
         self._epoch = 0
-        self._dns = DnsClusters(self._dns_answer)
+        self._dns = DnsClusters(self.graph.resolved, self._dns_answered, uniform)
         self._resolving: dict[str, Resource[Cluster] | None] = {}
         self._timers: dict[str, float] = {}
         self._subscribed: dict[ResourceType, set[str]] = {each: set() for each in ResourceType}
@@ -337,7 +336,7 @@ class Control(Thread):
     # -- DNS -----------------------------------------------------------------------------------------------------
 
     def _on_dns(self) -> None:
-        after_s = self._dns.tick(self._dns_clusters(), time.monotonic())
+        after_s = self._dns.tick(self._dns_clusters())
         if after_s is not None:
             self._at("dns", after_s)
 
@@ -353,8 +352,14 @@ class Control(Thread):
                     continue
         return found
 
-    def _dns_answer(self, cluster: str, assignment: ClusterLoadAssignment) -> None:
-        self._queue.put(lambda: self.graph.resolved(cluster, assignment))
+    def _dns_answered(self, take: Callable[[], None]) -> None:
+        """Called by those who look names up: what they found is taken over here, and says when they are to ask next."""
+
+        def taken() -> None:
+            take()
+            self._on_dns()
+
+        self._queue.put(taken)
 
     # -- the copy on disk ----------------------------------------------------------------------------------------
 

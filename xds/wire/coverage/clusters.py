@@ -43,13 +43,13 @@ CLUSTERS: Mapping[str, Entry] = {
         **honoured(
             "name type cluster_type eds_cluster_config connect_timeout load_assignment max_requests_per_connection "
             "circuit_breakers common_http_protocol_options http_protocol_options http2_protocol_options "
-            "typed_extension_protocol_options dns_refresh_rate dns_lookup_family least_request_lb_config "
+            "typed_extension_protocol_options dns_refresh_rate dns_lookup_family dns_jitter dns_failure_refresh_rate "
+            "respect_dns_ttl dns_resolvers dns_resolution_config use_tcp_for_dns_lookups least_request_lb_config "
             "round_robin_lb_config common_lb_config transport_socket_matches metadata protocol_selection "
             "load_balancing_policy original_dst_lb_config filters lb_policy ring_hash_lb_config maglev_lb_config"
         ),
         **meaningless(STATISTICS, "alt_stat_name track_timeout_budgets track_cluster_stats"),
         **meaningless(LIBRARY, "per_connection_buffer_limit_bytes per_connection_buffer_high_watermark_timeout"),
-        **meaningless(RESOLVER, "use_tcp_for_dns_lookups"),
         **meaningless("calls wait for what they need", "wait_for_warm_on_init"),
         **meaningless("endpoints that nothing uses are forgotten", "cleanup_interval"),
         **meaningless("an endpoint that is removed is removed", "ignore_health_on_host_removal"),
@@ -57,8 +57,6 @@ CLUSTERS: Mapping[str, Entry] = {
         **not_yet("a cluster whose sockets are chosen by a tree of matchers is closed", "transport_socket_matcher"),
         **not_yet(TLS, "transport_socket", not_plaintext),
         **not_yet(HEALTH, "health_checks close_connections_on_host_health_failure"),
-        **not_yet("names are resolved again at equal intervals", "dns_jitter dns_failure_refresh_rate respect_dns_ttl"),
-        **not_yet(RESOLVER, "dns_resolvers dns_resolution_config"),
         **honoured("typed_dns_resolver_config"),
         **honoured("outlier_detection"),
         **not_yet("connections come from any address", "upstream_bind_config", binds),
@@ -83,12 +81,14 @@ CLUSTERS: Mapping[str, Entry] = {
         "connections go where they were dialled", "use_http_header http_header_name upstream_port_override metadata_key"
     ),
     "envoy.extensions.clusters.dns.v3.DnsCluster": {
-        **honoured("dns_refresh_rate dns_lookup_family all_addresses_in_single_endpoint typed_dns_resolver_config"),
-        **not_yet(
-            "names are resolved again at equal intervals",
-            "dns_failure_refresh_rate respect_dns_ttl dns_jitter dns_min_refresh_rate",
+        **honoured(
+            "dns_refresh_rate dns_lookup_family all_addresses_in_single_endpoint typed_dns_resolver_config "
+            "dns_failure_refresh_rate respect_dns_ttl dns_jitter dns_min_refresh_rate"
         ),
     },
+    "envoy.extensions.clusters.dns.v3.DnsCluster.RefreshRate": honoured("base_interval max_interval"),
+    CORE + "DnsResolutionConfig": honoured("resolvers dns_resolver_options"),
+    CORE + "DnsResolverOptions": honoured("use_tcp_for_dns_lookups no_default_search_domain"),
     "envoy.extensions.clusters.aggregate.v3.ClusterConfig": all_of(
         "aggregate clusters are not implemented yet: it has no endpoints"
     ),
@@ -96,13 +96,14 @@ CLUSTERS: Mapping[str, Entry] = {
         "dynamic forward proxies are not implemented yet: it has no endpoints"
     ),
     "envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig": {
+        **honoured("resolvers use_resolvers_as_fallback dns_resolver_options query_timeout_seconds query_tries"),
         **meaningless(
-            RESOLVER,
-            "use_resolvers_as_fallback filter_unroutable_families dns_resolver_options udp_max_queries "
-            "query_timeout_seconds query_tries rotate_nameservers edns0_max_payload_size max_udp_channel_duration "
-            "reinit_channel_on_timeout qcache_max_ttl",
+            "each look-up has a socket of its own",
+            "udp_max_queries max_udp_channel_duration reinit_channel_on_timeout edns0_max_payload_size",
         ),
-        **not_yet(RESOLVER, "resolvers"),
+        **meaningless("nothing is cached but what clusters hold", "qcache_max_ttl"),
+        **not_yet("servers are asked in their order", "rotate_nameservers"),
+        **not_yet("addresses of every family are taken", "filter_unroutable_families"),
     },
     "envoy.extensions.network.dns_resolver.getaddrinfo.v3.GetAddrInfoDnsResolverConfig": none_of(RESOLVER),
     CLUSTER + "OutlierDetection": {

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
 from ...model.cluster import DiscoveryType, DnsOptions
+from ...model.values import Address
 from ..opening import open_any, type_of
 from ..refused import RefusedError
 from ..schema import find
@@ -92,9 +93,7 @@ def dns_options(message: pb.cluster_v3.Cluster) -> DnsOptions:
     respect_ttl = message.respect_dns_ttl
     if isinstance(opened, pb.clusters_dns_v3.DnsCluster):
         config, families, respect_ttl = opened, ("AUTO", *FAMILIES), opened.respect_dns_ttl
-    if config.HasField("typed_dns_resolver_config"):
-        resolver = config.typed_dns_resolver_config
-        extension(resolver.name, resolver.typed_config, DNS_RESOLVERS)
+    asked = _resolver(config)
     failure = config.dns_failure_refresh_rate
     given = config.HasField("dns_failure_refresh_rate")
     base_s, max_s = seconds(failure.base_interval), seconds(failure.max_interval)
@@ -107,7 +106,49 @@ def dns_options(message: pb.cluster_v3.Cluster) -> DnsOptions:
         lookup_family=named(families, config.dns_lookup_family),
         failure_refresh_base_s=base_s if given else None,
         failure_refresh_max_s=max_s or None if given else None,
+        min_refresh_rate_s=(
+            seconds(config.dns_min_refresh_rate) if isinstance(config, pb.clusters_dns_v3.DnsCluster) else 0.0
+        ),
+        **asked,
     )
+
+
+def _resolver(config: pb.cluster_v3.Cluster | pb.clusters_dns_v3.DnsCluster) -> dict[str, Any]:
+    """Who is asked: the typed resolver where there is one, else the older fields of the cluster (selectDnsResolver)."""
+    if config.HasField("typed_dns_resolver_config"):
+        resolver = config.typed_dns_resolver_config
+        extension(resolver.name, resolver.typed_config, DNS_RESOLVERS)
+        cares = open_any(resolver.typed_config)
+        if not isinstance(cares, pb.cares_v3.CaresDnsResolverConfig):
+            return {}
+        found: dict[str, Any] = {
+            "servers": tuple(_server(each) for each in cares.resolvers),
+            "servers_are_fallback": cares.use_resolvers_as_fallback,
+            "use_tcp": cares.dns_resolver_options.use_tcp_for_dns_lookups,
+            "no_search": cares.dns_resolver_options.no_default_search_domain,
+        }
+        if cares.HasField("query_timeout_seconds"):
+            found["query_timeout_s"] = float(cares.query_timeout_seconds.value)
+        if cares.HasField("query_tries"):
+            found["query_tries"] = cares.query_tries.value
+        return found
+    if not isinstance(config, pb.cluster_v3.Cluster):
+        return {}
+    if config.HasField("dns_resolution_config"):
+        older = config.dns_resolution_config
+        return {
+            "servers": tuple(_server(each) for each in older.resolvers),
+            "use_tcp": older.dns_resolver_options.use_tcp_for_dns_lookups,
+            "no_search": older.dns_resolver_options.no_default_search_domain,
+        }
+    return {
+        "servers": tuple(_server(each) for each in config.dns_resolvers),
+        "use_tcp": config.use_tcp_for_dns_lookups,
+    }
+
+
+def _server(message: pb.core_v3.Address) -> Address:
+    return Address(message.socket_address.address, message.socket_address.port_value)
 
 
 def _opened(message: pb.cluster_v3.Cluster) -> object | None:

@@ -233,6 +233,21 @@ def balanced(kind: str, **fields: object) -> Json:
 
 
 RESOLVER = extension("envoy.extensions.network.dns_resolver.getaddrinfo.v3.GetAddrInfoDnsResolverConfig")
+SERVER: Json = {"socket_address": {"address": "10.0.0.53", "port_value": 53}}
+LOOK_UPS: Json = {"use_tcp_for_dns_lookups": True, "no_default_search_domain": True}
+CARES = extension(
+    "envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig",
+    resolvers=[SERVER],
+    use_resolvers_as_fallback=True,
+    dns_resolver_options=LOOK_UPS,
+    query_timeout_seconds=2,
+    query_tries=3,
+)
+AGAIN: Json = {
+    "dns_jitter": "1s",
+    "respect_dns_ttl": True,
+    "dns_failure_refresh_rate": {"base_interval": "1s", "max_interval": "3s"},
+}
 
 
 def dns(**fields: object) -> Json:
@@ -254,6 +269,10 @@ LISTENERS = [
     {**listener(), "filter_chains": [{"filters": [manager()], "filter_chain_match": MATCH}]},
 ]
 CLUSTERS = [
+    cluster(type="STRICT_DNS", dns_resolvers=[SERVER], use_tcp_for_dns_lookups=True, **AGAIN),
+    cluster(type="STRICT_DNS", dns_resolution_config={"resolvers": [SERVER], "dns_resolver_options": LOOK_UPS}),
+    cluster(type="STRICT_DNS", typed_dns_resolver_config=CARES),
+    dns(dns_min_refresh_rate="2s", typed_dns_resolver_config=CARES, **AGAIN),
     cluster(
         circuit_breakers={"thresholds": [{"priority": "HIGH", "max_requests": 7}]},
         outlier_detection=OUTLIERS,

@@ -115,19 +115,15 @@ ONE_BY_ONE = "what is in it is judged field by field"
 
 WITHOUT_DIFFERENCE: dict[Key, str] = {
     (CLUSTER + "Cluster", "http_protocol_options"): ONE_BY_ONE,
-    (CLUSTER + "Cluster", "typed_dns_resolver_config"): ONE_BY_ONE,
     ("envoy.config.core.v3.ConfigSource", "self"): "it is the stream that is there anyhow",
     (MANAGER, "common_http_protocol_options"): ONE_BY_ONE,
     (MANAGER, "upgrade_configs"): ONE_BY_ONE,
-    ("envoy.extensions.clusters.dns.v3.DnsCluster", "typed_dns_resolver_config"): ONE_BY_ONE,
     (OPTIONS + ".UseDownstreamHttpConfig", "http_protocol_options"): ONE_BY_ONE,
 }
 """Honoured, and without it nothing that is decoded changes: why that is right."""
 
 
 BELOW_WHAT_IS_NOT_DONE = {
-    (CLUSTER + "Cluster.RefreshRate", "base_interval"),
-    (CLUSTER + "Cluster.RefreshRate", "max_interval"),
     ("envoy.config.core.v3.RuntimeFeatureFlag", "default_value"),
 }
 """Only fields that are named themselves, as not done, hold these."""
