@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from proxyless.governance.actions import Failure, OpenConnection
-from proxyless.xds.model.resource import ResourceType
-from proxyless.xds.transport.dns import DnsClusters
 
 from ..registry import Effect, effect
 from ..resources import (
@@ -161,17 +159,6 @@ def endpoints(scene: Scene) -> list[str]:
     """The endpoints of the cluster that a call goes to."""
     return [each["address"] for each in scene.explain()["endpoints"]]
 
-
-def refreshed(scene: Scene) -> float | None:
-    """Seconds until names are resolved again."""
-    clusters = DnsClusters(lambda name, found: None, lambda host, port, family: [])
-    try:
-        return clusters.tick([scene.graph.newest[ResourceType.CLUSTER]["a"].get()], 0.0)
-    finally:
-        clusters.close()
-
-
-RESOLVER = extension(RBAC, "no resolver")
 
 # -- balancing -----------------------------------------------------------------------------------------------------
 
@@ -411,22 +398,6 @@ CASES: list[Effect] = [
         ["10.1.0.1:80", "10.1.0.2:80"],
         against=by_extension(),
     ),
-    effect(
-        CLUSTER + "dns_lookup_family", named(dns_lookup_family="V4_ONLY"), endpoints, ["10.1.0.1:80", "10.1.0.2:80"]
-    ),
-    effect(CLUSTER + "dns_refresh_rate", named(dns_refresh_rate="9s"), refreshed, 9.0),
-    effect(CLUSTER + "typed_dns_resolver_config", named(typed_dns_resolver_config=RESOLVER), refusals),
-    effect(
-        DNS + ".dns_lookup_family", by_extension(dns_lookup_family="V4_ONLY"), endpoints, ["10.1.0.1:80", "10.1.0.2:80"]
-    ),
-    effect(DNS + ".dns_refresh_rate", by_extension(dns_refresh_rate="9s"), refreshed, 9.0),
-    effect(
-        DNS + ".all_addresses_in_single_endpoint",
-        by_extension(dns_lookup_family="V4_ONLY", all_addresses_in_single_endpoint=True),
-        endpoints,
-        ["10.1.0.1:80"],
-    ),
-    effect(DNS + ".typed_dns_resolver_config", by_extension(typed_dns_resolver_config=RESOLVER), refusals),
     # Balancing.
     effect(
         CLUSTER + "least_request_lb_config",
