@@ -25,7 +25,6 @@ EFFECTS: Mapping[str, Mapping[str, str]] = {
         "http.retries.retryRemoteLocalities": "has no effect yet: localities count alike",
     },
     "DestinationRule": {
-        "*.loadBalancer.consistentHash": "is not implemented yet: round robin instead",
         "*.loadBalancer.localityLbSetting": "has no effect yet: localities count alike, the lowest healthy "
         "priority takes all",
         "*.loadBalancer.zoneAwareLbSetting": "has no effect yet: zones are not looked at",

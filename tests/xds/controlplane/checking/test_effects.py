@@ -35,7 +35,6 @@ OUTGOING = {
     ("VirtualService", "http.mirrors"): route("mirrors: [{destination: {host: web}}]"),
     ("VirtualService", "http.corsPolicy"): route("corsPolicy: {allowOrigins: [{exact: a}]}"),
     ("VirtualService", ELSEWHERE): route("retries: {attempts: 1, retryRemoteLocalities: true}"),
-    ("DestinationRule", "*.loadBalancer.consistentHash"): rule("loadBalancer: {consistentHash: {useSourceIp: true}}"),
     ("DestinationRule", "*.loadBalancer.warmup"): rule("loadBalancer: {simple: ROUND_ROBIN, warmup: {duration: 5s}}"),
     ("DestinationRule", "*.loadBalancer.warmupDurationSecs"): rule("loadBalancer: {warmupDurationSecs: 5s}"),
     ("DestinationRule", "*.retryBudget"): rule("retryBudget: {percent: 20}"),
