@@ -13,9 +13,10 @@ from ..xds.model.cluster import Cluster, TransportSocket
 from ..xds.model.endpoint import ClusterLoadAssignment, LbEndpoint
 from ..xds.model.values import Address, Note
 from .balancing.build import build_picker
-from .balancing.context import ANY, PickContext
+from .balancing.context import ANY, Pick, PickContext
 from .balancing.host import Host, HostState
-from .balancing.policies import Draw
+from .balancing.host_set import HostSet, host_sets
+from .balancing.setting import Memory, Setting
 from .hashing import HashPolicies, compile_hashing
 from .outliers.detector import Detector
 from .pool import Breaker, Pool
@@ -30,7 +31,18 @@ HASHED = frozenset({"RING_HASH", "MAGLEV"})
 class ClusterState:
     """Survives configuration updates; keyed by the cluster's name."""
 
-    __slots__ = ("abandoned", "detector", "health_version", "high", "hosts", "lock", "name", "normal", "used_at")
+    __slots__ = (
+        "_memory",
+        "abandoned",
+        "detector",
+        "health_version",
+        "high",
+        "hosts",
+        "lock",
+        "name",
+        "normal",
+        "used_at",
+    )
 
     def __init__(self, name: str, config: Cluster) -> None:
         self.name = name
@@ -44,6 +56,13 @@ class ClusterState:
         self.detector: Detector | None = None
         self.health_version = 0
         """Goes up when a host is ejected, comes back, or its active health changes: balancers look again then."""
+        self._memory: tuple[Cluster, Memory] | None = None
+
+    def memory(self, config: Cluster, setting: Setting) -> Memory:
+        """What the balancer keeps: Envoy makes a new one for each configuration of the cluster, not of endpoints."""
+        if self._memory is None or self._memory[0] is not config:
+            self._memory = (config, Memory(setting))
+        return self._memory[1]
 
     def health_changed(self) -> None:
         """A host's `ejected`, `failing`, `degraded` or `pending` has changed."""
@@ -63,11 +82,15 @@ class ClusterRuntime:
     """One version of a cluster, ready to pick."""
 
     __slots__ = (
+        "_memory",
+        "_seen",
+        "_setting",
         "asks",
         "assignment",
         "config",
         "hashes",
         "hashing",
+        "host_sets",
         "hosts",
         "http2",
         "name",
@@ -78,7 +101,7 @@ class ClusterRuntime:
     )
 
     def __init__(
-        self, config: Cluster, assignment: ClusterLoadAssignment | None, state: ClusterState, draw: Draw
+        self, config: Cluster, assignment: ClusterLoadAssignment | None, state: ClusterState, setting: Setting
     ) -> None:
         self.name = config.name
         self.config = config
@@ -94,9 +117,22 @@ class ClusterRuntime:
         state.normal.limits = config.default_thresholds
         state.high.limits = config.high_thresholds
         self.hosts: tuple[Host, ...] = tuple(self._hosts(assignment)) if assignment else ()
-        notes: list[Note] = []
-        self.pick = build_picker(config, self.hosts, draw, notes)
-        self.notes = tuple(notes)
+        self._setting = setting
+        self._memory = state.memory(config, setting)
+        self._seen = state.health_version
+        self.host_sets = host_sets(self.hosts, assignment, setting.locality)
+        self.pick: Pick = build_picker(config, self.host_sets, setting, self._memory)
+        self.notes: tuple[Note, ...] = ()
+
+    def look_again(self) -> tuple[HostSet, ...]:
+        """The hosts of each priority as they are now. Only what a change of health touches is made anew."""
+        version = self.state.health_version
+        if version != self._seen:
+            # Two threads may do this at once: they find the same, or the later one more.
+            self.host_sets = tuple(each.again() for each in self.host_sets)
+            self.pick = build_picker(self.config, self.host_sets, self._setting, self._memory)
+            self._seen = version
+        return self.host_sets
 
     def _hosts(self, assignment: ClusterLoadAssignment) -> list[Host]:
         return [
@@ -130,16 +166,10 @@ class ClusterRuntime:
         return Host(endpoint, self.state.host(str(endpoint.address)), socket=self.socket(endpoint))
 
     def choose(self, context: PickContext = ANY) -> Host | None:
-        """A host; one that the context rejects is drawn anew, then taken all the same (envoy source: chooseHost)."""
-        host = self.pick(context)
-        rejects = context.rejects
-        if rejects is None or self.hashes:
-            return host  # a balancer that goes by a hash looks further itself
-        for _ in range(context.attempts):
-            if host is None or not rejects(host):
-                break
-            host = self.pick(context)
-        return host
+        """The endpoint of the next request; None where there is nobody to give it to."""
+        if self._seen != self.state.health_version:
+            self.look_again()
+        return self.pick(context)
 
     def breaker(self, high_priority: bool) -> Breaker:
         """The counts and limits of a routing priority."""

@@ -321,7 +321,7 @@ class Plan:
             assignment = endpoints.get()
         elif isinstance(endpoints, ClusterLoadAssignment):
             assignment = endpoints
-        found = ClusterRuntime(config, assignment, self.runtime.state(name, config), self.runtime.draw)
+        found = ClusterRuntime(config, assignment, self.runtime.state(name, config), self.runtime.setting(name))
         self._clusters[name] = (resource, endpoints, found)
         if self is self.runtime.plan:
             self.runtime.oversee(found)

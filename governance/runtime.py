@@ -9,6 +9,9 @@ from typing import Any, Protocol
 from ..xds.model.cluster import Cluster
 from ..xds.model.resource import ResourceType
 from ..xds.model.snapshot import Snapshot
+from ..xds.model.values import Locality
+from .balancing.host_set import HostSet
+from .balancing.setting import Setting
 from .cluster import ClusterRuntime, ClusterState
 from .events import Event
 from .filters.local_ratelimit import Limiters
@@ -46,7 +49,9 @@ class Options:
     `allow_unenforced`: filters (by name or type URL) whose policy may be left unenforced.
     `passthrough_until_ready`: let requests through, both ways, before the first complete configuration.
     `search`: the domains that a pod's resolver appends to short names. `overrides`: addresses of hosts, before any
-    name table. `address`: this workload's own, from where its calls come.
+    name table. `address`: this workload's own, from where its calls come. `locality`: where it runs, as its node says.
+    `local_cluster`: the cluster that it is itself a part of (bootstrap: `cluster_manager.local_cluster_name`), without
+    which there is no zone-aware routing.
     """
 
     allow_unenforced: frozenset[str] = frozenset()
@@ -54,6 +59,8 @@ class Options:
     search: tuple[str, ...] = ()
     overrides: dict[str, str] = field(default_factory=dict)
     address: str = "127.0.0.1"
+    locality: Locality | None = None
+    local_cluster: str = ""
 
 
 def _nobody_subscribes(type_: ResourceType, names: Collection[str]) -> None:
@@ -64,6 +71,8 @@ class Runtime:
     """One mesh's decisions. Calls read `plan` once and keep it; everything else here is for the slow paths."""
 
     __slots__ = (
+        "_setting",
+        "_setting_of_local",
         "changes",
         "clock",
         "closed",
@@ -96,6 +105,9 @@ class Runtime:
         self.event_listeners: tuple[EventListener, ...] = ()
         self.states: dict[str, ClusterState] = {}
         self.limiters: Limiters = Limiters(clock, self.uniform)
+        own, local = options.locality, self._local_hosts if options.local_cluster else None
+        self._setting = Setting(self.draw, clock, own, local)
+        self._setting_of_local = Setting(self.draw, clock, own)
         self.plan = Plan(Snapshot(), self)
 
     def require(self, missing: Missing) -> None:
@@ -131,6 +143,18 @@ class Runtime:
     def draw(self, n: int) -> int:
         """An integer in [0, n)."""
         return int(self.uniform() * n)
+
+    def setting(self, name: str) -> Setting:
+        """What the balancer of a cluster is given. The local cluster is not balanced by what it is itself."""
+        return self._setting_of_local if name == self.options.local_cluster else self._setting
+
+    def _local_hosts(self) -> HostSet | None:
+        found = self.plan.cluster(self.options.local_cluster)
+        if isinstance(found, ClusterRuntime):
+            return found.look_again()[0]
+        if found is not None:
+            self.require(found)
+        return None
 
     def publish(self, snapshot: Snapshot) -> None:
         """Put a snapshot in force: one assignment, then those who wait for it are woken."""

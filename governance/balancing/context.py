@@ -48,5 +48,8 @@ class PickContext:
         return PickContext(self.hash, self.metadata_match, rejects, attempts, self.priority_load, self.override)
 
 
+Pick = Callable[[PickContext], Host | None]
+"""How a cluster chooses while its endpoints stay as they are: rejected hosts, retries of the choice and all."""
+
 ANY = PickContext()
 """A request that wants nothing in particular."""

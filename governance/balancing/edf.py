@@ -36,6 +36,9 @@ class EdfScheduler(Generic[T]):
         for _ in range(skip - sum(made)):
             self.pick()
 
+    def __len__(self) -> int:
+        return len(self._heap)
+
     def pick(self) -> T | None:
         """The entry that is due, put back with the weight it has now; None if there are none."""
         with self._lock:

@@ -21,11 +21,13 @@ class HostState:
 
     `active` counts the requests on their way. `pools` holds the connections: one entry per library and event loop,
     owned by the suite that opened them. `ejected` is outlier detection's word; `failing`, `degraded` and `pending`
-    (not asked yet) are those of active health checks. Whoever changes one calls `ClusterState.health_changed`.
+    (new, not asked yet, and to count for nothing until then: CommonLbConfig.ignore_new_hosts_until_first_hc) are those
+    of active health checks. Whoever changes one calls `ClusterState.health_changed`. `healthy_since`: when it was
+    first seen healthy, or passed an active health check after failing some (Host::lastHcPassTime), for slow start.
     `monitor` is where outcomes are reported, None where the cluster has no outlier detection.
     """
 
-    __slots__ = ("active", "degraded", "ejected", "failing", "monitor", "pending", "pools")
+    __slots__ = ("active", "degraded", "ejected", "failing", "healthy_since", "monitor", "pending", "pools")
 
     def __init__(self) -> None:
         self.active = 0
@@ -35,6 +37,7 @@ class HostState:
         self.degraded = False
         self.pending = False
         self.monitor: HostMonitor | None = None
+        self.healthy_since: float | None = None
 
 
 class Host:
@@ -51,6 +54,7 @@ class Host:
         "socket",
         "state",
         "weight",
+        "well",
     )
 
     def __init__(
@@ -66,6 +70,7 @@ class Host:
         self.host = endpoint.address.host.encode()
         self.port = endpoint.address.port
         self.weight = endpoint.weight
+        self.well = endpoint.health in ("UNKNOWN", "HEALTHY")
         self.locality = locality
         self.priority = priority
         self.socket = socket
@@ -85,6 +90,12 @@ class Host:
     def health(self) -> HealthStatus:
         """What the control plane says of it."""
         return self.endpoint.health
+
+    @property
+    def fit(self) -> bool:
+        """Whether nothing at all is known against it, which can be asked quickly."""
+        state = self.state
+        return self.well and not (state.ejected or state.failing or state.degraded or state.pending)
 
     @property
     def coarse_health(self) -> CoarseHealth:

@@ -1,44 +1,44 @@
-"""The balancing policies, each a function from hosts to `pick()` (envoy source: *LoadBalancer).
+"""Which of several hosts: round robin, least request, random (envoy source: EdfLoadBalancerBase and its children).
 
-Round robin and least request share one rule: while all weights are equal there is no schedule to keep, so a pick is
-constant time; as soon as they differ, an EDF schedule honours them.
+Round robin and least request share one rule: while all weights are equal and no host starts slowly there is no schedule
+to keep, so a pick is constant time; else an EDF schedule honours them.
+
+Each is a function from a group of hosts to a `Chooser`. The number that a chooser is given is the one
+that the priority was drawn with: random balancing uses it again, as in Envoy; the others look past it.
 """
 
-from collections.abc import Callable, Sequence
-from itertools import count
+from __future__ import annotations
 
-from ...xds.model.cluster import LbConfig
-from .context import PickContext
+from collections.abc import Callable, Sequence
+
 from .edf import EdfScheduler
 from .host import Host
+from .setting import Draw, Group
+from .slow_start import starting, starting_weight
 
-Pick = Callable[[PickContext], Host | None]
-Draw = Callable[[int], int]
-"""An integer in [0, n), from the injected random source."""
-
-_WARM_UP_PICKS = 429496729
-"""Envoy begins a schedule anywhere among so many picks (EdfLoadBalancerBase::refresh)."""
+Chooser = Callable[[int], Host | None]
 
 
-def round_robin(hosts: Sequence[Host], config: LbConfig, draw: Draw) -> Pick:
+HostPolicy = Callable[[Group], Chooser]
+"""A policy that looks at nothing but the hosts of one priority, or of one locality in it."""
+
+
+def round_robin(group: Group) -> Chooser:
     """Each host in its turn, as often as its weight says. The first turn starts anywhere."""
-    del config
-    hosts = tuple(hosts)
+    hosts = group.hosts
+    if not _equal_weights(hosts) or starting(group.config, group.setting, group.memory):
+        return _scheduled(group, lambda host: float(host.weight))
     size = len(hosts)
-    if _equal_weights(hosts):
-        turn = count(draw(size))
-        return lambda context: hosts[next(turn) % size]
-    schedule = EdfScheduler(hosts, lambda host: host.weight, skip=draw(_WARM_UP_PICKS))
-    return lambda context: schedule.pick()
+    turn = group.memory.turns(group.source, size)
+    return lambda number: hosts[next(turn) % size]
 
 
-def least_request(hosts: Sequence[Host], config: LbConfig, draw: Draw) -> Pick:
-    """The least busy of `choice_count` hosts drawn at random; with unequal weights a schedule in which a host's weight
-    shrinks with its active requests: weight / (active + 1) ** bias."""
-    hosts = tuple(hosts)
-    size = len(hosts)
-    bias = config.active_request_bias
-    if not _equal_weights(hosts):
+def least_request(group: Group) -> Chooser:
+    """The least busy of `choice_count` hosts drawn at random, or of all; with unequal weights a schedule in which a
+    host's weight shrinks with its active requests: weight / (active + 1) ** bias."""
+    hosts, config = group.hosts, group.config
+    if not _equal_weights(hosts) or starting(config, group.setting, group.memory):
+        bias = config.active_request_bias
 
         def weight(host: Host) -> float:
             active = host.state.active
@@ -46,29 +46,43 @@ def least_request(hosts: Sequence[Host], config: LbConfig, draw: Draw) -> Pick:
                 return float(host.weight)
             return host.weight / ((active + 1) if bias == 1.0 else float((active + 1) ** bias))
 
-        schedule = EdfScheduler(hosts, weight, skip=draw(_WARM_UP_PICKS))
-        return lambda context: schedule.pick()
+        return _scheduled(group, weight)
+    draw = group.setting.draw
+    if config.full_scan:
+        return lambda number: _least_of_all(hosts, draw)
+    size = len(hosts)
+    others = range(config.choice_count - 1)
 
-    choices = range(config.choice_count - 1)
-
-    def pick(context: PickContext) -> Host:
-        del context
+    def choose(number: int) -> Host:
+        del number
         best = hosts[draw(size)]
-        for _ in choices:
+        for _ in others:
             other = hosts[draw(size)]
             if other.state.active < best.state.active:
                 best = other
         return best
 
-    return pick
+    return choose
 
 
-def random(hosts: Sequence[Host], config: LbConfig, draw: Draw) -> Pick:
+def _least_of_all(hosts: Sequence[Host], draw: Draw) -> Host:
+    """Of several that are least busy each is as likely (LeastRequest.selection_method FULL_SCAN)."""
+    counts = [host.state.active for host in hosts]
+    least = min(counts)
+    tied = [host for host, count in zip(hosts, counts, strict=True) if count == least]
+    return tied[draw(len(tied))] if len(tied) > 1 else tied[0]
+
+
+def random(group: Group) -> Chooser:
     """Any host; weights are not looked at, as in Envoy."""
-    del config
-    hosts = tuple(hosts)
-    size = len(hosts)
-    return lambda context: hosts[draw(size)]
+    hosts, size = group.hosts, len(group.hosts)
+    return lambda number: hosts[number % size]
+
+
+def _scheduled(group: Group, weight: Callable[[Host], float]) -> Chooser:
+    now = starting_weight(group.config, group.setting, group.memory, weight)
+    schedule = EdfScheduler(group.hosts, now, group.memory.seed)
+    return lambda number: schedule.pick()
 
 
 def _equal_weights(hosts: Sequence[Host]) -> bool:

@@ -8,6 +8,7 @@ import pytest
 
 from proxyless.governance import cluster as module
 from proxyless.governance.balancing.context import PickContext
+from proxyless.governance.balancing.setting import Setting
 from proxyless.governance.cluster import ClusterRuntime, ClusterState
 from proxyless.governance.pool import Connect, Slot
 from proxyless.xds.model.cluster import (
@@ -28,7 +29,7 @@ ADDRESSES = ("10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80")
 
 def running(config: Cluster, state: ClusterState | None = None, start: int = 0) -> ClusterRuntime:
     state = state if state is not None else ClusterState(config.name, config)
-    return ClusterRuntime(config, config.load_assignment, state, lambda n: start)
+    return ClusterRuntime(config, config.load_assignment, state, Setting(lambda n: start))
 
 
 def test_endpoints_come_in_configured_order_with_locality_and_priority() -> None:
@@ -40,12 +41,12 @@ def test_endpoints_come_in_configured_order_with_locality_and_priority() -> None
         (ADDRESSES[1], where, 1),
         (ADDRESSES[2], where, 1),
     ]
-    assert [each.field for each in found.notes] == ["load_assignment.endpoints.priority"]
+    assert [[each.address for each in hosts.hosts] for hosts in found.host_sets] == [[ADDRESSES[0]], [*ADDRESSES[1:]]]
 
 
 def test_a_cluster_without_an_assignment_has_no_endpoint() -> None:
     config = Cluster("a")
-    found = ClusterRuntime(config, None, ClusterState("a", config), lambda n: 0)
+    found = ClusterRuntime(config, None, ClusterState("a", config), Setting(lambda n: 0))
     assert (found.hosts, found.pick(PickContext()), found.choose()) == ((), None, None)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 
+from proxyless.governance.balancing.setting import Setting
 from proxyless.governance.cluster import ClusterRuntime, ClusterState
 from proxyless.governance.tcp import TcpConnection, connect
 from proxyless.xds.model.cluster import Cluster, Thresholds
@@ -12,7 +13,7 @@ from tests.support.model import cluster
 
 def running(most: int) -> ClusterRuntime:
     config: Cluster = cluster("db", "10.0.0.1:5432", "10.0.0.2:5432", limits=Thresholds(most))
-    return ClusterRuntime(config, config.load_assignment, ClusterState("db", config), lambda n: 0)
+    return ClusterRuntime(config, config.load_assignment, ClusterState("db", config), Setting(lambda n: 0))
 
 
 def opened(found: ClusterRuntime, host: int = 0) -> TcpConnection:

@@ -135,10 +135,25 @@ class SlowStart:
 
 
 @dataclass(frozen=True, slots=True)
+class ZoneAware:
+    """LocalityLbConfig.ZoneAwareLbConfig; the defaults are Envoy's, and hold where it is not given at all.
+
+    `force_local_zone`: how many healthy hosts in the own zone keep all requests there; None: zones share the load.
+    """
+
+    routing_enabled: float = 100.0
+    min_cluster_size: int = 6
+    fail_traffic_on_panic: bool = False
+    force_local_zone: int | None = None
+    by_weight: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class LbConfig:
     """The parameters of the balancing policy (Cluster.*LbConfig, CommonLbConfig)."""
 
     choice_count: int = 2
+    full_scan: bool = False
     active_request_bias: float = 1.0
     slow_start: SlowStart | None = None
     ring_min: int = 1024
@@ -151,7 +166,7 @@ class LbConfig:
     """The balancing policy's own: they stand before those of the cluster and of a route."""
     panic_threshold: float = 50.0
     locality_weighted: bool = False
-    zone_aware: bool = False
+    zone: ZoneAware = ZoneAware()
     override_host_status: tuple[str, ...] = ()
 
 

@@ -2,39 +2,21 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any
 
 import pytest
 
 from proxyless.governance.balancing.build import build_picker
-from proxyless.governance.balancing.context import ANY
-from proxyless.governance.balancing.host import Host, HostState
+from proxyless.governance.balancing.context import ANY, Pick
+from proxyless.governance.balancing.setting import Memory, Setting
 from proxyless.xds.model.cluster import Cluster, LbConfig
-from proxyless.xds.model.endpoint import LbEndpoint
-from proxyless.xds.model.values import Locality, Note
-from tests.support.model import host
-
-HEALTHS = {"h": "HEALTHY", "k": "UNKNOWN", "u": "UNHEALTHY", "d": "DRAINING", "t": "TIMEOUT", "g": "DEGRADED"}
+from tests.governance.balancing.cases import sequence, sets, shares
 
 
-def endpoint(number: int, health: str) -> LbEndpoint:
-    return host(f"10.0.0.{number}:80", health=HEALTHS[health])
-
-
-def hosts(health: str, priority: int = 0, first: int = 1) -> list[Host]:
-    """One host for each letter."""
-    return [
-        Host(endpoint(number, letter), HostState(), priority=priority) for number, letter in enumerate(health, first)
-    ]
-
-
-def picked(pool: list[Host], *, panic: float = 50.0, **fields: Any) -> str:
-    """The numbers of the hosts that are ever picked."""
-    pick = build_picker(Cluster("a", lb=LbConfig(panic_threshold=panic), **fields), pool, lambda n: 0, [])
-    seen = Counter(found.address for _ in range(60) if (found := pick(ANY)) is not None)
-    assert len(set(seen.values())) <= 1, "not in turn"
-    return "".join(sorted(each.split(".")[3].split(":")[0] for each in seen))
+def picker(*priorities: str, panic: float = 50.0, **fields: Any) -> Pick:
+    setting = Setting(lambda n: 0)
+    cluster = Cluster("a", lb=LbConfig(panic_threshold=panic), **fields)
+    return build_picker(cluster, sets(*priorities), setting, Memory(setting))
 
 
 @pytest.mark.parametrize(
@@ -48,67 +30,36 @@ def picked(pool: list[Host], *, panic: float = 50.0, **fields: Any) -> str:
         ("huu", 33, "1"),
         ("hu", 50, "1"),
         ("uuu", 50, "123"),
-        ("uuu", 0, ""),
+        ("uuu", 0, "-"),
         ("ggu", 50, "12"),
-        ("ghu", 50, "2"),
         ("guu", 0, "1"),
         ("guuu", 50, "1234"),
-        ("", 50, ""),
+        ("", 50, "-"),
     ],
 )
 def test_health_decides_who_is_taken_and_panic_takes_all(health: str, panic: float, taken: str) -> None:
-    assert picked(hosts(health), panic=panic) == taken
-
-
-@pytest.mark.parametrize(
-    ("first", "second", "taken"),
-    [("h", "h", "1"), ("u", "h", "2"), ("u", "u", "1"), ("", "h", "1"), ("uh", "hh", "2"), ("g", "h", "2")],
-)
-def test_the_lowest_priority_with_a_healthy_host_takes_all(first: str, second: str, taken: str) -> None:
-    pool = [*hosts(second, 1, len(first) + 1), *hosts(first, 0)]
-    assert picked(pool) == taken
+    found = shares(picker(health, panic=panic), 60)
+    assert "".join(sorted(found)) == taken
+    assert len(set(found.values())) == 1, "not in turn"
 
 
 def test_one_host_is_picked_without_a_draw() -> None:
-    def draw(n: int) -> int:
-        raise AssertionError("drawn")
+    drawn: list[int] = []
 
-    pool = hosts("h")
-    pick = build_picker(Cluster("a", lb_policy="RANDOM"), pool, draw, [])
-    assert pick(ANY) is pool[0]
+    def draw(n: int) -> int:
+        drawn.append(n)
+        return 0
+
+    setting = Setting(draw)
+    memory = Memory(setting)
+    drawn.clear()
+    pick = build_picker(Cluster("a", lb_policy="LEAST_REQUEST"), sets("h"), setting, memory)
+    assert sequence(pick, 3) == "1 1 1"
+    assert not drawn
 
 
 @pytest.mark.parametrize(
-    ("policy", "note"),
-    [
-        ("ROUND_ROBIN", None),
-        ("LEAST_REQUEST", None),
-        ("RANDOM", None),
-        ("CLUSTER_PROVIDED", None),
-        ("RING_HASH", None),
-        ("MAGLEV", None),
-    ],
+    "policy", ["ROUND_ROBIN", "LEAST_REQUEST", "RANDOM", "CLUSTER_PROVIDED", "RING_HASH", "MAGLEV"]
 )
-def test_every_policy_is_there(policy: Any, note: str | None) -> None:
-    notes: list[Note] = []
-    pick = build_picker(Cluster("a", lb_policy=policy), hosts("hh"), lambda n: 0, notes)
-    assert pick(ANY) is not None
-    assert [each.reason for each in notes] == ([note] if note else [])
-
-
-def test_priorities_and_locality_weights_are_named_as_not_done() -> None:
-    notes: list[Note] = []
-    weighted = Cluster("a", lb=LbConfig(locality_weighted=True))
-    pool = [
-        Host(endpoint(number, "h"), HostState(), Locality(zone=zone), priority)
-        for number, (zone, priority) in enumerate([("x", 0), ("y", 0), ("x", 1)], 1)
-    ]
-    build_picker(weighted, pool, lambda n: 0, notes)
-    assert [each.field for each in notes] == [
-        "load_assignment.endpoints.priority",
-        "common_lb_config.locality_weighted_lb_config",
-    ]
-    for kept in (pool[:1], pool[::2]):
-        notes.clear()
-        build_picker(weighted, kept, lambda n: 0, notes)
-        assert "common_lb_config.locality_weighted_lb_config" not in [each.field for each in notes]
+def test_every_policy_there_is_picks(policy: Any) -> None:
+    assert picker("hh", lb_policy=policy)(ANY) is not None

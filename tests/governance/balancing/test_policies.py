@@ -4,30 +4,39 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import pytest
 
 from proxyless.governance.balancing import policies
-from proxyless.governance.balancing.context import ANY
 from proxyless.governance.balancing.host import Host, HostState
+from proxyless.governance.balancing.setting import WIDE, Draw, Group, Memory, Setting
 from proxyless.xds.model.cluster import LbConfig
 from tests.support.model import host
 
-Policy = Callable[[Sequence[Host], LbConfig, policies.Draw], policies.Pick]
+Policy = policies.HostPolicy
 
 
 def hosts(*weights: int) -> list[Host]:
     return [Host(host(f"10.0.0.{index}:80", weight=weight), HostState()) for index, weight in enumerate(weights, 1)]
 
 
-def picks(policy: Policy, pool: Sequence[Host], count: int, draw: policies.Draw, config: LbConfig = LbConfig()) -> str:
+def picks(
+    policy: Policy,
+    pool: Sequence[Host],
+    count: int,
+    draw: Draw,
+    config: LbConfig = LbConfig(),
+    memory: Memory | None = None,
+) -> str:
     """The last numbers of the addresses that come."""
-    pick = policy(pool, config, draw)
-    return " ".join(each.address.split(".")[3].split(":")[0] for _ in range(count) if (each := pick(ANY)) is not None)
+    setting = Setting(draw)
+    choose = policy(Group(pool, (0, "healthy", -1), config, setting, memory or Memory(setting)))
+    numbers = (draw(WIDE) if policy is policies.random else 0 for _ in range(count))
+    return " ".join(each.address.split(".")[3].split(":")[0] for number in numbers if (each := choose(number)))
 
 
-def seeded(seed: int = 1) -> policies.Draw:
+def seeded(seed: int = 1) -> Draw:
     source = random.Random(seed)
     return lambda n: int(source.random() * n)
 

@@ -73,6 +73,7 @@ def _drop_overload(policy: pb.endpoint_v3.ClusterLoadAssignment.Policy) -> tuple
 def _locality_endpoints(
     message: pb.endpoint_v3.LocalityLbEndpoints, resolver: Literal["none", "dns"]
 ) -> LocalityLbEndpoints:
+    # A weight without a locality is nobody's (envoy source: PriorityStateManager::initializePriorityFor).
     # Endpoints by LEDS never come: to Envoy as to us this is a locality without any until they do.
     return LocalityLbEndpoints(
         endpoints=tuple(
@@ -82,7 +83,11 @@ def _locality_endpoints(
         ),
         locality=locality(message.locality),
         priority=message.priority,
-        weight=message.load_balancing_weight.value if message.HasField("load_balancing_weight") else None,
+        weight=(
+            message.load_balancing_weight.value
+            if message.HasField("load_balancing_weight") and message.HasField("locality")
+            else None
+        ),
     )
 
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from math import isnan
 from typing import Any
 
-from ...model.cluster import LbConfig, LbPolicy, SlowStart
+from ...model.cluster import LbConfig, LbPolicy, SlowStart, ZoneAware
 from ..opening import checked, type_of, unchecked
 from ..refused import RefusedError
 from ..schema import find
@@ -56,7 +57,7 @@ def _config(message: pb.cluster_v3.Cluster) -> LbConfig:
         hash_balance_factor=common.consistent_hashing_lb_config.hash_balance_factor.value or None,
         hash_by_hostname=common.consistent_hashing_lb_config.use_hostname_for_hashing,
         locality_weighted=common.HasField("locality_weighted_lb_config"),
-        zone_aware=common.HasField("zone_aware_lb_config"),
+        zone=_zone(common.zone_aware_lb_config),
     )
     match POLICIES[message.lb_policy]:
         case "ROUND_ROBIN":
@@ -71,10 +72,31 @@ def _config(message: pb.cluster_v3.Cluster) -> LbConfig:
             return base
 
 
+def _zone(message: Any) -> ZoneAware:
+    """Cluster.CommonLbConfig.ZoneAwareLbConfig, or the extension's: they share these fields."""
+    return ZoneAware(
+        routing_enabled=_percent(message, "routing_enabled", 100.0),
+        min_cluster_size=message.min_cluster_size.value if message.HasField("min_cluster_size") else 6,
+        fail_traffic_on_panic=message.fail_traffic_on_panic,
+    )
+
+
+def _typed_zone(message: pb.load_balancing_common_v3.LocalityLbConfig.ZoneAwareLbConfig) -> ZoneAware:
+    enough: int | None = 1 if message.force_locality_direct_routing else None
+    if message.HasField("force_local_zone"):
+        enough = message.force_local_zone.min_size.value if message.force_local_zone.HasField("min_size") else 1
+    return replace(_zone(message), force_local_zone=enough, by_weight=message.locality_basis == 1)
+
+
 def _common(message: pb.cluster_v3.Cluster) -> LbConfig:
-    common = message.common_lb_config
-    given = common.HasField("healthy_panic_threshold")
-    return LbConfig(panic_threshold=common.healthy_panic_threshold.value if given else 50.0)
+    return LbConfig(panic_threshold=_percent(message.common_lb_config, "healthy_panic_threshold", 50.0))
+
+
+def _percent(message: Any, field: str, default: float) -> float:
+    value: float = getattr(message, field).value if message.HasField(field) else default
+    if isnan(value):
+        raise RefusedError("Value not in the range of 0..100 range.")
+    return value
 
 
 def _least_request(base: LbConfig, message: Any) -> LbConfig:
@@ -121,7 +143,7 @@ def _slow_start(message: Any) -> SlowStart | None:
     return SlowStart(
         window_s,
         message.aggression.default_value if message.HasField("aggression") else 1.0,
-        message.min_weight_percent.value if message.HasField("min_weight_percent") else 10.0,
+        _percent(message, "min_weight_percent", 10.0),
     )
 
 
@@ -163,7 +185,7 @@ def _spread(base: LbConfig, message: pb.load_balancing_common_v3.LocalityLbConfi
     return replace(
         base,
         locality_weighted=message.HasField("locality_weighted_lb_config"),
-        zone_aware=message.HasField("zone_aware_lb_config"),
+        zone=_typed_zone(message.zone_aware_lb_config),
     )
 
 
@@ -184,7 +206,8 @@ def _typed_round_robin(base: LbConfig, message: pb.round_robin_v3.RoundRobin) ->
 
 
 def _typed_least_request(base: LbConfig, message: pb.least_request_v3.LeastRequest) -> Choice:
-    return "LEAST_REQUEST", _least_request(_spread(base, message.locality_lb_config), message)
+    chosen = _least_request(_spread(base, message.locality_lb_config), message)
+    return "LEAST_REQUEST", replace(chosen, full_scan=message.selection_method == 1)
 
 
 def _typed_random(base: LbConfig, message: pb.random_v3.Random) -> Choice:
