@@ -57,10 +57,14 @@ def access_log() -> Resource:
     return {"name": "envoy.access_loggers.file", "typed_config": config}
 
 
-def static(recording: Recording) -> Resource:
-    """The bootstrap for a recording whose ports have been rewritten."""
+def static(recording: Recording, *, direct: bool = True) -> Resource:
+    """The bootstrap for a recording whose ports have been rewritten.
+
+    `direct`: each HTTP listener has a copy on a loopback port of its own, for clients that cannot say where they go.
+    """
     listeners = [_listener(copy.deepcopy(r), recording) for r in recording.listeners.values()]
-    listeners += [_direct(r) for r in listeners if r["name"].startswith("0.0.0.0_")]
+    if direct:
+        listeners += [_direct(r) for r in listeners if r["name"].startswith("0.0.0.0_")]
     clusters = [_cluster(copy.deepcopy(r), recording) for r in recording.clusters.values()]
     return {
         "node": {"id": "rig", "cluster": "rig", "locality": {"region": "r1", "zone": "a"}},

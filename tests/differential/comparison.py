@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Self
 
+import httpx
+
 from proxyless.mesh import Mesh
 from tests.differential.decision import PASSTHROUGH, TCP, Decision, from_envoy, without_tracing
 from tests.differential.governed import governed, send_async
@@ -42,7 +44,13 @@ class Case:
         """Whether httpx can send it at all, and without leaving loopback."""
         request = self.request
         padded = any(value != value.strip() for _, value in request.headers)
-        return self.envoy.place != TCP and self.envoy.cluster != PASSTHROUGH and not request.fragment and not padded
+        if self.envoy.place == TCP or self.envoy.cluster == PASSTHROUGH or request.fragment or padded:
+            return False
+        try:
+            httpx.URL(self.envoy.location or "")  # it prepares to follow a redirect even where it does not
+        except httpx.InvalidURL:
+            return False
+        return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +91,13 @@ class Run:
     def governed(self) -> list[Difference]:
         """Where a governed httpx client differs."""
         with governed(self.mesh, self.rig.backends) as client:
-            return _compared((case, client.decision(case.request, draw)) for case, draw in self.sendable())
+            return compared((case, client.decision(case.request, draw)) for case, draw in self.sendable())
 
     def governed_async(self, most: int) -> list[Difference]:
         """Where the asynchronous client differs, on the first `most`."""
         chosen = self.sendable()[:most]
         ours = send_async(self.mesh, self.rig.backends, [(case.request, draw) for case, draw in chosen])
-        return _compared((case, made) for (case, _), made in zip(chosen, ours, strict=True))
+        return compared((case, made) for (case, _), made in zip(chosen, ours, strict=True))
 
 
 def ask_envoy(rig: Rig, requests: Sequence[Request]) -> list[Case]:
@@ -144,7 +152,8 @@ def _exactly(count: int, total: int, share: float) -> float:
     return math.comb(total, count) * share**count * (1 - share) ** (total - count)
 
 
-def _compared(pairs: Iterable[tuple[Case, Decision]]) -> list[Difference]:
+def compared(pairs: Iterable[tuple[Case, Decision]]) -> list[Difference]:
+    """Where decisions of a governed client are not Envoy's."""
     found = []
     for case, ours in pairs:
         ignoring = DRAWN if case.envoy.answer is not None else DRAWN | {"answer"}

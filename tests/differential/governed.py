@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -42,7 +42,11 @@ class Governed:
 
     def decision(self, request: Request, draw: float) -> Decision:
         """What became of a request whose weighted cluster is drawn by `draw`."""
-        with drawing(self.mesh, partial(float, draw)):
+        return self.drawn(request, partial(float, draw))
+
+    def drawn(self, request: Request, uniform: Callable[[], float]) -> Decision:
+        """What became of a request where a function makes the draws."""
+        with drawing(self.mesh, uniform):
             response, arrivals = self.send(request)
         return from_response(request, response, arrivals)
 

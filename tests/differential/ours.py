@@ -62,10 +62,19 @@ def explained(mesh: Mesh, request: Request, cluster: str | None = None) -> tuple
 
 def drawn(mesh: Mesh, request: Request, draw: float) -> tuple[Decision, bool]:
     """What `explain` says where every draw is this one, and whether the route has weighted clusters."""
-    line = {"method": request.method, "url": request.url, "headers": [list(pair) for pair in request.headers]}
     with drawing(mesh, partial(float, draw)):
-        document, _ = explain_one(mesh, line, None, "127.0.0.1")
+        document = _document(mesh, request)
     return from_document(document), bool(document["weighted_clusters"])
+
+
+def explained_once(mesh: Mesh, request: Request) -> Decision:
+    """What `explain` says, by the draws that the mesh makes."""
+    return from_document(_document(mesh, request))
+
+
+def _document(mesh: Mesh, request: Request) -> Mapping[str, Any]:
+    line = {"method": request.method, "url": request.url, "headers": [list(pair) for pair in request.headers]}
+    return explain_one(mesh, line, None, "127.0.0.1")[0]
 
 
 @contextmanager

@@ -1,0 +1,84 @@
+"""Whole cases, drawn: a table of virtual hosts, the options around it, and requests to it."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+from hypothesis import HealthCheck, Phase, Verbosity, given, settings
+from hypothesis import seed as seeded
+from hypothesis import strategies as st
+
+from tests.differential.case import Case
+from tests.differential.generated import words
+from tests.differential.generated.actions import ACTION, DECORATOR, MUTATIONS
+from tests.differential.generated.asks import request
+from tests.differential.generated.matches import MATCH, Strategy, merged, sometimes
+from tests.differential.recording import Resource
+
+EACH = 40
+"""Requests to a case."""
+
+ROUTE: Strategy = merged(MATCH.map(lambda found: {"match": found}), ACTION, MUTATIONS, sometimes(DECORATOR, 4))
+LAST: Strategy = merged(st.just({"match": {"prefix": "/"}}), ACTION, MUTATIONS)
+MANAGER: Strategy = merged(
+    sometimes(st.just({"merge_slashes": True}), 3),
+    sometimes(
+        st.sampled_from(
+            [
+                {"path_with_escaped_slashes_action": each}
+                for each in ("UNESCAPE_AND_FORWARD", "UNESCAPE_AND_REDIRECT", "REJECT_REQUEST")
+            ]
+        ),
+        4,
+    ),
+)
+TABLE: Strategy = merged(
+    MUTATIONS,
+    sometimes(st.just({"most_specific_header_mutations_wins": True}), 3),
+    st.sampled_from([{"ignore_port_in_host_matching": True}] * 3 + [{}]),
+)
+
+
+@st.composite
+def _host(draw: Any, domains: list[str]) -> Resource:
+    routes = draw(st.lists(ROUTE, min_size=1, max_size=4))
+    if draw(st.booleans()):
+        routes.append(draw(LAST))
+    mutations = draw(MUTATIONS)
+    counted = {"include_request_attempt_count": True} if draw(st.booleans()) else {}
+    return {"name": domains[0], "domains": domains, "routes": routes, **mutations, **counted}
+
+
+@st.composite
+def case(draw: Any) -> Case:
+    """A table and `EACH` requests to it."""
+    domains = draw(st.lists(st.sampled_from(words.DOMAINS), min_size=1, max_size=5, unique=True))
+    hosts = []
+    while domains:
+        own, domains = domains[: 1 + len(domains) % 2], domains[1 + len(domains) % 2 :]
+        hosts.append(draw(_host(own)))
+    source = Random(draw(st.integers(0, 2**64 - 1)))
+    asked = tuple(request(source, hosts) for _ in range(EACH))
+    return Case(tuple(hosts), asked, draw(TABLE), draw(MANAGER))
+
+
+def drawn(seed: int, count: int) -> list[Case]:
+    """`count` cases by a seed."""
+    found: list[Case] = []
+
+    @seeded(seed)
+    @settings(
+        max_examples=count,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+        verbosity=Verbosity.quiet,
+    )
+    @given(case())
+    def collect(made: Case) -> None:
+        found.append(made)
+
+    collect()
+    return found[:count]

@@ -1,0 +1,31 @@
+"""A case as the Python text of an entry for `found.py`."""
+
+from __future__ import annotations
+
+from pprint import pformat
+
+from tests.differential.case import Case
+from tests.differential.requests import Request
+
+WIDTH = 110
+
+
+def entry(name: str, case: Case) -> str:
+    """`"name": Case(...),`, ready to be pasted; ruff puts it in shape."""
+    parts = [f"({_listed([_plain(each) for each in case.hosts])})", f"({_listed([_request(r) for r in case.requests])})"]
+    parts += [f"table={_plain(case.table)}"] if case.table else []
+    parts += [f"manager={_plain(case.manager)}"] if case.manager else []
+    return f"{name!r}: Case(\n    " + ",\n    ".join(parts) + ",\n),"
+
+
+def _listed(parts: list[str]) -> str:
+    return "".join(f"{each}, " for each in parts).rstrip()
+
+
+def _request(request: Request) -> str:
+    body = f", {request.body!r}" if request.body else ""
+    return f"Request({request.method!r}, {request.url!r}, {request.headers!r}{body})"
+
+
+def _plain(value: object) -> str:
+    return pformat(value, width=WIDTH, sort_dicts=False)
