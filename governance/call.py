@@ -307,7 +307,9 @@ class OutgoingCall:
         if self.filters is not None:
             headers = self.filters.response(self, reply.status, list(reply.headers))
             reply = replace(reply, headers=(*headers, *self.response_headers))
-        return as_grpc(reply) if self.request.is_grpc and reply.flags != DOWNSTREAM_ERROR else reply
+        if not self.request.is_grpc or reply.flags == DOWNSTREAM_ERROR:
+            return reply
+        return as_grpc(reply, head=self.request.method == b"HEAD")
 
     def _bypass(self, cluster: str) -> Machine:
         """Unrouted: the library's own means, to the name or to an endpoint of a TCP cluster."""

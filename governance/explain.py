@@ -20,7 +20,7 @@ from .call import PASSTHROUGH, OutgoingCall
 from .cluster import ClusterRuntime
 from .driver import drive, finish
 from .headers import Levels
-from .replies import LocalReply
+from .replies import LocalReply, reply_body
 from .request import RequestView
 from .routing import CompiledRoute
 from .runtime import Runtime
@@ -272,7 +272,7 @@ def _action(call: OutgoingCall, cluster: str | None) -> str:
 def _body(call: OutgoingCall, reply: LocalReply | None) -> str | None:
     if reply is None:
         return None
-    return "" if call.request.method == b"HEAD" else as_text(reply.body)
+    return as_text(reply_body(reply, head=call.request.method == b"HEAD"))
 
 
 def location(reply: LocalReply | None) -> str | None:

@@ -60,12 +60,13 @@ class Level:
                 if name not in present:
                     append.append((name, value))
             elif action is AppendAction.OVERWRITE_IF_EXISTS_OR_ADD or name in present:
+                overwrite.pop(name, None)  # the last one counts, and comes where it is
                 overwrite[name] = value
         if overwrite:
             headers = [pair for pair in headers if pair[0].lower() not in overwrite]
             headers += overwrite.items()
         for name, value in append:
-            headers = joined(headers, name, value) if name in JOINED and name in present else [*headers, (name, value)]
+            headers = joined(headers, name, value) if name in JOINED else [*headers, (name, value)]
         return headers
 
 
@@ -75,7 +76,7 @@ def joined(headers: HeaderList, name: bytes, value: bytes) -> HeaderList:
     done = False
     for pair in headers:
         if not done and pair[0].lower() == name:
-            pair = (pair[0], pair[1] + b"," + value)
+            pair = (pair[0], b",".join(filter(None, (pair[1], value))))
             done = True
         result.append(pair)
     return result if done else [*result, (name, value)]

@@ -99,7 +99,7 @@ class InboundRequest:
                 headers = self.filters.response(self, reply.status, list(reply.headers))
                 reply = replace(reply, headers=(*headers, *self.response_headers))
             if self.request.is_grpc:
-                reply = as_grpc(reply)
+                reply = as_grpc(reply, head=self.request.method == b"HEAD")
             self.reply = reply
             self.status = reply.status
             self.flags = (*self.flags, *reply.flags)

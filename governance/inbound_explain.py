@@ -13,6 +13,7 @@ from ..xds.model.values import Note
 from .explain import KEYS, as_text, described_mutations, location, of_chain, on_wire
 from .inbound import InboundRequest
 from .plan import INBOUND
+from .replies import reply_body
 from .request import RequestView
 from .runtime import Runtime
 
@@ -47,7 +48,7 @@ def inbound_document(
         "action": _action(inbound),
         "status": reply.status if reply is not None else None,
         "response_flags": reply.flag if reply is not None and reply.flags else None,
-        "body": None if reply is None else "" if view.method == b"HEAD" else as_text(reply.body),
+        "body": None if reply is None else as_text(reply_body(reply, head=view.method == b"HEAD")),
         "location": location(reply),
         "cluster": inbound.target.cluster if inbound.target is not None else None,
         "method": as_text(view.method),

@@ -5,6 +5,7 @@ from ..xds.model.route import RedirectAction
 from .regex import Rewriter
 from .request import RequestView, strip_query
 
+ORIGINAL_PATH = b"x-envoy-original-path"
 DEFAULT_PORTS = {b"http": b":80", b"https": b":443"}
 
 
@@ -36,7 +37,18 @@ class Redirect:
             port = b""
         elif scheme != came and port == DEFAULT_PORTS.get(came):
             port = b""  # it would be wrong for the new scheme
-        return scheme + b"://" + host + port + self._new_path(request)
+        path = self._new_path(request)
+        return scheme + b"://" + host + port + (path if path.startswith(b"/") else b"/" + path)
+
+    def rewritten(self, request: RequestView) -> RequestView:
+        """The request as the response's mutations see it: with its path rewritten, if it is, and the original kept."""
+        if self._regex is None and self._prefix is None:
+            return request
+        only = strip_query(request.path)
+        kept = [pair for pair in request.raw_headers if pair[0].lower() != ORIGINAL_PATH]
+        seen = request.having([*kept, (ORIGINAL_PATH, request.path)])
+        seen.path = self._rewrite(only) + request.path[len(only) :]
+        return seen
 
     def _new_path(self, request: RequestView) -> bytes:
         only = strip_query(request.path)
@@ -44,14 +56,15 @@ class Redirect:
         if self._path:
             path, mark, own_query = self._path.partition(b"?")
             return path + (mark + own_query if mark else b"" if self._action.strip_query else query)
-        if self._action.strip_query:
-            query = b""
+        path = self._rewrite(only)
+        return strip_query(path) if self._action.strip_query else path + query
+
+    def _rewrite(self, only: bytes) -> bytes:
         if self._regex is not None:
-            return self._regex(only) + query
+            return self._regex(only)
         if self._prefix is not None:
-            matched = len(only) if self._matched is None else self._matched
-            return self._prefix + only[matched:] + query
-        return only + query
+            return self._prefix + only[len(only) if self._matched is None else self._matched :]
+        return only
 
 
 def scheme_of(request: RequestView) -> bytes:

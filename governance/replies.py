@@ -3,6 +3,7 @@
 One table, so that a suite, `explain`, the metrics and the documentation cannot differ.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from urllib.parse import quote
 
@@ -34,15 +35,39 @@ BODILESS = (204, 304)
 
 
 def reply_headers(reply: LocalReply, *, head: bool = False) -> list[tuple[bytes, bytes]]:
-    """The headers of a local reply as they are sent: its own, then what describes the body, which nobody overrides.
+    """The headers of a local reply as they are sent: its own, then what describes the body.
 
+    Nobody overrides the length; a content type that a mutation set stays, if there is a body at all.
     `head`: in answer to HEAD, where Envoy says no length of an empty body.
     """
     if not reply.body:
-        own = [pair for pair in reply.headers if pair[0] != b"content-length"]
+        grpc = any(name == b"grpc-status" for name, _ in reply.headers)
+        dropped = (b"content-length",) if grpc else (b"content-length", b"content-type")
+        own = [pair for pair in reply.headers if pair[0] not in dropped]
         return own if head or reply.status in BODILESS else [*own, (b"content-length", b"0")]
-    own = [pair for pair in reply.headers if pair[0] not in (b"content-length", b"content-type")]
-    return [*own, (b"content-length", b"%d" % len(reply.body)), (b"content-type", b"text/plain")]
+    own = [pair for pair in reply.headers if pair[0] != b"content-length"]
+    own.append((b"content-length", b"%d" % len(reply.body)))
+    if not any(name == b"content-type" for name, _ in own):
+        own.append((b"content-type", b"text/plain"))
+    return own
+
+
+def _with_content_type(headers: Iterable[tuple[bytes, bytes]], value: bytes) -> list[tuple[bytes, bytes]]:
+    """The headers with this content type: where one is already, else at the end."""
+    result: list[tuple[bytes, bytes]] = []
+    done = False
+    for name, own in headers:
+        if name != b"content-type":
+            result.append((name, own))
+        elif not done:
+            result.append((name, value))
+            done = True
+    return result if done else [*result, (b"content-type", value)]
+
+
+def reply_body(reply: LocalReply, *, head: bool = False) -> bytes:
+    """The body as it is sent: none in answer to HEAD, and none with a status that has none."""
+    return b"" if head or reply.status in BODILESS else reply.body
 
 
 OVERLOADED = (b"x-envoy-overloaded", b"true")
@@ -102,12 +127,11 @@ GRPC_STATUSES = {400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 5
 """HTTP status of a local reply to the grpc-status that a gRPC client gets; 2 (unknown) for all others."""
 
 
-def as_grpc(reply: LocalReply) -> LocalReply:
-    """What a gRPC client is told: HTTP 200, and the reason as a gRPC status."""
+def as_grpc(reply: LocalReply, *, head: bool = False) -> LocalReply:
+    """What a gRPC client is told: HTTP 200, and the reason as a gRPC status; `head`: in answer to HEAD, no message."""
     status = GRPC_STATUSES.get(reply.status, 2)
-    headers = [pair for pair in reply.headers if pair[0] != b"content-type"]
-    headers += [(b"content-type", b"application/grpc"), (b"grpc-status", b"%d" % status)]
-    if reply.body:
+    headers = [*_with_content_type(reply.headers, b"application/grpc"), (b"grpc-status", b"%d" % status)]
+    if reply.body and not head:
         headers.append((b"grpc-message", quote(reply.body, safe=" !\"#$&'()*+,/:;<=>?@[\\]^`{|}~").encode()))
     return replace(reply, status=200, body=b"", headers=tuple(headers))
 

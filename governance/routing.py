@@ -190,7 +190,8 @@ class CompiledRoute:
         cumulative = self.cumulative
         total = cumulative[-1]
         if self.weights_header:
-            number = decimal(request.header(self.weights_header) or b"")
+            given = request.values(self.weights_header)
+            number = decimal(given[0]) if len(given) == 1 else None  # several are as good as none
             if number is not None and number >= 0:
                 return targets[bisect_right(cumulative, number % total)]
         return targets[bisect_right(cumulative, int(uniform() * total))]
@@ -241,6 +242,8 @@ class CompiledRoute:
         levels = self.response_levels if target is None else target.response_levels
         if not levels:
             return reply
+        if self.redirect is not None:
+            request = self.redirect.rewritten(request)
         return replace(reply, headers=tuple(apply_levels(levels, list(reply.headers), request)))
 
     def authority(self, request: RequestView) -> bytes:

@@ -256,7 +256,7 @@ def actions() -> Iterator[tuple[str, Mutant]]:
     yield "grpc_timeout_offset", action(RouteAction, grpc_timeout_offset_s=None)
     yield "the clusters that do not exist", patch(call, "no_cluster", lambda status: LocalReply(200))
     yield "no route", patch(call, "no_route", lambda: LocalReply(503, flags=("NC",)))
-    yield "gRPC's way of telling", patch(call, "as_grpc", lambda reply: reply)
+    yield "gRPC's way of telling", patch(call, "as_grpc", lambda reply, **_: reply)
     fields: dict[str, Any] = {"host": "", "port": 0, "scheme": "", "https": False, "path": "", "prefix_rewrite": None}
     fields |= {"regex_rewrite": None, "strip_query": False, "status": 301}
     for name, off in fields.items():

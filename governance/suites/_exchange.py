@@ -8,7 +8,7 @@ from typing import Any, Literal
 from ..actions import Deliver, Failure, Send
 from ..call import Machine, OutgoingCall
 from ..headers import HeaderList
-from ..replies import LocalReply, reply_headers
+from ..replies import LocalReply, reply_body, reply_headers
 from ..request import RequestView
 from ..runtime import Runtime
 from ._httpcore import AsyncBody, Body, Clamp, Connection, DeadlineError, Library, Timeouts, Upload
@@ -135,7 +135,7 @@ class Exchange:
         head = self.call.request.method == b"HEAD"
         headers = reply_headers(reply, head=head)
         extensions = {"http_version": b"HTTP/1.1", "proxyless": self.call}
-        body = b"" if head else reply.body
+        body = reply_body(reply, head=head)
         return self.library.response(reply.status, headers=headers, content=body, extensions=extensions)
 
     def respond(self, deliver: Deliver, body: type[Body | AsyncBody]) -> Any:

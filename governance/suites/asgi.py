@@ -14,7 +14,7 @@ from urllib.parse import quote, unquote
 from ..actions import Ask
 from ..headers import HeaderList
 from ..inbound import InboundRequest
-from ..replies import LocalReply, reply_headers
+from ..replies import LocalReply, reply_body, reply_headers
 from ..request import RequestView
 from ..runtime import Runtime
 
@@ -160,10 +160,11 @@ async def _serve(app: App, inbound: InboundRequest, scope: Scope, receive: Recei
 
 
 async def _answer(inbound: InboundRequest, reply: LocalReply, send: Send) -> None:
-    headers = reply_headers(reply, head=inbound.request.method == b"HEAD")
+    head = inbound.request.method == b"HEAD"
+    headers, body = reply_headers(reply, head=head), reply_body(reply, head=head)
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-    await send({"type": "http.response.body", "body": reply.body})
-    inbound.sent = len(reply.body)
+    await send({"type": "http.response.body", "body": body})
+    inbound.sent = len(body)
     inbound.ended(reply.status)
 
 

@@ -57,6 +57,7 @@ def test_an_append_action(action: AppendAction, before: str, after: str) -> None
         ("user-agent=1 a=1", "user-agent=1,2 a=1"),
         ("User-Agent=1 a=1", "User-Agent=1,2 a=1"),
         ("a=1", "a=1 user-agent=2"),
+        ("user-agent=", "user-agent=2"),
     ],
 )
 def test_a_header_that_envoy_keeps_as_one_line_is_appended_to_in_its_place(before: str, after: str) -> None:
@@ -167,3 +168,13 @@ def test_a_value_that_cannot_be_formatted_is_left_out_and_named() -> None:
     assert shown(compile_additions([HeaderMutation("z", "2")]).apply([], REQUEST)) == "z=2"
     assert shown(compile_additions([HeaderMutation("z", "%HOSTNAME%")], problems).apply([], REQUEST)) == ""
     assert len(problems) == 2
+
+
+def test_two_additions_of_a_level_to_a_joined_header_are_one_line() -> None:
+    two = level(HeaderMutation("accept", "1", APPEND), HeaderMutation("accept", "2", APPEND))
+    assert applied("a=1", two) == "a=1 accept=1,2"
+
+
+def test_the_last_of_two_overwrites_counts_where_it_stands() -> None:
+    names = (("x", "1"), ("y", "2"), ("x", "3"))
+    assert applied("a=1", level(*(HeaderMutation(name, value, OVERWRITE) for name, value in names))) == "a=1 y=2 x=3"

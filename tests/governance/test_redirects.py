@@ -68,6 +68,8 @@ def test_a_redirect_changes_what_it_says_and_no_more(fields: dict[str, Any], url
         (PathMatcher("safe_regex", "/a.*"), {"prefix_rewrite": "/b"}, "c/a/d?x", "/b?x"),
         (ANY, {"regex_rewrite": RegexRewrite("^/a/(.*)$", r"/b/\1")}, "c/a/d?x=1", "/b/d?x=1"),
         (ANY, {"regex_rewrite": RegexRewrite("^/a/(.*)$", r"/b/\1")}, "c/e?x=1", "/e?x=1"),
+        (ANY, {"regex_rewrite": RegexRewrite("^/", "n")}, "c/a?x", "/na?x"),
+        (PathMatcher("prefix", "/a"), {"prefix_rewrite": "/b?y", "strip_query": True}, "c/a?x", "/b"),
     ],
 )
 def test_a_redirect_rewrites_paths_as_a_route_does(
@@ -91,3 +93,10 @@ def test_the_scheme_is_what_was_forwarded_if_that_is_one(proto: str, scheme: str
     assert scheme_of(request("c/", proto)).decode() == scheme
     assert location("c/", proto=proto, host="other") == f"{scheme}://other/"
     assert own_url(request("c:81/x?y", proto)).decode() == f"{scheme}://c:81/x?y"
+
+
+def test_the_mutations_of_a_response_see_the_path_that_the_redirect_rewrote() -> None:
+    sent = RequestView(b"GET", b"http", b"c", b"/a/d?x", [(b"X-Envoy-Original-Path", b"mine"), (b"b", b"1")])
+    seen = Redirect(RedirectAction(prefix_rewrite="n"), PathMatcher("prefix", "/a")).rewritten(sent)
+    assert (seen.path, seen.raw_headers) == (b"n/d?x", [(b"b", b"1"), (b"x-envoy-original-path", b"/a/d?x")])
+    assert Redirect(RedirectAction(path="/new"), ANY).rewritten(sent) is sent

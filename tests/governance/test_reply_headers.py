@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from proxyless.governance.replies import LocalReply, as_grpc, reply_headers
+from proxyless.governance.replies import LocalReply, as_grpc, reply_body, reply_headers
 
 OWN = ((b"location", b"/x"), (b"content-type", b"text/html"), (b"content-length", b"7"))
 LENGTH = (b"content-length", b"4")
@@ -14,14 +14,14 @@ TEXT = (b"content-type", b"text/plain")
 @pytest.mark.parametrize(
     ("status", "body", "head", "headers"),
     [
-        (418, b"", False, [*OWN[:2], (b"content-length", b"0")]),
-        (418, b"", True, [*OWN[:2]]),
-        (204, b"", False, [*OWN[:2]]),
-        (418, b"body", False, [OWN[0], LENGTH, TEXT]),
-        (418, b"body", True, [OWN[0], LENGTH, TEXT]),
+        (418, b"", False, [OWN[0], (b"content-length", b"0")]),
+        (418, b"", True, [OWN[0]]),
+        (204, b"", False, [OWN[0]]),
+        (418, b"body", False, [OWN[0], OWN[1], LENGTH]),
+        (418, b"body", True, [OWN[0], OWN[1], LENGTH]),
     ],
 )
-def test_what_describes_the_body_comes_last_and_is_never_a_mutations(
+def test_a_content_type_that_is_set_stays_where_there_is_a_body_and_no_length_does(
     status: int, body: bytes, head: bool, headers: list[tuple[bytes, bytes]]
 ) -> None:
     assert reply_headers(LocalReply(status, body, headers=OWN), head=head) == headers
@@ -37,3 +37,22 @@ def test_what_a_grpc_client_is_told_follows_what_the_route_adds() -> None:
         (b"grpc-message", b"no such thing"),
         (b"content-length", b"0"),
     ]
+
+
+def test_a_content_type_that_nobody_set_comes_after_the_length() -> None:
+    assert reply_headers(LocalReply(418, b"body", headers=OWN[:1])) == [OWN[0], LENGTH, TEXT]
+
+
+def test_a_grpc_client_gets_one_content_type_where_the_first_was_set() -> None:
+    told = as_grpc(LocalReply(404, headers=(OWN[1], OWN[0], OWN[1])))
+    assert told.headers[:2] == ((b"content-type", b"application/grpc"), OWN[0])
+
+
+@pytest.mark.parametrize(("status", "head", "body"), [(418, False, b"body"), (418, True, b""), (204, False, b"")])
+def test_some_answers_have_no_body(status: int, head: bool, body: bytes) -> None:
+    assert reply_body(LocalReply(status, b"body"), head=head) == body
+
+
+def test_in_answer_to_head_a_grpc_client_gets_no_message() -> None:
+    names = [name for name, _ in as_grpc(LocalReply(503, b"why"), head=True).headers]
+    assert names == [b"content-type", b"grpc-status"]

@@ -169,6 +169,11 @@ def test_a_header_may_hold_the_draw(value: str | None, name: str) -> None:
         assert one.draw(sent, never_drawn).cluster == name
 
 
+def test_a_header_with_two_draws_holds_none() -> None:
+    one = compiled(route("/", {"a": 80, "b": 20}, weights_header="X-Draw"))
+    assert one.draw(request("/", ("x-draw", "0"), ("x-draw", "0")), lambda: 0.9).cluster == "b"
+
+
 def test_the_clusters_of_a_route_are_named_once_each_mirrors_included() -> None:
     two = route("/", {"a": 1, "b": 1}, mirrors=(MirrorPolicy("b"), MirrorPolicy("m"), MirrorPolicy("")))
     assert compiled(two).clusters() == ("a", "b", "m")

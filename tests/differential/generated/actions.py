@@ -55,6 +55,10 @@ WEIGHTED_CLUSTER: Strategy = merged(
 )
 
 
+def _name(entry: Resource) -> str:
+    return str(entry["name"])
+
+
 def _weighted(entries: list[Resource], header: str) -> Resource:
     if not any(each["weight"] for each in entries):
         entries = [{**entries[0], "weight": 1}, *entries[1:]]
@@ -73,7 +77,9 @@ TARGET: Strategy = st.one_of(
         ),
     ),
     st.builds(
-        _weighted, st.lists(WEIGHTED_CLUSTER, min_size=1, max_size=3), st.sampled_from(("", "", "x-draw"))
+        _weighted,
+        st.lists(WEIGHTED_CLUSTER, min_size=1, max_size=3, unique_by=_name),
+        st.sampled_from(("", "", "x-draw")),
     ),
 )
 REWRITE: Strategy = st.one_of(one_of_words("prefix_rewrite", words.NEW_PATHS), REGEX_REWRITE)
@@ -92,9 +98,9 @@ TIMEOUTS: Strategy = st.sampled_from(
         {"timeout": "0s", "retry_policy": {"retry_on": "refused-stream", "per_try_timeout": "2.5s"}},
     ]
 )
-ROUTE_ACTION: Strategy = merged(
-    TARGET, sometimes(REWRITE, 3), sometimes(HOST_REWRITE, 4), sometimes(TIMEOUTS, 3)
-).map(lambda found: {"route": found})
+ROUTE_ACTION: Strategy = merged(TARGET, sometimes(REWRITE, 3), sometimes(HOST_REWRITE, 4), sometimes(TIMEOUTS, 3)).map(
+    lambda found: {"route": found}
+)
 
 REDIRECT: Strategy = merged(
     sometimes(one_of_words("host_redirect", words.NEW_HOSTS), 3),
@@ -104,9 +110,7 @@ REDIRECT: Strategy = merged(
         st.one_of(one_of_words("path_redirect", ("/new", "/new?y=2", "/")), REWRITE),
         2,
     ),
-    sometimes(
-        one_of_words("response_code", ("FOUND", "SEE_OTHER", "TEMPORARY_REDIRECT", "PERMANENT_REDIRECT")), 2
-    ),
+    sometimes(one_of_words("response_code", ("FOUND", "SEE_OTHER", "TEMPORARY_REDIRECT", "PERMANENT_REDIRECT")), 2),
     sometimes(st.just({"strip_query": True}), 3),
 ).map(lambda found: {"redirect": found})
 

@@ -54,7 +54,7 @@ def request(draw: Random, hosts: list[Resource]) -> Request:
 
 
 def _host(draw: Random, domains: list[str]) -> str:
-    if _one_in(draw, 4):
+    if _one_in(draw, 8):
         return str(_pick(draw, words.HOSTS))
     domain = str(_pick(draw, domains))
     if domain == "*":
@@ -122,4 +122,3 @@ def _text(draw: Random, matcher: Resource) -> str:
     before = "x" if kind in ("suffix", "contains") and _one_in(draw, 2) else ""
     after = "x" if kind in ("prefix", "contains") and _one_in(draw, 2) else ""
     return before + text + after
-

@@ -12,7 +12,10 @@ WIDTH = 110
 
 def entry(name: str, case: Case) -> str:
     """`"name": Case(...),`, ready to be pasted; ruff puts it in shape."""
-    parts = [f"({_listed([_plain(each) for each in case.hosts])})", f"({_listed([_request(r) for r in case.requests])})"]
+    parts = [
+        f"({_listed([_plain(each) for each in case.hosts])})",
+        f"({_listed([_request(r) for r in case.requests])})",
+    ]
     parts += [f"table={_plain(case.table)}"] if case.table else []
     parts += [f"manager={_plain(case.manager)}"] if case.manager else []
     return f"{name!r}: Case(\n    " + ",\n    ".join(parts) + ",\n),"

@@ -16,12 +16,13 @@ from tests.differential.case import Case
 from tests.differential.comparison import Case as Answered
 from tests.differential.comparison import Difference, ask_envoy, compared
 from tests.differential.decision import Decision, without_tracing
+from tests.differential.generated.shrinking import alone, shrunk
 from tests.differential.governed import Governed, governed
 from tests.differential.ours import drawing, explained_once, mesh_on
 from tests.differential.recording import Recording, Resource
 from tests.differential.rig import Rig
 
-DRAWS = 60
+DRAWS = 600
 """How often a request is asked again until chance takes the way that it took in Envoy."""
 
 CHANCE = ("weighted_clusters", "runtime_fraction")
@@ -93,3 +94,22 @@ def _sent(sender: Governed, answered: Answered, draw: int) -> Difference | None:
     except httpx.HTTPError as error:
         return Difference(answered, {"client": ("", repr(error))})
     return next(iter(compared([(answered, ours)])), None)
+
+
+def smallest(base: Recording, case: Case, found: Found) -> tuple[Case, str]:
+    """The smallest case that differs in what was found, and how it differs."""
+    wanted = found.difference.fields.keys()
+
+    def differing(cases: Sequence[Case]) -> list[Found]:
+        seen = run(base, cases, client=found.client != "explain").found
+        return [each for each in seen if each.client == found.client and wanted & each.difference.fields.keys()]
+
+    def differ(cases: Sequence[Case]) -> list[bool]:
+        bad = {each.case for each in differing(cases)}
+        return [number in bad for number in range(len(cases))]
+
+    small = alone(case, found.request)
+    if not differ([small])[0]:
+        return small, f"not alone, or by chance: {found.difference}"
+    small = shrunk(small, differ)
+    return small, "\n".join(str(each.difference) for each in differing([small]))

@@ -115,7 +115,9 @@ def _document(case: Case) -> Any:
 
 def _case(document: Any) -> Case:
     hosts, requests, table, manager = copy.deepcopy(document)
-    made = [Request(m, url, tuple((n, v) for n, v in headers), body.encode("latin-1")) for m, url, headers, body in requests]
+    made = [
+        Request(m, url, tuple((n, v) for n, v in headers), body.encode("latin-1")) for m, url, headers, body in requests
+    ]
     return Case(tuple(hosts), tuple(made), table, manager)
 
 

@@ -1,0 +1,172 @@
+"""Cases in which Envoy and proxyless once differed, as they were printed when they could not be made smaller."""
+
+from __future__ import annotations
+
+from tests.differential.case import Case
+from tests.differential.requests import Request
+
+FOUND: dict[str, Case] = {
+    "a direct response of 204 has no body": Case(
+        (
+            {
+                "name": "*.a.shop.test",
+                "domains": ["*.a.shop.test"],
+                "routes": [
+                    {
+                        "match": {"path": "/a/b"},
+                        "direct_response": {"status": 204, "body": {"inline_string": "teapot"}},
+                    }
+                ],
+            },
+        ),
+        (Request("GET", "http://case.test/a/b", (("host", "x.a.shop.test"),)),),
+    ),
+    "the path of a redirect begins with a slash whatever the rewrite says": Case(
+        (
+            {
+                "name": "a.shop.test",
+                "domains": ["a.shop.test"],
+                "routes": [
+                    {
+                        "match": {"path": "/api/v1"},
+                        "redirect": {"regex_rewrite": {"pattern": {"regex": "a*"}, "substitution": "x"}},
+                    }
+                ],
+            },
+        ),
+        (Request("GET", "http://case.test/api/v1", (("host", "a.shop.test"),)),),
+    ),
+    "an addition to a joined header that is empty takes its place": Case(
+        (
+            {
+                "name": "*.a.shop.test",
+                "domains": ["shop.*"],
+                "routes": [
+                    {
+                        "match": {"safe_regex": {"regex": "/[a-s]vc(/.*)?"}},
+                        "route": {
+                            "weighted_clusters": {
+                                "clusters": [
+                                    {
+                                        "name": "b",
+                                        "weight": 80,
+                                        "request_headers_to_add": [
+                                            {"header": {"key": "user-agent"}, "keep_empty_value": True}
+                                        ],
+                                    }
+                                ]
+                            }
+                        },
+                    }
+                ],
+                "request_headers_to_add": [{"header": {"key": "user-agent", "value": "%REQ(:path)%"}}],
+            },
+        ),
+        (Request("GET", "http://case.test/svc/", (("host", "shop.x"),)),),
+    ),
+    "two additions of one level to a joined header are one line": Case(
+        (
+            {
+                "name": "any",
+                "domains": ["*"],
+                "routes": [{"match": {"prefix": "/"}, "direct_response": {"status": 200}}],
+                "response_headers_to_add": [
+                    {"header": {"key": "cache-control", "value": "2"}},
+                    {"header": {"key": "cache-control", "value": "%REQ(:path)%"}},
+                ],
+            },
+        ),
+        (Request("GET", "http://case.test/", (("host", "api-a.b"),)),),
+    ),
+    "an answer without a body has no content type that a mutation set": Case(
+        (
+            {
+                "name": "*.a.shop.test",
+                "domains": ["*.a.shop.test"],
+                "routes": [
+                    {
+                        "match": {"path": "/v1/items"},
+                        "non_forwarding_action": {},
+                        "response_headers_to_add": [{"header": {"key": "content-type", "value": "%REQ(:path)%"}}],
+                    }
+                ],
+            },
+        ),
+        (Request("GET", "http://case.test/v1/items", (("host", "x.a.shop.test"),)),),
+    ),
+    "an answer with a body keeps the content type that a mutation set": Case(
+        (
+            {
+                "name": "any",
+                "domains": ["*"],
+                "routes": [
+                    {
+                        "match": {"prefix": "/"},
+                        "direct_response": {"status": 302, "body": {"inline_string": "teapot"}},
+                        "response_headers_to_add": [{"header": {"key": "content-type", "value": "ab"}}],
+                    }
+                ],
+            },
+        ),
+        (Request("GET", "http://case.test/", (("host", "shop.test"),)),),
+    ),
+    "a gRPC client is told its content type where a mutation set one": Case(
+        (
+            {
+                "name": "any",
+                "domains": ["*"],
+                "routes": [
+                    {
+                        "match": {"prefix": "/"},
+                        "non_forwarding_action": {},
+                        "response_headers_to_add": [
+                            {"header": {"key": "content-type", "value": "ab"}},
+                            {"header": {"key": "x-answer", "value": "text"}},
+                        ],
+                    }
+                ],
+            },
+        ),
+        (
+            Request(
+                "PATCH",
+                "http://case.test/",
+                (("host", "shop.test"), ("content-type", "application/grpc"), ("te", "trailers")),
+            ),
+        ),
+    ),
+    "in answer to HEAD a gRPC client gets no message": Case(
+        (
+            {
+                "name": "any",
+                "domains": ["*"],
+                "routes": [{"match": {"prefix": "/"}, "route": {"cluster": "empty"}}],
+            },
+        ),
+        (
+            Request(
+                "HEAD",
+                "http://case.test/",
+                (("host", "shop.test"), ("content-type", "application/grpc"), ("te", "trailers")),
+            ),
+        ),
+    ),
+    "the headers of a redirect see the path that it rewrote": Case(
+        (
+            {
+                "name": "a.shop.test",
+                "domains": ["a.shop.test"],
+                "routes": [
+                    {
+                        "match": {"prefix": "/svc"},
+                        "redirect": {"regex_rewrite": {"pattern": {"regex": "/"}, "substitution": "-"}},
+                        "response_headers_to_add": [
+                            {"header": {"key": "x-answer", "value": "%REQ(:path)% %REQ(x-envoy-original-path)%"}}
+                        ],
+                    }
+                ],
+            },
+        ),
+        (Request("GET", "http://case.test/svc/x?q", (("host", "a.shop.test"), ("x-envoy-original-path", "mine"))),),
+    ),
+}
