@@ -9,15 +9,18 @@ DEMO_VENV ?= .venv-demo
 BIN := $(VENV)/bin
 JOBS ?= auto
 PYTEST_ARGS ?=
+N ?= 20000
+SEED ?=
 DEVELOP := --editable '.[all,demo]' --group dev
 RUN := --editable '.[demo]'
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types e2e bench bench-smoke clean
+.PHONY: help demo test lint format types differential e2e bench bench-smoke clean
 
 help:
 	@echo "make demo         the shop, governed: two minutes, ends by itself"
 	@echo "make test         lint, types and all tests that need Python only"
+	@echo "make differential generated requests through Envoy and proxyless: N of them, SEED repeats a run"
 	@echo "make e2e          whole-system tests: Go, helm, real servers"
 	@echo "make bench        every figure of the README, in one run"
 	@echo "make bench-smoke  the same with few calls: does it run at all"
@@ -54,6 +57,9 @@ lint: $(VENV)/.installed
 format: $(VENV)/.installed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+differential: $(VENV)/.installed
+	$(BIN)/python -m tests.differential.generated --requests $(N) $(if $(SEED),--seed $(SEED))
 
 e2e: $(VENV)/.installed
 	$(BIN)/python -m pytest -p no:cacheprovider -v --timeout=900 $(PYTEST_ARGS) e2e

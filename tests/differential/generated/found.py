@@ -169,4 +169,48 @@ FOUND: dict[str, Case] = {
         ),
         (Request("GET", "http://case.test/svc/x?q", (("host", "a.shop.test"), ("x-envoy-original-path", "mine"))),),
     ),
+    "a redirect that strips the query strips that of its rewrite": Case(
+        (
+            {
+                "name": "*",
+                "domains": ["*"],
+                "routes": [
+                    {
+                        "match": {"safe_regex": {"regex": "/a.*"}},
+                        "redirect": {"prefix_rewrite": "/n?z=1", "strip_query": True},
+                    }
+                ],
+            },
+        ),
+        (Request("GET", "http://case.test/ab/x", ()),),
+    ),
+    "the last of two overwrites of a header counts, where it stands": Case(
+        (
+            {
+                "name": "*.a.shop.test",
+                "domains": ["*.test"],
+                "routes": [
+                    {
+                        "match": {"prefix": "/"},
+                        "route": {"cluster_header": "x-cluster"},
+                        "response_headers_to_add": [
+                            {
+                                "header": {"key": "cache-control", "value": "%REQ(user-agent)%"},
+                                "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+                            },
+                            {
+                                "header": {"key": "x-kept", "value": "e"},
+                                "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+                            },
+                            {
+                                "header": {"key": "cache-control", "value": "2%REQ(user-agent)%"},
+                                "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+                            },
+                        ],
+                    }
+                ],
+            },
+        ),
+        (Request("GET", "http://case.test/", (("user-agent", "9"),)),),
+    ),
 }
