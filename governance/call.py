@@ -205,8 +205,10 @@ class OutgoingCall:
         if route is not None and route.action is not None:
             target = self.target = route.draw(request, uniform)
         if http.filters.active:
-            self.filters, self.response_headers, self.kept = http.filters, [], {}
-            return FILTERS
+            filters = http.filters.at(target if target is not None else route)
+            if filters.active:
+                self.filters, self.response_headers, self.kept = filters, [], {}
+                return FILTERS
         if target is not None:
             return self._find_cluster(target)
         self._without_target(route)
@@ -253,9 +255,7 @@ class OutgoingCall:
             raise AssertionError("a target without a route")
         runtime = self.runtime
         request = self.request
-        name = target.cluster
-        if target.cluster_header:
-            name = (request.header(target.cluster_header) or b"").decode("latin-1")
+        name = target.name_for(request) if target.cluster_header else target.cluster
         if name == PASSTHROUGH:
             self.bypass = ""
             return None

@@ -26,7 +26,6 @@ from .routing import CompiledRoute
 from .runtime import Runtime
 
 FAULT_FILTER = "envoy.filters.http.fault"
-CORS_FILTER = "envoy.filters.http.cors"
 
 ACTION_NAMES = {
     AppendAction.APPEND_IF_EXISTS_OR_ADD: "append_if_exists_or_add",
@@ -220,7 +219,7 @@ def document(
         "route_index": route.index if route is not None else None,
         "action": kind,
         "status": reply.status if reply is not None else None,
-        "response_flags": reply.flag if reply is not None and reply.flags else None,
+        "response_flags": ",".join(call.flags) or None if reply is not None else None,
         "body": _body(call, reply),
         "location": location(reply),
         "cluster": name,
@@ -337,10 +336,12 @@ def _retry(route: CompiledRoute | None) -> dict[str, Any] | None:
 
 def _fault(call: OutgoingCall) -> dict[str, Any] | None:
     route = call.route
-    if route is None:
-        return None
-    fault = (call.target.filters if call.target is not None else route.filters).get(FAULT_FILTER)
-    if not isinstance(fault, Fault):
+    own = call.destination.http.config.http_filters if call.destination and call.destination.http else ()
+    fault: object = next((each.config for each in own if isinstance(each.config, Fault)), None)
+    if route is not None:
+        filters = call.target.filters if call.target is not None else route.filters
+        fault = filters.get(FAULT_FILTER, fault)
+    if not isinstance(fault, Fault) or fault == Fault():
         return None
     return {
         "delay_s": fault.delay_s,
@@ -474,10 +475,12 @@ def why(call: OutgoingCall, missing: str = "") -> list[str]:
         said.append("no virtual host or route matches")
     if call.hash is not None:
         said.append(f"the request hashes to {call.hash}")
+    if "DI" in call.flags:
+        said.append("delayed by a fault that is injected")
     if call.host is not None:
         said.append(f"endpoint {call.host.address} picked")
     if call.reply is not None:
-        said.append(f"answered {call.reply.status} {call.reply.flag if call.reply.flags else ''}".rstrip())
+        said.append(f"answered {call.reply.status} {','.join(call.flags)}".rstrip())
     return [*said, missing] if missing else said
 
 

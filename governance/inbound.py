@@ -153,8 +153,8 @@ class InboundRequest:
         if route is not None and route.action is not None:
             self.target = route.draw(request, runtime.uniform)
         if http.filters.active:
-            self.filters = http.filters
-            reply = yield from http.filters.request(self)
+            self.filters = http.filters.at(self.target if self.target is not None else route)
+            reply = yield from self.filters.request(self)
             if reply is not None:
                 return reply
         if route is None:

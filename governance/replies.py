@@ -19,6 +19,10 @@ class LocalReply:
     flags: tuple[str, ...] = ()
     headers: tuple[tuple[bytes, bytes], ...] = ()
     details: str = ""
+    grpc_status: int | None = None
+    """What a gRPC client is told; None: what goes with the status."""
+    plain: bool = False
+    """Whether the response headers of the route stay away from it."""
 
     def flagged(self, flag: str) -> "LocalReply":
         """The same with one flag more, before the others."""
@@ -129,7 +133,7 @@ GRPC_STATUSES = {400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 5
 
 def as_grpc(reply: LocalReply, *, head: bool = False) -> LocalReply:
     """What a gRPC client is told: HTTP 200, and the reason as a gRPC status; `head`: in answer to HEAD, no message."""
-    status = GRPC_STATUSES.get(reply.status, 2)
+    status = reply.grpc_status if reply.grpc_status is not None else GRPC_STATUSES.get(reply.status, 2)
     headers = [*_with_content_type(reply.headers, b"application/grpc"), (b"grpc-status", b"%d" % status)]
     if reply.body and not head:
         headers.append((b"grpc-message", quote(reply.body, safe=" !\"#$&'()*+,/:;<=>?@[\\]^`{|}~").encode()))

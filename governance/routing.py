@@ -45,9 +45,12 @@ class Target:
     """A cluster that a route may draw, with what belongs to that choice alone."""
 
     __slots__ = (
+        "chain",
         "cluster",
         "cluster_header",
         "config",
+        "cors",
+        "filter_levels",
         "filters",
         "host_rewrite",
         "own_levels",
@@ -68,10 +71,20 @@ class Target:
         self.cluster_header = entry.cluster_header.lower().encode()
         self.host_rewrite = entry.host_rewrite.encode() if entry.host_rewrite is not None else None
         self.filters: Mapping[str, FilterConfig] = {**table.filters, **vhost.filters, **route.filters, **entry.filters}
+        self.filter_levels = (entry.filters, route.filters, vhost.filters, table.filters)
+        action = route.action
+        self.cors = (action.cors if isinstance(action, RouteAction) else None, vhost.cors)
+        """CORS policies as they were written before filters had configurations of routes."""
+        self.chain: tuple[object, object] | None = None
+        """The filters that have something to do here, with the chain that they are of (governance.filters.chain)."""
         self.request_levels, self.response_levels = _levels(entry.headers, route, vhost, table, problems)
         own = entry.headers
         self.own_levels = 1 if own.request_add or own.request_remove else 0
         """How many of the request levels are of this choice alone."""
+
+    def name_for(self, request: RequestView) -> str:
+        """The cluster of a request, which may name it itself."""
+        return (request.header(self.cluster_header) or b"").decode("latin-1") if self.cluster_header else self.cluster
 
 
 class CompiledRoute:
@@ -79,6 +92,7 @@ class CompiledRoute:
 
     __slots__ = (
         "action",
+        "chain",
         "cluster_not_found",
         "counts_attempts",
         "cumulative",
@@ -124,6 +138,7 @@ class CompiledRoute:
         self.test = _route_test(route)
         self.fraction = route.match.fraction
         self.filters: Mapping[str, FilterConfig] = {**table.filters, **vhost.filters, **route.filters}
+        self.chain: tuple[object, object] | None = None
         self.targets: tuple[Target, ...] = ()
         self.cumulative: tuple[int, ...] = ()
         self.timeout_s: float | None = None
@@ -240,7 +255,7 @@ class CompiledRoute:
     def mutated(self, reply: LocalReply, target: Target | None, request: RequestView) -> LocalReply:
         """A reply of the mesh's own with the response headers of the route: they apply to every answer."""
         levels = self.response_levels if target is None else target.response_levels
-        if not levels:
+        if not levels or reply.plain:
             return reply
         if self.redirect is not None:
             request = self.redirect.rewritten(request)

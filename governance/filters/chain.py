@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ...xds.model.filters import (
+    Cors,
+    DisabledFilter,
+    Fault,
     FilterConfig,
     HttpFilter,
     LocalRateLimit,
@@ -17,6 +20,9 @@ from ...xds.model.values import Note
 from ..headers import HeaderList
 from ..replies import LocalReply
 from ..replies import closed as closed_by_filter
+from ..routing import CompiledRoute, Target
+from .cors import CorsFilter
+from .fault import FaultFilter
 from .local_ratelimit import LocalRateLimitFilter
 from .stream import EndFilter, RequestFilter, ResponseFilter, Steps, Stream, of_route
 
@@ -37,6 +43,30 @@ class FilterChainRuntime:
     """Those of `active` that look at responses, in the order in which they do."""
     enders: tuple[EndFilter, ...] = ()
 
+    def at(self, place: Target | CompiledRoute | None) -> FilterChainRuntime:
+        """Those filters that have something to do for what goes to a place; None is where no route is."""
+        if place is None:
+            return self._narrowed(None)
+        kept = place.chain
+        if kept is None or kept[0] is not self:
+            kept = place.chain = (self, self._narrowed(place))
+        narrowed: Any = kept[1]
+        return narrowed  # type: ignore[no-any-return]
+
+    def _narrowed(self, place: Target | CompiledRoute | None) -> FilterChainRuntime:
+        found: list[RequestFilter] = []
+        for each in self.active:
+            config = place.filters.get(each.name) if place is not None else None
+            if isinstance(config, DisabledFilter):
+                continue
+            if isinstance(config, UnenforceableFilter):
+                found.append(SwitchedOnByRoute(each.name))
+                continue
+            applies = getattr(each, "applies", None)
+            if applies is None or applies(place):
+                found.append(each)
+        return chain_of(found)
+
     def request(self, stream: Stream) -> Steps:
         """The way in: the first answer ends it."""
         for each in self.active:
@@ -44,7 +74,8 @@ class FilterChainRuntime:
             if reply is not None and not isinstance(reply, LocalReply):
                 reply = yield from reply
             if reply is not None:
-                return reply
+                # Response headers of redirects and direct responses are the answer's own, not the route's.
+                return reply if stream.target is not None else replace(reply, plain=True)
         return None
 
     def response(self, stream: Stream, status: int, headers: HeaderList) -> HeaderList:
@@ -70,19 +101,27 @@ class SwitchedOnByRoute:
     def on_request(self, stream: Stream) -> LocalReply | None:
         """Nothing goes through where a route wants it."""
         config = of_route(self.name, stream)
-        if isinstance(config, UnenforceableFilter):
-            return closed_by_filter(_why_closed(self.name, config))
-        return None
+        if not isinstance(config, UnenforceableFilter) or _allowed(self.name, config, stream.runtime):
+            return None
+        return closed_by_filter(_why_closed(self.name, config))
 
 
 Factory = Callable[[HttpFilter, FilterConfig | None, str, "Runtime"], RequestFilter]
 
 FACTORIES: Mapping[type, Factory] = {
+    Cors: lambda http_filter, config, scope, runtime: CorsFilter(http_filter.name),
+    Fault: lambda http_filter, config, scope, runtime: FaultFilter(
+        http_filter.name, config if isinstance(config, Fault) else None
+    ),
     LocalRateLimit: lambda http_filter, config, scope, runtime: LocalRateLimitFilter(
         http_filter.name, config if isinstance(config, LocalRateLimit) else None, scope, runtime.limiters
     ),
 }
 """By the filter's configuration; the factory gets none where the filter is switched off but for single routes."""
+
+
+def _allowed(name: str, config: UnenforceableFilter, runtime: Runtime) -> bool:
+    return not runtime.options.allow_unenforced.isdisjoint((name, config.type_url))
 
 
 def _why_closed(name: str, config: UnenforceableFilter) -> str:
@@ -96,7 +135,6 @@ def compile_chain(
     extensions: Mapping[str, Resource[FilterConfig]],
 ) -> FilterChainRuntime:
     """The filters of one chain. `scope` names the chain in notes and keeps its token buckets apart from others'."""
-    allowed = runtime.options.allow_unenforced
     active: list[RequestFilter] = []
     notes: list[Note] = []
     closed: str | None = None
@@ -113,7 +151,7 @@ def compile_chain(
         if config is None:
             continue
         if isinstance(config, UnenforceableFilter):
-            if each.optional or each.name in allowed or config.type_url in allowed:
+            if each.optional or _allowed(each.name, config, runtime):
                 if not each.disabled:
                     notes.append(Note(scope, f"http_filters[{each.name}]", f"not enforced: {config.reason}"))
             elif each.disabled:
@@ -124,6 +162,13 @@ def compile_chain(
         factory = FACTORIES.get(type(config))
         if factory is not None:
             active.append(factory(each, None if each.disabled else config, scope, runtime))
+    return chain_of(active, closed, tuple(notes))
+
+
+def chain_of(
+    active: Sequence[RequestFilter], closed: str | None = None, notes: tuple[Note, ...] = ()
+) -> FilterChainRuntime:
+    """A chain of filters; which of them look at responses and ends is worked out once."""
     responders: list[Any] = [each for each in reversed(active) if hasattr(each, "on_response")]
     enders: list[Any] = [each for each in active if hasattr(each, "on_end")]
-    return FilterChainRuntime(tuple(active), closed, tuple(notes), None, tuple(responders), tuple(enders))
+    return FilterChainRuntime(tuple(active), closed, notes, None, tuple(responders), tuple(enders))

@@ -44,6 +44,13 @@ class RequestFilter(Protocol):
         """Answer the request, or let it pass (None); what takes time is a generator."""
 
 
+class RoutedFilter(RequestFilter, Protocol):
+    """One that has nothing to do for many routes; asked once for each, and then left out there."""
+
+    def applies(self, place: Target | CompiledRoute | None) -> bool:
+        """Whether it has, for what goes to a place."""
+
+
 class ResponseFilter(RequestFilter, Protocol):
     """One that has something to say of responses too, those of the mesh's own included; asked in reverse order."""
 

@@ -10,7 +10,6 @@ import copy
 
 from tests.differential.recording import Recording, Resource
 
-FILTERS = ("envoy.filters.http.fault", "envoy.filters.http.cors")
 ACTION = ("request_mirror_policies",)
 """Mirrors are more arrivals."""
 
@@ -21,7 +20,7 @@ RULES = frozenset(
 
 
 def without_unbuilt(recording: Recording) -> Recording:
-    """A copy without fault injection, CORS and mirrors."""
+    """A copy without mirrors."""
     result = copy.deepcopy(recording)
     for table in result.routes.values():
         for host in table.get("virtual_hosts", ()):
@@ -36,7 +35,5 @@ def in_action(rule: Resource) -> bool:
 
 
 def _strip(route: Resource) -> None:
-    for name in FILTERS:
-        route.get("typed_per_filter_config", {}).pop(name, None)
     for name in ACTION:
         route.get("route", {}).pop(name, None)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from .matchers import HeaderMatcher, StringMatcher
 from .values import Fraction, HeaderMutation
 
 if TYPE_CHECKING:
@@ -69,18 +70,40 @@ class InertFilter:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """envoy.extensions.filters.http.fault.v3.HTTPFault."""
+    """envoy.extensions.filters.http.fault.v3.HTTPFault. `by_header`: the request says how long, or which status."""
 
-    delay_s: float | None = None
     delay: Fraction | None = None
+    delay_s: float | None = None
+    delay_by_header: bool = False
+    abort: Fraction | None = None
     abort_status: int | None = None
     abort_grpc_status: int | None = None
-    abort: Fraction | None = None
+    abort_by_header: bool = False
+    upstream_cluster: str = ""
+    headers: tuple[HeaderMatcher, ...] = ()
+    downstream_nodes: frozenset[str] = frozenset()
+    max_active: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class CorsPolicy:
-    """envoy.extensions.filters.http.cors.v3.CorsPolicy."""
+    """envoy.extensions.filters.http.cors.v3.CorsPolicy; a more general level says what this one leaves open (None, or
+    empty)."""
+
+    allow_origins: tuple[StringMatcher, ...] = ()
+    allow_methods: str = ""
+    allow_headers: str = ""
+    expose_headers: str = ""
+    max_age: str = ""
+    allow_credentials: bool | None = None
+    allow_private_network: bool | None = None
+    forward_not_matching_preflights: bool | None = None
+    enabled: Fraction | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cors:
+    """envoy.extensions.filters.http.cors.v3.Cors: its policies are those of routes and virtual hosts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +120,15 @@ class UnenforceableFilter:
 
 
 FilterConfig = (
-    LocalRateLimit | Alpn | RouterFilter | Fault | CorsPolicy | InertFilter | DisabledFilter | UnenforceableFilter
+    LocalRateLimit
+    | Alpn
+    | RouterFilter
+    | Fault
+    | Cors
+    | CorsPolicy
+    | InertFilter
+    | DisabledFilter
+    | UnenforceableFilter
 )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from .filters import FilterConfig
+from .filters import CorsPolicy, FilterConfig
 from .matchers import HeaderMatcher, PathMatcher, QueryParameterMatcher, RegexRewrite
 from .resource import ResourceError
 from .values import FilterMetadata, Fraction, HeaderMutations, Note
@@ -142,6 +142,7 @@ class RouteAction:
     hash_policies: tuple[HashPolicy, ...] = ()
     rate_limits: tuple[RateLimit, ...] = ()
     include_vh_rate_limits: bool = False
+    cors: CorsPolicy | None = None
     high_priority: bool = False
 
 
@@ -204,6 +205,7 @@ class VirtualHost:
     rate_limits: tuple[RateLimit, ...] = ()
     mirrors: tuple[MirrorPolicy, ...] = ()
     filters: Mapping[str, FilterConfig] = field(default_factory=dict)
+    cors: CorsPolicy | None = None
     notes: tuple[Note, ...] = ()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,10 +10,14 @@ import pytest
 from proxyless.governance.filters.chain import FACTORIES, FilterChainRuntime, compile_chain
 from proxyless.governance.replies import LocalReply
 from proxyless.governance.request import RequestView
-from proxyless.governance.routing import RouteTable
+from proxyless.governance.routing import RouteTable, Target
 from proxyless.governance.runtime import Options, Runtime
 from proxyless.xds.model.filters import (
     Alpn,
+    Cors,
+    CorsPolicy,
+    DisabledFilter,
+    Fault,
     FilterConfig,
     HttpFilter,
     InertFilter,
@@ -22,6 +27,7 @@ from proxyless.xds.model.filters import (
 )
 from proxyless.xds.model.resource import Resource, ResourceError
 from proxyless.xds.model.route import DirectResponseAction, RouteAction, WeightedCluster
+from proxyless.xds.model.values import Fraction
 from tests.support.model import EXTENSION, bad, resource, route, table, vhost
 from tests.support.streams import FakeStream, Spy, finish, run
 from tests.support.world import Clock
@@ -107,6 +113,42 @@ def test_a_limit_that_is_switched_off_still_serves_the_routes_that_switch_it_on(
     assert [each.name for each in chain.active] == ["limit"]
 
 
+def place(**filters: FilterConfig) -> Target:
+    """Where a route with these configurations leads."""
+    wants = route("/", RouteAction(cluster="a"), filters=filters)
+    found = RouteTable(table(vhost(wants, domains=["*"]))).find(b"x")
+    assert found is not None
+    return found.routes[0].targets[0]
+
+
+def test_where_a_filter_has_nothing_to_do_it_is_left_out() -> None:
+    chain = compiled(HttpFilter("fault", Fault()), HttpFilter("cors", Cors()), HttpFilter("limit", LocalRateLimit("x")))
+    for here, names in (
+        (None, ["limit"]),
+        (place(), ["limit"]),
+        (place(limit=DisabledFilter()), []),
+        (place(cors=CorsPolicy()), ["cors", "limit"]),
+        (place(fault=Fault(abort=Fraction(100), abort_status=418)), ["fault", "limit"]),
+    ):
+        assert [each.name for each in chain.at(here).active] == names
+
+
+def test_what_is_left_out_somewhere_is_worked_out_once() -> None:
+    chain, other = compiled(HttpFilter("fault", Fault())), compiled(HttpFilter("cors", Cors()))
+    here = place(cors=CorsPolicy())
+    assert chain.at(here) is chain.at(here)
+    assert [each.name for each in other.at(here).active] == ["cors"]
+
+
+@pytest.mark.parametrize("allowed", [(), ("limit",), ("type.Unknown",)], ids=["closed", "by name", "by type"])
+def test_what_a_route_asks_for_in_vain_closes_it_unless_that_is_allowed(allowed: tuple[str, ...]) -> None:
+    chain = compiled(HttpFilter("limit", LocalRateLimit("x")))
+    stream = FakeStream(VIEW, target=place(limit=UNKNOWN))
+    stream.runtime = Runtime(Options(allow_unenforced=frozenset(allowed)), Clock())
+    reply = finish(chain.at(stream.target).request(stream)).reply
+    assert (reply is None) == bool(allowed)
+
+
 def test_a_filter_by_discovery_comes_first() -> None:
     wanted = HttpFilter("limit", None, discovery="limit")
     assert compiled(wanted).missing == "limit"
@@ -141,7 +183,7 @@ def test_the_first_answer_ends_the_way_in(wait: bool, reply: LocalReply | None) 
     seen: list[str] = []
     chain = chain_of(Spy("a", seen), Spy("b", seen, wait, reply), Spy("c", seen))
     ran = finish(chain.request(FakeStream(VIEW)))
-    assert ran.reply is reply
+    assert ran.reply == (reply if reply is None else replace(reply, plain=True))
     assert len(ran.actions) == wait
     assert seen == ["a request", "b request", *(["c request"] if reply is None else [])]
 

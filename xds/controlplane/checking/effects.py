@@ -18,10 +18,8 @@ _REFUSED = "is not enforced yet: the processes it selects refuse requests, unles
 
 EFFECTS: Mapping[str, Mapping[str, str]] = {
     "VirtualService": {
-        "http.fault": "has no effect yet: faults are not injected",
         "http.mirror": "has no effect yet: requests are not mirrored",
         "http.mirrors": "has no effect yet: requests are not mirrored",
-        "http.corsPolicy": "has no effect yet: CORS is left to the app",
         "http.retries.retryRemoteLocalities": "has no effect yet: localities count alike",
     },
     "DestinationRule": {

@@ -12,6 +12,16 @@ MATCHER = "envoy.type.matcher.v3."
 NO_RUNTIME = "there is no runtime to override it: the default value counts"
 
 
+CORS_POLICY: Entry = {
+    **honoured(
+        "allow_origin_string_match allow_methods allow_headers expose_headers max_age allow_credentials "
+        "filter_enabled allow_private_network_access forward_not_matching_preflights"
+    ),
+    **meaningless("all that it changes are Envoy's counters", "shadow_enabled"),
+}
+"""envoy.extensions.filters.http.cors.v3.CorsPolicy, and envoy.config.route.v3.CorsPolicy before it."""
+
+
 COMMON: Mapping[str, Entry] = {
     CORE + "Address": {
         **honoured("socket_address"),

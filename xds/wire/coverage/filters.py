@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from ..decode.extensions import HTTP_FILTERS, NETWORK_FILTERS
 from ..decode.inert import INERT_TYPES, NOT_DONE
+from .common import CORS_POLICY
 from .conditions import injects, not_the_codec
 from .status import Entry, all_of, honoured, meaningless, none_of, not_yet, told
 
@@ -19,18 +20,21 @@ CLOSED = f"{NOT_DONE}; its chain answers 503 unless the filter is optional or al
 
 DONE: Mapping[str, Entry] = {
     HTTP + "cors.v3.Cors": {},
-    HTTP + "cors.v3.CorsPolicy": all_of("CORS is not implemented yet: preflights reach the endpoint"),
+    HTTP + "cors.v3.CorsPolicy": CORS_POLICY,
     HTTP + "fault.v3.HTTPFault": {
+        **honoured("delay abort upstream_cluster headers downstream_nodes max_active_faults"),
         **meaningless(STATISTICS, "disable_downstream_cluster_stats filter_metadata"),
         **meaningless(
             RUNTIME,
             "delay_percent_runtime abort_percent_runtime delay_duration_runtime abort_http_status_runtime "
             "max_active_faults_runtime response_rate_limit_percent_runtime abort_grpc_status_runtime",
         ),
-        **told("HTTPFault.delay", "faults are not injected yet", "upstream_cluster headers downstream_nodes"),
-        **told("HTTPFault.delay", "faults are not injected yet", "max_active_faults"),
-        **not_yet("faults are not injected yet", "delay abort response_rate_limit", injects),
+        **not_yet("responses are not slowed down yet", "response_rate_limit", injects),
     },
+    HTTP + "fault.v3.FaultAbort": honoured("http_status grpc_status header_abort percentage"),
+    HTTP + "fault.v3.FaultAbort.HeaderAbort": {},
+    "envoy.extensions.filters.common.fault.v3.FaultDelay": honoured("fixed_delay header_delay percentage"),
+    "envoy.extensions.filters.common.fault.v3.FaultDelay.HeaderDelay": {},
     HTTP + "local_ratelimit.v3.LocalRateLimit": {
         **honoured(
             "status token_bucket filter_enabled filter_enforced request_headers_to_add_when_not_enforced "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from .common import CORS_POLICY
 from .conditions import not_previous_hosts
 from .status import Entry, always, honoured, meaningless, not_yet, told
 
@@ -36,13 +37,12 @@ ROUTES: Mapping[str, Entry] = {
     ROUTE + "VirtualHost": {
         **honoured(
             f"name domains routes rate_limits {LEVEL} typed_per_filter_config include_request_attempt_count "
-            "retry_policy"
+            "retry_policy cors"
         ),
         **meaningless(STATISTICS, "virtual_clusters"),
         **meaningless("nothing that is done looks at it", "metadata"),
         **not_yet("trees of matchers are not implemented yet: the virtual host answers 503", "matcher"),
         **not_yet("requests are not sent to https yet", "require_tls"),
-        **not_yet("CORS is not implemented yet", "cors"),
         **not_yet("x-envoy-attempt-count is not sent in responses yet", "include_attempt_count_in_response"),
         **not_yet("x-envoy-is-timeout-retry is not sent yet", "include_is_timeout_retry_header"),
         **not_yet("retry policies by extension are not implemented yet", "retry_policy_typed_config"),
@@ -54,6 +54,7 @@ ROUTES: Mapping[str, Entry] = {
         ),
         **not_yet(MIRRORS, "request_mirror_policies"),
     },
+    ROUTE + "CorsPolicy": CORS_POLICY,
     ROUTE + "FilterConfig": honoured("config is_optional disabled"),
     ROUTE + "Route": {
         **honoured(
@@ -93,7 +94,8 @@ ROUTES: Mapping[str, Entry] = {
         **honoured(
             "cluster cluster_header weighted_clusters cluster_not_found_response_code prefix_rewrite regex_rewrite "
             "host_rewrite_literal host_rewrite_header host_rewrite_path_regex timeout retry_policy priority "
-            "rate_limits include_vh_rate_limits max_grpc_timeout grpc_timeout_offset max_stream_duration hash_policy"
+            "rate_limits include_vh_rate_limits max_grpc_timeout grpc_timeout_offset max_stream_duration hash_policy "
+            "cors"
         ),
         **meaningless("nothing is sent before the handshake is done", "early_data_policy"),
         **not_yet(f"cluster specifiers {ANSWERS}", "cluster_specifier_plugin inline_cluster_specifier_plugin"),
@@ -106,7 +108,6 @@ ROUTES: Mapping[str, Entry] = {
         **not_yet("idle timeouts of routes are not kept yet", "idle_timeout flush_timeout"),
         **not_yet("retry policies by extension are not implemented yet", "retry_policy_typed_config"),
         **not_yet(MIRRORS, "request_mirror_policies"),
-        **not_yet("CORS is not implemented yet", "cors"),
         **not_yet("upgrades are not looked at route by route yet", "upgrade_configs"),
         **not_yet(
             "redirects are not followed inside the mesh yet",

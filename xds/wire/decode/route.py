@@ -18,6 +18,7 @@ from ..schema import types as pb
 from .extensions import CLUSTER_SPECIFIERS, PATH_MATCHERS, PATH_REWRITERS, extension
 from .formats import refuse_format
 from .http_filters import per_filter_configs
+from .http_filters.cors import cors_policy
 from .matchers import header_matcher, query_matcher, regex, regex_rewrite, string_matcher
 from .rate_limits import rate_limits
 from .route_policies import hash_policies, mirror_policies, refuse_unusable, retry_policy
@@ -172,6 +173,7 @@ def route_action(
         ),
         retry=retry_policy(message.retry_policy) if message.HasField("retry_policy") else None,
         mirrors=mirror_policies(message.request_mirror_policies),
+        cors=cors_policy(message.cors) if message.HasField("cors") else None,
         hash_policies=hash_policies(message.hash_policy),
         rate_limits=rate_limits(message.rate_limits),
         include_vh_rate_limits=message.include_vh_rate_limits.value,

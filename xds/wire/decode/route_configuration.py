@@ -26,7 +26,7 @@ from ..schema import types as pb
 from ..split import split_field
 from .extensions import CLUSTER_SPECIFIERS, type_at
 from .http_filters import per_filter_configs
-from .matchers import string_matcher, understood
+from .http_filters.cors import cors_policy
 from .rate_limits import rate_limits
 from .route import MAX_BODY, route
 from .route_policies import mirror_policies, retry_policy
@@ -169,7 +169,6 @@ def _virtual_host(message: pb.route_v3.VirtualHost, max_body: int) -> VirtualHos
     for cluster in message.virtual_clusters:
         if not cluster.headers:
             raise RefusedError("virtual clusters must define 'headers'")
-    understood(string_matcher, message.cors.allow_origin_string_match)
     return VirtualHost(
         name=message.name,
         domains=tuple(message.domains),
@@ -182,6 +181,7 @@ def _virtual_host(message: pb.route_v3.VirtualHost, max_body: int) -> VirtualHos
         rate_limits=rate_limits(message.rate_limits),
         mirrors=mirror_policies(message.request_mirror_policies),
         filters=per_filter_configs(message.typed_per_filter_config),
+        cors=cors_policy(message.cors) if message.HasField("cors") else None,
     )
 
 

@@ -30,10 +30,8 @@ def rule(policy: str) -> str:
 LOCALITIES = "outlierDetection: {}, loadBalancer: {localityLbSetting: {failoverPriority: [zone]}}"
 ELSEWHERE = "http.retries.retryRemoteLocalities"
 OUTGOING = {
-    ("VirtualService", "http.fault"): route("fault: {abort: {httpStatus: 500, percentage: {value: 1}}}"),
     ("VirtualService", "http.mirror"): route("mirror: {host: web}"),
     ("VirtualService", "http.mirrors"): route("mirrors: [{destination: {host: web}}]"),
-    ("VirtualService", "http.corsPolicy"): route("corsPolicy: {allowOrigins: [{exact: a}]}"),
     ("VirtualService", ELSEWHERE): route("retries: {attempts: 1, retryRemoteLocalities: true}"),
     ("DestinationRule", "*.loadBalancer.warmup"): rule("loadBalancer: {simple: ROUND_ROBIN, warmup: {duration: 5s}}"),
     ("DestinationRule", "*.loadBalancer.warmupDurationSecs"): rule("loadBalancer: {warmupDurationSecs: 5s}"),

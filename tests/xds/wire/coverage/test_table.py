@@ -18,6 +18,8 @@ from proxyless.xds.wire.coverage.listing import unreached
 from proxyless.xds.wire.coverage.status import Status, always, asks
 from proxyless.xds.wire.coverage.walk import ANY, LEAVES, NOT_KNOWN, TABLE, Walk
 from proxyless.xds.wire.schema import find, pool
+from tests.effects.registry import all_effects
+from tests.effects.seeing import refusals
 from tests.support.recorded import recordings
 from tests.xds.wire.decode.configurations import Json
 from tests.xds.wire.decode.test_configurations import TABLES
@@ -136,13 +138,17 @@ REFUSED = {
 
 
 def samples() -> Iterator[tuple[ResourceType, Any]]:
-    """Configurations that are accepted: those of the tables, and what istiod sent."""
+    """Configurations that are accepted: those of the tables and of the effects, and what istiod sent."""
     for case in (each for table in TABLES for each in table.CASES):
         type_ = ResourceType.CLUSTER if case.kind == "clusters" else ResourceType.LISTENER
         if case.says is None:
             yield type_, parsed(type_, case.resource)
     for type_, resource in EVERYTHING:
         yield type_, parsed(type_, resource)
+    for _, effect in all_effects():
+        if effect.see is not refusals:
+            for type_, messages in effect.shop.messages().items():
+                yield from ((type_, each) for each in messages if type_ is not ResourceType.NAMES)
     seen = set()
     for recording in recordings(scale=False):
         response = (envelope.read_delta_response if recording.delta else envelope.read_response)(recording.data)

@@ -13,7 +13,7 @@ from google.protobuf.message import Message
 
 from ....model.filters import (
     Alpn,
-    CorsPolicy,
+    Cors,
     DisabledFilter,
     FilterConfig,
     HttpFilter,
@@ -27,8 +27,8 @@ from ...refused import RefusedError
 from ...schema import types as pb
 from ..extensions import HTTP_FILTERS, WITHOUT_ROUTES, extension
 from ..inert import INERT_NAMES, INERT_TYPES, NOT_DONE
-from ..matchers import string_matcher, understood
 from ..values import named
+from .cors import cors_policy
 from .fault import fault
 from .local_ratelimit import local_ratelimit
 
@@ -112,11 +112,6 @@ def _alpn(message: pb.istio_alpn_v2alpha1.FilterConfig) -> FilterConfig:
     )
 
 
-def _cors_policy(message: pb.cors_v3.CorsPolicy) -> FilterConfig:
-    understood(string_matcher, message.allow_origin_string_match)
-    return CorsPolicy()
-
-
 def _router(message: pb.router_v3.Router) -> FilterConfig:
     for each in message.upstream_http_filters:
         if type_of(each.typed_config) != UPSTREAM_CODEC and not each.is_optional:
@@ -125,11 +120,9 @@ def _router(message: pb.router_v3.Router) -> FilterConfig:
 
 
 DECODERS: Mapping[str, Callable[..., FilterConfig]] = {
-    "envoy.extensions.filters.http.cors.v3.Cors": lambda message: InertFilter(),
-    "envoy.extensions.filters.http.cors.v3.CorsPolicy": _cors_policy,
-    "envoy.extensions.filters.http.fault.v3.HTTPFault": (
-        lambda message: fault(message) if message.ListFields() else InertFilter()
-    ),
+    "envoy.extensions.filters.http.cors.v3.Cors": lambda message: Cors(),
+    "envoy.extensions.filters.http.cors.v3.CorsPolicy": cors_policy,
+    "envoy.extensions.filters.http.fault.v3.HTTPFault": fault,
     "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit": local_ratelimit,
     "istio.envoy.config.filter.http.alpn.v2alpha1.FilterConfig": _alpn,
     ROUTER: _router,
