@@ -135,13 +135,15 @@ def per_filter_configs(messages: Mapping[str, pb.google_protobuf.Any]) -> dict[s
     configs: dict[str, FilterConfig] = {}
     for name, packed in messages.items():
         try:
-            configs[name] = _per_filter_config(name, packed)
+            config = _per_filter_config(name, packed)
         except RefusedError as error:
             raise error.within(f"typed_per_filter_config[{name}]") from error
+        if config is not None:
+            configs[name] = config
     return configs
 
 
-def _per_filter_config(name: str, packed: pb.google_protobuf.Any) -> FilterConfig:
+def _per_filter_config(name: str, packed: pb.google_protobuf.Any) -> FilterConfig | None:
     optional = False
     if type_of(packed) == "envoy.config.route.v3.FilterConfig":
         opened: Message | None = open_any(packed)
@@ -158,4 +160,6 @@ def _per_filter_config(name: str, packed: pb.google_protobuf.Any) -> FilterConfi
     config = filter_config(name, packed, optional=optional)
     if isinstance(config, LocalRateLimit) and config.bucket is None:
         raise RefusedError("local rate limit token bucket must be set for per filter configs")
+    if optional and isinstance(config, UnenforceableFilter):
+        return None  # as if it were not there
     return config
