@@ -41,6 +41,7 @@ BY_HAND: dict[str, Any] = {
     "max_client_hello_size": 256,
     "initial_connection_window_size": 65535,
     "initial_stream_window_size": 65535,
+    "shadow_enabled": {"default_value": {"numerator": 100}},
     "socket_options": [{"level": 1, "name": 2, "int_value": 3}],
     "virtual_clusters": [{"name": "c", "headers": [{"name": ":path", "exact_match": "/a"}]}],
     "watched_directory": {"path": "/"},
