@@ -32,6 +32,7 @@ from .plan import OPAQUE, BadAuthorityError, Destination, Missing
 from .pool import Slot
 from .replies import DOWNSTREAM_ERROR, LocalReply, as_grpc, bad_authority, bad_request, closed, no_cluster, no_route
 from .request import RequestView
+from .retry import CompiledRetry
 from .routing import CompiledRoute, CompiledVirtualHost, Target
 from .runtime import Runtime
 from .upstream import UpstreamRequest
@@ -79,6 +80,8 @@ class OutgoingCall:
     slot: Slot | None = None
     """The connection in use."""
     attempts = 0
+    retry: CompiledRetry | None = None
+    """What is retried: the cluster's policy, else the route's; None where nothing of this request is."""
     flags: tuple[str, ...] = ()
     """Envoy's response flags."""
     status = 0
@@ -275,6 +278,9 @@ class OutgoingCall:
         self.upstream = UpstreamRequest(
             request, route, target, route.expected(timeout_s), destination.http, http2=cluster.http2
         )
+        retry = route.retry if cluster.retry is None else cluster.retry
+        if retry is not None and (not retry.gated or retry.allows(self.upstream)):
+            self.retry = retry
         return None
 
     def uploaded(self) -> float | None:

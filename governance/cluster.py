@@ -20,6 +20,7 @@ from .balancing.setting import Memory, Setting
 from .hashing import HashPolicies, compile_hashing
 from .outliers.detector import Detector
 from .pool import Breaker, Pool
+from .retry import compile_retry
 
 MAX_DYNAMIC_HOSTS = 4096
 """How many dialled addresses an ORIGINAL_DST cluster remembers."""
@@ -97,6 +98,7 @@ class ClusterRuntime:
         "notes",
         "original_dst",
         "pick",
+        "retry",
         "state",
     )
 
@@ -114,8 +116,9 @@ class ClusterRuntime:
         """Whether the balancer looks at the request at all."""
         self.hashing: HashPolicies | None = compile_hashing(config.lb.hash_policies or config.http.hash_policies)
         self.state = state
-        state.normal.limits = config.default_thresholds
-        state.high.limits = config.high_thresholds
+        state.normal.configure(config.default_thresholds)
+        state.high.configure(config.high_thresholds)
+        self.retry = compile_retry(config.http.retry)
         self.hosts: tuple[Host, ...] = tuple(self._hosts(assignment)) if assignment else ()
         self._setting = setting
         self._memory = state.memory(config, setting)

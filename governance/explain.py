@@ -235,7 +235,7 @@ def document(
         "response_headers": _response_headers(call),
         "timeout_s": route.timeout_of(call.request) if route is not None else None,
         "idle_timeout_s": _idle_timeout(call, action),
-        "retry": _retry(route),
+        "retry": _retry(call),
         "fault": _fault(call),
         "rate_limit": None,
         "authorization": None,
@@ -321,14 +321,18 @@ def _idle_timeout(call: OutgoingCall, action: RouteAction | None) -> float | Non
     return http.config.stream_idle_timeout_s if http is not None else None
 
 
-def _retry(route: CompiledRoute | None) -> dict[str, Any] | None:
-    if route is None or route.retry is None:
+def _retry(call: OutgoingCall) -> dict[str, Any] | None:
+    route = call.route
+    if route is None:
         return None
-    policy = route.retry.policy
+    retry = route.retry if call.upstream is None else call.retry
+    if retry is None or not retry.wants:
+        return None
+    policy, times = retry.policy, route.retry
     return {
         "on": list(policy.retry_on),
         "retries": policy.num_retries,
-        "per_try_timeout_s": policy.per_try_timeout_s,
+        "per_try_timeout_s": times.per_try_timeout_s if times is not None else None,
         "status_codes": list(policy.retriable_status_codes),
         "host_predicates": list(policy.host_predicates),
     }

@@ -16,6 +16,7 @@ from typing import Protocol, final
 
 from ..xds.model.cluster import HttpProtocol, Thresholds
 from .balancing.host import HostState
+from .budget import RequestWindow, allowed
 
 MAX_STREAMS = 100
 """Of one HTTP/2 connection: what servers allow unless they say otherwise (RFC 9113 recommends no less)."""
@@ -37,20 +38,40 @@ class Connection(Protocol):
 class Breaker:
     """The counts of one cluster at one routing priority, and their limits (CircuitBreakers.Thresholds)."""
 
-    __slots__ = ("connections", "limits", "overflows", "pending", "requests", "retries")
+    __slots__ = ("connections", "limits", "overflows", "pending", "pools", "requests", "retries", "window")
 
     def __init__(self, limits: Thresholds) -> None:
-        self.limits = limits
+        self.window: RequestWindow | None = None
+        """What a retry budget counts, where it has an interval."""
+        self.configure(limits)
         self.connections = 0
+        self.pools = 0
+        """How many pools have a connection, or are about to."""
         self.pending = 0
         self.requests = 0
         self.retries = 0
-        self.overflows = dict.fromkeys(("connections", "pending", "requests", "retries"), 0)
+        self.overflows = dict.fromkeys(("connections", "pending", "requests", "retries", "pools"), 0)
 
-    def try_retry(self, lock: Lock) -> bool:
+    def configure(self, limits: Thresholds) -> None:
+        """Keep to these limits from now on."""
+        self.limits = limits
+        interval_s = limits.retry_budget.interval_s if limits.retry_budget is not None else 0.0
+        if not interval_s:
+            self.window = None
+        elif self.window is None or self.window.interval_s != interval_s:
+            self.window = RequestWindow(interval_s)
+
+    def max_retries(self, now: float) -> int:
+        """How many retries may be under way."""
+        budget = self.limits.retry_budget
+        if budget is None:
+            return self.limits.max_retries
+        return allowed(budget, self.requests + self.pending, self.window, now)
+
+    def try_retry(self, lock: Lock, now: float) -> bool:
         """Take one of the cluster's retries, if there is one left."""
         with lock:
-            if self.retries >= self.limits.max_retries:
+            if self.retries >= self.max_retries(now):
                 self.overflows["retries"] += 1
                 return False
             self.retries += 1
@@ -90,6 +111,12 @@ class Overflow:
     __slots__ = ()
 
 
+class NoPool:
+    """The cluster may not have connections to this many endpoints at once (max_connection_pools)."""
+
+    __slots__ = ()
+
+
 class ConnectFailed:
     """The connection that the request waited for could not be made; `kind` is that of the failure."""
 
@@ -102,6 +129,7 @@ class ConnectFailed:
 
 CONNECT = Connect()
 OVERFLOW = Overflow()
+NO_POOL = NoPool()
 
 Grant = Slot | Connect | Overflow | ConnectFailed
 
@@ -164,7 +192,7 @@ class Pool:
         if settings.protocol == "http2":
             self.streams = min(settings.max_concurrent_streams or MAX_STREAMS, MAX_STREAMS)
 
-    def lease(self, now: float) -> Slot | Connect | Overflow | Waiter:
+    def lease(self, now: float) -> Slot | Connect | Overflow | NoPool | Waiter:
         """A connection for one request, or what to do to get one."""
         while True:
             with self.lock:
@@ -201,9 +229,12 @@ class Pool:
                     self._replace()  # somebody may have begun to wait for it meanwhile
             slot.connection.close()
 
-    def _queue(self) -> Connect | Overflow | Waiter:
+    def _queue(self) -> Connect | Overflow | NoPool | Waiter:
         breaker = self.breaker
         limits = breaker.limits
+        if not self.size and limits.max_connection_pools is not None and breaker.pools >= limits.max_connection_pools:
+            breaker.overflows["pools"] += 1
+            return NO_POOL
         if breaker.pending >= limits.max_pending_requests:
             breaker.overflows["pending"] += 1
             return OVERFLOW
@@ -211,12 +242,20 @@ class Pool:
         # Every connection under way will carry `streams` requests: its maker's and so many waiting ones.
         if len(self.waiters) < self.connecting * (self.streams - 1):
             return self._wait()
-        if breaker.connections >= limits.max_connections:
+        if self._full():
             breaker.overflows["connections"] += 1
             if self.size:
                 return self._wait()
         self._count_connection()
         return CONNECT
+
+    def _full(self) -> bool:
+        """Whether the cluster, or the endpoint, has as many connections as it may."""
+        limits = self.breaker.limits
+        most = limits.max_connections_per_host
+        return self.breaker.connections >= limits.max_connections or (
+            most is not None and self.host.connections >= most
+        )
 
     def _wait(self) -> Waiter:
         waiter = Waiter()
@@ -224,9 +263,18 @@ class Pool:
         return waiter
 
     def _count_connection(self) -> None:
+        if not self.size:
+            self.breaker.pools += 1
         self.breaker.connections += 1
+        self.host.connections += 1
         self.size += 1
         self.connecting += 1
+
+    def count_request(self, now: float) -> None:
+        """A request begins over a connection of this pool, where a retry budget has an interval."""
+        with self.lock:
+            if self.breaker.window is not None:
+                self.breaker.window.add(now)
 
     def connected(self, connection: Connection, now: float) -> Slot | Overflow:
         """The connection of a `Connect` is there: it carries that request first, then those that wait."""
@@ -248,9 +296,8 @@ class Pool:
         """The connection of a `Connect` could not be made: all that wait for this endpoint fail with it."""
         with self.lock:
             self.connecting -= 1
-            self.size -= 1
+            self._forget()
             breaker = self.breaker
-            breaker.connections -= 1
             breaker.pending -= 1
             waiters, self.waiters = self.waiters, deque()
             breaker.pending -= len(waiters)
@@ -261,8 +308,7 @@ class Pool:
         """The request of a `Connect` gave up before there was a connection; another that waits takes its place."""
         with self.lock:
             self.connecting -= 1
-            self.size -= 1
-            self.breaker.connections -= 1
+            self._forget()
             self.breaker.pending -= 1
             self._replace()
 
@@ -333,15 +379,14 @@ class Pool:
 
     def _forget(self) -> None:
         self.breaker.connections -= 1
+        self.host.connections -= 1
         self.size -= 1
+        if not self.size:
+            self.breaker.pools -= 1
 
     def _replace(self) -> None:
         """A connection is gone: let one that waits make a new one, if nothing else will serve it."""
-        if (
-            self.waiters
-            and not self.connecting
-            and (not self.size or self.breaker.connections < self.breaker.limits.max_connections)
-        ):
+        if self.waiters and not self.connecting and (not self.size or not self._full()):
             self._count_connection()
             self.waiters.popleft().give(CONNECT)
 

@@ -3,7 +3,7 @@
 import random
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from time import monotonic
+from time import monotonic, time
 from typing import Any, Protocol
 
 from ..xds.model.cluster import Cluster
@@ -85,6 +85,7 @@ class Runtime:
         "states",
         "subscribe",
         "uniform",
+        "wall",
     )
 
     def __init__(
@@ -93,9 +94,11 @@ class Runtime:
         clock: Callable[[], float] = monotonic,
         rng: Random | None = None,
         subscribe: Callable[[ResourceType, Collection[str]], None] = _nobody_subscribes,
+        wall: Callable[[], float] = time,
     ) -> None:
         self.options = options
         self.clock = clock
+        self.wall = wall
         self.rng: Random = rng if rng is not None else random.Random()
         self.uniform = self.rng.random
         self.subscribe = subscribe

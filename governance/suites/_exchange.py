@@ -99,9 +99,9 @@ class Exchange:
         """The request's body, which says when it has been sent."""
         upload = self.upload
         if upload is None:
-            request, route = self.request, self.call.route
+            request = self.request
             again = isinstance(request.stream, self.library.byte_stream)
-            keep = route is not None and route.retry is not None
+            keep = self.call.retry is not None
             upload = self.upload = request.stream = Upload(request.stream, again=again, keep=keep)
         return upload
 

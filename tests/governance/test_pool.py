@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from proxyless.governance.balancing.host import HostState
-from proxyless.governance.pool import Breaker, Connect, ConnectFailed, Overflow, Pool, Slot, Waiter
-from proxyless.xds.model.cluster import HttpProtocol, Thresholds
+from proxyless.governance.pool import Breaker, Connect, ConnectFailed, NoPool, Overflow, Pool, Slot, Waiter
+from proxyless.xds.model.cluster import HttpProtocol, RetryBudget, Thresholds
 from tests.support.world import FakeConnection
 
 LOTS = 1000
@@ -25,11 +25,13 @@ class Cluster:
         pending: int = LOTS,
         requests: int = LOTS,
         retries: int = 3,
+        pools: int | None = None,
+        per_host: int | None = None,
         hosts: int = 1,
         **http: Any,
     ) -> None:
         lock = Lock()
-        self.breaker = Breaker(Thresholds(connections, pending, requests, retries))
+        self.breaker = Breaker(Thresholds(connections, pending, requests, retries, pools, None, per_host))
         self.pools = [Pool(lock, self.breaker, HostState()) for _ in range(hosts)]
         for pool in self.pools:
             pool.configure(HttpProtocol(**http))
@@ -259,10 +261,10 @@ def test_one_that_waits_overflows_when_its_turn_comes_and_the_request_threshold_
 def test_retries_are_counted_and_limited() -> None:
     cluster = Cluster(retries=2)
     lock = cluster.pool.lock
-    assert [cluster.breaker.try_retry(lock) for _ in range(3)] == [True, True, False]
+    assert [cluster.breaker.try_retry(lock, 0.0) for _ in range(3)] == [True, True, False]
     assert cluster.breaker.overflows["retries"] == 1
     cluster.breaker.end_retry(lock)
-    assert cluster.breaker.try_retry(lock)
+    assert cluster.breaker.try_retry(lock, 0.0)
     assert cluster.breaker.retries == 2
 
 
@@ -518,3 +520,60 @@ def test_a_connection_made_for_http1_carries_one_request_after_the_cluster_has_t
     pool.configure(HttpProtocol(protocol="http2"))
     pool.release(slot, 0.0)
     assert [waiter.grant for waiter in waiters] == [slot, None]
+
+
+def test_an_endpoint_at_its_own_limit_lets_requests_wait_while_others_connect() -> None:
+    cluster = Cluster(per_host=1, hosts=2)
+    slot = connect(cluster.pools[0])
+    waiter = waiter_of(cluster.pools[0].lease(0.0))
+    assert cluster.breaker.overflows["connections"] == 1
+    connect(cluster.pools[1])
+    cluster.pools[0].release(slot, 0.0)
+    assert waiter.grant is slot
+
+
+def test_an_endpoint_without_a_connection_may_have_one_whatever_its_limit_says() -> None:
+    assert isinstance(Cluster(per_host=0).pool.lease(0.0), Connect)
+
+
+def test_a_cluster_has_connections_to_so_many_endpoints_and_no_more() -> None:
+    cluster = Cluster(pools=1, hosts=2)
+    slot = connect(cluster.pools[0])
+    assert isinstance(cluster.pools[1].lease(0.0), NoPool)
+    assert cluster.breaker.overflows["pools"] == 1
+    assert isinstance(cluster.pools[0].lease(0.0), Connect)
+    cluster.pools[0].abandoned()
+    fake(slot).open = False
+    cluster.pools[0].release(slot, 0.0)
+    assert isinstance(cluster.pools[1].lease(0.0), Connect)
+
+
+def test_a_budget_stands_in_place_of_the_number_of_retries() -> None:
+    cluster = Cluster()
+    lock, breaker = cluster.pool.lock, cluster.breaker
+    breaker.configure(Thresholds(max_retries=0, retry_budget=RetryBudget(50.0, 1)))
+    for _ in range(4):
+        connect(cluster.pool)
+    assert isinstance(cluster.pool.lease(0.0), Connect)  # pending counts too
+    assert [breaker.try_retry(lock, 0.0) for _ in range(3)] == [True, True, False]
+    breaker.configure(Thresholds(max_retries=3))
+    assert breaker.try_retry(lock, 0.0)
+
+
+def test_a_budget_with_an_interval_counts_the_requests_that_have_begun_in_it() -> None:
+    cluster = Cluster()
+    lock, breaker = cluster.pool.lock, cluster.breaker
+    cluster.pool.count_request(0.0)  # nobody wants to know
+    limits = Thresholds(retry_budget=RetryBudget(20.0, 0, 10.0))
+    breaker.configure(limits)
+    for _ in range(10):
+        cluster.pool.count_request(100.0)
+    window = breaker.window
+    breaker.configure(limits)
+    assert breaker.window is window
+    assert [breaker.try_retry(lock, 105.0) for _ in range(3)] == [True, True, False]
+    assert breaker.max_retries(112.0) == 0
+    breaker.configure(Thresholds(retry_budget=RetryBudget(20.0, 0, 5.0)))
+    assert breaker.window is not window
+    breaker.configure(Thresholds())
+    assert breaker.window is None

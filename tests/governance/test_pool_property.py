@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from proxyless.governance.balancing.host import HostState
-from proxyless.governance.pool import Breaker, Connect, ConnectFailed, Grant, Overflow, Pool, Slot, Waiter
+from proxyless.governance.pool import Breaker, Connect, ConnectFailed, Grant, NoPool, Overflow, Pool, Slot, Waiter
 from proxyless.xds.model.cluster import HttpProtocol, Thresholds
 from tests.support.world import FakeConnection
 
@@ -32,9 +32,28 @@ class PoolMachine(RuleBasedStateMachine):
         self.active: list[Slot] = []
         self.connections: list[tuple[Pool, FakeConnection]] = []
 
-    @initialize(connections=small, pending=small, requests=st.integers(0, 5), http2=st.booleans(), served=small)
-    def configure(self, connections: int, pending: int, requests: int, http2: bool, served: int) -> None:
-        self.breaker.limits = Thresholds(connections, pending, requests)
+    @initialize(
+        connections=small,
+        pending=small,
+        requests=st.integers(0, 5),
+        http2=st.booleans(),
+        served=small,
+        pools=st.none() | st.integers(0, 2),
+        per_host=st.none() | small,
+    )
+    def configure(
+        self,
+        connections: int,
+        pending: int,
+        requests: int,
+        http2: bool,
+        served: int,
+        pools: int | None,
+        per_host: int | None,
+    ) -> None:
+        self.breaker.limits = Thresholds(
+            connections, pending, requests, max_connection_pools=pools, max_connections_per_host=per_host
+        )
         lock = Lock()
         http = HttpProtocol(
             protocol="http2" if http2 else "http1",
@@ -47,14 +66,14 @@ class PoolMachine(RuleBasedStateMachine):
             pool.configure(http)
             self.pools.append(pool)
 
-    def granted(self, pool: Pool, grant: Grant) -> None:
+    def granted(self, pool: Pool, grant: Grant | NoPool) -> None:
         """A request goes on with what it was given."""
         match grant:
             case Slot():
                 self.active.append(grant)
             case Connect():
                 self.connecting.append(pool)
-            case Overflow() | ConnectFailed():
+            case Overflow() | ConnectFailed() | NoPool():
                 pass
 
     def settle(self) -> None:
@@ -144,10 +163,15 @@ class PoolMachine(RuleBasedStateMachine):
             assert pool.host.active == sum(slot.pool is pool for slot in self.active)
             assert pool.connecting == self.connecting.count(pool)
             assert pool.size == pool.connecting + sum(each is pool for each, _ in self.connections)
+            assert pool.size == pool.host.connections
+        assert breaker.pools == sum(pool.size > 0 for pool in self.pools)
 
     @invariant()
     def thresholds_hold(self) -> None:
         limits = self.breaker.limits
+        assert limits.max_connection_pools is None or self.breaker.pools <= limits.max_connection_pools
+        per_host = limits.max_connections_per_host
+        assert per_host is None or all(pool.size <= max(1, per_host) for pool in self.pools)
         assert self.breaker.pending <= limits.max_pending_requests
         assert self.breaker.requests <= limits.max_requests
         assert self.breaker.connections <= limits.max_connections + HOSTS

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from .endpoint import ClusterLoadAssignment
-from .route import HashPolicy
+from .route import HashPolicy, RetryPolicy
 from .values import Address, FilterMetadata, MetadataValue, Note
 
 DiscoveryType = Literal["STATIC", "STRICT_DNS", "LOGICAL_DNS", "EDS", "ORIGINAL_DST", "UNKNOWN"]
@@ -12,6 +12,16 @@ LbPolicy = Literal["ROUND_ROBIN", "LEAST_REQUEST", "RING_HASH", "RANDOM", "MAGLE
 UpstreamProtocol = Literal["http1", "http2", "http3", "downstream", "auto"]
 
 UNLIMITED = 4294967295
+
+
+@dataclass(frozen=True, slots=True)
+class RetryBudget:
+    """CircuitBreakers.Thresholds.RetryBudget: how many retries may be under way, in percent of the requests under way,
+    or of those begun within the last `interval_s`; `min_concurrency` always may."""
+
+    percent: float = 20.0
+    min_concurrency: int = 3
+    interval_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +33,10 @@ class Thresholds:
     max_requests: int = 1024
     max_retries: int = 3
     max_connection_pools: int | None = None
-    retry_budget: tuple[float, int] | None = None
-    """(budget percent, minimum retry concurrency)."""
+    retry_budget: RetryBudget | None = None
+    """In place of `max_retries`."""
+    max_connections_per_host: int | None = None
+    """CircuitBreakers.per_host_thresholds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +51,9 @@ class HttpProtocol:
     auto_sni: bool = False
     hash_policies: tuple[HashPolicy, ...] = ()
     """They stand before those of a route."""
+    max_stream_duration_s: float | None = None
+    retry: RetryPolicy | None = None
+    """Its conditions and numbers stand in place of the routes'; its timeouts of tries do not count."""
 
 
 @dataclass(frozen=True, slots=True)

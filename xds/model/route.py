@@ -7,7 +7,7 @@ from typing import Literal
 from .filters import CorsPolicy, FilterConfig
 from .matchers import HeaderMatcher, PathMatcher, QueryParameterMatcher, RegexRewrite
 from .resource import ResourceError
-from .values import FilterMetadata, Fraction, HeaderMutations, Note
+from .values import FilterMetadata, Fraction, HeaderMutations, MetadataValue, Note
 
 DEFAULT_ROUTE_TIMEOUT_S = 15.0
 """RouteAction.timeout when unset."""
@@ -47,8 +47,33 @@ class BackOff:
 
 
 @dataclass(frozen=True, slots=True)
+class ResetHeader:
+    """RetryPolicy.ResetHeader. `is_time`: its value is seconds since 1970, else a number of seconds from now."""
+
+    name: str
+    is_time: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimitedBackOff:
+    """RetryPolicy.RateLimitedRetryBackOff."""
+
+    headers: tuple[ResetHeader, ...]
+    max_s: float = 300.0
+
+
+PREVIOUS_HOSTS = "envoy.retry_host_predicates.previous_hosts"
+OMIT_CANARIES = "envoy.retry_host_predicates.omit_canary_hosts"
+OMIT_METADATA = "envoy.retry_host_predicates.omit_host_metadata"
+
+
+@dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """envoy.config.route.v3.RetryPolicy. `num_retries` does not count the first try; unset it is 1."""
+    """envoy.config.route.v3.RetryPolicy. `num_retries` does not count the first try; unset it is 1.
+
+    `omitted_metadata`: endpoints that have all of one of these (namespace `envoy.lb`) are passed over.
+    `priority_update_frequency`: after so many tries the priorities tried are passed over; 0 without that.
+    """
 
     retry_on: tuple[str, ...] = ()
     num_retries: int = 1
@@ -60,6 +85,9 @@ class RetryPolicy:
     host_predicates: tuple[str, ...] = ()
     host_selection_attempts: int = 1
     back_off: BackOff | None = None
+    rate_limited: RateLimitedBackOff | None = None
+    omitted_metadata: tuple[Mapping[str, MetadataValue], ...] = ()
+    priority_update_frequency: int = 0
 
 
 HashKind = Literal["header", "cookie", "source_ip", "query_parameter", "filter_state"]

@@ -1,4 +1,4 @@
-"""Hedging, internal redirects, idle timeouts, durations of streams, policies of clusters, limits of endpoints and pools."""
+"""Hedging, internal redirects, idle timeouts, durations of streams, policies and limits of clusters."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from tests.differential.custom import cluster, custom, host, route
-from tests.differential.probes.retries import DEAD, ENDPOINTS, H2, policy
+from tests.differential.probes.retries import ENDPOINTS, policy
 from tests.differential.probes.show import headers, outcome
 from tests.differential.recording import Recording, Resource
 from tests.differential.rig import Rig, Sent
@@ -14,6 +14,8 @@ from tests.support import rawhttp
 
 ANY: Resource = {"prefix": "/"}
 OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+POLICY = "internal_redirect_policy"
+HIDDEN = ("host", "x-backend", "x-forwarded-proto", "x-request-id")
 GRPC = (("content-type", "application/grpc"), ("te", "trailers"))
 
 
@@ -37,7 +39,7 @@ def run(base: Recording) -> Iterator[str]:
 
 
 def _cluster_policy(base: Recording) -> Iterator[str]:
-    routes = {
+    routes: dict[str, Resource] = {
         "none": {"cluster": "a"},
         "other": {"cluster": "a", "retry_policy": policy("retriable-4xx", num_retries=4, per_try_timeout="0.1s")},
         "per-try": {"cluster": "timed"},
@@ -102,7 +104,8 @@ def _limits(base: Recording) -> Iterator[str]:
     slow_retry = policy("5xx", num_retries=1, retry_back_off={"base_interval": "3s", "max_interval": "3s"})
     hosts = [host(route(ANY, name), domains=(name,)) for name in ("pools", "each")]
     hosts += [
-        host(route(ANY, {"cluster": name, "retry_policy": slow_retry}), domains=(name,)) for name in ("budget", "window")
+        host(route(ANY, {"cluster": name, "retry_policy": slow_retry}), domains=(name,))
+        for name in ("budget", "window")
     ]
     clusters = [
         cluster("pools", *ENDPOINTS, circuit_breakers=one),
@@ -114,16 +117,17 @@ def _limits(base: Recording) -> Iterator[str]:
         with Rig(custom(base, hosts, clusters)) as rig:
             for _ in range(3):
                 seen = rig.send(host="pools")
-                yield f"max_connection_pools 1: {outcome(seen)} {seen.response.body[:60]!r} {headers(seen.response.headers)}"
-            sent = [Sent(rawhttp.request("GET", "/", (("host", "each"), ("x-backend", "delay=0.3")))) for _ in range(6)]
-            found = rig.run(sent, parallel=6)
-            yield f"per host 1, 6 calls: {[(each.response.status, each.flags, (each.log or {}).get('duration')) for each in found]}"
+                yield f"max_connection_pools 1: {outcome(seen)} {seen.response.body[:60]!r}"
+            head = rawhttp.request("GET", "/", (("host", "each"), ("x-backend", "delay=0.3")))
+            found = rig.run([Sent(head) for _ in range(6)], parallel=6)
+            took = [(each.response.status, each.flags, (each.log or {}).get("duration")) for each in found]
+            yield f"per host 1, 6 calls: {took}"
             for name in ("budget", "window"):
                 heads = (("host", name), ("x-backend", "delay=0.2;status=503,status=200"))
                 sent = [Sent(rawhttp.request("GET", "/", heads)) for _ in range(10)]
                 found = rig.run(sent, parallel=10)
                 yield f"{name}: {Counter((each.response.status, each.flags) for each in found)}"
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:
         yield f"limits: {error!r}"
 
 
@@ -206,7 +210,11 @@ def _hedges(base: Recording) -> Iterator[str]:
         "idle": {"retry_policy": policy("5xx", per_try_idle_timeout="0.2s", num_retries=1, **quick)},
     }
     hosts = [
-        host(route(ANY, {"cluster": "a", "timeout": "2s", **hedge, **extra}), domains=(name,), include_request_attempt_count=True)
+        host(
+            route(ANY, {"cluster": "a", "timeout": "2s", **hedge, **extra}),
+            domains=(name,),
+            include_request_attempt_count=True,
+        )
         for name, extra in actions.items()
     ]
     hosts += [
@@ -214,7 +222,11 @@ def _hedges(base: Recording) -> Iterator[str]:
             route(ANY, {"cluster": "none-left", "timeout": "2s", **hedge, **actions["one"]}),
             domains=("overflow",),
         ),
-        host(route(ANY, {"cluster": "a", "timeout": "2s", "retry_policy": actions["hedge"]["retry_policy"]}), domains=("of-host",), hedge_policy={"hedge_on_per_try_timeout": True}),
+        host(
+            route(ANY, {"cluster": "a", "timeout": "2s", **actions["hedge"]}),
+            domains=("of-host",),
+            hedge_policy=hedge["hedge_policy"],
+        ),
     ]
     none_left: Resource = {"circuit_breakers": {"thresholds": [{"max_retries": 0}]}}
     with Rig(custom(base, hosts, [cluster("a", *ENDPOINTS), cluster("none-left", *ENDPOINTS, **none_left)])) as rig:
@@ -244,7 +256,6 @@ def _hedges(base: Recording) -> Iterator[str]:
 
 
 def _redirects(base: Recording) -> Iterator[str]:
-    follow: Resource = {"internal_redirect_policy": {}}
     other = {"prefix": "/other"}
     to = {"header": {"key": "x-route", "value": "other"}}
 
@@ -270,10 +281,15 @@ def _redirects(base: Recording) -> Iterator[str]:
     hosts = [
         host(
             route(other, "b", request_headers_to_add=[to], name="allowed" if name == "allowed" else "o"),
-            route({"prefix": "/direct"}, {}, direct_response={"status": 418}) | {"route": None},
+            {"match": {"prefix": "/direct"}, "direct_response": {"status": 418}},
             route({"prefix": "/slow"}, {"cluster": "b", "timeout": "0.1s"}),
-            route({"prefix": "/rewritten"}, {"cluster": "a", "prefix_rewrite": "/was", "internal_redirect_policy": fields}),
-            route(ANY, {"cluster": "a", "internal_redirect_policy": fields, "timeout": "1s", "retry_policy": policy("5xx")}),
+            route(
+                {"prefix": "/rewritten"}, {"cluster": "a", "prefix_rewrite": "/was", "internal_redirect_policy": fields}
+            ),
+            route(
+                ANY,
+                {"cluster": "a", "internal_redirect_policy": fields, "timeout": "1s", "retry_policy": policy("5xx")},
+            ),
             domains=(name,),
             include_request_attempt_count=True,
             request_headers_to_add=[{"header": {"key": "x-host", "value": name}}],
@@ -281,22 +297,18 @@ def _redirects(base: Recording) -> Iterator[str]:
         )
         for name, fields in policies.items()
     ]
-    for each in hosts:
-        for rule in each["routes"]:
-            if rule.get("route", 1) is None:
-                del rule["route"]
-    del follow
     with Rig(custom(base, hosts, [cluster("a", *ENDPOINTS[:1]), cluster("b", ENDPOINTS[1])])) as rig:
 
         def ask(name: str, path: str, what: str, method: str = "GET", body: bytes = b"", *more: tuple[str, str]) -> str:
             extra = (("content-length", str(len(body))),) if body else ()
             seen = rig.send(method, path, ("x-backend", what), *extra, *more, host=name, body=body)
             tries = [
-                (a.backend[0][-1], a.method, a.authority, a.target, len(a.body), headers(a.headers, without=("host", "x-backend", "x-forwarded-proto", "x-request-id")))
+                f"\n    {a.backend[0][-1]} {a.method} {a.authority} {a.target} {len(a.body)} "
+                f"{headers(a.headers, without=HIDDEN)}"
                 for a in seen.arrivals
             ]
             shown = headers((n, v) for n, v in seen.response.headers if n.startswith("x-") or n == "location")
-            return f"redirect {name} {method} {path} {what}: {outcome(seen)} {shown}\n" + "\n".join(f"    {t}" for t in tries)
+            return f"redirect {name} {method} {path} {what}: {outcome(seen)} {shown}{''.join(tries)}"
 
         def location(name: str, to: str, status: int = 302) -> str:
             return f"status={status};location=http://{name}{to},status=200"
@@ -318,7 +330,9 @@ def _redirects(base: Recording) -> Iterator[str]:
         yield ask("codes", "/", location("codes", "/other", 307), "POST", b"body")
         yield ask("codes", "/", location("codes", "/other", 303), "HEAD")
         yield ask("codes", "/", location("codes", "/other", 302), "POST", b"x" * 1_048_577)
-        yield ask("plain", "/", "status=302;location=http://plain/again,status=302;location=http://plain/other,status=200")
+        yield ask(
+            "plain", "/", "status=302;location=http://plain/again,status=302;location=http://plain/other,status=200"
+        )
         yield ask("two", "/", "status=302;location=http://two/again,status=302;location=http://two/other,status=200")
         yield ask("zero", "/", location("zero", "/other"))
         yield ask("cross", "/", "status=302;location=https://cross/other,status=200")
@@ -328,7 +342,15 @@ def _redirects(base: Recording) -> Iterator[str]:
         yield ask("allowed", "/", location("allowed", "/slow"))
         yield ask("previous", "/", "status=302;location=http://previous/again,status=200")
         yield ask("previous", "/", location("previous", "/other"))
-        yield ask("copy", "/", "status=302;location=http://copy/other;x-copied=1,status=200", "GET", b"", ("x-gone", "1"), ("x-copied", "0"))
+        yield ask(
+            "copy",
+            "/",
+            "status=302;location=http://copy/other;x-copied=1,status=200",
+            "GET",
+            b"",
+            ("x-gone", "1"),
+            ("x-copied", "0"),
+        )
         yield ask("bad-codes", "/", "status=200;location=http://bad-codes/other,status=201")
         yield ask("plain", "/", "status=302;location=http://plain/direct,status=201")
         yield ask("plain", "/", "status=302;location=http://plain/slow,delay=0.3")

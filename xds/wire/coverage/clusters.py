@@ -121,15 +121,17 @@ CLUSTERS: Mapping[str, Entry] = {
         **not_yet(EXTENSIONS, "monitors"),
     },
     CLUSTER + "CircuitBreakers": {
-        **honoured("thresholds"),
-        **not_yet("thresholds of single endpoints are not kept yet", "per_host_thresholds"),
+        **honoured("thresholds per_host_thresholds"),
     },
     CLUSTER + "CircuitBreakers.Thresholds": {
-        **honoured("priority max_connections max_pending_requests max_requests max_retries"),
+        **honoured(
+            "priority max_connections max_pending_requests max_requests max_retries retry_budget max_connection_pools"
+        ),
         **meaningless("the metrics have what is left", "track_remaining"),
-        **not_yet("max_retries alone counts", "retry_budget"),
-        **not_yet("a process has as many pools as it has endpoints", "max_connection_pools"),
     },
+    CLUSTER + "CircuitBreakers.Thresholds.RetryBudget": honoured(
+        "budget_percent min_retry_concurrency budget_interval"
+    ),
     CLUSTER + "Cluster.LeastRequestLbConfig": {
         **honoured("choice_count active_request_bias"),
         **not_yet(SLOW_START, "slow_start_config", starts_slowly),
@@ -219,7 +221,6 @@ CLUSTERS: Mapping[str, Entry] = {
         **meaningless("the library checks headers", "header_validation_config"),
         **not_yet("statuses alone tell what is an error", "outlier_detection"),
         **not_yet("requests are not mirrored yet", "request_mirror_policies"),
-        **not_yet("the route's retry policy counts", "retry_policy"),
     },
     HTTP + ".http_filters": {
         **honoured("name is_optional disabled"),

@@ -46,12 +46,6 @@ def not_websocket(value: Any, message: Any) -> bool:
     return str(value).lower() != "websocket"
 
 
-def not_previous_hosts(value: Any, message: Any) -> bool:
-    """A host predicate other than the one that is done."""
-    del message
-    return not type_of(value).endswith(".PreviousHostsPredicate")
-
-
 def switched_off(value: Any, message: Any) -> bool:
     """A BoolValue that says no."""
     del message

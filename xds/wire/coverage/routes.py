@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from .common import CORS_POLICY
-from .conditions import not_previous_hosts
 from .status import Entry, always, honoured, meaningless, not_yet, told
 
 ROUTE = "envoy.config.route.v3."
@@ -143,19 +142,23 @@ ROUTES: Mapping[str, Entry] = {
     ROUTE + "RetryPolicy": {
         **honoured(
             "retry_on num_retries per_try_timeout retry_host_predicate host_selection_retry_max_attempts "
-            "retriable_status_codes retry_back_off retriable_headers"
+            "retriable_status_codes retry_back_off retriable_headers retriable_request_headers "
+            "rate_limited_retry_back_off"
         ),
+        **meaningless("Envoy has none of its own", "retry_options_predicates"),
         **not_yet("idle timeouts of attempts are not kept yet", "per_try_idle_timeout"),
         **not_yet("retries stay in the priority that is chosen", "retry_priority"),
-        **not_yet("retry options are not implemented yet", "retry_options_predicates"),
-        **not_yet("what a response says about when to retry is not looked at yet", "rate_limited_retry_back_off"),
-        **not_yet("all requests may be retried", "retriable_request_headers"),
         **not_yet("a retry goes to the same cluster", "refresh_cluster_on_retry"),
     },
+    ROUTE + "RetryPolicy.RateLimitedRetryBackOff": honoured("reset_headers max_interval"),
+    ROUTE + "RetryPolicy.ResetHeader": honoured("name format"),
     ROUTE + "RetryPolicy.RetryHostPredicate": {
         **meaningless("the type decides, as in Envoy", "name"),
-        **not_yet("this host predicate is not implemented yet", "typed_config", not_previous_hosts),
+        **honoured("typed_config"),
     },
+    "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate": {},
+    "envoy.extensions.retry.host.omit_canary_hosts.v3.OmitCanaryHostsPredicate": {},
+    "envoy.extensions.retry.host.omit_host_metadata.v3.OmitHostMetadataConfig": honoured("metadata_match"),
     ROUTE + "RetryPolicy.RetryBackOff": honoured("base_interval max_interval"),
     ROUTE + "RedirectAction": {
         **honoured(

@@ -10,6 +10,7 @@ from ...model.cluster import (
     HttpProtocol,
     LbPolicy,
     OutlierDetection,
+    RetryBudget,
     Thresholds,
     TransportSocket,
     TransportSocketMatch,
@@ -48,7 +49,7 @@ def cluster(raw: bytes) -> Cluster:
         # A filter between here and the endpoints that cannot be enforced: nothing may get past it.
         socket = replace(socket, unsupported=closed)
         matches = tuple(replace(each, socket=replace(each.socket, unsupported=closed)) for each in matches)
-    thresholds = {each.priority: _thresholds(each) for each in reversed(message.circuit_breakers.thresholds)}
+    thresholds = _all_thresholds(message.circuit_breakers)
     dns = type_ in DNS_TYPES
     return Cluster(
         name=message.name,
@@ -139,13 +140,26 @@ def _refuse_sockets(
         raise RefusedError(f"HTTP3 requires a QuicUpstreamTransport transport socket: {message.name}")
 
 
-def _thresholds(message: pb.cluster_v3.CircuitBreakers.Thresholds) -> Thresholds:
+def _all_thresholds(message: pb.cluster_v3.CircuitBreakers) -> dict[int, Thresholds]:
+    """By priority; the first that is listed counts."""
+    general = {each.priority: each for each in reversed(message.thresholds)}
+    per_host = {each.priority: each for each in reversed(message.per_host_thresholds)}
+    unsaid = pb.cluster_v3.CircuitBreakers.Thresholds()
+    return {each: _thresholds(general.get(each, unsaid), per_host.get(each)) for each in (*general, *per_host)}
+
+
+def _thresholds(
+    message: pb.cluster_v3.CircuitBreakers.Thresholds, per_host: pb.cluster_v3.CircuitBreakers.Thresholds | None
+) -> Thresholds:
     default = Thresholds()
     budget = None
     if message.HasField("retry_budget"):
-        percent = message.retry_budget.budget_percent.value if message.retry_budget.HasField("budget_percent") else 20.0
-        least = message.retry_budget.min_retry_concurrency
-        budget = (percent, least.value if message.retry_budget.HasField("min_retry_concurrency") else 3)
+        said, usual = message.retry_budget, RetryBudget()
+        budget = RetryBudget(
+            said.budget_percent.value if said.HasField("budget_percent") else usual.percent,
+            _wrapped(said.min_retry_concurrency, said.HasField("min_retry_concurrency"), usual.min_concurrency),
+            seconds(said.budget_interval),
+        )
     return Thresholds(
         _wrapped(message.max_connections, message.HasField("max_connections"), default.max_connections),
         _wrapped(message.max_pending_requests, message.HasField("max_pending_requests"), default.max_pending_requests),
@@ -153,6 +167,7 @@ def _thresholds(message: pb.cluster_v3.CircuitBreakers.Thresholds) -> Thresholds
         _wrapped(message.max_retries, message.HasField("max_retries"), default.max_retries),
         message.max_connection_pools.value if message.HasField("max_connection_pools") else None,
         budget,
+        per_host.max_connections.value if per_host is not None and per_host.HasField("max_connections") else None,
     )
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ...model.cluster import HttpProtocol, UpstreamProtocol
+from ...model.route import RetryPolicy
 from ..opening import open_any
 from ..refused import RefusedError
 from ..schema import find
 from ..schema import types as pb
-from .route_policies import hash_policies
+from .route_policies import hash_policies, retry_policy
 from .values import seconds
 
 KEYS = ("envoy.extensions.upstreams.http.v3.HttpProtocolOptions", "envoy.upstreams.http.http_protocol_options")
@@ -80,6 +81,7 @@ def _from_options(options: pb.upstreams_http_v3.HttpProtocolOptions) -> HttpProt
         streams,
         None,
         auto_sni=options.upstream_http_protocol_options.auto_sni,
+        retry=retry_policy(options.retry_policy) if options.HasField("retry_policy") else None,
     )
     return replace(found, hash_policies=hash_policies(options.hash_policy)) if options.hash_policy else found
 
@@ -95,6 +97,7 @@ def _common(
     requests: int | None,
     *,
     auto_sni: bool,
+    retry: RetryPolicy | None = None,
 ) -> HttpProtocol:
     return HttpProtocol(
         protocol=protocol,
@@ -103,4 +106,6 @@ def _common(
         max_requests_per_connection=common.max_requests_per_connection.value or requests,
         max_concurrent_streams=streams,
         auto_sni=auto_sni,
+        max_stream_duration_s=seconds(common.max_stream_duration) or None,
+        retry=retry,
     )

@@ -4,8 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ...model.route import BackOff, HashPolicy, MirrorPolicy, RetryPolicy
-from ...model.values import Fraction
+from ...model.route import (
+    OMIT_METADATA,
+    BackOff,
+    HashPolicy,
+    MirrorPolicy,
+    RateLimitedBackOff,
+    ResetHeader,
+    RetryPolicy,
+)
+from ...model.values import Fraction, MetadataValue
+from ..opening import open_any
 from ..refused import RefusedError
 from ..schema import types as pb
 from .extensions import (
@@ -18,7 +27,10 @@ from .extensions import (
     type_at,
 )
 from .matchers import header_matcher, regex_rewrite, understood
-from .values import header_options, runtime_fraction, seconds
+from .values import header_options, metadata, runtime_fraction, seconds
+
+UNIX_TIMESTAMP = 1
+"""RetryPolicy.ResetHeaderFormat."""
 
 
 def retry_policy(message: pb.route_v3.RetryPolicy) -> RetryPolicy:
@@ -32,8 +44,12 @@ def retry_policy(message: pb.route_v3.RetryPolicy) -> RetryPolicy:
         if longest < base:
             raise RefusedError("retry_policy.max_interval must greater than or equal to the base_interval")
         back_off = BackOff(base, longest)
+    frequency = 0
     if message.HasField("retry_priority"):
         type_at(message.retry_priority.name, message.retry_priority.typed_config, RETRY_PRIORITIES)
+        opened = open_any(message.retry_priority.typed_config)
+        if isinstance(opened, pb.previous_priorities_v3.PreviousPrioritiesConfig):
+            frequency = opened.update_frequency
     for each in message.retry_options_predicates:
         type_at(each.name, each.typed_config, RETRY_OPTIONS_PREDICATES)
     return RetryPolicy(
@@ -47,12 +63,33 @@ def retry_policy(message: pb.route_v3.RetryPolicy) -> RetryPolicy:
         host_predicates=tuple(_host_predicate(each) for each in message.retry_host_predicate),
         host_selection_attempts=max(1, message.host_selection_retry_max_attempts),
         back_off=back_off,
+        rate_limited=_rate_limited(message.rate_limited_retry_back_off)
+        if message.HasField("rate_limited_retry_back_off")
+        else None,
+        omitted_metadata=tuple(
+            _omitted(each) for each in message.retry_host_predicate if _host_predicate(each) == OMIT_METADATA
+        ),
+        priority_update_frequency=frequency,
     )
 
 
 def _host_predicate(message: pb.route_v3.RetryPolicy.RetryHostPredicate) -> str:
     type_name = type_at(message.name, message.typed_config, RETRY_HOST_PREDICATES)
     return RETRY_HOST_PREDICATES.get(type_name, message.name)
+
+
+def _omitted(message: pb.route_v3.RetryPolicy.RetryHostPredicate) -> dict[str, MetadataValue]:
+    opened = open_any(message.typed_config)
+    if not isinstance(opened, pb.omit_host_metadata_v3.OmitHostMetadataConfig):
+        return {}
+    return dict(metadata(opened.metadata_match).get("envoy.lb", {}))
+
+
+def _rate_limited(message: pb.route_v3.RetryPolicy.RateLimitedRetryBackOff) -> RateLimitedBackOff:
+    headers = tuple(ResetHeader(each.name, each.format == UNIX_TIMESTAMP) for each in message.reset_headers)
+    if not message.HasField("max_interval"):
+        return RateLimitedBackOff(headers)
+    return RateLimitedBackOff(headers, max(seconds(message.max_interval), 0.001))
 
 
 def mirror_policies(messages: Iterable[pb.route_v3.RouteAction.RequestMirrorPolicy]) -> tuple[MirrorPolicy, ...]:

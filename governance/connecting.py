@@ -1,0 +1,70 @@
+"""A connection for one try: one that is ready, one that becomes free, or a new one (envoy source: ConnPoolImplBase)."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
+
+from .actions import Action, AwaitSlot, Failure, OpenConnection
+from .balancing.host import Host
+from .cluster import ClusterRuntime
+from .pool import Connect, ConnectFailed, NoPool, Overflow, Pool, Slot, Waiter
+from .replies import LocalReply, no_healthy_upstream, overflow, route_timeout
+
+if TYPE_CHECKING:
+    from .call import OutgoingCall
+
+
+def wait_for_connection(
+    call: OutgoingCall,
+    pool: Pool,
+    host: Host,
+    cluster: ClusterRuntime,
+    lease: Connect | Overflow | NoPool | Waiter,
+) -> Generator[Action, Any, Slot | Failure | LocalReply]:
+    """There is no connection ready: wait for one that becomes free, or make one."""
+    granted: Slot | Connect | Overflow | NoPool | ConnectFailed | None
+    if isinstance(lease, Waiter):
+        granted = None
+        try:
+            left_s = None if call.deadline is None else call.deadline - call.runtime.clock()
+            if (yield AwaitSlot(lease, left_s)):
+                granted = lease.grant
+        finally:
+            if granted is None:
+                pool.leave(lease, call.runtime.clock())
+        if granted is None:
+            return route_timeout()
+    else:
+        granted = lease
+    if isinstance(granted, Slot):
+        return granted
+    if isinstance(granted, Overflow):
+        return overflow(retried=call.attempts > 1)
+    if isinstance(granted, NoPool):
+        return no_healthy_upstream()
+    if isinstance(granted, ConnectFailed):
+        return Failure(granted.kind, granted.reason)
+    limit_s, hurry = cluster.config.connect_timeout_s, False
+    if call.deadline is not None:
+        left_s = call.deadline - call.runtime.clock()
+        if left_s <= 0:
+            pool.abandoned()
+            return route_timeout()
+        if left_s < limit_s:
+            limit_s, hurry = left_s, True
+    made: Any = None
+    try:
+        made = yield OpenConnection(host, pool, limit_s, cluster.http2)
+    finally:
+        if made is None:
+            pool.abandoned()
+    if isinstance(made, Failure):
+        if hurry and made.kind == "connect-timeout":
+            # The route's timeout has ended it, which says nothing about the endpoint.
+            pool.abandoned()
+            return route_timeout()
+        pool.failed(made.kind, made.reason)
+        return made
+    slot = pool.connected(made, call.runtime.clock())
+    return slot if isinstance(slot, Slot) else overflow(retried=call.attempts > 1)

@@ -1,0 +1,40 @@
+"""What a try says of its endpoint to outlier detection (envoy source: Filter::updateOutlierDetection)."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
+
+from .actions import Action, BodyEnd, Failure, Head
+from .balancing.host import Host
+from .outliers.monitor import HostMonitor
+from .outliers.results import status_of_grpc
+
+if TYPE_CHECKING:
+    from .call import OutgoingCall
+
+_NOT_THE_HOSTS = frozenset({"timeout", "caller"})
+"""How a response can be cut that says nothing about the host."""
+
+
+def deliver(call: OutgoingCall, head: Head, host: Host | None) -> Generator[Action, Any, None]:
+    """The response goes to the caller; a body that is cut may say something of the endpoint."""
+    end: BodyEnd = yield call.deliver(head)
+    call.finished(end)
+    if host is not None and host.state.monitor is not None and not end.complete and end.kind not in _NOT_THE_HOSTS:
+        host.state.monitor.result("connect-failed")
+
+
+def report(monitor: HostMonitor, result: Head | Failure, call: OutgoingCall) -> None:
+    """Tell outlier detection what came of a request that was sent (envoy source: Filter::updateOutlierDetection)."""
+    if isinstance(result, Failure):
+        if result.kind == "timeout":
+            monitor.result("timeout", 504)
+        else:
+            monitor.result("connect-failed")
+        return
+    code = result.status
+    if call.request.is_grpc:
+        said = next((value for name, value in result.headers if name.lower() == b"grpc-status"), b"")
+        code = status_of_grpc(said) if said else code
+    monitor.status(code)

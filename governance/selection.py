@@ -1,0 +1,116 @@
+"""Which endpoint the next try goes to: that of any request, but for what a retry wants to avoid.
+
+(envoy source: Filter as LoadBalancerContext; extensions/retry/host, extensions/retry/priority.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from .balancing.context import ANY, Loads
+from .balancing.host import Host
+from .choosing import wish
+from .cluster import ClusterRuntime
+from .retry import CompiledRetry
+
+if TYPE_CHECKING:
+    from .call import OutgoingCall
+
+
+class Tried:
+    """The endpoints that the tries of one call went to, and what the next one makes of that."""
+
+    __slots__ = ("_loads", "_priorities", "hosts")
+
+    def __init__(self) -> None:
+        self.hosts: list[Host] = []
+        self._priorities: list[int] = []
+        self._loads: Loads | None = None
+
+    def add(self, host: Host) -> None:
+        """A try went there."""
+        self.hosts.append(host)
+        self._priorities.append(host.priority)
+
+    def rejects(self, retry: CompiledRetry, host: Host) -> bool:
+        """Whether a retry passes the endpoint over (RetryPolicy.retry_host_predicate)."""
+        return (
+            (retry.avoid_previous_hosts and any(each.address == host.address for each in self.hosts))
+            or (retry.omit_canaries and is_canary(host))
+            or any(_has(host, each) for each in retry.omitted_metadata)
+        )
+
+    def loads(self, frequency: int, loads: Loads, availability: Loads) -> Loads:
+        """The shares of the priorities for a retry that leaves those tried before (previous_priorities).
+
+        `loads` are those of any request, `availability` what each priority could take, in percent.
+        """
+        count = len(self._priorities)
+        if count < frequency:
+            return loads
+        if count % frequency == 0:
+            self._loads = self._without_tried(availability)
+        return loads if self._loads is None else self._loads
+
+    def _without_tried(self, availability: Loads) -> Loads | None:
+        found = without(set(self._priorities), availability)
+        if found is None:
+            # All have been tried: from the beginning.
+            self._priorities.clear()
+            found = without(set(), availability)
+        return found
+
+
+def without(priorities: set[int], availability: Loads) -> Loads | None:
+    """The shares of the priorities that are left; None where nothing of them is available."""
+    healthy, degraded = (
+        [0 if priority in priorities else each for priority, each in enumerate(level)] for level in availability
+    )
+    total = min(100, sum(healthy) + sum(degraded))
+    if not total:
+        return None
+    shares = [0] * (len(healthy) + len(degraded))
+    left = 100
+    while left:  # what rounding leaves goes round once more
+        for index, each in enumerate((*healthy, *degraded)):
+            share = min(left, each * 100 // total)
+            shares[index] += share
+            left -= share
+    return shares[: len(healthy)], shares[len(healthy) :]
+
+
+def choose(
+    call: OutgoingCall, cluster: ClusterRuntime, retry: CompiledRetry | None, tried: Tried | None
+) -> Host | None:
+    """The endpoint of the next try; `tried` where it is a retry."""
+    detector = cluster.state.detector
+    if detector is not None:
+        detector.look(call.runtime.clock())
+    if cluster.original_dst:
+        destination = call.destination
+        resolved = destination.resolved if destination is not None else None
+        return cluster.dialled(resolved or call.url_host.decode("latin-1").strip("[]"), call.port)
+    context = wish(call, cluster) if cluster.asks else ANY
+    if tried is not None and retry is not None and retry.picky:
+        context = context.again(lambda host: tried.rejects(retry, host), retry.host_attempts)
+    return cluster.choose(context)
+
+
+def is_canary(host: Host) -> bool:
+    """Endpoint metadata `envoy.lb`: `canary: true`."""
+    return host.endpoint.metadata.get("envoy.lb", {}).get("canary") is True
+
+
+def _has(host: Host, wanted: Sequence[tuple[str, object]]) -> bool:
+    """Whether the endpoint's metadata has all of that; a list has each of its members."""
+    labels = host.endpoint.metadata.get("envoy.lb", {})
+    for key, value in wanted:
+        own = labels.get(key)
+        if not (_same(own, value) or (isinstance(own, tuple) and any(_same(each, value) for each in own))):
+            return False
+    return True
+
+
+def _same(one: object, other: object) -> bool:
+    return type(one) is type(other) and one == other
