@@ -15,8 +15,8 @@ from .actions import Action, Discard, Failure, Head, Send, Sleep
 from .cluster import ClusterRuntime
 from .connecting import wait_for_connection
 from .pool import Breaker, Slot
-from .reporting import deliver, report
 from .replies import LocalReply, closed, no_healthy_upstream, per_try_timeout, route_timeout, upstream_reset
+from .reporting import deliver, report
 from .retry import BackOff, CompiledRetry, Retry
 from .selection import Tried, choose
 

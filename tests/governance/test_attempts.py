@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from proxyless.governance.actions import AwaitSlot, Deliver, Discard, Failure, Head, OpenConnection, Send, Sleep
-from proxyless.xds.model.cluster import Thresholds, TransportSocket
-from proxyless.xds.model.route import BackOff, RetryPolicy, RouteAction
+from proxyless.xds.model.cluster import HttpProtocol, RetryBudget, Thresholds, TransportSocket
+from proxyless.xds.model.matchers import HeaderMatcher, StringMatcher
+from proxyless.xds.model.route import BackOff, RateLimitedBackOff, ResetHeader, RetryPolicy, RouteAction
 from tests.support.model import CLUSTER, PREVIOUS_HOSTS, bad, cluster, eds, resource, route, table, vhost
 from tests.support.world import Answer, Steps, World
 
@@ -536,3 +537,63 @@ def test_the_next_try_keeps_to_a_cluster_whose_successor_is_not_ready(successor:
     changed(fixture, successor)
     steps.finish()
     assert (steps.status, steps.hosts) == (200, [ADDRESSES[0]] * 2)
+
+
+def test_a_policy_of_the_cluster_stands_in_place_of_the_routes_but_for_the_timeout_of_a_try() -> None:
+    own = HttpProtocol(retry=retries(2, "5xx", per_try_timeout_s=9.0))
+    fixture = world(retries(5, "retriable-4xx", per_try_timeout_s=2.0), http=own)
+    begin = fixture.clock.now
+    refused = fixture.call(answers=[409])
+    assert (refused.status, refused.call.attempts) == (409, 1)
+    retried = fixture.call(answers=[503, 503, 503])
+    assert (retried.status, retried.flags, retried.call.attempts) == (503, "URX", 3)
+    assert retried.sent()[0].deadline == begin + 2.0
+
+
+@pytest.mark.parametrize(("path", "tries"), [("/again", 2), ("/never", 1)])
+def test_only_requests_with_a_retriable_header_are_retried_as_they_go_out(path: str, tries: int) -> None:
+    matcher = HeaderMatcher(":path", StringMatcher("exact", "/new/again"))
+    policy = retries(1, "5xx", retriable_request_headers=(matcher,))
+    fixture = world(policy, prefix_rewrite="/new/")
+    steps = fixture.call(f"http://shop{path}", answers=[503] * tries)
+    assert steps.call.attempts == tries
+
+
+def test_without_a_condition_a_try_still_has_its_timeout() -> None:
+    fixture = world(RetryPolicy(per_try_timeout_s=1.0))
+    steps = fixture.steps()
+    steps.until(Send)
+    fixture.clock.advance(1.0)
+    steps.finish(["timeout"])
+    assert (steps.status, steps.flags, steps.call.attempts) == (504, "UT", 1)
+
+
+def test_a_response_may_say_how_long_to_wait() -> None:
+    limited = RateLimitedBackOff((ResetHeader("retry-after"),))
+    fixture = world(retries(2, "5xx", back_off=BackOff(1.0, 1.0), rate_limited=limited))
+    steps = fixture.steps()
+    steps.until(Send)
+    fixture.draws.give(0.5, 0.5)
+    steps.finish([Head(503, [(b"retry-after", b"4")], None), 503, 200])
+    assert steps.slept == [5.0, 0.5]
+
+
+def test_too_early_is_tried_again_at_once() -> None:
+    policy = retries(1, "retriable-status-codes", retriable_status_codes=(425,), back_off=BackOff(1.0, 1.0))
+    assert world(policy).call(answers=[425, 200]).slept == [0.0]
+
+
+def test_without_a_pool_there_is_no_healthy_upstream() -> None:
+    fixture = world(endpoints=2, draws=[0.0], limits=Thresholds(max_connection_pools=1))
+    fixture.steps().until(Send)
+    steps = fixture.steps()
+    assert (steps.status, steps.flags) == (503, "UH")
+
+
+def test_a_window_of_a_budget_counts_every_try() -> None:
+    limits = Thresholds(retry_budget=RetryBudget(100.0, 1, 10.0))
+    fixture = world(retries(3), limits=limits)
+    assert fixture.call(answers=[503, 503, 200]).status == 200
+    window = fixture.breaker().window
+    assert window is not None
+    assert window.count(fixture.clock.now) == 3

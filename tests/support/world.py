@@ -126,7 +126,7 @@ class World:
         self.on_ask: Callable[[ResourceType, Collection[str]], None] = lambda type_, names: None
         self.heard = Heard()
         self.connections: list[FakeConnection] = []
-        self.runtime = Runtime(options, self.clock, self.draws, self._asked)
+        self.runtime = Runtime(options, self.clock, self.draws, self._asked, self.clock)
         self.runtime.add_listener(self.heard)
         self.runtime.add_event_listener(self.heard)
         self.runtime.publish(snapshot(**parts) if held is None else held)

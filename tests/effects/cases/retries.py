@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from proxyless.governance.actions import Head
+from proxyless.governance.actions import Head, Send
 
 from ..registry import Effect, effect
-from ..resources import Json, Shop, extension, shop
+from ..resources import Json, Shop, endpoint, extension, shop, typed
 from ..scene import Scene
 from ..seeing import drive, explained, tried
 
@@ -50,6 +50,53 @@ ELSEWHERE = shop(
     cluster_fields={"lb_policy": "RANDOM"},
 )
 
+RANDOM: Json = {"lb_policy": "RANDOM"}
+GATED = retrying(retriable_request_headers=[{"name": "x-again", "present_match": True}])
+ASKED = retrying(
+    num_retries=2,
+    rate_limited_retry_back_off={
+        "reset_headers": [{"name": "retry-after"}, {"name": "reset", "format": "UNIX_TIMESTAMP"}],
+        "max_interval": "10s",
+    },
+)
+OMIT_METADATA = "envoy.extensions.retry.host.omit_host_metadata.v3.OmitHostMetadataConfig"
+STAGE: Json = {"filter_metadata": {"envoy.lb": {"stage": "test"}}}
+OMITTING = shop(
+    action={
+        "retry_policy": {
+            "retry_on": "5xx",
+            "retry_host_predicate": [extension(OMIT_METADATA, "omit", metadata_match=STAGE)],
+            "host_selection_retry_max_attempts": 50,
+        }
+    },
+    cluster_fields=RANDOM,
+    endpoints=[endpoint("10.0.0.1", metadata=STAGE), endpoint("10.0.0.2")],
+)
+
+
+def options(**fields: Any) -> Json:
+    """HttpProtocolOptions over HTTP/1.1."""
+    kind = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+    own = typed(kind, explicit_http_config={"http_protocol_options": {}}, **fields)
+    return {"typed_extension_protocol_options": {kind: own}}
+
+
+def paused(scene: Scene) -> list[float]:
+    """How long a call waits whose tries ask for three seconds, and for a moment seven seconds from now or a minute."""
+    now = int(scene.world.runtime.wall())
+    asks: list[list[tuple[bytes, bytes]]] = [
+        [(b"retry-after", b"3")],
+        [(b"retry-after", b"60"), (b"reset", b"%d" % (now + 7))],
+    ]
+    steps = scene.world.steps("http://shop/a")
+    for headers in asks:
+        steps.until(Send)
+        scene.world.draws.give(0.0)
+        steps.answer(Head(503, headers, None))
+    steps.until(Send)
+    return steps.slept
+
+
 CASES: list[Effect] = [
     effect("envoy.config.route.v3.RouteAction.retry_policy", retrying(), tried([503, 200]), (2, 200, "-")),
     effect(RETRY + "retry_on", retrying(), tried([503, 200]), (2, 200, "-")),
@@ -70,4 +117,21 @@ CASES: list[Effect] = [
     effect(RETRY + "RetryBackOff.base_interval", SLOW, slept, against=retrying(num_retries=4)),
     effect(RETRY + "RetryBackOff.max_interval", SLOW, slept),
     effect(RETRY + "retry_on", retrying(), explained("retry"), what="explained"),
+    effect(RETRY + "retriable_request_headers", GATED, tried([503, 200]), (1, 503, "-")),
+    effect(RETRY + "rate_limited_retry_back_off", ASKED, paused, [3.0, 4.0]),
+    effect(RETRY + "RateLimitedRetryBackOff.reset_headers", ASKED, paused, [3.0, 4.0], against=retrying()),
+    effect(RETRY + "RateLimitedRetryBackOff.max_interval", ASKED, paused, [3.0, 4.0]),
+    effect(RETRY + "ResetHeader.name", ASKED, paused, [3.0, 4.0], against=retrying()),
+    effect(RETRY + "ResetHeader.format", ASKED, paused, [3.0, 4.0]),
+    effect(RETRY + "RetryHostPredicate.typed_config", ELSEWHERE, where, against=shop(cluster_fields=RANDOM)),
+    effect(OMIT_METADATA + ".metadata_match", OMITTING, where),
+    effect(
+        "envoy.extensions.upstreams.http.v3.HttpProtocolOptions.retry_policy",
+        shop(
+            action={"retry_policy": {"retry_on": "retriable-4xx"}},
+            cluster_fields=options(retry_policy={"retry_on": "5xx", "num_retries": 2}),
+        ),
+        tried([503, 409, 200]),
+        (2, 409, "-"),
+    ),
 ]

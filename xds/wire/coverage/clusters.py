@@ -215,7 +215,8 @@ CLUSTERS: Mapping[str, Entry] = {
     },
     HTTP: {
         **honoured(
-            "common_http_protocol_options explicit_http_config use_downstream_protocol_config http_filters hash_policy"
+            "common_http_protocol_options explicit_http_config use_downstream_protocol_config http_filters "
+            "hash_policy retry_policy"
         ),
         **told("Cluster.transport_socket", TLS, "upstream_http_protocol_options auto_config"),
         **meaningless("the library checks headers", "header_validation_config"),

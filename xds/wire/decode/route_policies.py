@@ -14,7 +14,7 @@ from ...model.route import (
     RetryPolicy,
 )
 from ...model.values import Fraction, MetadataValue
-from ..opening import open_any
+from ..opening import unchecked
 from ..refused import RefusedError
 from ..schema import types as pb
 from .extensions import (
@@ -47,7 +47,7 @@ def retry_policy(message: pb.route_v3.RetryPolicy) -> RetryPolicy:
     frequency = 0
     if message.HasField("retry_priority"):
         type_at(message.retry_priority.name, message.retry_priority.typed_config, RETRY_PRIORITIES)
-        opened = open_any(message.retry_priority.typed_config)
+        opened = unchecked(message.retry_priority.typed_config)
         if isinstance(opened, pb.previous_priorities_v3.PreviousPrioritiesConfig):
             frequency = opened.update_frequency
     for each in message.retry_options_predicates:
@@ -79,7 +79,7 @@ def _host_predicate(message: pb.route_v3.RetryPolicy.RetryHostPredicate) -> str:
 
 
 def _omitted(message: pb.route_v3.RetryPolicy.RetryHostPredicate) -> dict[str, MetadataValue]:
-    opened = open_any(message.typed_config)
+    opened = unchecked(message.typed_config)
     if not isinstance(opened, pb.omit_host_metadata_v3.OmitHostMetadataConfig):
         return {}
     return dict(metadata(opened.metadata_match).get("envoy.lb", {}))

@@ -77,7 +77,38 @@ RATE_LIMITS = [
         ],
     }
 ]
-RETRY: Json = {"retry_on": "5xx", "num_retries": 2, "retriable_headers": [{"name": "a", "string_match": EXACT}]}
+PREDICATES = "envoy.extensions.retry.host."
+RETRY: Json = {
+    "retry_on": "5xx",
+    "num_retries": 2,
+    "retriable_headers": [{"name": "a", "string_match": EXACT}],
+    "retriable_request_headers": [{"name": "a", "present_match": True}],
+    "rate_limited_retry_back_off": {
+        "reset_headers": [{"name": "a", "format": "UNIX_TIMESTAMP"}],
+        "max_interval": "7s",
+    },
+    "retry_host_predicate": [
+        extension(
+            PREDICATES + "omit_host_metadata.v3.OmitHostMetadataConfig",
+            metadata_match={"filter_metadata": {"envoy.lb": {"a": "b"}}},
+        )
+    ],
+}
+BREAKERS: Json = {
+    "thresholds": [
+        {
+            "priority": "HIGH",
+            "max_requests": 7,
+            "max_connection_pools": 7,
+            "retry_budget": {
+                "budget_percent": {"value": 7},
+                "min_retry_concurrency": 7,
+                "budget_interval": "7s",
+            },
+        }
+    ],
+    "per_host_thresholds": [{"max_connections": 7}],
+}
 LARGE = "[a-z]{1000}" * 40
 HEADERS = [
     {"name": "a", "contains_match": "x"},
@@ -274,7 +305,7 @@ CLUSTERS = [
     cluster(type="STRICT_DNS", typed_dns_resolver_config=CARES),
     dns(dns_min_refresh_rate="2s", typed_dns_resolver_config=CARES, **AGAIN),
     cluster(
-        circuit_breakers={"thresholds": [{"priority": "HIGH", "max_requests": 7}]},
+        circuit_breakers=BREAKERS,
         outlier_detection=OUTLIERS,
         lb_policy="LEAST_REQUEST",
         least_request_lb_config={"choice_count": 5},
@@ -282,7 +313,7 @@ CLUSTERS = [
         http_protocol_options={},
     ),
     cluster(http2_protocol_options=HTTP2),
-    options(explicit_http_config={"http2_protocol_options": HTTP2}),
+    options(explicit_http_config={"http2_protocol_options": HTTP2}, retry_policy=RETRY),
     options(explicit_http_config={"http_protocol_options": {}}, hash_policy=HASHED),
     cluster(
         lb_policy="RING_HASH",
