@@ -20,11 +20,12 @@ class HostState:
     """Survives configuration updates; keyed by cluster and address.
 
     `active` counts the requests on their way, `connections` the connections. `pools` holds the latter: one entry per
-    library and event loop, owned by the suite that opened them. `ejected` is outlier detection's word; `failing`, `degraded` and `pending`
-    (new, not asked yet, and to count for nothing until then: CommonLbConfig.ignore_new_hosts_until_first_hc) are those
-    of active health checks. Whoever changes one calls `ClusterState.health_changed`. `healthy_since`: when it was
-    first seen healthy, or passed an active health check after failing some (Host::lastHcPassTime), for slow start.
-    `monitor` is where outcomes are reported, None where the cluster has no outlier detection.
+    library and event loop, owned by the suite that opened them. `ejected` is outlier detection's word; `failing`,
+    `degraded` and `pending` (new, not asked yet, and to count for nothing until then:
+    CommonLbConfig.ignore_new_hosts_until_first_hc) are those of active health checks. Whoever changes one calls
+    `ClusterState.health_changed`. `healthy_since`: when it was first seen healthy, or passed an active health check
+    after failing some (Host::lastHcPassTime), for slow start. `monitor` is where outcomes are reported, None where the
+    cluster has no outlier detection.
     """
 
     __slots__ = (
