@@ -71,6 +71,13 @@ WINDOW = budget(budget_percent={"value": 25}, min_retry_concurrency=0, budget_in
 CASES: list[Effect] = [
     effect(THRESHOLDS + "max_connection_pools", breaking(2, **POOLS), under_way(2), ["Send", "503 UH"]),
     effect(BREAKERS + "per_host_thresholds", breaking(**PER_HOST), under_way(2), ["Send", "AwaitSlot"]),
+    effect(BREAKERS + "per_host_thresholds.max_connections", breaking(**PER_HOST), under_way(2), ["Send", "AwaitSlot"]),
+    effect(
+        BREAKERS + "per_host_thresholds.priority",
+        breaking(per_host_thresholds=[{"priority": "HIGH", "max_connections": 1}]),
+        under_way(2),
+        ["Send", "Send"],
+    ),
     effect(THRESHOLDS + "retry_budget", BUDGET, retried(0, 8), 2),
     effect(BUDGETS + "budget_percent", BUDGET, retried(0, 12), 3),
     effect(BUDGETS + "min_retry_concurrency", BUDGET, retried(0, 4), 1),

@@ -107,7 +107,7 @@ BREAKERS: Json = {
             },
         }
     ],
-    "per_host_thresholds": [{"max_connections": 7}],
+    "per_host_thresholds": [{"priority": "HIGH", "max_connections": 7}],
 }
 LARGE = "[a-z]{1000}" * 40
 HEADERS = [
