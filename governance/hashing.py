@@ -89,7 +89,7 @@ def compile_hashing(policies: Sequence[HashPolicy]) -> HashPolicies | None:
 
 
 def _header(policy: HashPolicy) -> Method:
-    """All values of a header, in an order of their own, as one text."""
+    """All values of a header, in an order of their own; the hash of one is the seed of the next one's."""
     name = policy.name.lower().encode()
     rewriter = Rewriter(policy.regex) if policy.regex is not None else None
 
@@ -100,7 +100,12 @@ def _header(policy: HashPolicy) -> Method:
             return None
         if rewriter is not None:
             values = tuple(rewriter(each) for each in values)
-        return xx_hash(values[0] if len(values) == 1 else b"".join(sorted(values)))
+        if len(values) == 1:
+            return xx_hash(values[0])
+        found = 0
+        for value in sorted(values):
+            found = xx_hash(value, found)
+        return found
 
     return method
 

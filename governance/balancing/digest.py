@@ -16,9 +16,9 @@ MURMUR_SEED = 0xC70F6907
 _MULTIPLIER = 0xC6A4A7935BD1E995
 
 
-def xx_hash(data: bytes) -> int:
-    """xxHash64 with seed 0."""
-    value: int = xxh64_intdigest(data)
+def xx_hash(data: bytes, seed: int = 0) -> int:
+    """xxHash64."""
+    value: int = xxh64_intdigest(data, seed)
     return value
 
 

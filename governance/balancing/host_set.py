@@ -36,7 +36,7 @@ class LocalityHosts:
 
 @final
 class HostSet:
-    """One priority. `excluded` hosts count for nothing until active health checks have asked them.
+    """One priority. `excluded` hosts count for nothing: active health checks have yet to ask them, or they drain.
 
     `weights`: of localities (LocalityLbEndpoints.load_balancing_weight). `local`: where this process runs.
     """
@@ -114,7 +114,7 @@ def _by_health(hosts: Hosts) -> tuple[Hosts, Hosts, Hosts]:
     return (
         tuple(host for host in hosts if host not in found),
         tuple(host for host in unfit if host.coarse_health == "degraded"),
-        tuple(host for host in unfit if host.state.pending),
+        tuple(host for host in unfit if host.state.pending or host.health == "DRAINING"),
     )
 
 

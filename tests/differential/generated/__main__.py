@@ -15,9 +15,11 @@ from dataclasses import dataclass, field
 
 from tests.differential.comparison import told
 from tests.differential.facts import RECORDED
-from tests.differential.generated.cases import EACH, drawn
+from tests.differential.generated import keys
+from tests.differential.generated.cases import EACH, case
 from tests.differential.generated.counting import Census
-from tests.differential.generated.entry import entry
+from tests.differential.generated.drawing import drawn
+from tests.differential.generated.entry import entry, keyed_entry
 from tests.differential.generated.running import run, smallest
 from tests.differential.recording import Recording
 
@@ -38,7 +40,7 @@ class Report:
 def batch(seed: int, number: int, cases: int, base: Recording | None = None) -> Report:
     """Batch `number` of a seed."""
     base = base or Recording.load(RECORDED)
-    made = drawn(seed * 100_003 + number, cases)
+    made = drawn(case(), seed * 100_003 + number, cases)
     outcome = run(base, made)
     report = Report()
     report.census.add(made, outcome.answers)
@@ -51,13 +53,34 @@ def batch(seed: int, number: int, cases: int, base: Recording | None = None) -> 
     return report
 
 
-def whole(requests: int, seed: int, processes: int) -> Report:
+def key_batch(seed: int, number: int, cases: int, base: Recording | None = None) -> Report:
+    """Batch `number` of keys of a seed."""
+    base = base or Recording.load(RECORDED)
+    made = drawn(keys.keyed(), seed * 100_019 + number, cases)
+    report = Report()
+    wrong = []
+    for pick in keys.picks(base, made):
+        case = made[pick.case][0]
+        if pick.ours is not None:
+            report.census.add_key(case, pick.asked)
+            if pick.ours != pick.theirs:
+                wrong.append(pick)
+    if wrong:
+        small = keys.smallest(base, made[wrong[0].case][0], wrong[0].asked)
+        report.differences += [keyed_entry(f"keys {seed}", *small), f"{len(wrong)} keys differ, first {wrong[0]}"]
+    return report
+
+
+def whole(requests: int, key_count: int, seed: int, processes: int) -> Report:
     """All batches of a run."""
-    cases = -(-requests // EACH)
-    sizes = [min(CASES, cases - start) for start in range(0, cases, CASES)]
+    sizes = _sizes(-(-requests // EACH))
+    key_sizes = _sizes(-(-key_count // keys.LEAST_KEYS))
     total = Report()
     with ProcessPoolExecutor(processes) as pool:
-        for report in pool.map(batch, [seed] * len(sizes), range(len(sizes)), sizes):
+        begun = [pool.submit(batch, seed, number, size) for number, size in enumerate(sizes)]
+        begun += [pool.submit(key_batch, seed, number, size) for number, size in enumerate(key_sizes)]
+        for each in begun:
+            report = each.result()
             total.census.merge(report.census)
             total.differences += report.differences
             for text in report.differences:
@@ -65,22 +88,29 @@ def whole(requests: int, seed: int, processes: int) -> Report:
     return total
 
 
+def _sizes(cases: int) -> list[int]:
+    return [min(CASES, cases - start) for start in range(0, cases, CASES)]
+
+
 def main(arguments: list[str]) -> int:
     """Run, print, and say whether all is well."""
     parser = argparse.ArgumentParser(prog="python -m tests.differential.generated")
     parser.add_argument("--requests", type=int, default=20_000)
+    parser.add_argument("--keys", type=int, default=None, help="half as many as requests by default")
     parser.add_argument("--seed", type=int, default=None, help="a fresh one by default")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     given = parser.parse_args(arguments)
     seed = int.from_bytes(os.urandom(4)) if given.seed is None else given.seed
     print(f"make differential N={given.requests} SEED={seed}", flush=True)
     started = time.monotonic()
-    total = whole(given.requests, seed, given.processes)
+    key_count = given.requests // 2 if given.keys is None else given.keys
+    total = whole(given.requests, key_count, seed, given.processes)
     census = total.census
     print(census.table())
     missing = census.missing()
-    print(f"{census.requests} requests, {time.monotonic() - started:.0f} s, least {census.least()} of each: ", end="")
-    print(f"{len(total.differences)} differences; too seldom: {missing or 'nothing'}; seed {seed}")
+    took_s = time.monotonic() - started
+    print(f"{census.requests} requests and {census.keys} keys in {took_s:.0f} s, seed {seed}:")
+    print(f"{len(total.differences)} differences; hit too seldom: {missing or 'nothing'}")
     return 1 if missing or total.differences else 0
 
 

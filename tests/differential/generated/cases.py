@@ -5,8 +5,6 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
-from hypothesis import HealthCheck, Phase, Verbosity, given, settings
-from hypothesis import seed as seeded
 from hypothesis import strategies as st
 
 from tests.differential.case import Case
@@ -18,9 +16,6 @@ from tests.differential.recording import Resource
 
 EACH = 20
 """Requests to a case."""
-
-AT_ONCE = 5
-"""Cases in one example: Hypothesis does not draw without end for one."""
 
 ROUTE: Strategy = merged(MATCH.map(lambda found: {"match": found}), ACTION, MUTATIONS, sometimes(DECORATOR, 4))
 LAST: Strategy = merged(st.just({"match": {"prefix": "/"}}), ACTION, MUTATIONS)
@@ -64,35 +59,3 @@ def case(draw: Any) -> Case:
     source = Random(draw(st.integers(0, 2**64 - 1)))
     asked = tuple(request(source, hosts) for _ in range(EACH))
     return Case(tuple(hosts), asked, draw(TABLE), draw(MANAGER))
-
-
-def drawn(seed: int, count: int) -> list[Case]:
-    """`count` cases by a seed."""
-    found: list[Case] = []
-    while len(found) < count:
-        found += _some(seed * 7919 + len(found))
-    return found[:count]
-
-
-def _some(seed: int) -> list[Case]:
-    """Some cases at once: one example, because Hypothesis makes most of those that follow from the one before.
-
-    The first that it tries is the simplest there is, so the second is taken.
-    """
-    examples: list[list[Case]] = []
-
-    @seeded(seed)
-    @settings(
-        max_examples=2,
-        database=None,
-        deadline=None,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-        verbosity=Verbosity.quiet,
-    )
-    @given(st.lists(case(), min_size=AT_ONCE, max_size=AT_ONCE))
-    def collect(made: list[Case]) -> None:
-        examples.append(made)
-
-    collect()
-    return examples[-1]

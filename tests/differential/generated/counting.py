@@ -14,12 +14,16 @@ from dataclasses import dataclass, field
 from tests.differential.batch import FIRST_PORT
 from tests.differential.case import Case
 from tests.differential.comparison import Case as Answered
+from tests.differential.generated import keys
+from tests.differential.keyed import Asked
+from tests.differential.keyed import Case as Keyed
 from tests.differential.recording import Resource
 
 LEAST = 10
-"""How often each thing is hit at least in 20,000 requests; fewer requests, fewer hits."""
+"""How often each thing is hit at least in 20,000 requests, or by 10,000 keys; fewer requests, fewer hits."""
 
 FULL = 20_000
+FULL_KEYS = 10_000
 
 MATCHERS = (
     *("prefix", "path", "path_separated_prefix", "safe_regex", "case_sensitive=False", "grpc", "runtime_fraction"),
@@ -56,11 +60,9 @@ WANTED: tuple[str, ...] = (
     *("manager merge_slashes", "manager path_with_escaped_slashes_action=REJECT_REQUEST"),
     *("host include_request_attempt_count", "flags NR", "flags NC", "flags UH", "flags -"),
     *(f"domain {kind}" for kind in ("exact", "suffix", "prefix", "*")),
+    *(f"key {each}" for each in keys.WANTED),
 )
 """What has to be hit, whatever else is."""
-
-SELDOM = frozenset({"match runtime_fraction", "passed over grpc", "cluster response_headers_to_remove"})
-"""Hit by fewer requests than the others, yet by some."""
 
 
 @dataclass
@@ -68,6 +70,7 @@ class Census:
     """Counts of many batches."""
 
     requests: int = 0
+    keys: int = 0
     hits: Counter[str] = field(default_factory=Counter)
 
     def add(self, cases: Sequence[Case], answers: Sequence[Sequence[Answered]]) -> None:
@@ -77,18 +80,24 @@ class Census:
                 self.requests += 1
                 self.hits.update(set(_of(number, case, each)))
 
+    def add_key(self, case: Keyed, asked: Asked) -> None:
+        """A key that was compared."""
+        self.keys += 1
+        self.hits.update(f"key {each}" for each in keys.features(case, asked))
+
     def merge(self, other: Census) -> None:
         """The counts of another process."""
         self.requests += other.requests
+        self.keys += other.keys
         self.hits.update(other.hits)
 
-    def least(self) -> int:
-        """How often each thing has to be hit by so many requests."""
-        return LEAST * self.requests // FULL
+    def least(self, name: str) -> int:
+        """How often a thing has to be hit by so many requests."""
+        return LEAST * self.keys // FULL_KEYS if name.startswith("key ") else LEAST * self.requests // FULL
 
     def missing(self) -> dict[str, int]:
         """What was hit less often than it has to be."""
-        return {each: self.hits[each] for each in WANTED if self.hits[each] < self.least()}
+        return {each: self.hits[each] for each in WANTED if self.hits[each] < self.least(each)}
 
     def table(self) -> str:
         """Every count, for people."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 import httpx
@@ -16,7 +16,8 @@ from tests.differential.case import Case
 from tests.differential.comparison import Case as Answered
 from tests.differential.comparison import Difference, ask_envoy, compared
 from tests.differential.decision import Decision, without_tracing
-from tests.differential.generated.shrinking import alone, shrunk
+from tests.differential.generated.shapes import Table
+from tests.differential.generated.shrinking import shrunk
 from tests.differential.governed import Governed, governed
 from tests.differential.ours import drawing, explained_once, mesh_on
 from tests.differential.recording import Recording, Resource
@@ -108,8 +109,8 @@ def smallest(base: Recording, case: Case, found: Found) -> tuple[Case, str]:
         bad = {each.case for each in differing(cases)}
         return [number in bad for number in range(len(cases))]
 
-    small = alone(case, found.request)
+    small = replace(case, requests=(case.requests[found.request],))
     if not differ([small])[0]:
         return small, f"not alone, or by chance: {found.difference}"
-    small = shrunk(small, differ)
+    small = shrunk(Table(), small, differ)
     return small, "\n".join(str(each.difference) for each in differing([small]))

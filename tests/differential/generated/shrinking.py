@@ -9,27 +9,36 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, cast
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
 
-from google.protobuf import json_format
-
-from proxyless.xds.model.resource import ResourceError
-from proxyless.xds.wire.decode.route_configuration import inline_configuration
-from proxyless.xds.wire.refused import RefusedError
-from proxyless.xds.wire.schema import pool
-from proxyless.xds.wire.schema import types as pb
-from tests.differential.case import Case
-from tests.differential.requests import Request
 from tests.support.envoy import EnvoyError
 
-Differ = Callable[[Sequence[Case]], list[bool]]
+C = TypeVar("C")
+Path = tuple[str | int, ...]
+Differ = Callable[[Sequence[C]], list[bool]]
 """Of each case of a batch: does it still differ? Raises EnvoyError where the batch is refused as a whole."""
 
-Path = tuple[str | int, ...]
 ROUNDS = 40
 WIDE = 120
 """Candidates in one Envoy."""
+
+
+class Shape(Protocol[C]):
+    """A kind of case as lists, dictionaries and texts, and what of that can be left out."""
+
+    def document(self, case: C) -> Any: ...
+
+    def case(self, document: Any) -> C: ...
+
+    def acceptable(self, case: C) -> bool:
+        """Whether it is worth asking Envoy, which may still refuse it."""
+
+    def droppable(self, path: Path) -> bool:
+        """Whether the field or entry at a path can be left out."""
+
+    def shorter(self, text: str, path: Path) -> Iterator[str]:
+        """Texts to try instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,139 +49,81 @@ class _Edit:
     text: str | None = None
 
 
-def alone(case: Case, request: int) -> Case:
-    """The case with one of its requests."""
-    return replace(case, requests=(case.requests[request],))
-
-
-def shrunk(case: Case, differ: Differ) -> Case:
+def shrunk(shape: Shape[C], case: C, differ: Differ[C]) -> C:
     """The smallest case that still differs, starting from one that does."""
-    document = _document(case)
-    for _ in range(ROUNDS):
-        edits = list(_edits(document))
-        kept = [edit for edit, still in zip(edits, _ask(document, edits, differ), strict=True) if still]
-        if not kept:
-            break
-        document = _most(document, kept, differ)
-    return _case(document)
+    smallest: C = _Shrinking(shape, differ).run(case)
+    return smallest
 
 
-def _most(document: Any, edits: list[_Edit], differ: Differ) -> Any:
-    """All edits if that still differs, else the larger half of them that does, at least the first."""
-    while len(edits) > 1:
-        halves = [edits[: len(edits) // 2], edits[len(edits) // 2 :]]
-        candidates = [_edited(document, each) for each in (edits, *halves)]
-        found = _survey([_case(each) for each in candidates], differ)
-        for candidate, still in zip(candidates, found, strict=True):
-            if still:
-                return candidate
-        edits = halves[0]
-    return _edited(document, edits)
+class _Shrinking:
+    def __init__(self, shape: Shape[Any], differ: Differ[Any]) -> None:
+        self.shape = shape
+        self.differ = differ
 
+    def run(self, case: Any) -> Any:
+        document = self.shape.document(case)
+        for _ in range(ROUNDS):
+            edits = sorted(self._edits(document, ()), key=lambda edit: (len(edit.path), edit.text is not None))
+            kept = [edit for edit, still in zip(edits, self._single(document, edits), strict=True) if still]
+            if not kept:
+                break
+            document = self._most(document, kept)
+        return self.shape.case(document)
 
-def _ask(document: Any, edits: list[_Edit], differ: Differ) -> list[bool]:
-    found: list[bool] = []
-    for start in range(0, len(edits), WIDE):
-        found += _survey([_case(_edited(document, [each])) for each in edits[start : start + WIDE]], differ)
-    return found
+    def _single(self, document: Any, edits: list[_Edit]) -> list[bool]:
+        found: list[bool] = []
+        for start in range(0, len(edits), WIDE):
+            found += self._survey([edited(document, [each]) for each in edits[start : start + WIDE]])
+        return found
 
+    def _most(self, document: Any, edits: list[_Edit]) -> Any:
+        """All edits if that still differs, else the larger half of them that does, at least the first."""
+        while len(edits) > 1:
+            half = len(edits) // 2
+            candidates = [edited(document, each) for each in (edits, edits[:half], edits[half:])]
+            for candidate, still in zip(candidates, self._survey(candidates), strict=True):
+                if still:
+                    return candidate
+            edits = edits[:half]
+        return edited(document, edits)
 
-def _survey(cases: Sequence[Case], differ: Differ) -> list[bool]:
-    """`differ` of each. A case that is refused does not differ: most are known without Envoy, the others by halves."""
-    sound = [acceptable(case) for case in cases]
-    asked = iter(_halved([case for case, good in zip(cases, sound, strict=True) if good], differ))
-    return [good and next(asked) for good in sound]
+    def _survey(self, documents: Sequence[Any]) -> list[bool]:
+        """Which differ. What is refused does not: most of it is known without Envoy, the rest is found by halves."""
+        cases = [self.shape.case(copy.deepcopy(each)) for each in documents]
+        sound = [self.shape.acceptable(case) for case in cases]
+        asked = iter(self._halved([case for case, good in zip(cases, sound, strict=True) if good]))
+        return [good and next(asked) for good in sound]
 
+    def _halved(self, cases: Sequence[Any]) -> list[bool]:
+        if not cases:
+            return []
+        try:
+            return self.differ(cases)
+        except EnvoyError:
+            if len(cases) == 1:
+                return [False]
+            half = len(cases) // 2
+            return [*self._halved(cases[:half]), *self._halved(cases[half:])]
 
-def _halved(cases: Sequence[Case], differ: Differ) -> list[bool]:
-    if not cases:
-        return []
-    try:
-        return differ(cases)
-    except EnvoyError:
-        if len(cases) == 1:
-            return [False]
-        half = len(cases) // 2
-        return [*_halved(cases[:half], differ), *_halved(cases[half:], differ)]
-
-
-def acceptable(case: Case) -> bool:
-    """Whether a table is one at all, as far as proxyless can tell: Envoy may still refuse it."""
-    fields = {"name": "case", "virtual_hosts": list(case.hosts), **case.table}
-    try:
-        message = json_format.ParseDict(fields, pb.route_v3.RouteConfiguration(), descriptor_pool=cast("Any", pool()))
-        for host in inline_configuration(message).virtual_hosts:
-            host.value()
-    except (json_format.ParseError, RefusedError, ResourceError):
-        return False
-    return True
-
-
-def _document(case: Case) -> Any:
-    requests = [[r.method, r.url, [list(each) for each in r.headers], r.body.decode("latin-1")] for r in case.requests]
-    return copy.deepcopy([list(case.hosts), requests, case.table, case.manager])
-
-
-def _case(document: Any) -> Case:
-    hosts, requests, table, manager = copy.deepcopy(document)
-    made = [
-        Request(m, url, tuple((n, v) for n, v in headers), body.encode("latin-1")) for m, url, headers, body in requests
-    ]
-    return Case(tuple(hosts), tuple(made), table, manager)
-
-
-def _edits(document: Any) -> Iterator[_Edit]:
-    """Every way to make it smaller by one thing, the largest things first."""
-    found = list(_within(document, ()))
-    yield from sorted(found, key=lambda edit: (len(edit.path), edit.text is not None))
-
-
-def _within(value: Any, path: Path) -> Iterator[_Edit]:
-    if isinstance(value, dict):
-        for name, each in value.items():
-            if not _needed(path, name):
+    def _edits(self, value: Any, path: Path) -> Iterator[_Edit]:
+        """Every way to make it smaller by one thing."""
+        if isinstance(value, str):
+            yield from (_Edit(path, text) for text in self.shape.shorter(value, path))
+            return
+        items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+        for name, each in items:
+            if self.shape.droppable((*path, name)):
                 yield _Edit((*path, name))
-            yield from _within(each, (*path, name))
-    elif isinstance(value, list):
-        for index, each in enumerate(value):
-            if _optional(path):
-                yield _Edit((*path, index))
-            yield from _within(each, (*path, index))
-    elif isinstance(value, str):
-        yield from (_Edit(path, text) for text in _simpler(value, path))
+            yield from self._edits(each, (*path, name))
 
 
-def _optional(path: Path) -> bool:
-    """Whether entries of the list at a path can be left out: not the parts of the document, a request or a header."""
-    return path != () and not (path[0] == 1 and len(path) in (1, 2, 4))
-
-
-def _needed(path: Path, name: str) -> bool:
-    return name in ("name", "domains", "routes") and len(path) == 2
-
-
-def _simpler(text: str, path: Path) -> Iterator[str]:
-    if path[:1] == (1,) and len(path) == 3 and path[2] == 0:
-        yield from ("GET",) if text != "GET" else ()
-        return
-    if path[:1] == (1,) and len(path) == 3 and path[2] == 1:
-        bare = text.partition("?")[0]
-        yield from (each for each in ("http://case.test/", bare) if len(each) < len(text))
-        return
-    if path[0] != 1 and path[-1] != "value":
-        return
-    if len(text) > 1:
-        yield from dict.fromkeys((text[: len(text) // 2], text[len(text) // 2 :], text[:-1]))
-
-
-def _edited(document: Any, edits: Sequence[_Edit]) -> Any:
+def edited(document: Any, edits: Sequence[_Edit]) -> Any:
     """A copy with edits made; what stands in a list behind another goes first, so that the places stay right."""
     result = copy.deepcopy(document)
     gone = {edit.path for edit in edits if edit.text is None}
-    for edit in sorted(edits, key=lambda each: [(str(type(p)), p) for p in each.path], reverse=True):
-        if any(edit.path[:length] in gone for length in range(1, len(edit.path))):
-            continue
-        if edit.path in gone and edit.text is not None:
+    for edit in sorted(edits, key=lambda each: [(isinstance(p, str), p) for p in each.path], reverse=True):
+        within_gone = any(edit.path[:length] in gone for length in range(1, len(edit.path)))
+        if within_gone or (edit.text is not None and edit.path in gone):
             continue
         holder = result
         for step in edit.path[:-1]:

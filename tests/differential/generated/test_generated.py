@@ -9,7 +9,7 @@ import pytest
 from proxyless.governance import redirects
 from tests.differential.case import Case
 from tests.differential.comparison import told
-from tests.differential.generated.__main__ import batch
+from tests.differential.generated.__main__ import batch, key_batch
 from tests.differential.generated.found import FOUND
 from tests.differential.generated.running import run, smallest
 from tests.differential.recording import Recording
@@ -30,6 +30,14 @@ def test_generated_requests_are_decided_as_by_envoy(frontend: Recording, number:
     report = batch(SEED, number, CASES, frontend)
     assert not report.differences, "\n".join(report.differences)
     assert report.census.requests >= CASES * 20
+
+
+@pytest.mark.timeout(300)
+def test_generated_keys_go_where_envoy_sends_them(frontend: Recording) -> None:
+    envoy.require()
+    report = key_batch(SEED, 0, CASES, frontend)
+    assert not report.differences, "\n".join(report.differences)
+    assert report.census.keys >= CASES * 40
 
 
 def test_what_once_differed_does_so_no_more(frontend: Recording) -> None:
