@@ -10,6 +10,7 @@ from threading import Lock
 from typing import Any
 
 from ..xds.model.cluster import Cluster, TransportSocket
+from ..xds.model.dns import DNS_CACHE_PORT, DNS_CACHE_TLS_PORT
 from ..xds.model.endpoint import ClusterLoadAssignment, LbEndpoint
 from ..xds.model.values import Address, Note
 from .balancing.build import build_picker
@@ -18,6 +19,7 @@ from .balancing.host import Host, HostState
 from .balancing.host_set import HostSet, host_sets
 from .balancing.setting import Memory, Setting
 from .hashing import HashPolicies, compile_hashing
+from .names import NameCaches, full_name
 from .outliers.detector import Detector
 from .pool import Breaker, Pool
 from .retry import compile_retry
@@ -167,6 +169,15 @@ class ClusterRuntime:
                 if not state.active and not state.pools:
                     hosts.pop(each, None)
         return Host(endpoint, self.state.host(str(endpoint.address)), socket=self.socket(endpoint))
+
+    def forwarded(self, authority: bytes, names: NameCaches) -> Host | None:
+        """The endpoint of a dynamic forward proxy: what the filter found for this Host."""
+        cache = self.config.dns_cache
+        if cache is None:
+            return None
+        host = full_name(authority, DNS_CACHE_TLS_PORT if self.config.transport_socket.tls else DNS_CACHE_PORT)
+        found = names.get(cache).find(host)
+        return self.dialled(found[0], int(host.rpartition(":")[2])) if found else None
 
     def choose(self, context: PickContext = ANY) -> Host | None:
         """The endpoint of the next request; None where there is nobody to give it to."""

@@ -300,6 +300,16 @@ class Plan:
         self._tables[name] = (resource, table)
         return table
 
+    def configured(self, name: str) -> Cluster | None:
+        """What CDS says of a cluster, whether or not its endpoints are there."""
+        found = self.clusters.get(name)
+        if found is not None:
+            return found.config
+        resource = self.snapshot.clusters.get(name)
+        with suppress(ResourceError):
+            return resource.get() if resource is not None else None
+        return None
+
     def cluster(self, name: str) -> ClusterRuntime | Missing | None:
         """A cluster by name; None where CDS does not have it, `Missing` while its endpoints are on their way."""
         found = self.clusters.get(name)

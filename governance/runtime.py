@@ -10,11 +10,13 @@ from ..xds.model.cluster import Cluster
 from ..xds.model.resource import ResourceType
 from ..xds.model.snapshot import Snapshot
 from ..xds.model.values import Locality
+from .actions import Service
 from .balancing.host_set import HostSet
 from .balancing.setting import Setting
 from .cluster import ClusterRuntime, ClusterState
 from .events import Event
 from .filters.local_ratelimit import Limiters
+from .names import NameCaches, NoResolver
 from .outliers.detector import Detector
 from .plan import Missing, Plan
 from .waiting import Changes
@@ -79,8 +81,10 @@ class Runtime:
         "event_listeners",
         "limiters",
         "listeners",
+        "names",
         "options",
         "plan",
+        "resolver",
         "rng",
         "states",
         "subscribe",
@@ -107,6 +111,8 @@ class Runtime:
         self.listeners: tuple[Listener, ...] = ()
         self.event_listeners: tuple[EventListener, ...] = ()
         self.states: dict[str, ClusterState] = {}
+        self.names: NameCaches = NameCaches(clock)
+        self.resolver: Service = NoResolver()
         self.limiters: Limiters = Limiters(clock, self.uniform)
         own, local = options.locality, self._local_hosts if options.local_cluster else None
         self._setting = Setting(self.draw, clock, own, local)
@@ -122,6 +128,7 @@ class Runtime:
         """In a forked child: keep the configuration, drop connections, counts and locks that belong to the parent."""
         self.changes = Changes()
         self.states = {}
+        self.names = NameCaches(self.clock)
         self.limiters = Limiters(self.clock, self.uniform)
         self.plan = Plan(self.plan.snapshot, self)
 

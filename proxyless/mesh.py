@@ -22,6 +22,7 @@ from .governance.runtime import Options, Random, Runtime
 from .xds.identity.bootstrap import Bootstrap, BootstrapError, Node, from_url
 from .xds.model.resource import ResourceType
 from .xds.model.snapshot import Snapshot
+from .xds.transport.resolver import NameService
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -220,6 +221,7 @@ class Mesh:
             address=bootstrap.node.ip or "127.0.0.1",
         )
         self.runtime = Runtime(options, clock, rng, self._subscribe)
+        self.runtime.resolver = NameService()
         self._cache_path: str | None = None
         self._graph: Graph | None = None
         self._connection: Connection | None = None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ...xds.model.filters import (
     Cors,
     DisabledFilter,
+    DynamicForwardProxy,
     Fault,
     FilterConfig,
     HttpFilter,
@@ -22,6 +23,7 @@ from ..replies import LocalReply
 from ..replies import closed as closed_by_filter
 from ..routing import CompiledRoute, Target
 from .cors import CorsFilter
+from .dynamic_forward_proxy import DynamicForwardProxyFilter
 from .fault import FaultFilter
 from .local_ratelimit import LocalRateLimitFilter
 from .stream import EndFilter, RequestFilter, ResponseFilter, Steps, Stream, of_route
@@ -112,6 +114,9 @@ FACTORIES: Mapping[type, Factory] = {
     Cors: lambda http_filter, config, scope, runtime: CorsFilter(http_filter.name),
     Fault: lambda http_filter, config, scope, runtime: FaultFilter(
         http_filter.name, config if isinstance(config, Fault) else None
+    ),
+    DynamicForwardProxy: lambda http_filter, config, scope, runtime: DynamicForwardProxyFilter(
+        http_filter.name, config if isinstance(config, DynamicForwardProxy) else None, runtime.names, runtime.resolver
     ),
     LocalRateLimit: lambda http_filter, config, scope, runtime: LocalRateLimitFilter(
         http_filter.name, config if isinstance(config, LocalRateLimit) else None, scope, runtime.limiters

@@ -13,7 +13,7 @@ from proxyless.governance.explain import document, dry_call
 from proxyless.governance.inbound import InboundRequest
 from proxyless.governance.request import RequestView
 from proxyless.xds.graph import Graph
-from proxyless.xds.model.cluster import DnsOptions
+from proxyless.xds.model.dns import DnsOptions
 from proxyless.xds.model.resource import ResourceType
 from proxyless.xds.protocol.events import NamedResource, Response
 from proxyless.xds.transport.dns import resolve_assignment

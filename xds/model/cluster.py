@@ -3,11 +3,14 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from .dns import DnsCache, DnsOptions
 from .endpoint import ClusterLoadAssignment
 from .route import HashPolicy, RetryPolicy
-from .values import Address, FilterMetadata, MetadataValue, Note
+from .values import FilterMetadata, MetadataValue, Note
 
-DiscoveryType = Literal["STATIC", "STRICT_DNS", "LOGICAL_DNS", "EDS", "ORIGINAL_DST", "UNKNOWN"]
+DiscoveryType = Literal[
+    "STATIC", "STRICT_DNS", "LOGICAL_DNS", "EDS", "ORIGINAL_DST", "DYNAMIC_FORWARD_PROXY", "UNKNOWN"
+]
 LbPolicy = Literal["ROUND_ROBIN", "LEAST_REQUEST", "RING_HASH", "RANDOM", "MAGLEV", "CLUSTER_PROVIDED"]
 UpstreamProtocol = Literal["http1", "http2", "http3", "downstream", "auto"]
 
@@ -120,27 +123,6 @@ class TransportSocketMatch:
 
 
 @dataclass(frozen=True, slots=True)
-class DnsOptions:
-    """How STRICT_DNS and LOGICAL_DNS resolve. `servers`: to be asked instead of the machine's resolver."""
-
-    refresh_rate_s: float = 5.0
-    respect_ttl: bool = False
-    min_refresh_rate_s: float = 0.0
-    """The least that a TTL counts."""
-    jitter_s: float = 0.0
-    lookup_family: Literal["AUTO", "V4_ONLY", "V6_ONLY", "V4_PREFERRED", "ALL"] = "AUTO"
-    failure_refresh_base_s: float | None = None
-    failure_refresh_max_s: float | None = None
-    servers: tuple[Address, ...] = ()
-    servers_are_fallback: bool = False
-    """Only where the machine has no resolver of its own (CaresDnsResolverConfig.use_resolvers_as_fallback)."""
-    use_tcp: bool = False
-    no_search: bool = False
-    query_timeout_s: float = 5.0
-    query_tries: int = 4
-
-
-@dataclass(frozen=True, slots=True)
 class SlowStart:
     """Cluster.SlowStartConfig."""
 
@@ -203,6 +185,8 @@ class Cluster:
     transport_socket: TransportSocket = TransportSocket()
     transport_socket_matches: tuple[TransportSocketMatch, ...] = ()
     dns: DnsOptions = DnsOptions()
+    dns_cache: DnsCache | None = None
+    """Of a dynamic forward proxy: where its hosts are found."""
     metadata: FilterMetadata = field(default_factory=dict)
     original_dst_header: str = ""
     alt_stat_name: str = ""

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from .dns import DnsCache
 from .matchers import HeaderMatcher, StringMatcher
 from .values import Fraction, HeaderMutation
 
@@ -107,6 +108,21 @@ class Cors:
 
 
 @dataclass(frozen=True, slots=True)
+class DynamicForwardProxy:
+    """envoy.extensions.filters.http.dynamic_forward_proxy.v3.FilterConfig."""
+
+    cache: DnsCache
+
+
+@dataclass(frozen=True, slots=True)
+class DynamicForwardProxyRoute:
+    """envoy.extensions.filters.http.dynamic_forward_proxy.v3.PerRouteConfig."""
+
+    host_rewrite: str = ""
+    host_rewrite_header: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class DisabledFilter:
     """A filter that a route switches off (envoy.config.route.v3.FilterConfig.disabled)."""
 
@@ -126,6 +142,8 @@ FilterConfig = (
     | Fault
     | Cors
     | CorsPolicy
+    | DynamicForwardProxy
+    | DynamicForwardProxyRoute
     | InertFilter
     | DisabledFilter
     | UnenforceableFilter

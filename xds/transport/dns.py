@@ -8,24 +8,16 @@ empty answer too, leaves what was known. A cluster is there when its first targe
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
-from ..model.cluster import Cluster, DnsOptions
+from ..model.cluster import Cluster
+from ..model.dns import DnsOptions
 from ..model.endpoint import ClusterLoadAssignment, LbEndpoint
 from ..model.values import Address
-from .resolver import Answer, Resolve, resolve
-
-FAMILIES = {
-    "V4_ONLY": (socket.AF_INET,),
-    "V6_ONLY": (socket.AF_INET6,),
-    "AUTO": (socket.AF_INET6, socket.AF_INET),
-    "V4_PREFERRED": (socket.AF_INET, socket.AF_INET6),
-    "ALL": (socket.AF_UNSPEC,),
-}
+from .resolver import Answer, Resolve, look_up_host, resolve
 
 
 @dataclass(slots=True)
@@ -130,17 +122,6 @@ def targets_of(cluster: Cluster) -> list[_Target]:
     """One for each endpoint, in the order configured."""
     configured = cluster.load_assignment or ClusterLoadAssignment(cluster.name)
     return [_Target(each.address.host) for group in configured.localities for each in group.endpoints]
-
-
-def look_up_host(host: str, options: DnsOptions, ask: Resolve) -> Answer:
-    """The addresses of a name, of the families that the cluster wants, in its order of preference."""
-    answer = Answer()
-    for family in FAMILIES[options.lookup_family]:
-        found = ask(host, family, options)
-        if found.addresses:
-            return found
-        answer = found if found.failed else answer
-    return answer
 
 
 def assigned(cluster: Cluster, addresses: list[tuple[str, ...]]) -> ClusterLoadAssignment:

@@ -8,13 +8,14 @@ name): Envoy keeps the hosts of the first and drops those of the second.
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from pathlib import Path
 
-from ..model.cluster import DnsOptions
+from ..model.dns import DnsOptions
 
 HOSTS = Path("/etc/hosts")
 EMPTY = (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))
@@ -49,6 +50,46 @@ def resolve(host: str, family: socket.AddressFamily, options: DnsOptions) -> Ans
         if answer is not None:
             return answer
     return system(host, family)
+
+
+class NameService:
+    """Look-ups for requests that wait for them: asked for (name, options), answers (addresses or None, TTL)."""
+
+    def ask(self, request: tuple[str, DnsOptions], timeout_s: float) -> tuple[tuple[str, ...] | None, float | None]:
+        """In the caller's own thread."""
+        host, options = request
+        answer = look_up_host(host, replace(options, query_timeout_s=min(options.query_timeout_s, timeout_s)), resolve)
+        return None if answer.failed else answer.addresses, answer.ttl_s
+
+    async def ask_async(
+        self, request: tuple[str, DnsOptions], timeout_s: float
+    ) -> tuple[tuple[str, ...] | None, float | None]:
+        """In a thread of the loop's."""
+        work = asyncio.get_running_loop().run_in_executor(None, self.ask, request, timeout_s)
+        try:
+            return await asyncio.wait_for(work, timeout_s)
+        except TimeoutError:
+            return None, None
+
+
+FAMILIES = {
+    "V4_ONLY": (V4,),
+    "V6_ONLY": (V6,),
+    "AUTO": (V6, V4),
+    "V4_PREFERRED": (V4, V6),
+    "ALL": (socket.AF_UNSPEC,),
+}
+
+
+def look_up_host(host: str, options: DnsOptions, ask: Resolve) -> Answer:
+    """The addresses of a name, of the families that the cluster wants, in its order of preference."""
+    answer = Answer()
+    for family in FAMILIES[options.lookup_family]:
+        found = ask(host, family, options)
+        if found.addresses:
+            return found
+        answer = found if found.failed else answer
+    return answer
 
 
 def system(host: str, family: socket.AddressFamily) -> Answer:

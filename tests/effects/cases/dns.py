@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
-from proxyless.xds.model.cluster import DnsOptions
+from proxyless.xds.model.dns import DnsOptions
 from proxyless.xds.model.resource import ResourceType
 from proxyless.xds.transport.dns import DnsClusters
 from proxyless.xds.transport.resolver import FAILED, Answer

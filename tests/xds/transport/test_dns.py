@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from proxyless.xds.model.cluster import Cluster, DnsOptions
+from proxyless.xds.model.cluster import Cluster
+from proxyless.xds.model.dns import DnsOptions
 from proxyless.xds.model.endpoint import ClusterLoadAssignment, LbEndpoint, LocalityLbEndpoints
 from proxyless.xds.model.values import Address, Locality
-from proxyless.xds.transport.dns import DnsClusters, look_up_host, resolve_assignment
-from proxyless.xds.transport.resolver import FAILED, Answer
+from proxyless.xds.transport.dns import DnsClusters, resolve_assignment
+from proxyless.xds.transport.resolver import FAILED, Answer, look_up_host
 from tests.support.world import Clock
 
 V4, V6, BOTH = socket.AF_INET, socket.AF_INET6, socket.AF_UNSPEC

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Thread
@@ -14,10 +16,10 @@ import dns.rcode
 import dns.rrset
 import pytest
 
-from proxyless.xds.model.cluster import DnsOptions
+from proxyless.xds.model.dns import DnsOptions
 from proxyless.xds.model.values import Address
 from proxyless.xds.transport import resolver
-from proxyless.xds.transport.resolver import FAILED, Answer, resolve
+from proxyless.xds.transport.resolver import FAILED, Answer, NameService, resolve
 
 V4, V6, BOTH = socket.AF_INET, socket.AF_INET6, socket.AF_UNSPEC
 
@@ -188,3 +190,16 @@ def test_the_systems_resolver_tells_no_name_from_no_answer(
 
 def test_the_systems_resolver_is_asked_where_nothing_else_is_wanted() -> None:
     assert resolve("localhost", V4, DnsOptions()) == Answer(("127.0.0.1",))
+
+
+def test_a_request_may_wait_for_a_name(names: Names) -> None:
+    service = NameService()
+    asked = ("alias.test", options(names, lookup_family="V4_ONLY"))
+    assert service.ask(asked, 5.0) == (("10.0.0.1",), 5.0)
+    assert asyncio.run(service.ask_async(asked, 5.0)) == (("10.0.0.1",), 5.0)
+    assert service.ask(("broken.test", asked[1]), 5.0) == (None, None)
+
+
+def test_a_task_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(NameService, "ask", lambda self, request, timeout_s: time.sleep(0.3))
+    assert asyncio.run(NameService().ask_async(("a.test", DnsOptions()), 0.01)) == (None, None)

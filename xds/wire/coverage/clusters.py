@@ -92,9 +92,23 @@ CLUSTERS: Mapping[str, Entry] = {
     "envoy.extensions.clusters.aggregate.v3.ClusterConfig": all_of(
         "aggregate clusters are not implemented yet: it has no endpoints"
     ),
-    "envoy.extensions.clusters.dynamic_forward_proxy.v3.ClusterConfig": all_of(
-        "dynamic forward proxies are not implemented yet: it has no endpoints"
-    ),
+    "envoy.extensions.clusters.dynamic_forward_proxy.v3.ClusterConfig": {
+        **honoured("dns_cache_config allow_insecure_cluster_options"),
+        **meaningless("each host has connections of its own", "allow_coalesced_connections"),
+        **not_yet("sub clusters are not made yet: it has no endpoints", "sub_clusters_config"),
+    },
+    "envoy.extensions.common.dynamic_forward_proxy.v3.DnsCacheConfig": {
+        **honoured(
+            "name dns_lookup_family dns_refresh_rate dns_min_refresh_rate host_ttl max_hosts dns_failure_refresh_rate "
+            "dns_cache_circuit_breaker use_tcp_for_dns_lookups dns_resolution_config typed_dns_resolver_config "
+            "dns_query_timeout"
+        ),
+        **meaningless("names are asked for when a request names them", "preresolve_hostnames"),
+        **meaningless("names are asked for again by requests alone", "disable_dns_refresh_on_failure"),
+        **not_yet("what is known of names is not kept on disk", "key_value_config"),
+        **not_yet("every address of a name counts", "resolved_address_filter"),
+    },
+    "envoy.extensions.common.dynamic_forward_proxy.v3.DnsCacheCircuitBreakers": honoured("max_pending_requests"),
     "envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig": {
         **honoured("resolvers use_resolvers_as_fallback dns_resolver_options query_timeout_seconds query_tries"),
         **meaningless(

@@ -35,6 +35,13 @@ DONE: Mapping[str, Entry] = {
     HTTP + "fault.v3.FaultAbort.HeaderAbort": {},
     "envoy.extensions.filters.common.fault.v3.FaultDelay": honoured("fixed_delay header_delay percentage"),
     "envoy.extensions.filters.common.fault.v3.FaultDelay.HeaderDelay": {},
+    HTTP + "dynamic_forward_proxy.v3.FilterConfig": {
+        **honoured("dns_cache_config"),
+        **meaningless("nothing looks at filter state", "save_upstream_address"),
+        **not_yet("there is no filter state yet", "allow_dynamic_host_from_filter_state"),
+        **not_yet(CLOSED, "sub_cluster_config"),
+    },
+    HTTP + "dynamic_forward_proxy.v3.PerRouteConfig": honoured("host_rewrite_literal host_rewrite_header"),
     HTTP + "local_ratelimit.v3.LocalRateLimit": {
         **honoured(
             "status token_bucket filter_enabled filter_enforced request_headers_to_add_when_not_enforced "

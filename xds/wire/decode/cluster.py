@@ -18,7 +18,7 @@ from ...model.cluster import (
 from ..opening import checked
 from ..refused import RefusedError
 from ..schema import types as pb
-from .cluster_type import discovery_type, dns_options, original_dst_header
+from .cluster_type import discovery_type, dns_cache, dns_options, original_dst_header
 from .endpoint import inline_assignment
 from .http_protocol import http_protocol
 from .lb_policy import lb_policy
@@ -70,6 +70,7 @@ def cluster(raw: bytes) -> Cluster:
         transport_socket=socket,
         transport_socket_matches=matches,
         dns=dns_options(message),
+        dns_cache=dns_cache(message),
         metadata=metadata(message.metadata),
         original_dst_header=original_dst_header(message),
         alt_stat_name=message.alt_stat_name,
@@ -96,7 +97,12 @@ def _refuse_policy(message: pb.cluster_v3.Cluster, type_: DiscoveryType, policy:
                 f"cluster manager: cluster provided LB not specified but cluster '{message.name}' provided one. Check "
                 "cluster documentation."
             )
-    elif policy == "CLUSTER_PROVIDED" and type_ != "UNKNOWN":
+    elif policy != "CLUSTER_PROVIDED" and type_ == "DYNAMIC_FORWARD_PROXY":
+        raise RefusedError(
+            f"cluster manager: cluster provided LB not specified but cluster '{message.name}' provided one. Check "
+            "cluster documentation."
+        )
+    elif policy == "CLUSTER_PROVIDED" and type_ not in ("UNKNOWN", "DYNAMIC_FORWARD_PROXY"):
         raise RefusedError(
             f"cluster manager: cluster provided LB specified but cluster '{message.name}' did not provide one. Check "
             "cluster documentation."

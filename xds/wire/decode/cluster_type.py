@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from ...model.cluster import DiscoveryType, DnsOptions
+from ...model.cluster import DiscoveryType
+from ...model.dns import DnsCache, DnsOptions
 from ...model.values import Address
 from ..opening import open_any, type_of
 from ..refused import RefusedError
@@ -65,6 +66,8 @@ def _custom(message: pb.cluster_v3.Cluster.CustomClusterType) -> DiscoveryType:
             return "LOGICAL_DNS" if opened.all_addresses_in_single_endpoint else "STRICT_DNS"
         case pb.clusters_original_dst_v3.OriginalDstCluster():
             return "ORIGINAL_DST"
+        case pb.clusters_dynamic_forward_proxy_v3.ClusterConfig():
+            return "DYNAMIC_FORWARD_PROXY" if opened.HasField("dns_cache_config") else "UNKNOWN"
         case _:
             return "UNKNOWN"
 
@@ -113,7 +116,10 @@ def dns_options(message: pb.cluster_v3.Cluster) -> DnsOptions:
     )
 
 
-def _resolver(config: pb.cluster_v3.Cluster | pb.clusters_dns_v3.DnsCluster) -> dict[str, Any]:
+Asking = pb.cluster_v3.Cluster | pb.clusters_dns_v3.DnsCluster | pb.common_dynamic_forward_proxy_v3.DnsCacheConfig
+
+
+def _resolver(config: Asking) -> dict[str, Any]:
     """Who is asked: the typed resolver where there is one, else the older fields of the cluster (selectDnsResolver)."""
     if config.HasField("typed_dns_resolver_config"):
         resolver = config.typed_dns_resolver_config
@@ -132,7 +138,7 @@ def _resolver(config: pb.cluster_v3.Cluster | pb.clusters_dns_v3.DnsCluster) -> 
         if cares.HasField("query_tries"):
             found["query_tries"] = cares.query_tries.value
         return found
-    if not isinstance(config, pb.cluster_v3.Cluster):
+    if isinstance(config, pb.clusters_dns_v3.DnsCluster):
         return {}
     if config.HasField("dns_resolution_config"):
         older = config.dns_resolution_config
@@ -141,14 +147,45 @@ def _resolver(config: pb.cluster_v3.Cluster | pb.clusters_dns_v3.DnsCluster) -> 
             "use_tcp": older.dns_resolver_options.use_tcp_for_dns_lookups,
             "no_search": older.dns_resolver_options.no_default_search_domain,
         }
-    return {
-        "servers": tuple(_server(each) for each in config.dns_resolvers),
-        "use_tcp": config.use_tcp_for_dns_lookups,
-    }
+    servers = config.dns_resolvers if isinstance(config, pb.cluster_v3.Cluster) else ()
+    return {"servers": tuple(_server(each) for each in servers), "use_tcp": config.use_tcp_for_dns_lookups}
 
 
 def _server(message: pb.core_v3.Address) -> Address:
     return Address(message.socket_address.address, message.socket_address.port_value)
+
+
+def dns_cache(message: pb.cluster_v3.Cluster) -> DnsCache | None:
+    """Of a dynamic forward proxy without sub clusters."""
+    opened = _opened(message)
+    if isinstance(opened, pb.clusters_dynamic_forward_proxy_v3.ClusterConfig) and opened.HasField("dns_cache_config"):
+        return cache_config(opened.dns_cache_config)
+    return None
+
+
+def cache_config(message: pb.common_dynamic_forward_proxy_v3.DnsCacheConfig) -> DnsCache:
+    """DnsCacheConfig, of a cluster or a filter."""
+    given = message.HasField
+    failure = message.dns_failure_refresh_rate
+    asked = _resolver(message)
+    options = DnsOptions(
+        refresh_rate_s=seconds(message.dns_refresh_rate) if given("dns_refresh_rate") else 60.0,
+        respect_ttl=True,
+        min_refresh_rate_s=seconds(message.dns_min_refresh_rate) if given("dns_min_refresh_rate") else 5.0,
+        lookup_family=named(FAMILIES, message.dns_lookup_family),
+        failure_refresh_base_s=seconds(failure.base_interval) if given("dns_failure_refresh_rate") else None,
+        failure_refresh_max_s=seconds(failure.max_interval) or None,
+        **asked,
+    )
+    pending = message.dns_cache_circuit_breaker.max_pending_requests
+    return DnsCache(
+        message.name,
+        options,
+        host_ttl_s=seconds(message.host_ttl) if given("host_ttl") else 300.0,
+        max_hosts=message.max_hosts.value if given("max_hosts") else 1024,
+        max_pending=pending.value if message.dns_cache_circuit_breaker.HasField("max_pending_requests") else 1024,
+        query_timeout_s=seconds(message.dns_query_timeout) if given("dns_query_timeout") else 5.0,
+    )
 
 
 def _opened(message: pb.cluster_v3.Cluster) -> object | None:

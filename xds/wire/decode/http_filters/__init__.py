@@ -15,6 +15,8 @@ from ....model.filters import (
     Alpn,
     Cors,
     DisabledFilter,
+    DynamicForwardProxy,
+    DynamicForwardProxyRoute,
     FilterConfig,
     HttpFilter,
     InertFilter,
@@ -25,12 +27,15 @@ from ....model.filters import (
 from ...opening import open_any, type_of
 from ...refused import RefusedError
 from ...schema import types as pb
+from ..cluster_type import cache_config
 from ..extensions import HTTP_FILTERS, WITHOUT_ROUTES, extension
 from ..inert import INERT_NAMES, INERT_TYPES, NOT_DONE
 from ..values import named
 from .cors import cors_policy
 from .fault import fault
 from .local_ratelimit import local_ratelimit
+
+FORWARD_PROXY = "envoy.extensions.filters.http.dynamic_forward_proxy.v3."
 
 ROUTER = "envoy.extensions.filters.http.router.v3.Router"
 
@@ -119,10 +124,20 @@ def _router(message: pb.router_v3.Router) -> FilterConfig:
     return RouterFilter(message.suppress_envoy_headers)
 
 
+def _forward_proxy(message: pb.http_dynamic_forward_proxy_v3.FilterConfig) -> FilterConfig:
+    if not message.HasField("dns_cache_config"):
+        return UnenforceableFilter(FORWARD_PROXY + "FilterConfig", "sub clusters are not made yet")
+    return DynamicForwardProxy(cache_config(message.dns_cache_config))
+
+
 DECODERS: Mapping[str, Callable[..., FilterConfig]] = {
     "envoy.extensions.filters.http.cors.v3.Cors": lambda message: Cors(),
     "envoy.extensions.filters.http.cors.v3.CorsPolicy": cors_policy,
     "envoy.extensions.filters.http.fault.v3.HTTPFault": fault,
+    FORWARD_PROXY + "FilterConfig": _forward_proxy,
+    FORWARD_PROXY + "PerRouteConfig": (
+        lambda message: DynamicForwardProxyRoute(message.host_rewrite_literal, message.host_rewrite_header)
+    ),
     "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit": local_ratelimit,
     "istio.envoy.config.filter.http.alpn.v2alpha1.FilterConfig": _alpn,
     ROUTER: _router,
