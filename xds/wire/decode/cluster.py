@@ -20,7 +20,7 @@ from ..refused import RefusedError
 from ..schema import types as pb
 from .cluster_type import discovery_type, dns_cache, dns_options, original_dst_header
 from .endpoint import inline_assignment
-from .http_protocol import http_protocol
+from .http_protocol import http_protocol, options_of
 from .lb_policy import lb_policy
 from .transport_socket import transport_socket
 from .upstream_filters import closing_filter
@@ -70,7 +70,7 @@ def cluster(raw: bytes) -> Cluster:
         transport_socket=socket,
         transport_socket_matches=matches,
         dns=dns_options(message),
-        dns_cache=dns_cache(message),
+        dns_cache=dns_cache(message, options_of(message)),
         metadata=metadata(message.metadata),
         original_dst_header=original_dst_header(message),
         alt_stat_name=message.alt_stat_name,

@@ -155,12 +155,21 @@ def _server(message: pb.core_v3.Address) -> Address:
     return Address(message.socket_address.address, message.socket_address.port_value)
 
 
-def dns_cache(message: pb.cluster_v3.Cluster) -> DnsCache | None:
-    """Of a dynamic forward proxy without sub clusters."""
+def dns_cache(
+    message: pb.cluster_v3.Cluster, options: pb.upstreams_http_v3.HttpProtocolOptions | None
+) -> DnsCache | None:
+    """Of a dynamic forward proxy without sub clusters; `options` are the cluster's own of HTTP."""
     opened = _opened(message)
-    if isinstance(opened, pb.clusters_dynamic_forward_proxy_v3.ClusterConfig) and opened.HasField("dns_cache_config"):
-        return cache_config(opened.dns_cache_config)
-    return None
+    if not isinstance(opened, pb.clusters_dynamic_forward_proxy_v3.ClusterConfig):
+        return None
+    if options is not None and not opened.allow_insecure_cluster_options:
+        upstream = options.upstream_http_protocol_options
+        if not (upstream.auto_sni and upstream.auto_san_validation):
+            raise RefusedError(
+                "dynamic_forward_proxy cluster must have auto_sni and auto_san_validation true unless "
+                "allow_insecure_cluster_options is set."
+            )
+    return cache_config(opened.dns_cache_config) if opened.HasField("dns_cache_config") else None
 
 
 def cache_config(message: pb.common_dynamic_forward_proxy_v3.DnsCacheConfig) -> DnsCache:

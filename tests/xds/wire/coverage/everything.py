@@ -299,7 +299,38 @@ LISTENERS = [
     ),
     {**listener(), "filter_chains": [{"filters": [manager()], "filter_chain_match": MATCH}]},
 ]
+FORWARD = "envoy.extensions.filters.http.dynamic_forward_proxy.v3."
+NAMES: Json = {
+    "name": "names",
+    "dns_lookup_family": "V4_ONLY",
+    "dns_refresh_rate": "9s",
+    "dns_min_refresh_rate": "2s",
+    "host_ttl": "7s",
+    "max_hosts": 3,
+    "dns_failure_refresh_rate": {"base_interval": "1s", "max_interval": "3s"},
+    "dns_cache_circuit_breaker": {"max_pending_requests": 4},
+    "dns_query_timeout": "2s",
+}
 CLUSTERS = [
+    *(
+        cluster(
+            lb_policy="CLUSTER_PROVIDED",
+            cluster_type=extension(
+                "envoy.extensions.clusters.dynamic_forward_proxy.v3.ClusterConfig",
+                "envoy.clusters.dynamic_forward_proxy",
+                dns_cache_config={**NAMES, **more},
+                allow_insecure_cluster_options=True,
+            ),
+            typed_extension_protocol_options={
+                HTTP_OPTIONS: typed(HTTP_OPTIONS, explicit_http_config={"http_protocol_options": {}})
+            },
+        )
+        for more in (
+            {"typed_dns_resolver_config": CARES},
+            {"dns_resolution_config": {"resolvers": [SERVER]}},
+            {"use_tcp_for_dns_lookups": True},
+        )
+    ),
     cluster(type="STRICT_DNS", dns_resolvers=[SERVER], use_tcp_for_dns_lookups=True, **AGAIN),
     cluster(type="STRICT_DNS", dns_resolution_config={"resolvers": [SERVER], "dns_resolver_options": LOOK_UPS}),
     cluster(type="STRICT_DNS", typed_dns_resolver_config=CARES),
@@ -354,8 +385,24 @@ CLUSTERS = [
         typed_dns_resolver_config=RESOLVER,
     ),
 ]
+PROXIED = managed(
+    http_filters=[extension(FORWARD + "FilterConfig", "dfp", dns_cache_config=NAMES), ROUTER],
+    route_config={
+        "name": "r",
+        "virtual_hosts": [
+            {
+                "name": each,
+                "domains": [each],
+                "routes": [{"match": {"prefix": "/"}, "route": {"cluster": "c"}}],
+                "typed_per_filter_config": {"dfp": typed(FORWARD + "PerRouteConfig", **{each: "x"})},
+            }
+            for each in ("host_rewrite_literal", "host_rewrite_header")
+        ],
+    },
+)
 EVERYTHING = [
     *((ResourceType.LISTENER, each) for each in LISTENERS),
     *((ResourceType.CLUSTER, each) for each in CLUSTERS),
     (ResourceType.EXTENSION, {"name": "limit", "typed_config": LIMIT}),
+    (ResourceType.LISTENER, PROXIED),
 ]

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 from . import Case, Json
-from .build import EDS, UNKNOWN, cluster, endpoint, extension, locality
+from .build import EDS, HTTP_OPTIONS, UNKNOWN, cluster, endpoint, extension, locality, typed
 
 
 def load(*endpoints: Json, **fields: Any) -> Json:
@@ -23,6 +23,21 @@ def outlier(**fields: Any) -> Json:
 def thresholds(*found: Json) -> Json:
     """Circuit breakers."""
     return {"circuit_breakers": {"thresholds": list(found)}}
+
+
+SECURE = (
+    "dynamic_forward_proxy cluster must have auto_sni and auto_san_validation true unless allow_insecure_cluster_options "
+    "is set."
+)
+
+
+def forward_proxy(*, lb_policy: str = "CLUSTER_PROVIDED", options: Json | None = None, **fields: object) -> Json:
+    """A dynamic forward proxy; `options` are its HttpProtocolOptions."""
+    kind = "envoy.extensions.clusters.dynamic_forward_proxy.v3.ClusterConfig"
+    own = extension(kind, "envoy.clusters.dynamic_forward_proxy", dns_cache_config={"name": "d"}, **fields)
+    http = typed(HTTP_OPTIONS, explicit_http_config={"http_protocol_options": {}}, **(options or {}))
+    more: Json = {} if options is None else {"typed_extension_protocol_options": {HTTP_OPTIONS: http}}
+    return cluster(lb_policy=lb_policy, cluster_type=own, **more)
 
 
 CASES = [
@@ -269,6 +284,24 @@ CASES = [
                 dns_cache_config={"name": "d"},
             ),
         ),
+    ),
+    *(
+        Case(f"dfp: {name}", forward_proxy(**fields), None if good else SECURE)
+        for name, fields, good in (
+            ("options of its own", {"options": {}}, False),
+            ("auto_sni alone", {"options": {"upstream_http_protocol_options": {"auto_sni": True}}}, False),
+            (
+                "both",
+                {"options": {"upstream_http_protocol_options": {"auto_sni": True, "auto_san_validation": True}}},
+                True,
+            ),
+            ("insecure", {"options": {}, "allow_insecure_cluster_options": True}, True),
+        )
+    ),
+    Case(
+        "dfp: another balancer",
+        forward_proxy(lb_policy="ROUND_ROBIN"),
+        "cluster manager: cluster provided LB not specified but cluster 'x' provided one. Check cluster documentation.",
     ),
     Case(
         "cluster_type aggregate",
