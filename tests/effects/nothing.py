@@ -27,6 +27,7 @@ Key = tuple[str, str]
 
 EARLY_DATA = "type.googleapis.com/envoy.extensions.early_data.v3.DefaultEarlyDataPolicy"
 BY_HAND: dict[str, Any] = {
+    "preresolve_hostnames": [{"address": "names.test", "port_value": 80}],
     "address": {"socket_address": {"address": "192.0.2.1", "port_value": 1}},
     "authorities": [{"name": "a"}],
     "connection_balance_config": {"exact_balance": {}},
