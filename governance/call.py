@@ -75,6 +75,8 @@ class OutgoingCall:
     incoming = False
     hash: int | None = None
     """What the balancer went by, where it goes by a hash."""
+    wanted: tuple[str, ...] = ()
+    """Endpoints that the request names, as far as no try has taken them."""
     cookies: Cookies | None = None
     """What hashing has made for the response."""
     slot: Slot | None = None
@@ -348,6 +350,10 @@ class OutgoingCall:
         host = destination.resolved if destination is not None and destination.resolved else None
         host = host or self.url_host.decode("latin-1").strip("[]")
         return f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
+
+    def sent_header(self, name: str) -> bytes | None:
+        """The first value of a header as it goes out."""
+        return self._as_sent().header(name.encode())
 
     def _as_sent(self) -> RequestView:
         """The request as response headers see it: with mutations and rewrites, once they were made."""

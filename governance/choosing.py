@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .balancing.context import PickContext
+from .balancing.host import Host
 from .cluster import ClusterRuntime
 from .hashing import FIRST_PORT, PORTS, Caller, Cookies
 
@@ -14,9 +15,26 @@ if TYPE_CHECKING:
 
 def wish(call: OutgoingCall, cluster: ClusterRuntime) -> PickContext:
     """The context of a try. What the first one found out is good for all."""
-    if call.attempts == 1 and cluster.hashes:
-        call.hash = _hash(call, cluster)
-    return PickContext(call.hash)
+    config = cluster.config.lb
+    if call.attempts == 1:
+        if cluster.hashes:
+            call.hash = _hash(call, cluster)
+        if config.override_headers:
+            values = (call.sent_header(name) for name in config.override_headers)
+            call.wanted = tuple(value.decode("latin-1") for value in values if value)
+    labels = call.target.metadata_match if config.subset is not None and call.target is not None else None
+    return PickContext(call.hash, labels, override=_next_wanted(call, cluster))
+
+
+def _next_wanted(call: OutgoingCall, cluster: ClusterRuntime) -> Host | None:
+    """The next endpoint that the request names and the cluster has; each try takes one (OverrideHost)."""
+    while call.wanted:
+        address, *others = call.wanted
+        call.wanted = tuple(others)
+        found = cluster.named(address)
+        if found is not None:
+            return found
+    return None
 
 
 def _hash(call: OutgoingCall, cluster: ClusterRuntime) -> int | None:

@@ -64,7 +64,7 @@ class ClusterState:
     def memory(self, config: Cluster, setting: Setting) -> Memory:
         """What the balancer keeps: Envoy makes a new one for each configuration of the cluster, not of endpoints."""
         if self._memory is None or self._memory[0] is not config:
-            self._memory = (config, Memory(setting))
+            self._memory = (config, Memory(setting, lambda: self.normal.requests + self.high.requests))
         return self._memory[1]
 
     def health_changed(self) -> None:
@@ -85,6 +85,7 @@ class ClusterRuntime:
     """One version of a cluster, ready to pick."""
 
     __slots__ = (
+        "_by_address",
         "_memory",
         "_seen",
         "_setting",
@@ -114,7 +115,7 @@ class ClusterRuntime:
         self.http2 = config.http.protocol == "http2"
         self.hashes = config.lb_policy in HASHED
         """Whether the policy goes by a hash."""
-        self.asks = self.hashes
+        self.asks = self.hashes or config.lb.subset is not None or bool(config.lb.override_headers)
         """Whether the balancer looks at the request at all."""
         self.hashing: HashPolicies | None = compile_hashing(config.lb.hash_policies or config.http.hash_policies)
         self.state = state
@@ -122,6 +123,7 @@ class ClusterRuntime:
         state.high.configure(config.high_thresholds)
         self.retry = compile_retry(config.http.retry)
         self.hosts: tuple[Host, ...] = tuple(self._hosts(assignment)) if assignment else ()
+        self._by_address: dict[str, Host] | None = None
         self._setting = setting
         self._memory = state.memory(config, setting)
         self._seen = state.health_version
@@ -184,6 +186,12 @@ class ClusterRuntime:
         if self._seen != self.state.health_version:
             self.look_again()
         return self.pick(context)
+
+    def named(self, address: str) -> Host | None:
+        """The endpoint of that address, whatever its priority and health."""
+        if self._by_address is None:
+            self._by_address = {host.address: host for host in self.hosts}
+        return self._by_address.get(address)
 
     def breaker(self, high_priority: bool) -> Breaker:
         """The counts and limits of a routing priority."""

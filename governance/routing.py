@@ -21,7 +21,7 @@ from ..xds.model.route import (
     VirtualHost,
     WeightedCluster,
 )
-from ..xds.model.values import HeaderMutations
+from ..xds.model.values import HeaderMutations, MetadataValue
 from .descriptors import LimitPolicy
 from .hashing import HashPolicies, compile_hashing
 from .headers import Levels, apply_levels, compile_levels
@@ -38,6 +38,9 @@ Uniform = Callable[[], float]
 
 GRPC_UNITS = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
 
+SUBSETS = "envoy.lb"
+"""The namespace of metadata that balancers look at."""
+
 ActionKind = Literal["route", "redirect", "direct_response", "none"]
 
 
@@ -53,6 +56,7 @@ class Target:
         "filter_levels",
         "filters",
         "host_rewrite",
+        "metadata_match",
         "own_levels",
         "request_levels",
         "response_levels",
@@ -77,6 +81,7 @@ class Target:
         """CORS policies as they were written before filters had configurations of routes."""
         self.chain: tuple[object, object] | None = None
         """The filters that have something to do here, with the chain that they are of (governance.filters.chain)."""
+        self.metadata_match = _criteria(route, entry)
         self.request_levels, self.response_levels = _levels(entry.headers, route, vhost, table, problems)
         own = entry.headers
         self.own_levels = 1 if own.request_add or own.request_remove else 0
@@ -85,6 +90,13 @@ class Target:
     def name_for(self, request: RequestView) -> str:
         """The cluster of a request, which may name it itself."""
         return (request.header(self.cluster_header) or b"").decode("latin-1") if self.cluster_header else self.cluster
+
+
+def _criteria(route: Route, entry: WeightedCluster) -> Mapping[str, MetadataValue] | None:
+    """The labels that endpoints must have: the route's, those of the chosen cluster before them."""
+    action = route.action
+    common = action.metadata_match.get(SUBSETS, {}) if isinstance(action, RouteAction) else {}
+    return {**common, **entry.metadata_match.get(SUBSETS, {})} or None
 
 
 class CompiledRoute:

@@ -93,7 +93,11 @@ def choose(
         destination = call.destination
         resolved = destination.resolved if destination is not None else None
         return cluster.dialled(resolved or call.url_host.decode("latin-1").strip("[]"), call.port)
-    context = wish(call, cluster) if cluster.asks else ANY
+    context = ANY
+    if cluster.asks:
+        context = wish(call, cluster)
+        if context.override is not None:
+            return context.override
     if tried is not None and retry is not None and retry.picky:
         context = context.again(lambda host: tried.rejects(retry, host), retry.host_attempts)
     return cluster.choose(context)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from ...xds.model.cluster import Cluster
+from ...xds.model.cluster import Cluster, LbConfig
 from .context import Pick
 from .hashed import hashed
 from .host_set import HostSet
 from .policies import HostPolicy, least_request, random, round_robin
 from .setting import Memory, Setting
 from .spread import spread
+from .subsets import Subsets
 from .tables import TABLES
 
 POLICIES: dict[str, HostPolicy] = {
@@ -27,7 +29,24 @@ def build_picker(cluster: Cluster, sets: Sequence[HostSet], setting: Setting, me
 
     It is made anew when hosts come, go or change their health; what must go on is in `memory`.
     """
-    table = TABLES.get(cluster.lb_policy)
+    policy, config = cluster.lb_policy, cluster.lb
+    subset = config.subset
+    if subset is None:
+        return _whole(policy, config, sets, setting, memory)
+    aware = config.locality_weighted and subset.locality_weight_aware
+    inner = replace(config, subset=None, locality_weighted=aware)
+
+    def build(part: Sequence[HostSet], name: object) -> Pick:
+        own = memory.parts.get(name)
+        if own is None:
+            own = memory.parts.setdefault(name, Memory(setting, memory.active))
+        return _whole(policy, inner, part, setting, own)
+
+    return Subsets(sets, subset, build).pick
+
+
+def _whole(policy: str, config: LbConfig, sets: Sequence[HostSet], setting: Setting, memory: Memory) -> Pick:
+    table = TABLES.get(policy)
     if table is not None:
-        return hashed(sets, table, cluster.lb, setting, memory)
-    return spread(sets, POLICIES.get(cluster.lb_policy, round_robin), cluster.lb, setting, memory)
+        return hashed(sets, table, config, setting, memory)
+    return spread(sets, POLICIES.get(policy, round_robin), config, setting, memory)

@@ -21,8 +21,8 @@ class PickContext:
     `hash`: 64 bits from the route's hash policies, None without one that has something to say.
     `metadata_match`: what the subset must have (namespace `envoy.lb` of RouteAction.metadata_match).
     `rejects`: hosts to pass over (retry host predicates); a pick is repeated `attempts` times at most, then taken
-    all the same. `priority_load`: a retry's own view of the priorities (retry_priority). `override`: addresses asked
-    for before the policy is (`envoy.lb.override_host`), and whether nothing else will do.
+    all the same. `priority_load`: a retry's own view of the priorities (retry_priority). `override`: the endpoint to
+    take before the policy is asked (load balancing policy OverrideHost).
     """
 
     __slots__ = ("attempts", "hash", "metadata_match", "override", "priority_load", "rejects")
@@ -34,7 +34,7 @@ class PickContext:
         rejects: Callable[[Host], bool] | None = None,
         attempts: int = 1,
         priority_load: PriorityLoad | None = None,
-        override: tuple[Sequence[str], bool] | None = None,
+        override: Host | None = None,
     ) -> None:
         self.hash = hash_
         self.metadata_match = metadata_match

@@ -2,12 +2,12 @@
 Base).
 
 How a policy plugs in: `tables.TABLES` maps its name (`RING_HASH`, `MAGLEV`) to a `TablePolicy`, a function from the
-hosts of a priority and their shares to a `Table` of their numbers. All else is here: the priority is chosen by the hash
-itself, or by a random number where a request has none; a priority in panic has all its hosts in its table, else the
-healthy ones, never degraded ones; locality weights are multiplied into the shares; a table is kept while its hosts and
-shares are the same, however often others change. As in Envoy a retry's own view of the priorities
-(`PickContext.priority_load`) does not count here. A rejected host is asked for again with a higher `attempt`, which
-only a table knows what to do with.
+keys of a priority's hosts and their shares to a `Table` of their numbers. All else is here: the priority is chosen by
+the hash itself, or by a random number where a request has none; a priority in panic has all its hosts in its table,
+else the healthy ones, never degraded ones; locality weights are multiplied into the shares; the last few tables are
+kept, so that a host that comes back and an update that changes nothing cost none. As in Envoy a retry's own view of the
+priorities (`PickContext.priority_load`) does not count here. A rejected host is asked for again with a higher
+`attempt`, which only a table knows what to do with.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from collections.abc import Callable, Sequence
 from typing import Protocol, final
 
 from ...xds.model.cluster import LbConfig
+from .bounded import first_that_can
 from .context import Pick, PickContext
+from .digest import hash_key
 from .host import Host
 from .host_set import HostSet
 from .loads import draw_priority, priority_loads
@@ -32,7 +34,12 @@ class Table(Protocol):
     def pick(self, hash_: int, attempt: int = 0) -> int | None: ...
 
 
-TablePolicy = Callable[[Sequence[Host], Sequence[float], LbConfig], Table]
+TablePolicy = Callable[[Sequence[bytes], Sequence[float], LbConfig], Table]
+
+Prepared = tuple[Shares, Table]
+
+KEPT = 4
+"""Tables of a priority."""
 
 
 def hashed(sets: Sequence[HostSet], policy: TablePolicy, config: LbConfig, setting: Setting, memory: Memory) -> Pick:
@@ -44,7 +51,7 @@ def hashed(sets: Sequence[HostSet], policy: TablePolicy, config: LbConfig, setti
 class Hashed:
     """The tables of one moment, each made when it is first needed."""
 
-    __slots__ = ("_config", "_memory", "_policy", "_sets", "_setting", "_tables", "loads")
+    __slots__ = ("_config", "_factor", "_memory", "_policy", "_sets", "_setting", "_tables", "loads")
 
     def __init__(
         self, sets: Sequence[HostSet], policy: TablePolicy, config: LbConfig, setting: Setting, memory: Memory
@@ -54,7 +61,8 @@ class Hashed:
         self._config = config
         self._setting = setting
         self._memory = memory
-        self._tables: dict[int, tuple[Sequence[Host], Table]] = {}
+        self._factor = config.hash_balance_factor
+        self._tables: dict[int, Prepared] = {}
         self.loads = priority_loads(sets, config.panic_threshold)
 
     def pick(self, context: PickContext) -> Host | None:
@@ -64,25 +72,33 @@ class Hashed:
             draw = self._setting.draw
             number = draw(_HALF) << 32 | draw(_HALF)
         priority, _ = draw_priority(number, self.loads.loads)
-        hosts, table = self._tables.get(priority) or self._table(priority)
+        shares, table = self._tables.get(priority) or self._table(priority)
+        hosts = shares[0]
         found: Host | None = None
         for attempt in range(context.attempts + 1):
             index = table.pick(number, attempt)
             if index is None:
                 return None
-            found = hosts[index]
+            if self._factor is None:
+                found = hosts[index]
+            else:
+                found = first_that_can(index, *shares, self._factor, self._memory.active(), number)
             if context.rejects is None or not context.rejects(found):
                 break
         return found
 
-    def _table(self, priority: int) -> tuple[Sequence[Host], Table]:
-        shares = shares_of(self._sets[priority], self.loads.panic[priority], self._config.locality_weighted)
-        kept = self._memory.tables.get(priority)
-        if kept is None or kept[0] != shares:
-            kept = (shares, self._policy(*shares, self._config))
-            self._memory.tables[priority] = kept
-        found: tuple[Sequence[Host], Table] = (shares[0], kept[1])
-        self._tables[priority] = found
+    def _table(self, priority: int) -> Prepared:
+        config = self._config
+        shares = shares_of(self._sets[priority], self.loads.panic[priority], config.locality_weighted)
+        keys = [hash_key(each, config.hash_by_hostname) for each in shares[0]]
+        made_of = (keys, shares[1])
+        kept = self._memory.tables.setdefault(priority, [])
+        table: Table | None = next((each for known, each in kept if known == made_of), None)
+        if table is None:
+            table = self._policy(keys, shares[1], config)
+            kept[KEPT - 1 :] = []
+            kept.insert(0, (made_of, table))
+        found = self._tables[priority] = (shares, table)
         return found
 
 

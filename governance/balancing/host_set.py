@@ -41,7 +41,18 @@ class HostSet:
     `weights`: of localities (LocalityLbEndpoints.load_balancing_weight). `local`: where this process runs.
     """
 
-    __slots__ = ("_localities", "degraded", "excluded", "factor", "healthy", "hosts", "local", "weighted", "weights")
+    __slots__ = (
+        "_known",
+        "_localities",
+        "degraded",
+        "excluded",
+        "factor",
+        "healthy",
+        "hosts",
+        "local",
+        "weighted",
+        "weights",
+    )
 
     def __init__(
         self,
@@ -56,15 +67,18 @@ class HostSet:
         self.weighted = weighted
         self.weights: Mapping[Locality, int] = weights if weights is not None else {}
         self.local = local
+        self._known: tuple[Locality, ...] = ()
         self._localities: tuple[LocalityHosts, ...] | None = None
         self.healthy: Hosts
         self.degraded: Hosts
         self.excluded: Hosts
         self.healthy, self.degraded, self.excluded = _by_health(self.hosts)
 
-    def of(self, hosts: Sequence[Host]) -> HostSet:
-        """Other hosts in the same place: what a subset is to its priority."""
-        return HostSet(hosts, self.factor, self.weighted, self.weights, self.local)
+    def of(self, hosts: Sequence[Host], weights: Mapping[Locality, int]) -> HostSet:
+        """Some of the hosts: what a subset is to its priority. Localities that have none in it are still there."""
+        part = HostSet(hosts, self.factor, self.weighted, weights, self.local)
+        part._known = tuple(each.locality for each in self.localities)
+        return part
 
     def again(self) -> HostSet:
         """The same hosts as they are now."""
@@ -92,13 +106,13 @@ class HostSet:
         return tuple(
             LocalityHosts(
                 each,
-                tuple(hosts[each]),
+                tuple(hosts.get(each, ())),
                 tuple(healthy.get(each, ())),
                 tuple(degraded.get(each, ())),
                 len(excluded.get(each, ())),
                 self.weights.get(each, 0),
             )
-            for each in sorted(hosts, key=self._order)
+            for each in sorted({*hosts, *self._known}, key=self._order)
         )
 
     def _order(self, locality: Locality) -> tuple[bool, str, str, str]:

@@ -50,17 +50,20 @@ class Memory:
 
     Envoy draws one seed for each balancer: every schedule begins there again when hosts change; plain turns go on
     where they were (EdfLoadBalancerBase::refresh, RoundRobinLoadBalancer::refreshHostSource). `newest` is when a host
-    last began to start slowly. `tables` are those of policies by hash: by priority, what they were made of and they.
+    last began to start slowly. `tables` are those of policies by hash: by priority, what the last few were made of and
+    they. `parts`: the memories of subsets. `active`: how many requests are under way in the whole cluster.
     """
 
-    __slots__ = ("_draw", "_seed", "_turns", "newest", "tables")
+    __slots__ = ("_draw", "_seed", "_turns", "active", "newest", "parts", "tables")
 
-    def __init__(self, setting: Setting) -> None:
+    def __init__(self, setting: Setting, active: Callable[[], int] = int) -> None:
         self._draw = setting.draw
         self._seed: int | None = None
         self._turns: dict[Source, count[int]] = {}
         self.newest = setting.clock()
-        self.tables: dict[int, tuple[object, Any]] = {}
+        self.tables: dict[int, list[tuple[object, Any]]] = {}
+        self.parts: dict[object, Memory] = {}
+        self.active = active
 
     @property
     def seed(self) -> int:

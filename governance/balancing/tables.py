@@ -3,25 +3,20 @@
 from collections.abc import Sequence
 
 from ...xds.model.cluster import LbConfig
-from .digest import DIGESTS, hash_key
+from .digest import DIGESTS
 from .hashed import Table, TablePolicy
-from .host import Host
 from .maglev import Maglev
 from .ring import Ring
 
 
-def ring_hash(hosts: Sequence[Host], shares: Sequence[float], config: LbConfig) -> Table:
+def ring_hash(keys: Sequence[bytes], shares: Sequence[float], config: LbConfig) -> Table:
     """Points of a ring."""
-    return Ring(_keys(hosts, config), shares, config.ring_min, config.ring_max, DIGESTS[config.ring_hash])
+    return Ring(keys, shares, config.ring_min, config.ring_max, DIGESTS[config.ring_hash])
 
 
-def maglev(hosts: Sequence[Host], shares: Sequence[float], config: LbConfig) -> Table:
+def maglev(keys: Sequence[bytes], shares: Sequence[float], config: LbConfig) -> Table:
     """A table of prime size."""
-    return Maglev(_keys(hosts, config), shares, config.maglev_table)
-
-
-def _keys(hosts: Sequence[Host], config: LbConfig) -> list[bytes]:
-    return [hash_key(each, config.hash_by_hostname) for each in hosts]
+    return Maglev(keys, shares, config.maglev_table)
 
 
 TABLES: dict[str, TablePolicy] = {"RING_HASH": ring_hash, "MAGLEV": maglev}

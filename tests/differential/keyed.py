@@ -10,16 +10,20 @@ import random
 import socket
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
 from proxyless.cli._url import parse_url
+from proxyless.governance import explain
+from proxyless.governance.actions import Failure
+from proxyless.governance.call import OutgoingCall
 from proxyless.governance.explain import dry_call
+from proxyless.governance.hashing import FIRST_PORT, PORTS
 from proxyless.mesh import Mesh
 from tests.differential.bootstrap import static
 from tests.differential.custom import custom, host, route
-from tests.differential.ours import mesh_on
+from tests.differential.ours import drawing, mesh_on
 from tests.differential.recording import Recording, Resource
 from tests.differential.rig import VIP
 from tests.support import rawhttp
@@ -81,7 +85,9 @@ def recording(base: Recording, cases: Sequence[Case]) -> Recording:
     routes = []
     for case in cases:
         name = case.cluster["name"]
-        action = {"cluster": name, "prefix_rewrite": "/", "timeout": "0s", **case.action}
+        action = {"prefix_rewrite": "/", "timeout": "0s", **case.action}
+        if "weighted_clusters" not in action:
+            action["cluster"] = name
         routes.append(route({"prefix": f"/{name}/"}, action, **case.route))
     added = {"header": {"key": PICKED, "value": "%UPSTREAM_HOST%"}}
     return custom(base, [host(*routes, response_headers_to_add=[added])], [case.cluster for case in cases])
@@ -113,17 +119,48 @@ class Pickers:
                 found += [_picked(reader.response()) for _ in part]
         return found
 
-    def ours(self, name: str, asked: Sequence[Asked]) -> list[Picked]:
-        """Our picks."""
+    def ours(self, name: str, asked: Sequence[Asked], *, refused: bool = False) -> list[Picked]:
+        """Our picks; `refused`: the last of each call, none of whose connections can be made."""
+        return [
+            Picked(call.host.address if call.host is not None else "", _made(call))
+            for call in self._calls(name, asked, refused=refused)
+        ]
+
+    def hashed(self, name: str, asked: Sequence[Asked]) -> list[bool]:
+        """Whether there was something to hash."""
+        return [call.hash is not None for call in self._calls(name, asked)]
+
+    def _calls(self, name: str, asked: Sequence[Asked], *, refused: bool = False) -> Iterator[OutgoingCall]:
         url = parse_url(f"http://{VIP[0]}/{name}/")
-        found = []
-        for each in asked:
-            if each.path != "/":
-                url = parse_url(f"http://{VIP[0]}/{name}{each.path}")
-            call, missing = dry_call(self.mesh.runtime, "GET", url, (("host", "a"), *each.headers))
-            assert not missing, missing
-            found.append(Picked(call.host.address if call.host is not None else "", ()))
-        return found
+        with drawing(self.mesh, self._port_of_the_source):
+            for each in asked:
+                where = url if each.path == "/" else parse_url(f"http://{VIP[0]}/{name}{each.path}")
+                with refusing() if refused else nullcontext():
+                    call, missing = dry_call(self.mesh.runtime, "GET", where, (("host", "a"), *each.headers))
+                assert not missing, missing
+                yield call
+
+    def _port_of_the_source(self) -> float:
+        """The draw that makes a made cookie that of Envoy's connection, and any other."""
+        return (SOURCE[1] - FIRST_PORT) / PORTS
+
+
+@contextmanager
+def refusing() -> Iterator[None]:
+    """No connection of a dry call can be made."""
+    before = explain._DRY
+    try:
+        explain._DRY = (*before[:1], lambda suite, action: Failure("connect-failure", "refused"), *before[2:])  # type: ignore[assignment, return-value]
+        yield
+    finally:
+        explain._DRY = before
+
+
+def _made(call: OutgoingCall) -> tuple[str, ...]:
+    """The cookies that the answer has: a balancer's own, since nothing answers here."""
+    if call.cookies is None or not call.cookies.late:
+        return ()
+    return tuple(value.decode() for _, value in call.cookies.headers())
 
 
 def _picked(response: rawhttp.Response) -> Picked:

@@ -9,7 +9,8 @@ from xxhash import xxh64_hexdigest, xxh64_intdigest
 from proxyless.governance.explain import document
 from proxyless.governance.runtime import Options
 from proxyless.xds.model.cluster import HttpProtocol, LbConfig
-from proxyless.xds.model.route import HashPolicy, RetryPolicy
+from proxyless.xds.model.route import HashPolicy, RetryPolicy, RouteAction, WeightedCluster
+from proxyless.xds.model.subsets import SubsetConfig, SubsetSelector
 from proxyless.xds.model.values import HeaderMutation, HeaderMutations
 from tests.support.model import PREVIOUS_HOSTS, cluster, host, route, table
 from tests.support.world import World
@@ -50,6 +51,10 @@ def test_without_the_header_there_is_no_hash_and_the_endpoint_is_drawn() -> None
     calls = [fixture.call() for _ in range(60)]
     assert {each.call.hash for each in calls} == {None}
     assert len({each.hosts[0] for each in calls}) > 5
+
+
+def test_without_any_policy_there_is_no_hash_either() -> None:
+    assert world().call(headers=[("x-key", "1")]).call.hash is None
 
 
 def test_a_balancer_that_does_not_go_by_a_hash_asks_for_none() -> None:
@@ -130,3 +135,50 @@ def test_a_retry_that_avoids_hosts_looks_for_the_next_of_the_same_hash() -> None
     runs = [fixture.call(answers=[503, 503, 503, 200], headers=[("x-key", "1")]).hosts for _ in range(3)]
     assert len(set(runs[0])) == 4
     assert runs[0] == runs[1] == runs[2]
+
+
+# -- subsets, and endpoints that a request names -------------------------------------------------------------------
+
+
+def test_the_labels_of_the_chosen_cluster_come_before_the_routes() -> None:
+    labels = [{"v": "1", "s": "x"}, {"v": "2", "s": "x"}, {"v": "2", "s": "y"}]
+    pool = [host(f"10.0.0.{number}:80", metadata={"envoy.lb": each}) for number, each in enumerate(labels, 1)]
+    subset = SubsetConfig((SubsetSelector(("s", "v")),))
+    entry = WeightedCluster("a", 1, metadata_match={"envoy.lb": {"v": "2"}, "other": {"v": "9"}})
+    action = RouteAction(weighted_clusters=(entry,), metadata_match={"envoy.lb": {"v": "1", "s": "x"}})
+    fixture = World(tables=[table(route("/", action))], clusters=[cluster("a", *pool, lb=LbConfig(subset=subset))])
+    assert [fixture.call().hosts for _ in range(3)] == [["10.0.0.2:80"]] * 3
+
+
+def test_a_route_without_labels_wants_none() -> None:
+    fixture = World(
+        tables=[table(route("/", "a"))],
+        clusters=[cluster("a", *ENDPOINTS, lb=LbConfig(subset=SubsetConfig((SubsetSelector(("v",)),))))],
+    )
+    assert fixture.call(answers=()).flags == "UH"
+
+
+def naming(*headers: str, **fields: Any) -> World:
+    return world(policy="ROUND_ROBIN", lb=LbConfig(override_headers=headers), **fields)
+
+
+def test_a_request_names_its_endpoints_and_each_try_takes_the_next() -> None:
+    retry = RetryPolicy(("5xx",), num_retries=3)
+    fixture = naming("x-to", "x-or", "x-none", retry=retry)
+    sent = [("x-to", "10.0.0.7:80"), ("x-or", "10.0.0.3:80")]
+    run = fixture.call(answers=[503, 503, 200], headers=sent)
+    assert run.hosts[:2] == ["10.0.0.7:80", "10.0.0.3:80"]
+    assert fixture.call(headers=sent).hosts == ["10.0.0.7:80"]
+    assert fixture.call(headers=[("x-to", "10.9.9.9:80"), *sent[1:]]).hosts == ["10.0.0.3:80"]
+
+
+def test_where_no_endpoint_that_is_named_exists_the_policy_chooses() -> None:
+    fixture = naming("x-to")
+    for headers in ((), [("x-to", "10.9.9.9:80")], [("x-to", "")], [("x-to", "10.0.0.1")]):
+        seen = {fixture.call(headers=headers).hosts[0] for _ in range(9)}
+        assert len(seen) == 9
+
+
+def test_an_endpoint_that_is_named_is_taken_whatever_its_health() -> None:
+    sick = [host("10.0.0.1:80", health="UNHEALTHY"), host("10.0.0.2:80")]
+    assert naming("x-to", endpoints=sick).call(headers=[("x-to", "10.0.0.1:80")]).hosts == ["10.0.0.1:80"]

@@ -6,6 +6,7 @@ from typing import Literal
 from .dns import DnsCache, DnsOptions
 from .endpoint import ClusterLoadAssignment
 from .route import HashPolicy, RetryPolicy
+from .subsets import SubsetConfig
 from .values import FilterMetadata, MetadataValue, Note
 
 DiscoveryType = Literal[
@@ -165,6 +166,9 @@ class LbConfig:
     locality_weighted: bool = False
     zone: ZoneAware = ZoneAware()
     override_host_status: tuple[str, ...] = ()
+    override_headers: tuple[str, ...] = ()
+    """Headers that name endpoints to take before the policy is asked (OverrideHost.override_host_sources)."""
+    subset: SubsetConfig | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ class WeightedCluster:
     headers: HeaderMutations = HeaderMutations()
     host_rewrite: str | None = None
     filters: Mapping[str, FilterConfig] = field(default_factory=dict)
+    metadata_match: FilterMetadata = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

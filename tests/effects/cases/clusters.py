@@ -440,7 +440,7 @@ CASES: list[Effect] = [
     effect(LEAST + ".active_request_bias", balanced(extension(LEAST, **BIAS), *WEIGHTED), busy()),
     effect(
         LB + "subset.v3.Subset.subset_lb_policy",
-        balanced(extension(LB + "subset.v3.Subset", subset_lb_policy=RANDOM_POLICY)),
+        balanced(extension(LB + "subset.v3.Subset", fallback_policy="ANY_ENDPOINT", subset_lb_policy=RANDOM_POLICY)),
         picks(20),
         against=two(),
     ),

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from proxyless.governance.actions import Send
 from tests.effects.registry import effect
-from tests.effects.resources import Json, Shop, endpoint, extension, shop, typed
+from tests.effects.resources import Json, Shop, assignment, endpoint, extension, locality, shop, typed
+from tests.effects.scene import Scene
 from tests.effects.seeing import See, answered, each_of, explained
 
 HASH = "envoy.config.route.v3.RouteAction.HashPolicy"
@@ -15,6 +17,13 @@ LB = "envoy.extensions.load_balancing_policies."
 RING: Json = {"lb_policy": "RING_HASH"}
 MANY = [endpoint(f"10.0.0.{number}") for number in range(1, 10)]
 NAMED = [{"endpoint": {**each["endpoint"], "hostname": f"host-{number}"}} for number, each in enumerate(MANY)]
+
+RESOLVED: Json = {
+    "type": "STRICT_DNS",
+    "load_assignment": assignment("a", locality(*NAMED)),
+    "common_lb_config": {"consistent_hashing_lb_config": {"use_hostname_for_hashing": True}},
+}
+ADDRESSES = {f"10.0.0.{number}": [f"10.0.0.{number}"] for number in range(1, 10)}
 
 hashed = explained(
     "hash", headers=[("x-key", "/a/b"), ("x-other", "o"), ("cookie", "c=1")], url="http://shop/a?q=1&r=2"
@@ -30,6 +39,20 @@ def by(*policies: Json, cluster_fields: Json | None = None, **fields: Any) -> Sh
     """A ring, and a route with these hash policies."""
     own = {**RING, **(cluster_fields or {})}
     return shop(action={"hash_policy": list(policies)}, cluster_fields=own, **{"endpoints": MANY, **fields})
+
+
+def held(count: int = 30) -> See:
+    """Where requests with one key go while all those before are under way."""
+
+    def see(scene: Scene) -> list[str]:
+        runs = []
+        for _ in range(count):
+            run = scene.world.steps("http://shop/a", headers=[("x-key", "same")])
+            run.until(Send)
+            runs.append(run)
+        return [each.hosts[0] for each in runs]
+
+    return see
 
 
 KEY: Json = {"header": {"header_name": "x-key"}}
@@ -60,6 +83,12 @@ def http(**fields: Any) -> Json:
 
 
 COMMON = "consistent_hashing_lb_config"
+BOUND: Json = {"hash_balance_factor": 150}
+BY_LOCALITY: Json = {"locality_weighted_lb_config": {}}
+UNEVEN = [
+    locality(*MANY[:3], locality={"region": "a"}, load_balancing_weight=9),
+    locality(*MANY[3:], locality={"region": "b"}, load_balancing_weight=1),
+]
 
 CASES = [
     effect("envoy.config.route.v3.RouteAction.hash_policy", by(KEY), hashed),
@@ -143,17 +172,17 @@ CASES = [
     ),
     effect(
         f"{CLUSTER}.CommonLbConfig.{COMMON}",
-        by(KEY, cluster_fields={"common_lb_config": {COMMON: {"use_hostname_for_hashing": True}}}, endpoints=NAMED),
+        by(KEY, cluster_fields=RESOLVED, addresses=ADDRESSES),
         keyed(),
     ),
     effect(
         f"{CLUSTER}.CommonLbConfig.ConsistentHashingLbConfig.use_hostname_for_hashing",
-        by(KEY, cluster_fields={"common_lb_config": {COMMON: {"use_hostname_for_hashing": True}}}, endpoints=NAMED),
+        by(KEY, cluster_fields=RESOLVED, addresses=ADDRESSES),
         keyed(),
     ),
     effect(
         "envoy.config.endpoint.v3.Endpoint.hostname",
-        by(KEY, cluster_fields={"common_lb_config": {COMMON: {"use_hostname_for_hashing": True}}}, endpoints=NAMED),
+        by(KEY, cluster_fields=RESOLVED, addresses=ADDRESSES),
         keyed(),
     ),
     effect(f"{LB}ring_hash.v3.RingHash.minimum_ring_size", ring(minimum_ring_size=9), keyed()),
@@ -175,6 +204,23 @@ CASES = [
             cluster_fields=policy("ring_hash.v3.RingHash", **{COMMON: {"use_hostname_for_hashing": True}}),
             endpoints=NAMED,
         ),
+        keyed(),
+    ),
+    effect(
+        f"{CLUSTER}.CommonLbConfig.ConsistentHashingLbConfig.hash_balance_factor",
+        by(KEY, cluster_fields={"common_lb_config": {COMMON: {"hash_balance_factor": 150}}}),
+        held(),
+    ),
+    effect(f"{LB}common.v3.ConsistentHashingLbConfig.hash_balance_factor", maglev(**{COMMON: BOUND}), held()),
+    effect(f"{LB}ring_hash.v3.RingHash.hash_balance_factor", ring(**BOUND), held()),
+    effect(
+        f"{LB}ring_hash.v3.RingHash.locality_weighted_lb_config",
+        by(KEY, cluster_fields=policy("ring_hash.v3.RingHash", **BY_LOCALITY), endpoints=UNEVEN),
+        keyed(),
+    ),
+    effect(
+        f"{LB}maglev.v3.Maglev.locality_weighted_lb_config",
+        by(KEY, cluster_fields=policy("maglev.v3.Maglev", **BY_LOCALITY), endpoints=UNEVEN),
         keyed(),
     ),
 ]

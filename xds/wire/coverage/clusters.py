@@ -34,7 +34,11 @@ EXTENSIONS = "extensions of outlier detection are not known"
 HEALTH = "endpoints are not asked for their health yet"
 ZONES = "zones are not looked at yet"
 LOCALITIES = "localities count alike"
-BOUNDS = "endpoints have no bound on their load yet"
+SUBSETS = (
+    "fallback_policy default_subset subset_selectors locality_weight_aware scale_locality_weight panic_mode_any "
+    "list_as_any metadata_fallback_policy"
+)
+SELECTOR = "keys single_host_per_subset fallback_policy fallback_keys_subset"
 CLOSED = "what cannot be enforced closes the cluster: its endpoints fail with UF"
 
 
@@ -46,7 +50,8 @@ CLUSTERS: Mapping[str, Entry] = {
             "typed_extension_protocol_options dns_refresh_rate dns_lookup_family dns_jitter dns_failure_refresh_rate "
             "respect_dns_ttl dns_resolvers dns_resolution_config use_tcp_for_dns_lookups least_request_lb_config "
             "round_robin_lb_config common_lb_config transport_socket_matches metadata protocol_selection "
-            "load_balancing_policy original_dst_lb_config filters lb_policy ring_hash_lb_config maglev_lb_config"
+            "load_balancing_policy original_dst_lb_config filters lb_policy ring_hash_lb_config maglev_lb_config "
+            "lb_subset_config"
         ),
         **meaningless(STATISTICS, "alt_stat_name track_timeout_budgets track_cluster_stats"),
         **meaningless(LIBRARY, "per_connection_buffer_limit_bytes per_connection_buffer_high_watermark_timeout"),
@@ -60,7 +65,6 @@ CLUSTERS: Mapping[str, Entry] = {
         **honoured("typed_dns_resolver_config"),
         **honoured("outlier_detection"),
         **not_yet("connections come from any address", "upstream_bind_config", binds),
-        **not_yet("subsets are not selected by metadata yet: all endpoints count", "lb_subset_config"),
         **not_yet(
             "sockets are made as the library makes them",
             "upstream_connection_options connection_pool_per_downstream_connection",
@@ -165,7 +169,7 @@ CLUSTERS: Mapping[str, Entry] = {
         **told("Cluster.health_checks", HEALTH, "ignore_new_hosts_until_first_hc"),
         **not_yet(ZONES, "zone_aware_lb_config"),
         **not_yet("connections stay open", "close_connections_on_host_set_change"),
-        **not_yet("endpoints are not chosen by the request yet", "override_host_status"),
+        **meaningless("nobody asks for an endpoint: stateful sessions close their chain", "override_host_status"),
     },
     CLUSTER + "LoadBalancingPolicy": honoured("policies"),
     CLUSTER + "LoadBalancingPolicy.Policy": honoured("typed_extension_config"),
@@ -187,23 +191,19 @@ CLUSTERS: Mapping[str, Entry] = {
     CLUSTER + "Cluster.RingHashLbConfig": honoured("minimum_ring_size maximum_ring_size hash_function"),
     CLUSTER + "Cluster.MaglevLbConfig": honoured("table_size"),
     CLUSTER + "Cluster.CommonLbConfig.ConsistentHashingLbConfig": {
-        **honoured("use_hostname_for_hashing"),
-        **not_yet(BOUNDS, "hash_balance_factor"),
+        **honoured("use_hostname_for_hashing hash_balance_factor"),
     },
     LB + "ring_hash.v3.RingHash": {
         **honoured(
-            "minimum_ring_size maximum_ring_size hash_function use_hostname_for_hashing consistent_hashing_lb_config"
+            "minimum_ring_size maximum_ring_size hash_function use_hostname_for_hashing consistent_hashing_lb_config "
+            "locality_weighted_lb_config hash_balance_factor"
         ),
-        **told(BALANCER, LOCALITIES, "locality_weighted_lb_config"),
-        **not_yet(BOUNDS, "hash_balance_factor"),
     },
     LB + "maglev.v3.Maglev": {
-        **honoured("table_size consistent_hashing_lb_config"),
-        **told(BALANCER, LOCALITIES, "locality_weighted_lb_config"),
+        **honoured("table_size consistent_hashing_lb_config locality_weighted_lb_config"),
     },
     LB + "common.v3.ConsistentHashingLbConfig": {
-        **honoured("use_hostname_for_hashing hash_policy"),
-        **not_yet(BOUNDS, "hash_balance_factor"),
+        **honoured("use_hostname_for_hashing hash_policy hash_balance_factor"),
     },
     LB + "wrr_locality.v3.WrrLocality": honoured("endpoint_picking_policy"),
     LB + "client_side_weighted_round_robin.v3.ClientSideWeightedRoundRobin": all_of(
@@ -211,16 +211,17 @@ CLUSTERS: Mapping[str, Entry] = {
     ),
     LB + "override_host.v3.OverrideHost": {
         **honoured("fallback_policy"),
-        **not_yet("endpoints are not chosen by the request yet", "override_host_sources selected_host_key"),
+        **honoured("override_host_sources"),
+        **meaningless("no filter here reads what it writes", "selected_host_key"),
     },
-    LB + "subset.v3.Subset": {
-        **honoured("subset_lb_policy"),
-        **not_yet(
-            "subsets are not selected by metadata yet: all endpoints count",
-            "fallback_policy default_subset subset_selectors allow_redundant_keys locality_weight_aware "
-            "scale_locality_weight panic_mode_any list_as_any metadata_fallback_policy",
-        ),
+    LB + "override_host.v3.OverrideHost.OverrideHostSource": {
+        **honoured("header"),
+        **meaningless("no filter here writes it", "metadata"),
     },
+    CLUSTER + "Cluster.LbSubsetConfig": honoured(SUBSETS),
+    CLUSTER + "Cluster.LbSubsetConfig.LbSubsetSelector": honoured(SELECTOR),
+    LB + "subset.v3.Subset": honoured(f"{SUBSETS} allow_redundant_keys subset_lb_policy"),
+    LB + "subset.v3.Subset.LbSubsetSelector": honoured(SELECTOR),
     CLUSTER + "Cluster.TransportSocketMatch": {
         **honoured("match transport_socket"),
         **meaningless(STATISTICS, "name"),

@@ -94,11 +94,10 @@ ROUTES: Mapping[str, Entry] = {
             "cluster cluster_header weighted_clusters cluster_not_found_response_code prefix_rewrite regex_rewrite "
             "host_rewrite_literal host_rewrite_header host_rewrite_path_regex timeout retry_policy priority "
             "rate_limits include_vh_rate_limits max_grpc_timeout grpc_timeout_offset max_stream_duration hash_policy "
-            "cors"
+            "cors metadata_match"
         ),
         **meaningless("nothing is sent before the handshake is done", "early_data_policy"),
         **not_yet(f"cluster specifiers {ANSWERS}", "cluster_specifier_plugin inline_cluster_specifier_plugin"),
-        **not_yet("subsets are not selected by metadata yet: all endpoints count", "metadata_match"),
         **not_yet(f"path_rewrite_policy {ANSWERS}", "path_rewrite_policy"),
         **not_yet(f"path_rewrite {ANSWERS}", "path_rewrite"),
         **not_yet(f"host_rewrite {ANSWERS}", "host_rewrite"),
@@ -136,8 +135,7 @@ ROUTES: Mapping[str, Entry] = {
         **not_yet("clusters are drawn at random, not by hash", "use_hash_policy"),
     },
     ROUTE + "WeightedCluster.ClusterWeight": {
-        **honoured(f"name cluster_header weight {LEVEL} typed_per_filter_config host_rewrite_literal"),
-        **not_yet("subsets are not selected by metadata yet: all endpoints count", "metadata_match"),
+        **honoured(f"name cluster_header weight {LEVEL} typed_per_filter_config host_rewrite_literal metadata_match"),
     },
     ROUTE + "RetryPolicy": {
         **honoured(

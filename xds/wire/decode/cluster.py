@@ -26,6 +26,9 @@ from .transport_socket import transport_socket
 from .upstream_filters import closing_filter
 from .values import metadata, seconds, struct
 
+STRICT_DNS = 1
+"""Of Cluster.DiscoveryType."""
+
 DNS_TYPES = frozenset({"STRICT_DNS", "LOGICAL_DNS"})
 
 
@@ -107,14 +110,17 @@ def _refuse_policy(message: pb.cluster_v3.Cluster, type_: DiscoveryType, policy:
             f"cluster manager: cluster provided LB specified but cluster '{message.name}' did not provide one. Check "
             "cluster documentation."
         )
+    if message.common_lb_config.consistent_hashing_lb_config.use_hostname_for_hashing and message.type != STRICT_DNS:
+        # As in Envoy, it is the enum that is looked at: a cluster that is told by its extension is none of these.
+        name = "" if message.HasField("cluster_type") else f"envoy.cluster.{type_.lower()}"
+        raise RefusedError(f"Cannot use hostname for consistent hashing loadbalancing for cluster of type: '{name}'")
+    weighted = message.common_lb_config.HasField("locality_weighted_lb_config")
+    if message.lb_subset_config.locality_weight_aware and not weighted:
+        raise RefusedError(
+            "Locality weight aware subset LB requires that a locality_weighted_lb_config be set in " + message.name
+        )
     if message.lb_policy == 6 and message.HasField("lb_subset_config"):
         raise RefusedError("cluster: LB policy CLUSTER_PROVIDED cannot be combined with lb_subset_config")
-    for each in message.lb_subset_config.subset_selectors:
-        keys, fallback = set(each.keys), set(each.fallback_keys_subset)
-        if not fallback <= keys:
-            raise RefusedError("fallback_keys_subset must be a subset of selector keys")
-        if fallback and fallback == keys:
-            raise RefusedError("fallback_keys_subset cannot be equal to keys")
 
 
 def _refuse_endpoints(message: pb.cluster_v3.Cluster, type_: DiscoveryType) -> None:

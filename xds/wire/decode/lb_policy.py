@@ -17,6 +17,7 @@ from ..schema import find
 from ..schema import types as pb
 from .extensions import LOAD_BALANCING_POLICIES
 from .route_policies import hash_policies
+from .subsets import subset_config
 from .values import seconds
 
 POLICIES: Mapping[int, LbPolicy] = {
@@ -52,8 +53,10 @@ def lb_policy(message: pb.cluster_v3.Cluster) -> Choice:
 def _config(message: pb.cluster_v3.Cluster) -> LbConfig:
     common = message.common_lb_config
     base = _common(message)
+    subset = subset_config(message.lb_subset_config)
     base = replace(
         base,
+        subset=subset if subset.selectors else None,
         hash_balance_factor=common.consistent_hashing_lb_config.hash_balance_factor.value or None,
         hash_by_hostname=common.consistent_hashing_lb_config.use_hostname_for_hashing,
         locality_weighted=common.HasField("locality_weighted_lb_config"),
@@ -228,9 +231,23 @@ def _typed_maglev(base: LbConfig, message: pb.maglev_v3.Maglev) -> Choice:
     return "MAGLEV", _maglev(_hashed(base, message), message)
 
 
+def _typed_subset(base: LbConfig, message: pb.subset_v3.Subset) -> Choice:
+    policy, config = _first(message.subset_lb_policy, base, NO_SUBSET)
+    return policy, replace(config, subset=subset_config(message))
+
+
 def _override_host(base: LbConfig, message: pb.override_host_v3.OverrideHost) -> Choice:
     checked(message)
-    return _first(message.fallback_policy, base, NO_FALLBACK)
+    for each in message.override_host_sources:
+        if each.HasField("metadata") and each.header:
+            raise RefusedError("Only one override source must be set")
+        if not each.HasField("metadata") and not each.header:
+            raise RefusedError("Empty override source")
+    policy, config = _first(message.fallback_policy, base, NO_FALLBACK)
+    # What a source in the request's metadata says is never there: no filter here writes it.
+    return policy, replace(
+        config, override_headers=tuple(each.header for each in message.override_host_sources if each.header)
+    )
 
 
 def _typed_wrr_locality(base: LbConfig, message: pb.wrr_locality_v3.WrrLocality) -> Choice:
@@ -259,7 +276,7 @@ BY_MESSAGE: Mapping[str, Callable[[LbConfig, Any], Choice]] = {
     "Random": _typed_random,
     "RingHash": _typed_ring_hash,
     "RoundRobin": _typed_round_robin,
-    "Subset": lambda base, message: _first(message.subset_lb_policy, base, NO_SUBSET),
+    "Subset": _typed_subset,
     "WrrLocality": _typed_wrr_locality,
 }
 """What each extension of `LOAD_BALANCING_POLICIES` amounts to, by the last part of its message's name."""

@@ -246,6 +246,7 @@ def _weighted_cluster(message: pb.route_v3.WeightedCluster.ClusterWeight) -> Wei
         headers=header_mutations(message),
         host_rewrite=message.host_rewrite_literal or None,
         filters=per_filter_configs(message.typed_per_filter_config),
+        metadata_match=metadata(message.metadata_match),
     )
 
 

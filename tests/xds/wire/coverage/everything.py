@@ -147,6 +147,7 @@ def rewritten(**fields: str) -> Json:
     return {"match": {"prefix": "/"}, "route": {"cluster": "c", **fields}}
 
 
+MATCHED: Json = {"filter_metadata": {"envoy.lb": {"version": "1"}}}
 HASHED: list[Json] = [
     {
         "header": {"header_name": "x-key", "regex_rewrite": {"pattern": {"regex": "a"}, "substitution": "b"}},
@@ -175,6 +176,7 @@ ROUTES: list[Json] = [
             "retry_policy": RETRY,
             "rate_limits": RATE_LIMITS,
             "hash_policy": HASHED,
+            "metadata_match": MATCHED,
         },
         **LEVEL,
     },
@@ -187,6 +189,7 @@ ROUTES: list[Json] = [
                         "name": "c",
                         "weight": 1,
                         "host_rewrite_literal": "h",
+                        "metadata_match": MATCHED,
                         "typed_per_filter_config": FILTERS,
                         **LEVEL,
                     }
@@ -246,7 +249,21 @@ DISCOVERED: Json = {
 CODEC = extension("envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec")
 HTTP: Json = {"idle_timeout": "2s", "max_requests_per_connection": 3}
 HTTP2: Json = {"max_concurrent_streams": 5}
-CONSISTENT: Json = {"use_hostname_for_hashing": True}
+CONSISTENT: Json = {"use_hostname_for_hashing": True, "hash_balance_factor": 150}
+SUBSETS: Json = {
+    "fallback_policy": "DEFAULT_SUBSET",
+    "default_subset": {"a": "b"},
+    "subset_selectors": [
+        {"keys": ["a"], "single_host_per_subset": True},
+        {"keys": ["a", "b"], "fallback_policy": "KEYS_SUBSET", "fallback_keys_subset": ["a"]},
+    ],
+    "locality_weight_aware": True,
+    "scale_locality_weight": True,
+    "panic_mode_any": True,
+    "list_as_any": True,
+    "metadata_fallback_policy": "FALLBACK_LIST",
+}
+ROUND_ROBIN: Json = {"policies": [{"typed_extension_config": extension(LB + "round_robin.v3.RoundRobin", "x")}]}
 LOCALITIES: Json = {"locality_lb_config": {"locality_weighted_lb_config": {}}}
 
 
@@ -349,6 +366,7 @@ CLUSTERS = [
     cluster(
         lb_policy="RING_HASH",
         ring_hash_lb_config={"minimum_ring_size": 2, "maximum_ring_size": 3, "hash_function": "MURMUR_HASH_2"},
+        type="STRICT_DNS",
         common_lb_config={"consistent_hashing_lb_config": CONSISTENT},
     ),
     cluster(lb_policy="MAGLEV", maglev_lb_config={"table_size": 101}),
@@ -359,8 +377,13 @@ CLUSTERS = [
         hash_function="MURMUR_HASH_2",
         consistent_hashing_lb_config={**CONSISTENT, "hash_policy": HASHED},
     ),
-    balanced("ring_hash.v3.RingHash", use_hostname_for_hashing=True),
+    balanced("ring_hash.v3.RingHash", use_hostname_for_hashing=True, hash_balance_factor=150),
+    balanced("ring_hash.v3.RingHash", locality_weighted_lb_config={}),
     balanced("maglev.v3.Maglev", table_size=101, consistent_hashing_lb_config=CONSISTENT),
+    balanced("maglev.v3.Maglev", locality_weighted_lb_config={}),
+    cluster(lb_subset_config=SUBSETS, common_lb_config={"locality_weighted_lb_config": {}}),
+    balanced("subset.v3.Subset", subset_lb_policy=ROUND_ROBIN, allow_redundant_keys=True, **SUBSETS),
+    balanced("override_host.v3.OverrideHost", override_host_sources=[{"header": "x"}], fallback_policy=ROUND_ROBIN),
     options(use_downstream_protocol_config={"http2_protocol_options": HTTP2}),
     {
         **options(auto_config={"http_protocol_options": {}, "http2_protocol_options": HTTP2}),

@@ -289,6 +289,57 @@ CASES = [
     ),
     Case("subset dup", cluster(lb_subset_config={"subset_selectors": [{"keys": ["a"]}, {"keys": ["a"]}]})),
     Case(
+        "subset fb keys without their policy",
+        cluster(lb_subset_config={"subset_selectors": [{"keys": ["a", "b"], "fallback_keys_subset": ["b"]}]}),
+        "fallback_keys_subset can be set only for KEYS_SUBSET fallback_policy",
+    ),
+    Case(
+        "subset fb keys none",
+        cluster(lb_subset_config={"subset_selectors": [{"keys": ["a"], "fallback_policy": "KEYS_SUBSET"}]}),
+        "fallback_keys_subset cannot be empty",
+    ),
+    Case(
+        "subset locality weights",
+        cluster(lb_subset_config={"subset_selectors": [{"keys": ["a"]}], "locality_weight_aware": True}),
+        "Locality weight aware subset LB requires that a locality_weighted_lb_config be set in",
+    ),
+    Case(
+        "hashed by hostname",
+        cluster(common_lb_config={"consistent_hashing_lb_config": {"use_hostname_for_hashing": True}}),
+        "Cannot use hostname for consistent hashing loadbalancing for cluster of type: 'envoy.cluster.static'",
+    ),
+    Case(
+        "override host: no source",
+        cluster(
+            **typed_policy(
+                (
+                    "z",
+                    LB + "override_host.v3.OverrideHost",
+                    {"fallback_policy": ROUND_ROBIN, "override_host_sources": [{}]},
+                )
+            )
+        ),
+        "Empty override source",
+    ),
+    Case(
+        "override host: two sources",
+        cluster(
+            **typed_policy(
+                (
+                    "z",
+                    LB + "override_host.v3.OverrideHost",
+                    {
+                        "fallback_policy": ROUND_ROBIN,
+                        "override_host_sources": [
+                            {"header": "a", "metadata": {"key": "envoy.lb", "path": [{"key": "z"}]}}
+                        ],
+                    },
+                )
+            )
+        ),
+        "Only one override source must be set",
+    ),
+    Case(
         "subset fb keys bad",
         cluster(
             lb_subset_config={
