@@ -15,7 +15,15 @@ from .actions import Action, Discard, Failure, Head, Send, Sleep
 from .cluster import ClusterRuntime
 from .connecting import wait_for_connection
 from .pool import Breaker, Slot
-from .replies import LocalReply, closed, no_healthy_upstream, per_try_timeout, route_timeout, upstream_reset
+from .replies import (
+    LocalReply,
+    closed,
+    drop_overload,
+    no_healthy_upstream,
+    per_try_timeout,
+    route_timeout,
+    upstream_reset,
+)
 from .reporting import deliver, report
 from .retry import BackOff, CompiledRetry, Retry
 from .selection import Tried, choose
@@ -37,6 +45,9 @@ def attempt_until_done(call: OutgoingCall) -> Generator[Action, Any, LocalReply 
     retrying: Breaker | None = None
     tried: Tried | None = None
     back_off: BackOff | None = None
+    dropped = cluster.dropped
+    if dropped and 100 * runtime.uniform() < dropped:
+        return drop_overload(unconditional=dropped >= 100)
     try:
         while True:
             call.attempts += 1

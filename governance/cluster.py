@@ -92,6 +92,7 @@ class ClusterRuntime:
         "asks",
         "assignment",
         "config",
+        "dropped",
         "hashes",
         "hashing",
         "host_sets",
@@ -118,6 +119,8 @@ class ClusterRuntime:
         self.asks = self.hashes or config.lb.subset is not None or bool(config.lb.override_headers)
         """Whether the balancer looks at the request at all."""
         self.hashing: HashPolicies | None = compile_hashing(config.lb.hash_policies or config.http.hash_policies)
+        self.dropped = assignment.drop_overload[0][1] if assignment and assignment.drop_overload else 0.0
+        """Percent of the requests that are answered without being tried."""
         self.state = state
         state.normal.configure(config.default_thresholds)
         state.high.configure(config.high_thresholds)

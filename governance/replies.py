@@ -93,6 +93,14 @@ def no_healthy_upstream() -> LocalReply:
     return LocalReply(503, b"no healthy upstream", ("UH",), details="no_healthy_upstream")
 
 
+def drop_overload(*, unconditional: bool) -> LocalReply:
+    """The control plane has some or all requests of the cluster dropped (ClusterLoadAssignment.Policy)."""
+    if unconditional:
+        headers = ((b"x-envoy-unconditional-drop-overload", b"true"),)
+        return LocalReply(503, b"unconditional drop overload", ("UDO",), headers, "unconditional_drop_overload")
+    return LocalReply(503, b"drop overload", ("DO",), ((b"x-envoy-drop-overload", b"true"),), "drop_overload")
+
+
 def overflow(*, retried: bool = False) -> LocalReply:
     """A threshold of the cluster is reached; no endpoint was touched."""
     body = (_RESET + ("retried and the latest " if retried else "") + "reset reason: overflow").encode()

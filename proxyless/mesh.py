@@ -22,6 +22,7 @@ from .governance.runtime import Options, Random, Runtime
 from .xds.identity.bootstrap import Bootstrap, BootstrapError, Node, from_url
 from .xds.model.resource import ResourceType
 from .xds.model.snapshot import Snapshot
+from .xds.model.values import Locality
 from .xds.transport.resolver import NameService
 
 if TYPE_CHECKING:
@@ -219,6 +220,8 @@ class Mesh:
             search=bootstrap.node.search,
             overrides=overrides or {},
             address=bootstrap.node.ip or "127.0.0.1",
+            locality=Locality(*bootstrap.node.locality) if bootstrap.node.locality else None,
+            local_cluster=os.environ.get("PROXYLESS_LOCAL_CLUSTER", ""),
         )
         self.runtime = Runtime(options, clock, rng, self._subscribe)
         self.runtime.resolver = NameService()

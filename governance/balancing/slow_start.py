@@ -65,4 +65,4 @@ def starting_weight(
 
 
 def _ms(time_s: float) -> int:
-    return int(time_s * 1000)
+    return int(time_s * 1000 + 1e-6)  # sums of seconds are not exact

@@ -189,3 +189,44 @@ def test_a_change_of_health_is_counted() -> None:
     state = ClusterState("a", cluster("a"))
     state.health_changed()
     assert state.health_version == 1
+
+
+# What is known of a host's health counts at the next choice.
+
+
+def test_an_ejected_host_is_not_chosen_until_it_is_back() -> None:
+    found = running(cluster("a", *ADDRESSES[:2], lb=LbConfig(panic_threshold=0)))
+    before = found.pick
+    found.hosts[0].state.ejected = True
+    assert found.choose() is found.hosts[0]  # nobody has said so yet
+    found.state.health_changed()
+    assert [found.choose() for _ in range(3)] == [found.hosts[1]] * 3
+    assert found.pick is not before
+    found.hosts[0].state.ejected = False
+    found.state.health_changed()
+    assert {found.choose() for _ in range(4)} == set(found.hosts)
+
+
+def test_priorities_that_a_change_does_not_touch_are_kept() -> None:
+    second = LocalityLbEndpoints((host(ADDRESSES[1]),), priority=1)
+    found = running(cluster("a", ADDRESSES[0], second))
+    before = found.host_sets
+    found.hosts[1].state.failing = True
+    found.state.health_changed()
+    now = found.look_again()
+    assert now[0] is before[0]
+    assert now[1] is not before[1]
+    assert found.look_again() is now
+
+
+def test_turns_go_on_when_endpoints_change_and_begin_anew_with_the_cluster() -> None:
+    config = cluster("a", *ADDRESSES)
+    state = ClusterState("a", config)
+    setting = Setting(lambda n: 0)
+    first = ClusterRuntime(config, config.load_assignment, state, setting)
+    assert first.choose() is first.hosts[0]
+    second = ClusterRuntime(config, assignment("a", *ADDRESSES), state, setting)
+    assert second.choose() is second.hosts[1]
+    other = cluster("a", *ADDRESSES)
+    third = ClusterRuntime(other, other.load_assignment, state, setting)
+    assert third.choose() is third.hosts[0]

@@ -8,9 +8,11 @@ from collections.abc import Iterator
 import pytest
 
 from proxyless.governance.actions import Deliver
-from proxyless.governance.runtime import Runtime
+from proxyless.governance.runtime import Options, Runtime
 from proxyless.xds.model.cluster import Cluster
-from tests.support.model import CLUSTER, cluster, route, snapshot, table
+from proxyless.xds.model.endpoint import LocalityLbEndpoints
+from proxyless.xds.model.values import Locality
+from tests.support.model import CLUSTER, cluster, host, route, snapshot, table
 from tests.support.world import World
 
 ADDRESS = "10.0.0.1:80"
@@ -122,3 +124,45 @@ def test_a_forked_child_has_rate_limits_of_its_own() -> None:
     limiters = fixture.runtime.limiters
     fixture.runtime.reset()
     assert fixture.runtime.limiters is not limiters
+
+
+def test_balancers_are_given_the_runtimes_clock_and_place() -> None:
+    here = Locality("r", "z")
+    fixture = world(options=Options(locality=here))
+    setting = fixture.runtime.setting("a")
+    assert (setting.clock, setting.locality, setting.local) == (fixture.clock, here, None)
+    assert fixture.cluster().host_sets[0].local == here
+
+
+def zones(name: str, **hosts: int) -> Cluster:
+    groups: list[LocalityLbEndpoints] = []
+    for zone, count in hosts.items():
+        endpoints = tuple(host(f"10.0.{len(groups)}.{each}:80") for each in range(count))
+        groups.append(LocalityLbEndpoints(endpoints, Locality("r", zone)))
+    return cluster(name, *groups)
+
+
+def test_the_local_cluster_says_how_much_stays_in_the_zone() -> None:
+    options = Options(locality=Locality("r", "x"), local_cluster="me")
+    fixture = World(clusters=[zones("a", x=3, y=3), zones("me", x=1, y=1)], options=options)
+    seen = [fixture.cluster().choose() for _ in range(30)]
+    assert {each.locality.zone for each in seen if each is not None} == {"x"}
+    # Of the own cluster requests go anywhere.
+    assert fixture.runtime.setting("me").local is None
+    fixture.cluster("me").hosts[0].state.ejected = True
+    fixture.cluster("me").state.health_changed()
+    assert {each.locality.zone for _ in range(30) if (each := fixture.cluster().choose()) is not None} == {"x"}
+
+
+def test_a_local_cluster_that_is_not_there_says_nothing() -> None:
+    options = Options(locality=Locality("r", "x"), local_cluster="me")
+    fixture = World(clusters=[zones("a", x=3, y=3)], options=options)
+    seen = [fixture.cluster().choose() for _ in range(6)]
+    assert {each.locality.zone for each in seen if each is not None} == {"x", "y"}
+
+
+def test_a_local_cluster_that_is_on_its_way_is_asked_for() -> None:
+    options = Options(locality=Locality("r", "x"), local_cluster="me")
+    fixture = World(clusters=[zones("a", x=3, y=3), Cluster("me", type="EDS")], options=options)
+    assert fixture.cluster().choose() is not None
+    assert fixture.asked == [(CLUSTER, ("me",))]

@@ -112,3 +112,21 @@ def test_with_unequal_weights_active_requests_shrink_a_hosts_weight(bias: float,
     pool[1].state.active = active
     seen = Counter(picks(policies.least_request, pool, 3000, lambda n: 0, LbConfig(active_request_bias=bias)).split())
     assert seen["2"] / 3000 == pytest.approx(share, abs=0.01)
+
+
+SCAN = LbConfig(full_scan=True)
+
+
+def test_a_full_scan_takes_the_least_busy_of_all() -> None:
+    pool = hosts(1, 1, 1, 1)
+    for each, active in zip(pool, (3, 1, 2, 4), strict=True):
+        each.state.active = active
+    assert picks(policies.least_request, pool, 3, seeded(), SCAN) == "2 2 2"
+
+
+def test_a_full_scan_draws_among_those_that_are_equally_busy() -> None:
+    pool = hosts(1, 1, 1, 1)
+    pool[1].state.active = 1
+    seen = Counter(picks(policies.least_request, pool, 3000, seeded(), SCAN).split())
+    assert set(seen) == {"1", "3", "4"}
+    assert min(seen.values()) > 900
