@@ -122,9 +122,9 @@ def test_locality_weights_are_multiplied_into_the_shares() -> None:
 def test_a_table_is_kept_while_its_hosts_and_their_shares_are_the_same() -> None:
     made: list[int] = []
 
-    def counting(members: Sequence[Host], shares: Sequence[float], config: LbConfig) -> Table:
-        made.append(len(members))
-        return maglev(members, shares, config)
+    def counting(keys: Sequence[bytes], shares: Sequence[float], config: LbConfig) -> Table:
+        made.append(len(keys))
+        return maglev(keys, shares, config)
 
     setting = Setting(lambda n: 0)
     memory = Memory(setting)

@@ -20,15 +20,9 @@ EFFECTS: Mapping[str, Mapping[str, str]] = {
     "VirtualService": {
         "http.mirror": "has no effect yet: requests are not mirrored",
         "http.mirrors": "has no effect yet: requests are not mirrored",
-        "http.retries.retryRemoteLocalities": "has no effect yet: localities count alike",
+        "http.retries.retryRemoteLocalities": "has no effect yet: a retry looks at priorities as the first try does",
     },
     "DestinationRule": {
-        "*.loadBalancer.localityLbSetting": "has no effect yet: localities count alike, the lowest healthy "
-        "priority takes all",
-        "*.loadBalancer.zoneAwareLbSetting": "has no effect yet: zones are not looked at",
-        "*.loadBalancer.warmup": "has no effect yet: new endpoints get their full share at once",
-        "*.loadBalancer.warmupDurationSecs": "has no effect yet: new endpoints get their full share at once",
-        "*.retryBudget": "has no effect yet: maxRetries alone counts",
         "*.proxyProtocol": "is not implemented yet: calls to these endpoints fail with UF",
         "*.connectionPool.tcp.tcpKeepalive": "has no effect: sockets are made as the library makes them",
     },

@@ -13,7 +13,6 @@ from .conditions import (
     effective_network_filter,
     limits_streams,
     not_plaintext,
-    starts_slowly,
 )
 from .endpoints import BALANCER
 from .status import Entry, all_of, honoured, meaningless, none_of, not_yet, told, told_as_a_whole
@@ -29,11 +28,8 @@ RESOLVER = "the system's resolver is asked"
 LIBRARY = "connections belong to the program's own library"
 TLS = "TLS to endpoints is not implemented yet: they fail with UF"
 ROUND_ROBIN = "is not implemented yet: round robin instead"
-SLOW_START = "endpoints do not start slowly yet"
 EXTENSIONS = "extensions of outlier detection are not known"
 HEALTH = "endpoints are not asked for their health yet"
-ZONES = "zones are not looked at yet"
-LOCALITIES = "localities count alike"
 SUBSETS = (
     "fallback_policy default_subset subset_selectors locality_weight_aware scale_locality_weight panic_mode_any "
     "list_as_any metadata_fallback_policy"
@@ -157,36 +153,38 @@ CLUSTERS: Mapping[str, Entry] = {
     CLUSTER + "CircuitBreakers.Thresholds.RetryBudget": honoured(
         "budget_percent min_retry_concurrency budget_interval"
     ),
-    CLUSTER + "Cluster.LeastRequestLbConfig": {
-        **honoured("choice_count active_request_bias"),
-        **not_yet(SLOW_START, "slow_start_config", starts_slowly),
-    },
-    CLUSTER + "Cluster.RoundRobinLbConfig": not_yet(SLOW_START, "slow_start_config", starts_slowly),
+    CLUSTER + "Cluster.LeastRequestLbConfig": honoured("choice_count active_request_bias slow_start_config"),
+    CLUSTER + "Cluster.RoundRobinLbConfig": honoured("slow_start_config"),
+    CLUSTER + "Cluster.SlowStartConfig": honoured("slow_start_window aggression min_weight_percent"),
     CLUSTER + "Cluster.CommonLbConfig": {
-        **honoured("healthy_panic_threshold consistent_hashing_lb_config"),
+        **honoured(
+            "healthy_panic_threshold consistent_hashing_lb_config locality_weighted_lb_config zone_aware_lb_config"
+        ),
         **meaningless("updates take effect at once", "update_merge_window"),
-        **told(BALANCER, LOCALITIES, "locality_weighted_lb_config"),
         **told("Cluster.health_checks", HEALTH, "ignore_new_hosts_until_first_hc"),
-        **not_yet(ZONES, "zone_aware_lb_config"),
         **not_yet("connections stay open", "close_connections_on_host_set_change"),
         **meaningless("nobody asks for an endpoint: stateful sessions close their chain", "override_host_status"),
     },
+    CLUSTER + "Cluster.CommonLbConfig.LocalityWeightedLbConfig": {},
+    CLUSTER + "Cluster.CommonLbConfig.ZoneAwareLbConfig": honoured(
+        "routing_enabled min_cluster_size fail_traffic_on_panic"
+    ),
     CLUSTER + "LoadBalancingPolicy": honoured("policies"),
     CLUSTER + "LoadBalancingPolicy.Policy": honoured("typed_extension_config"),
-    LB + "round_robin.v3.RoundRobin": {
-        **honoured("locality_lb_config"),
-        **not_yet(SLOW_START, "slow_start_config", starts_slowly),
-    },
+    LB + "round_robin.v3.RoundRobin": honoured("locality_lb_config slow_start_config"),
     LB + "least_request.v3.LeastRequest": {
-        **honoured("choice_count active_request_bias locality_lb_config"),
-        **not_yet(SLOW_START, "slow_start_config", starts_slowly),
-        **not_yet("choices are drawn, all endpoints are not looked at", "enable_full_scan selection_method"),
+        **honoured("choice_count active_request_bias locality_lb_config slow_start_config selection_method"),
+        **meaningless("Envoy does not look at it either", "enable_full_scan"),
     },
     LB + "random.v3.Random": honoured("locality_lb_config"),
-    LB + "common.v3.LocalityLbConfig": {
-        **told(BALANCER, LOCALITIES, "locality_weighted_lb_config"),
-        **not_yet(ZONES, "zone_aware_lb_config"),
-    },
+    LB + "common.v3.SlowStartConfig": honoured("slow_start_window aggression min_weight_percent"),
+    LB + "common.v3.LocalityLbConfig": honoured("locality_weighted_lb_config zone_aware_lb_config"),
+    LB + "common.v3.LocalityLbConfig.LocalityWeightedLbConfig": {},
+    LB + "common.v3.LocalityLbConfig.ZoneAwareLbConfig": honoured(
+        "routing_enabled min_cluster_size fail_traffic_on_panic force_locality_direct_routing force_local_zone "
+        "locality_basis"
+    ),
+    LB + "common.v3.LocalityLbConfig.ZoneAwareLbConfig.ForceLocalZone": honoured("min_size"),
     LB + "cluster_provided.v3.ClusterProvided": {},
     CLUSTER + "Cluster.RingHashLbConfig": honoured("minimum_ring_size maximum_ring_size hash_function"),
     CLUSTER + "Cluster.MaglevLbConfig": honoured("table_size"),

@@ -6,7 +6,6 @@ from typing import Any
 
 from ..decode.inert import INERT_NAMES, INERT_NETWORK_FILTERS, INERT_NETWORK_TYPES, INERT_TYPES
 from ..schema import type_of
-from .status import asks
 
 ALWAYS_FORWARD_ONLY = 4
 """HttpConnectionManager.forward_client_cert_details."""
@@ -56,11 +55,6 @@ def always_forwards(value: Any, message: Any) -> bool:
     """The client certificate header is passed on without mTLS too."""
     del message
     return bool(value == ALWAYS_FORWARD_ONLY)
-
-
-def starts_slowly(value: Any, message: Any) -> bool:
-    """A slow start with a window."""
-    return asks(value.slow_start_window, message)
 
 
 def binds(value: Any, message: Any) -> bool:

@@ -17,15 +17,17 @@ ENDPOINTS: Mapping[str, Entry] = {
         **meaningless("nothing refers to them", "named_endpoints"),
     },
     ENDPOINT + "ClusterLoadAssignment.Policy": {
-        **told(BALANCER, "one priority takes all requests", "overprovisioning_factor weighted_priority_health"),
-        **not_yet("no requests are dropped yet", "drop_overloads"),
+        **honoured("overprovisioning_factor weighted_priority_health drop_overloads"),
         **not_yet("endpoints do not become stale yet", "endpoint_stale_after"),
     },
+    ENDPOINT + "ClusterLoadAssignment.Policy.DropOverload": {
+        **honoured("drop_percentage"),
+        **meaningless("it names the drop in reports of load, which are not made", "category"),
+    },
     ENDPOINT + "LocalityLbEndpoints": {
-        **honoured("locality lb_endpoints"),
+        **honoured("locality lb_endpoints load_balancing_weight priority"),
         **meaningless("nothing that is done looks at it", "metadata"),
         **meaningless("Envoy does not look at it either", "load_balancer_endpoints proximity"),
-        **told(BALANCER, "localities count alike, one priority takes all requests", "load_balancing_weight priority"),
         **not_yet("endpoints by LEDS never come", "leds_cluster_locality_config"),
     },
     ENDPOINT + "LbEndpoint": {

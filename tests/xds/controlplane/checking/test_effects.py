@@ -27,15 +27,11 @@ def rule(policy: str) -> str:
     return istio("DestinationRule", "web", f"{{host: web, trafficPolicy: {{{policy}}}}}")
 
 
-LOCALITIES = "outlierDetection: {}, loadBalancer: {localityLbSetting: {failoverPriority: [zone]}}"
 ELSEWHERE = "http.retries.retryRemoteLocalities"
 OUTGOING = {
     ("VirtualService", "http.mirror"): route("mirror: {host: web}"),
     ("VirtualService", "http.mirrors"): route("mirrors: [{destination: {host: web}}]"),
     ("VirtualService", ELSEWHERE): route("retries: {attempts: 1, retryRemoteLocalities: true}"),
-    ("DestinationRule", "*.loadBalancer.warmup"): rule("loadBalancer: {simple: ROUND_ROBIN, warmup: {duration: 5s}}"),
-    ("DestinationRule", "*.loadBalancer.warmupDurationSecs"): rule("loadBalancer: {warmupDurationSecs: 5s}"),
-    ("DestinationRule", "*.retryBudget"): rule("retryBudget: {percent: 20}"),
     ("DestinationRule", "*.proxyProtocol"): rule("proxyProtocol: {version: V1}"),
     ("DestinationRule", "*.connectionPool.tcp.tcpKeepalive"): rule("connectionPool: {tcp: {tcpKeepalive: {time: 5s}}}"),
     ("DestinationRule", "tls"): rule("tls: {mode: SIMPLE}"),
@@ -48,10 +44,6 @@ INCOMING = {
     ("PeerAuthentication", "mtls"): istio("PeerAuthentication", "a", "{mtls: {mode: STRICT}}"),
 }
 NOT_EMITTED = {
-    ("DestinationRule", "*.loadBalancer.localityLbSetting"): rule(LOCALITIES),
-    ("DestinationRule", "*.loadBalancer.zoneAwareLbSetting"): rule(
-        "loadBalancer: {zoneAwareLbSetting: {enabled: true}}"
-    ),
     ("Telemetry", "accessLogging"): istio("Telemetry", "a", "{accessLogging: [{providers: [{name: envoy}]}]}"),
 }
 """Named by `check`; what is sent for it stands where no request passes."""

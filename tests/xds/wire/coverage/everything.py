@@ -264,6 +264,17 @@ SUBSETS: Json = {
     "metadata_fallback_policy": "FALLBACK_LIST",
 }
 ROUND_ROBIN: Json = {"policies": [{"typed_extension_config": extension(LB + "round_robin.v3.RoundRobin", "x")}]}
+SLOWLY: Json = {
+    "slow_start_window": "7s",
+    "aggression": {"default_value": 3, "runtime_key": "k"},
+    "min_weight_percent": {"value": 20},
+}
+ZONES: Json = {"routing_enabled": {"value": 50}, "min_cluster_size": 3, "fail_traffic_on_panic": True}
+MORE_ZONES: Json = {
+    **ZONES,
+    "force_local_zone": {"min_size": 3},
+    "locality_basis": "HEALTHY_HOSTS_WEIGHT",
+}
 LOCALITIES: Json = {"locality_lb_config": {"locality_weighted_lb_config": {}}}
 
 
@@ -296,6 +307,12 @@ AGAIN: Json = {
     "respect_dns_ttl": True,
     "dns_failure_refresh_rate": {"base_interval": "1s", "max_interval": "3s"},
 }
+
+
+def provisioned() -> Json:
+    """A cluster whose priorities give way later than by default."""
+    load = {"cluster_name": "x", "endpoints": [locality(endpoint())], "policy": {"overprovisioning_factor": 200}}
+    return cluster(load_assignment=load)
 
 
 def dns(**fields: object) -> Json:
@@ -360,6 +377,22 @@ CLUSTERS = [
         dns_refresh_rate="9s",
         http_protocol_options={},
     ),
+    cluster(common_lb_config={"zone_aware_lb_config": ZONES}, round_robin_lb_config={"slow_start_config": SLOWLY}),
+    cluster(lb_policy="LEAST_REQUEST", least_request_lb_config={"slow_start_config": SLOWLY}),
+    balanced(
+        "least_request.v3.LeastRequest",
+        slow_start_config=SLOWLY,
+        selection_method="FULL_SCAN",
+        locality_lb_config={"zone_aware_lb_config": MORE_ZONES},
+    ),
+    balanced("round_robin.v3.RoundRobin", slow_start_config=SLOWLY),
+    balanced(
+        "round_robin.v3.RoundRobin",
+        locality_lb_config={"zone_aware_lb_config": {"force_locality_direct_routing": True}},
+    ),
+    provisioned(),
+    balanced("ring_hash.v3.RingHash", locality_weighted_lb_config={}),
+    balanced("maglev.v3.Maglev", locality_weighted_lb_config={}),
     cluster(http2_protocol_options=HTTP2),
     options(explicit_http_config={"http2_protocol_options": HTTP2}, retry_policy=RETRY),
     options(explicit_http_config={"http_protocol_options": {}}, hash_policy=HASHED),
