@@ -79,7 +79,7 @@ def attempt_until_done(call: OutgoingCall) -> Generator[Action, Any, LocalReply 
                     )
                     result = answer
                     if monitor is not None:
-                        report(monitor, answer, call)
+                        report(monitor, answer, call, cluster)
                     if type(result) is Head:
                         if retry is not None:
                             wanted = _judge_head(retry, result, call)

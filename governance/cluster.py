@@ -21,6 +21,7 @@ from .balancing.setting import Memory, Setting
 from .hashing import HashPolicies, compile_hashing
 from .names import NameCaches, full_name
 from .outliers.detector import Detector
+from .outliers.matching import response_test
 from .pool import Breaker, Pool
 from .retry import compile_retry
 
@@ -98,6 +99,7 @@ class ClusterRuntime:
         "host_sets",
         "hosts",
         "http2",
+        "is_error",
         "name",
         "notes",
         "original_dst",
@@ -121,6 +123,8 @@ class ClusterRuntime:
         self.hashing: HashPolicies | None = compile_hashing(config.lb.hash_policies or config.http.hash_policies)
         self.dropped = assignment.drop_overload[0][1] if assignment and assignment.drop_overload else 0.0
         """Percent of the requests that are answered without being tried."""
+        matcher = config.http.error_matcher
+        self.is_error = response_test(matcher) if matcher is not None else None
         self.state = state
         state.normal.configure(config.default_thresholds)
         state.high.configure(config.high_thresholds)

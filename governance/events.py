@@ -11,6 +11,7 @@ EjectionType = Literal[
     "SUCCESS_RATE_LOCAL_ORIGIN",
     "FAILURE_PERCENTAGE",
     "FAILURE_PERCENTAGE_LOCAL_ORIGIN",
+    "DEGRADED",
 ]
 """envoy.data.cluster.v3.OutlierEjectionType."""
 
@@ -45,4 +46,14 @@ class Unejected:
     after_s: float
 
 
-Event = Ejected | Unejected
+@dataclass(frozen=True, slots=True)
+class HealthChanged:
+    """A host is degraded by what it says of itself, or no longer. `reason` is for people."""
+
+    cluster: str
+    address: str
+    health: Literal["degraded", "not degraded"]
+    reason: str = ""
+
+
+Event = Ejected | Unejected | HealthChanged

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from .actions import Action, BodyEnd, Failure, Head
 from .balancing.host import Host
+from .cluster import ClusterRuntime
+from .outliers.matching import DEGRADED, status_of, view_of
 from .outliers.monitor import HostMonitor
-from .outliers.results import status_of_grpc
 
 if TYPE_CHECKING:
     from .call import OutgoingCall
@@ -25,7 +26,7 @@ def deliver(call: OutgoingCall, head: Head, host: Host | None) -> Generator[Acti
         host.state.monitor.result("connect-failed")
 
 
-def report(monitor: HostMonitor, result: Head | Failure, call: OutgoingCall) -> None:
+def report(monitor: HostMonitor, result: Head | Failure, call: OutgoingCall, cluster: ClusterRuntime) -> None:
     """Tell outlier detection what came of a request that was sent (envoy source: Filter::updateOutlierDetection)."""
     if isinstance(result, Failure):
         if result.kind == "timeout":
@@ -33,8 +34,8 @@ def report(monitor: HostMonitor, result: Head | Failure, call: OutgoingCall) -> 
         else:
             monitor.result("connect-failed")
         return
-    code = result.status
-    if call.request.is_grpc:
-        said = next((value for name, value in result.headers if name.lower() == b"grpc-status"), b"")
-        code = status_of_grpc(said) if said else code
-    monitor.status(code)
+    view = view_of(result.status, result.headers)
+    monitor.status(
+        status_of(view, is_grpc=call.request.is_grpc, is_error=cluster.is_error),
+        degraded=DEGRADED in view.headers,
+    )

@@ -20,8 +20,8 @@ class HostState:
     """Survives configuration updates; keyed by cluster and address.
 
     `active` counts the requests on their way, `connections` the connections. `pools` holds the latter: one entry per
-    library and event loop, owned by the suite that opened them. `ejected` is outlier detection's word; `failing`,
-    `degraded` and `pending` (new, not asked yet, and to count for nothing until then:
+    library and event loop, owned by the suite that opened them. `ejected` and `self_degraded` are outlier detection's
+    word; `failing`, `degraded` and `pending` (new, not asked yet, and to count for nothing until then:
     CommonLbConfig.ignore_new_hosts_until_first_hc) are those of active health checks. Whoever changes one calls
     `ClusterState.health_changed`. `healthy_since`: when it was first seen healthy, or passed an active health check
     after failing some (Host::lastHcPassTime), for slow start. `monitor` is where outcomes are reported, None where the
@@ -38,6 +38,7 @@ class HostState:
         "monitor",
         "pending",
         "pools",
+        "self_degraded",
     )
 
     def __init__(self) -> None:
@@ -48,6 +49,7 @@ class HostState:
         self.failing = False
         self.degraded = False
         self.pending = False
+        self.self_degraded = False
         self.monitor: HostMonitor | None = None
         self.healthy_since: float | None = None
 
@@ -107,7 +109,9 @@ class Host:
     def fit(self) -> bool:
         """Whether nothing at all is known against it, which can be asked quickly."""
         state = self.state
-        return self.well and not (state.ejected or state.failing or state.degraded or state.pending)
+        return self.well and not (
+            state.ejected or state.failing or state.degraded or state.self_degraded or state.pending
+        )
 
     @property
     def coarse_health(self) -> CoarseHealth:
@@ -115,7 +119,7 @@ class Host:
         state, health = self.state, self.endpoint.health
         if state.ejected or state.failing or health in ("UNHEALTHY", "DRAINING", "TIMEOUT"):
             return "unhealthy"
-        return "degraded" if state.degraded or health == "DEGRADED" else "healthy"
+        return "degraded" if state.degraded or state.self_degraded or health == "DEGRADED" else "healthy"
 
     def __repr__(self) -> str:
         return f"<Host {self.address}>"

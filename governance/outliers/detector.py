@@ -11,12 +11,10 @@ from typing import final
 
 from ...xds.model.cluster import OutlierDetection
 from ..balancing.host import HostState
-from ..events import Ejected, EjectionType, Event, Unejected
+from ..events import Ejected, EjectionType, Event, HealthChanged, Unejected
 from .monitor import HostMonitor
 from .rates import Outliers, find_outliers
-
-EPSILON_S = 1e-6
-"""Times that are closer than this are the same: sums of intervals are not exact."""
+from .spell import EPSILON_S
 
 SHORTEST_INTERVAL_S = 0.001
 
@@ -117,6 +115,7 @@ class Detector:
         if host.ejected:
             self.active -= 1
             host.ejected = False
+        host.self_degraded = False
         host.monitor = None
 
     # -- what happens --------------------------------------------------------------------------------------------
@@ -135,7 +134,7 @@ class Detector:
                 event = self._news.pop(0)
             except IndexError:
                 return  # another thread has told it
-            if isinstance(event, Unejected) or event.enforced:
+            if not isinstance(event, Ejected) or event.enforced:
                 self._changed()
             self._emit(event)
 
@@ -172,21 +171,25 @@ class Detector:
             self.active += 1
             monitor.host.ejected = True
             monitor.ejections += 1
-            base_s, max_s = config.base_ejection_time_s, config.max_ejection_time_s
-            if monitor.backoff * base_s < max_s + base_s - EPSILON_S:
-                monitor.backoff += 1
-            monitor.jitter_s = self._draw(round(config.max_ejection_time_jitter_s * 1000) + 1) / 1000
-            monitor.ejected_at = now
-            for_s = monitor.ends_at - now
+            for_s = monitor.ejection.begin(now, config, self._draw)
         self._news.append(replace(event, enforced=enforced, ejections=monitor.ejections, for_s=for_s))
 
     def _uneject(self, monitor: HostMonitor, now: float) -> None:
         self.active -= 1
         monitor.host.ejected = False
         monitor.server_errors = monitor.gateway_failures = monitor.local_failures = 0
-        monitor.unejected_at = now
-        away_s = now - monitor.ejected_at
+        monitor.ejection.ended_at = now
+        away_s = now - monitor.ejection.began_at
         self._news.append(Unejected(self.cluster, monitor.address, monitor.ejections, away_s))
+
+    def degrade(self, monitor: HostMonitor) -> None:
+        """The host says that it is degraded; saying it again changes nothing. Under the lock."""
+        if not monitor.host.self_degraded:
+            self.detected["DEGRADED"] += 1
+            monitor.host.self_degraded = True
+            for_s = monitor.degradation.begin(self._clock(), self.config, self._draw)
+            why = f"by its own word, for {for_s:.1f} s"
+            self._news.append(HealthChanged(self.cluster, monitor.address, "degraded", why))
 
     # -- intervals -----------------------------------------------------------------------------------------------
 
@@ -211,6 +214,10 @@ class Detector:
         for each in monitors:
             if each.host.ejected and each.ends_at <= now + EPSILON_S:
                 self._uneject(each, now)
+            if each.host.self_degraded and each.degradation.ends_at(self.config) <= now + EPSILON_S:
+                each.host.self_degraded = False
+                each.degradation.ended_at = now
+                self._news.append(HealthChanged(self.cluster, each.address, "not degraded"))
             outcomes = (each, *each.external.take()), (each, *each.local.take())
             if not each.host.ejected:
                 external.append(outcomes[0])
@@ -223,13 +230,10 @@ class Detector:
             now,
         )
         for each in monitors:
-            if (
-                not each.host.ejected
-                and each.backoff
-                and each.unejected_at is not None
-                and now - each.unejected_at >= self.interval_s - EPSILON_S
-            ):
-                each.backoff -= 1
+            if not each.host.ejected:
+                each.ejection.fade(now, self.interval_s)
+            if not each.host.self_degraded:
+                each.degradation.fade(now, self.interval_s)
 
     def _judge(
         self, outliers: Outliers[HostMonitor], rate_type: EjectionType, percentage_type: EjectionType, now: float
@@ -248,8 +252,16 @@ class Detector:
         """When something can happen at the end of an interval, if nobody reports anything."""
         until = inf
         for each in self.monitors.values():
-            if each.external.total or each.local.total or (each.backoff and not each.host.ejected):
+            host, out, degraded = each.host, each.ejection, each.degradation
+            if (
+                each.external.total
+                or each.local.total
+                or (out.backoff and not host.ejected)
+                or (degraded.backoff and not host.self_degraded)
+            ):
                 return -inf
-            if each.host.ejected:
-                until = min(until, each.ends_at)
+            if host.ejected:
+                until = min(until, out.ends_at(self.config))
+            if host.self_degraded:
+                until = min(until, degraded.ends_at(self.config))
         return until

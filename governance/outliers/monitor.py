@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, final
 
 from ..balancing.host import HostState
 from .results import GATEWAY_ERRORS, STATUSES, Result
+from .spell import Spell
 
 if TYPE_CHECKING:
     from .detector import Detector
@@ -38,18 +39,16 @@ class HostMonitor:
 
     __slots__ = (
         "address",
-        "backoff",
+        "degradation",
         "detector",
-        "ejected_at",
+        "ejection",
         "ejections",
         "external",
         "gateway_failures",
         "host",
-        "jitter_s",
         "local",
         "local_failures",
         "server_errors",
-        "unejected_at",
     )
 
     def __init__(self, detector: Detector, address: str, host: HostState) -> None:
@@ -63,28 +62,22 @@ class HostMonitor:
         self.external = Bucket()
         self.local = Bucket()
         self.ejections = 0
-        self.backoff = 0
-        """How many base times an ejection takes; one more with each."""
-        self.ejected_at = 0.0
-        self.jitter_s = 0.0
-        self.unejected_at: float | None = None
+        self.ejection = Spell()
+        self.degradation = Spell()
 
     @property
     def ends_at(self) -> float:
-        """When the ejection has lasted long enough, by the configuration in force."""
-        config = self.detector.config
-        return (
-            self.ejected_at
-            + self.jitter_s
-            + min(config.base_ejection_time_s * self.backoff, config.max_ejection_time_s)
-        )
+        """When the ejection has lasted long enough."""
+        return self.ejection.ends_at(self.detector.config)
 
-    def status(self, code: int) -> None:
-        """A response came, or something that stands for one."""
+    def status(self, code: int, *, degraded: bool = False) -> None:
+        """A response came, or something that stands for one. `degraded`: the host says that it is."""
         detector = self.detector
         with detector.lock:
             detector.catch_up()
             self._count_status(code)
+            if degraded and not 500 <= code < 600 and detector.config.detect_degraded_hosts:
+                detector.degrade(self)
         detector.tell()
 
     def result(self, result: Result, code: int | None = None) -> None:

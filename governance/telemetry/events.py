@@ -2,7 +2,7 @@
 
 import logging
 
-from ..events import Ejected, Event
+from ..events import Ejected, Event, HealthChanged
 
 log = logging.getLogger("proxyless")
 
@@ -18,6 +18,8 @@ class EventLog:
 def describe(event: Event) -> str:
     """The event in words."""
     where = f"cluster {event.cluster}: {event.address}"
+    if isinstance(event, HealthChanged):
+        return f"{where} is {event.health}" + (f" ({event.reason})" if event.reason else "")
     if not isinstance(event, Ejected):
         return f"{where} is back after {event.after_s:.1f} s (ejections so far: {event.ejections})"
     why = event.type.lower().replace("_", " ")

@@ -5,6 +5,7 @@ from typing import Literal
 
 from .dns import DnsCache, DnsOptions
 from .endpoint import ClusterLoadAssignment
+from .matchers import ResponsePredicate
 from .route import HashPolicy, RetryPolicy
 from .subsets import SubsetConfig
 from .values import FilterMetadata, MetadataValue, Note
@@ -58,6 +59,8 @@ class HttpProtocol:
     max_stream_duration_s: float | None = None
     retry: RetryPolicy | None = None
     """Its conditions and numbers stand in place of the routes'; its timeouts of tries do not count."""
+    error_matcher: ResponsePredicate | None = None
+    """Which responses outlier detection takes for errors, whatever their status."""
 
 
 @dataclass(frozen=True, slots=True)

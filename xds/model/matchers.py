@@ -59,3 +59,15 @@ class RegexRewrite:
 
     pattern: str
     substitution: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResponsePredicate:
+    """envoy.config.common.matcher.v3.MatchPredicate, as far as the head of a response goes: `never` for the rest.
+
+    `parts` are those of `any`, `all` and `not`; all `headers` must match.
+    """
+
+    kind: Literal["any", "all", "not", "always", "never", "headers"]
+    parts: tuple["ResponsePredicate", ...] = ()
+    headers: tuple[HeaderMatcher, ...] = ()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from proxyless.governance.events import Ejected
+from proxyless.governance.actions import Head
 from proxyless.governance.outliers.monitor import HostMonitor
+from proxyless.governance.telemetry.events import describe
 
 from ..registry import Effect, effect
-from ..resources import Json, Shop, endpoint, shop
+from ..resources import Json, Shop, endpoint, shop, typed
 from ..scene import Scene
 from ..seeing import See
 
@@ -46,15 +47,10 @@ def after(*outcomes: int | str, hosts: int = 1, good: int = 0, wait_s: float = 0
         scene.world.clock.advance(wait_s)
         scene.world.runtime.tick()
 
-    def see(scene: Scene) -> list[tuple[object, ...]]:
+    def see(scene: Scene) -> list[str]:
         for _ in range(rounds):
             play(scene)
-        return [
-            (each.address, each.type, each.enforced, round(each.for_s, 3))
-            if isinstance(each, Ejected)
-            else (each.address, "back", round(each.after_s, 3))
-            for each in scene.world.heard.events
-        ]
+        return [describe(each) for each in scene.world.heard.events]
 
     return see
 
@@ -66,12 +62,55 @@ def case(field: str, detection: Json, see: See, hosts: int = HOSTS) -> Effect:
 FIVE = [500] * 5
 REFUSED = ["refused"] * 5
 
+
+def called(*headers: tuple[str, str], status: int = 200) -> See:
+    """What is told after a call that is answered so."""
+
+    def see(scene: Scene) -> list[str]:
+        raw = [(name.encode(), value.encode()) for name, value in headers]
+        scene.call(answers=[Head(status, raw, None)])
+        return [describe(each) for each in scene.world.heard.events]
+
+    return see
+
+
+HTTP = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+MATCH = "envoy.config.common.matcher.v3."
+OF = MATCH + "MatchPredicate."
+
+
+def judging(**predicate: Any) -> Shop:
+    """Cluster `a` with one host that is ejected after one error; which responses are errors, the predicate says."""
+    own = typed(
+        HTTP, explicit_http_config={"http_protocol_options": {}}, outlier_detection={"error_matcher": predicate}
+    )
+    fields = {"outlier_detection": {**ALL, "consecutive_5xx": 1}, "typed_extension_protocol_options": {HTTP: own}}
+    return shop(endpoints=[endpoint()], cluster_fields=fields)
+
+
+BAD: Json = {"http_response_headers_match": {"headers": [{"name": "x-bad"}]}}
+NEVER: Json = {"http_request_headers_match": {"headers": [{"name": "x-bad"}]}}
+
+
+HEADERS: Json = BAD["http_response_headers_match"]
+NOTHING: Json = {
+    "http_request_headers_match": HEADERS,
+    "http_request_trailers_match": HEADERS,
+    "http_response_trailers_match": HEADERS,
+}
+
+
+def judged(field: str, given: Shop, of: str = MATCH) -> Effect:
+    """A response that is an error by this predicate and none by one that matches nothing."""
+    return effect(of + field, given, called(("x-bad", "1")), against=judging(**NEVER))
+
+
 CASES = [
     effect(
         "envoy.config.cluster.v3.Cluster.outlier_detection",
         ejecting(**ALL),
         after(*FIVE),
-        [("10.0.0.1:80", "CONSECUTIVE_5XX", True, 30.0)],
+        ["cluster a: 10.0.0.1:80 is ejected for 30.0 s (consecutive 5xx)"],
     ),
     case("consecutive_5xx", {**ALL, "consecutive_5xx": 2}, after(500, 500)),
     case("interval", {**ALL, "interval": "7s"}, after(*FIVE, wait_s=35)),
@@ -139,4 +178,23 @@ CASES = [
     ),
     case("max_ejection_time", {**ALL, "max_ejection_time": "30s"}, after(*FIVE, wait_s=31, rounds=2)),
     case("max_ejection_time_jitter", {**ALL, "max_ejection_time_jitter": "1s"}, after(*FIVE)),
+    effect(
+        FIELD + "detect_degraded_hosts",
+        ejecting(detect_degraded_hosts=True),
+        called(("x-envoy-degraded", "true")),
+    ),
+    effect(HTTP + ".outlier_detection", judging(**BAD), called(("x-bad", "1"))),
+    judged("error_matcher", judging(**BAD), HTTP + ".OutlierDetection."),
+    judged("MatchPredicate.http_response_headers_match", judging(**BAD)),
+    judged("MatchPredicate.any_match", judging(any_match=True)),
+    judged("MatchPredicate.not_match", judging(not_match=NEVER)),
+    judged("MatchPredicate.or_match", judging(or_match={"rules": [BAD, NEVER]})),
+    judged("MatchPredicate.and_match", judging(and_match={"rules": [BAD, BAD]})),
+    judged("MatchPredicate.MatchSet.rules", judging(or_match={"rules": [BAD, NEVER]})),
+    effect(MATCH + "HttpHeadersMatch.headers", judging(**BAD), called()),
+    *(
+        # Only the head of a response is looked at: these match nothing.
+        effect(OF + name, judging(**{name: given}), called(("x-bad", "1")), against=judging(**BAD))
+        for name, given in NOTHING.items()
+    ),
 ]

@@ -173,7 +173,7 @@ def test_every_ejection_is_longer_than_the_one_before_until_the_longest() -> Non
         lengths.append(detection.now - begun)
     assert lengths == [3, 6, 8, 8, 8, 8]
     # The memory stops growing as soon as it would not matter.
-    assert detection.monitor("a").backoff == 4
+    assert detection.monitor("a").ejection.backoff == 4
     assert detection.monitor("a").ejections == 6
 
 
@@ -183,8 +183,8 @@ def test_the_memory_of_ejections_fades_by_one_with_each_interval_that_the_host_s
         detection.status("a", *[500] * 5)
         while detection.at(detection.now + 1.0):
             pass
-    assert (detection.now, detection.monitor("a").backoff) == (18.0, 3)
-    assert [(detection.at(now), detection.monitor("a").backoff) for now in (18.9, 19.0, 20.0, 21.0, 22.0)] == [
+    assert (detection.now, detection.monitor("a").ejection.backoff) == (18.0, 3)
+    assert [(detection.at(now), detection.monitor("a").ejection.backoff) for now in (18.9, 19.0, 20.0, 21.0, 22.0)] == [
         ("", 3),
         ("", 2),
         ("", 1),
@@ -221,7 +221,7 @@ def test_an_hour_without_calls_is_made_up_for_at_once() -> None:
     assert detection.at(29.9994) == "a"
     assert detection.at(3600.0) == ""
     assert detection.told[-1] == "a back 30"
-    assert detection.monitor("a").backoff == 0
+    assert detection.monitor("a").ejection.backoff == 0
     assert detection.detector.due == pytest.approx(3600.001)
 
 

@@ -19,6 +19,7 @@ from .status import Entry, all_of, honoured, meaningless, none_of, not_yet, told
 
 CLUSTER = "envoy.config.cluster.v3."
 CORE = "envoy.config.core.v3."
+MATCHER = "envoy.config.common.matcher.v3."
 HTTP = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 LB = "envoy.extensions.load_balancing_policies."
 SOCKET = "envoy.extensions.transport_sockets."
@@ -120,6 +121,19 @@ CLUSTERS: Mapping[str, Entry] = {
         **not_yet("addresses of every family are taken", "filter_unroutable_families"),
     },
     "envoy.extensions.network.dns_resolver.getaddrinfo.v3.GetAddrInfoDnsResolverConfig": none_of(RESOLVER),
+    HTTP + ".OutlierDetection": honoured("error_matcher"),
+    MATCHER + "MatchPredicate": {
+        **honoured(
+            "or_match and_match not_match any_match http_response_headers_match http_request_headers_match "
+            "http_request_trailers_match http_response_trailers_match"
+        ),
+        **not_yet(
+            "no body is looked at: it matches nothing, as in Envoy",
+            "http_request_generic_body_match http_response_generic_body_match",
+        ),
+    },
+    MATCHER + "MatchPredicate.MatchSet": honoured("rules"),
+    MATCHER + "HttpHeadersMatch": honoured("headers"),
     CLUSTER + "OutlierDetection": {
         **honoured(
             "consecutive_5xx interval base_ejection_time max_ejection_percent enforcing_consecutive_5xx "
@@ -128,10 +142,10 @@ CLUSTERS: Mapping[str, Entry] = {
             "consecutive_local_origin_failure enforcing_consecutive_local_origin_failure "
             "enforcing_local_origin_success_rate failure_percentage_threshold enforcing_failure_percentage "
             "enforcing_failure_percentage_local_origin failure_percentage_minimum_hosts "
-            "failure_percentage_request_volume max_ejection_time max_ejection_time_jitter always_eject_one_host"
+            "failure_percentage_request_volume max_ejection_time max_ejection_time_jitter always_eject_one_host "
+            "detect_degraded_hosts"
         ),
         **told("Cluster.health_checks", HEALTH, "successful_active_health_check_uneject_host"),
-        **not_yet("hosts that call themselves degraded are not told apart yet", "detect_degraded_hosts"),
         **not_yet(EXTENSIONS, "monitors"),
     },
     CLUSTER + "CircuitBreakers": {
@@ -240,7 +254,7 @@ CLUSTERS: Mapping[str, Entry] = {
         ),
         **told("Cluster.transport_socket", TLS, "upstream_http_protocol_options auto_config"),
         **meaningless("the library checks headers", "header_validation_config"),
-        **not_yet("statuses alone tell what is an error", "outlier_detection"),
+        **honoured("outlier_detection"),
         **not_yet("requests are not mirrored yet", "request_mirror_policies"),
     },
     HTTP + ".http_filters": {

@@ -10,6 +10,7 @@ from ..opening import open_any
 from ..refused import RefusedError
 from ..schema import find
 from ..schema import types as pb
+from .matchers import response_predicate
 from .route_policies import hash_policies, retry_policy
 from .values import seconds
 
@@ -83,7 +84,11 @@ def _from_options(options: pb.upstreams_http_v3.HttpProtocolOptions) -> HttpProt
         auto_sni=options.upstream_http_protocol_options.auto_sni,
         retry=retry_policy(options.retry_policy) if options.HasField("retry_policy") else None,
     )
-    return replace(found, hash_policies=hash_policies(options.hash_policy)) if options.hash_policy else found
+    if options.hash_policy:
+        found = replace(found, hash_policies=hash_policies(options.hash_policy))
+    if options.outlier_detection.HasField("error_matcher"):
+        return replace(found, error_matcher=response_predicate(options.outlier_detection.error_matcher))
+    return found
 
 
 def _streams(options: pb.core_v3.Http2ProtocolOptions) -> int | None:

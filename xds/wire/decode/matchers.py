@@ -12,6 +12,7 @@ from ...model.matchers import (
     QueryParameterMatcher,
     Range,
     RegexRewrite,
+    ResponsePredicate,
     StringMatcher,
 )
 from ..refused import NotUnderstoodError, RefusedError
@@ -129,3 +130,24 @@ def understood(decode: Callable[[M], D], messages: Iterable[M]) -> tuple[D, ...]
 def regex_rewrite(message: pb.matcher_v3.RegexMatchAndSubstitute) -> RegexRewrite:
     """envoy.type.matcher.v3.RegexMatchAndSubstitute."""
     return RegexRewrite(regex(message.pattern), message.substitution)
+
+
+def response_predicate(message: pb.common_matcher_v3.MatchPredicate) -> ResponsePredicate:
+    """envoy.config.common.matcher.v3.MatchPredicate for the head of a response."""
+    match message.WhichOneof("rule"):
+        case "or_match":
+            return ResponsePredicate("any", tuple(response_predicate(each) for each in message.or_match.rules))
+        case "and_match":
+            return ResponsePredicate("all", tuple(response_predicate(each) for each in message.and_match.rules))
+        case "not_match":
+            return ResponsePredicate("not", (response_predicate(message.not_match),))
+        case "any_match":
+            return ResponsePredicate("always")
+        case "http_response_headers_match":
+            try:
+                headers = tuple(header_matcher(each) for each in message.http_response_headers_match.headers)
+            except NotUnderstoodError:
+                return ResponsePredicate("never")
+            return ResponsePredicate("headers", headers=headers)
+        case _:
+            return ResponsePredicate("never")

@@ -284,6 +284,15 @@ def options(**fields: Json | list[Json]) -> Json:
     return cluster(typed_extension_protocol_options={HTTP_OPTIONS: packed})
 
 
+def errors(predicate: Json) -> Json:
+    """A cluster to which these responses are errors."""
+    own = {"error_matcher": predicate}
+    return options(explicit_http_config={"http_protocol_options": {}}, outlier_detection=own)
+
+
+BAD: Json = {"http_response_headers_match": {"headers": [{"name": "x-bad"}]}}
+
+
 def balanced(kind: str, **fields: object) -> Json:
     """A cluster with this policy."""
     return cluster(
@@ -393,6 +402,12 @@ CLUSTERS = [
     provisioned(),
     balanced("ring_hash.v3.RingHash", locality_weighted_lb_config={}),
     balanced("maglev.v3.Maglev", locality_weighted_lb_config={}),
+    errors({"or_match": {"rules": [BAD, {"not_match": BAD}]}}),
+    errors({"and_match": {"rules": [BAD, {"any_match": True}]}}),
+    *(
+        errors({f"http_{part}_match": BAD["http_response_headers_match"]})
+        for part in ("request_headers", "request_trailers", "response_trailers")
+    ),
     cluster(http2_protocol_options=HTTP2),
     options(explicit_http_config={"http2_protocol_options": HTTP2}, retry_policy=RETRY),
     options(explicit_http_config={"http_protocol_options": {}}, hash_policy=HASHED),
