@@ -24,7 +24,7 @@ from .replies import (
     route_timeout,
     upstream_reset,
 )
-from .reporting import deliver, report
+from .reporting import deliver, heed, report
 from .retry import BackOff, CompiledRetry, Retry
 from .selection import Tried, choose
 
@@ -80,6 +80,8 @@ def attempt_until_done(call: OutgoingCall) -> Generator[Action, Any, LocalReply 
                     result = answer
                     if monitor is not None:
                         report(monitor, answer, call, cluster)
+                    if cluster.state.checker is not None:
+                        heed(cluster.state.checker, host, answer)
                     if type(result) is Head:
                         if retry is not None:
                             wanted = _judge_head(retry, result, call)

@@ -18,6 +18,7 @@ from .balancing.context import ANY, Pick, PickContext
 from .balancing.host import Host, HostState
 from .balancing.host_set import HostSet, host_sets
 from .balancing.setting import Memory, Setting
+from .checking.checker import Checker
 from .hashing import HashPolicies, compile_hashing
 from .names import NameCaches, full_name
 from .outliers.detector import Detector
@@ -38,6 +39,7 @@ class ClusterState:
     __slots__ = (
         "_memory",
         "abandoned",
+        "checker",
         "detector",
         "health_version",
         "high",
@@ -58,6 +60,7 @@ class ClusterState:
         self.abandoned: deque[HostState] = deque()
         """Where TCP connections went that nobody closed and nobody has any more."""
         self.detector: Detector | None = None
+        self.checker: Checker | None = None
         self.health_version = 0
         """Goes up when a host is ejected, comes back, or its active health changes: balancers look again then."""
         self._memory: tuple[Cluster, Memory] | None = None

@@ -46,13 +46,16 @@ class Unejected:
     after_s: float
 
 
+Health = Literal["healthy", "unhealthy", "degraded", "not degraded"]
+
+
 @dataclass(frozen=True, slots=True)
 class HealthChanged:
-    """A host is degraded by what it says of itself, or no longer. `reason` is for people."""
+    """What a host says of itself, or how it answers active health checks, has changed. `reason` is for people."""
 
     cluster: str
     address: str
-    health: Literal["degraded", "not degraded"]
+    health: Health
     reason: str = ""
 
 

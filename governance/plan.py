@@ -335,6 +335,8 @@ class Plan:
         self._clusters[name] = (resource, endpoints, found)
         if self is self.runtime.plan:
             self.runtime.oversee(found)
+            if not self.runtime.check(found):
+                return Missing(None, (), f"the health of cluster {name!r}")
         self.clusters[name] = found
         return found
 

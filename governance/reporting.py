@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from .actions import Action, BodyEnd, Failure, Head
 from .balancing.host import Host
+from .checking.answers import IMMEDIATE
+from .checking.checker import Checker
 from .cluster import ClusterRuntime
 from .outliers.matching import DEGRADED, status_of, view_of
 from .outliers.monitor import HostMonitor
@@ -39,3 +41,9 @@ def report(monitor: HostMonitor, result: Head | Failure, call: OutgoingCall, clu
         status_of(view, is_grpc=call.request.is_grpc, is_error=cluster.is_error),
         degraded=DEGRADED in view.headers,
     )
+
+
+def heed(checker: Checker, host: Host, result: Head | Failure) -> None:
+    """A host may ask in any response to be left out, until it has passed active health checks again."""
+    if isinstance(result, Head) and any(name.lower() == IMMEDIATE for name, _ in result.headers):
+        checker.fail_at_once(host.address)

@@ -13,6 +13,7 @@ from ..xds.model.values import Locality
 from .actions import Service
 from .balancing.host_set import HostSet
 from .balancing.setting import Setting
+from .checking.checker import Checker
 from .cluster import ClusterRuntime, ClusterState
 from .events import Event
 from .filters.local_ratelimit import Limiters
@@ -73,6 +74,7 @@ class Runtime:
     """One mesh's decisions. Calls read `plan` once and keep it; everything else here is for the slow paths."""
 
     __slots__ = (
+        "__weakref__",
         "_setting",
         "_setting_of_local",
         "changes",
@@ -82,6 +84,7 @@ class Runtime:
         "limiters",
         "listeners",
         "names",
+        "on_checks",
         "options",
         "plan",
         "resolver",
@@ -107,6 +110,8 @@ class Runtime:
         self.uniform = self.rng.random
         self.subscribe = subscribe
         self.closed = False
+        self.on_checks: Callable[[], None] | None = None
+        """Called when there is somebody to ask for health; None where nobody asks."""
         self.changes = Changes()
         self.listeners: tuple[Listener, ...] = ()
         self.event_listeners: tuple[EventListener, ...] = ()
@@ -188,6 +193,27 @@ class Runtime:
             detector.configure(config, {host.address: host.state for host in cluster.hosts})
         elif detector is not None:
             detector.close()
+
+    def check(self, cluster: ClusterRuntime) -> bool:
+        """Ask the endpoints of a cluster for their health as this version of it wants; whether it may be used now."""
+        state, config = cluster.state, cluster.config.health_check
+        wake = self.on_checks
+        if wake is None or (config is None and state.checker is None):
+            return True
+        checker = state.checker
+        if checker is None:
+            checker = state.checker = Checker(
+                state.name,
+                self.clock,
+                self.uniform,
+                state.health_changed,
+                self.emit,
+                lambda: state.used_at > 0.0,
+                self.changes.advance,
+            )
+        checker.configure(config, cluster.hosts, ignore_new=cluster.config.ignore_new_hosts)
+        wake()
+        return checker.warm
 
     def emit(self, event: Event) -> None:
         """Tell everybody what has happened to a host."""

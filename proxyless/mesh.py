@@ -199,6 +199,7 @@ class Mesh:
         overrides: dict[str, str] | None = None,
         status_socket: bool = True,
         faults: Callable[[], Sequence[str]] = tuple,
+        checks: bool = True,
     ) -> None:
         if not isinstance(bootstrap.node, Node):
             raise ConfigurationError(f"node={bootstrap.node!r} is not a proxyless.Node")
@@ -231,6 +232,8 @@ class Mesh:
         for each in bootstrap.warnings:
             log.warning("%s", each)
         self._observers = self._observe(registry)
+        if checks:
+            self._observers.check_health(self.runtime)
         self._finalizer = weakref.finalize(self, self._observers.let_go)
         self._finalizer.atexit = False
         try:

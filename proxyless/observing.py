@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
     from .documents import Subject
+    from .governance.runtime import Runtime
+    from .governance.suites._health import HealthDriver
     from .governance.telemetry.prometheus import PrometheusListener
     from .status_socket import StatusServer
 
@@ -46,6 +48,7 @@ class Observers:
         self._pace = Pace(self._busy)
         self._exporters: list[Exporter] = [ConfigurationLog(self._pace)]
         self._server: StatusServer | None = None
+        self._driver: HealthDriver | None = None
         self._failed: set[Exporter] = set()
         self.metrics: PrometheusListener | None = None
         if registry is not False:
@@ -57,6 +60,19 @@ class Observers:
     def _busy(self) -> bool:
         facts = self._facts()
         return facts is not None and facts.runtime.busy()
+
+    def check_health(self, runtime: Runtime) -> None:
+        """Ask endpoints for their health, from the first cluster on that wants it."""
+        reference = weakref.ref(runtime)
+
+        def wake() -> None:
+            if self._driver is None:
+                from .governance.suites._health import HealthDriver
+
+                self._driver = HealthDriver(reference)
+            self._driver.wake()
+
+        runtime.on_checks = wake
 
     def serve(self, subject: Subject) -> None:
         """Answer on a socket, unless the environment says no."""
@@ -86,10 +102,14 @@ class Observers:
             self.metrics.forked()
         if self._server is not None:
             self._server.forked()
+        if self._driver is not None:
+            self._driver.forked()
 
     def close(self) -> None:
         """Write the last figures, remove the socket."""
         atexit.unregister(self._at_exit)
+        if self._driver is not None:
+            self._driver.close()
         server, self._server = self._server, None
         if server is not None:
             server.close()

@@ -151,6 +151,11 @@ class Detector:
         else:
             monitor.local_failures = 0
 
+    def passed_check(self, monitor: HostMonitor) -> None:
+        """The host has passed an active health check, and fails none."""
+        if monitor.host.ejected and self.config.successful_active_health_check_uneject_host:
+            self.uneject(monitor)
+
     def uneject(self, monitor: HostMonitor) -> None:
         """An active health check says that the host is well."""
         with self.lock:

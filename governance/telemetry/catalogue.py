@@ -133,6 +133,13 @@ METRICS = (
         "Outliers that stayed, since as many as may be were out.",
     ),
     Metric(
+        "proxyless_cluster_health_checks_total",
+        "counter",
+        ("cluster", "result"),
+        "checks",
+        "Active health checks: success, active (an answer that says no), network, network_timeout, passive.",
+    ),
+    Metric(
         "proxyless_cluster_endpoints",
         "gauge",
         ("cluster", "health"),

@@ -60,6 +60,11 @@ def cluster_counts(runtime: Runtime) -> Iterator[Reading]:
             count = state.normal.overflows[threshold] + state.high.overflows[threshold]
             if count:
                 yield Reading("proxyless_cluster_overflows_total", (state.name, threshold), count)
+        checker = state.checker
+        if checker is not None:
+            for result, count in {"success": checker.successes, **checker.failures}.items():
+                labels = (state.name, result.replace(" ", "_"))
+                yield Reading("proxyless_cluster_health_checks_total", labels, count)
         detector = state.detector
         if detector is not None:
             for type_, count in dict(detector.detected).items():

@@ -95,6 +95,7 @@ def open_mesh(source: SourceOptions, **options: Any) -> Mesh:
         raise ConfigurationError("choose one source: --config DIR, --xds ADDRESS or --recorded DIR")
     # A command is nobody's process to ask.
     options.setdefault("status_socket", False)
+    options.setdefault("checks", False)  # nor does it ask anybody
     if source.recorded is not None:
         return Mesh.from_recorded(source.recorded, node=source.node, until=source.until, registry=False, **options)
     if source.config is not None:

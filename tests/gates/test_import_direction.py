@@ -39,6 +39,7 @@ OTHERS: dict[str, tuple[str, ...]] = {
     "governance.suites": (),
     "governance.suites._h11": ("h11",),
     "governance.suites.httpx": ("httpx", "httpcore"),
+    "governance.suites._health_grpc": ("grpc",),
     "governance.telemetry": ("prometheus_client",),
 }
 

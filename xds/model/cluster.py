@@ -5,6 +5,7 @@ from typing import Literal
 
 from .dns import DnsCache, DnsOptions
 from .endpoint import ClusterLoadAssignment
+from .health_check import HealthCheck
 from .matchers import ResponsePredicate
 from .route import HashPolicy, RetryPolicy
 from .subsets import SubsetConfig
@@ -189,6 +190,9 @@ class Cluster:
     high_thresholds: Thresholds = Thresholds()
     http: HttpProtocol = HttpProtocol()
     outlier_detection: OutlierDetection | None = None
+    health_check: HealthCheck | None = None
+    ignore_new_hosts: bool = False
+    """CommonLbConfig.ignore_new_hosts_until_first_hc."""
     transport_socket: TransportSocket = TransportSocket()
     transport_socket_matches: tuple[TransportSocketMatch, ...] = ()
     dns: DnsOptions = DnsOptions()

@@ -9,6 +9,16 @@ HealthStatus = Literal["UNKNOWN", "HEALTHY", "UNHEALTHY", "DRAINING", "TIMEOUT",
 
 
 @dataclass(frozen=True, slots=True)
+class HealthCheckConfig:
+    """envoy.config.endpoint.v3.Endpoint.HealthCheckConfig: where and as whom the endpoint is asked, if it is."""
+
+    host: str = ""
+    port: int = 0
+    hostname: str = ""
+    disabled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class LbEndpoint:
     """envoy.config.endpoint.v3.LbEndpoint; the weight is 1 when unset. `hostname` serves auto_host_rewrite."""
 
@@ -17,6 +27,7 @@ class LbEndpoint:
     health: HealthStatus = "UNKNOWN"
     metadata: FilterMetadata = field(default_factory=dict)
     hostname: str = ""
+    health_check: HealthCheckConfig = HealthCheckConfig()
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ LIBRARY = "connections belong to the program's own library"
 TLS = "TLS to endpoints is not implemented yet: they fail with UF"
 ROUND_ROBIN = "is not implemented yet: round robin instead"
 EXTENSIONS = "extensions of outlier detection are not known"
-HEALTH = "endpoints are not asked for their health yet"
+UNASKED = "endpoints are not asked for their health in this way yet"
 SUBSETS = (
     "fallback_policy default_subset subset_selectors locality_weight_aware scale_locality_weight panic_mode_any "
     "list_as_any metadata_fallback_policy"
@@ -54,11 +54,12 @@ CLUSTERS: Mapping[str, Entry] = {
         **meaningless(LIBRARY, "per_connection_buffer_limit_bytes per_connection_buffer_high_watermark_timeout"),
         **meaningless("calls wait for what they need", "wait_for_warm_on_init"),
         **meaningless("endpoints that nothing uses are forgotten", "cleanup_interval"),
-        **meaningless("an endpoint that is removed is removed", "ignore_health_on_host_removal"),
+        **meaningless("an endpoint that is removed is removed, well or not", "ignore_health_on_host_removal"),
         **told("HttpProtocolOptions", TLS, "upstream_http_protocol_options"),
         **not_yet("a cluster whose sockets are chosen by a tree of matchers is closed", "transport_socket_matcher"),
         **not_yet(TLS, "transport_socket", not_plaintext),
-        **not_yet(HEALTH, "health_checks close_connections_on_host_health_failure"),
+        **honoured("health_checks"),
+        **not_yet("connections of hosts that fail stay open", "close_connections_on_host_health_failure"),
         **honoured("typed_dns_resolver_config"),
         **honoured("outlier_detection"),
         **not_yet("connections come from any address", "upstream_bind_config", binds),
@@ -134,6 +135,35 @@ CLUSTERS: Mapping[str, Entry] = {
     },
     MATCHER + "MatchPredicate.MatchSet": honoured("rules"),
     MATCHER + "HttpHeadersMatch": honoured("headers"),
+    CORE + "HealthCheck": {
+        **honoured(
+            "timeout interval initial_jitter interval_jitter interval_jitter_percent unhealthy_threshold "
+            "healthy_threshold http_health_check tcp_health_check grpc_health_check no_traffic_interval "
+            "no_traffic_healthy_interval unhealthy_interval unhealthy_edge_interval healthy_edge_interval "
+            "always_log_health_check_failures always_log_health_check_success"
+        ),
+        **meaningless("each check makes a connection of its own", "reuse_connection"),
+        **meaningless("events go to the log of the program", "event_log_path event_logger event_service"),
+        **not_yet(UNASKED, "custom_health_check"),
+        **not_yet("endpoints that need TLS fail", "tls_options transport_socket_match_criteria"),
+        **not_yet("the port of the endpoint is asked", "alt_port"),
+    },
+    CORE + "HealthCheck.HttpHealthCheck": {
+        **honoured(
+            "host path send receive response_buffer_size request_headers_to_add request_headers_to_remove "
+            "expected_statuses retriable_statuses service_name_matcher method"
+        ),
+        **not_yet(UNASKED, "codec_client_type"),
+    },
+    CORE + "HealthCheck.TcpHealthCheck": {
+        **honoured("send receive"),
+        **not_yet("the PROXY protocol is not spoken yet", "proxy_protocol_config"),
+    },
+    CORE + "HealthCheck.GrpcHealthCheck": {
+        **honoured("service_name authority"),
+        **not_yet("no metadata is sent with checks yet", "initial_metadata"),
+    },
+    CORE + "HealthCheck.Payload": honoured("text binary"),
     CLUSTER + "OutlierDetection": {
         **honoured(
             "consecutive_5xx interval base_ejection_time max_ejection_percent enforcing_consecutive_5xx "
@@ -145,7 +175,7 @@ CLUSTERS: Mapping[str, Entry] = {
             "failure_percentage_request_volume max_ejection_time max_ejection_time_jitter always_eject_one_host "
             "detect_degraded_hosts"
         ),
-        **told("Cluster.health_checks", HEALTH, "successful_active_health_check_uneject_host"),
+        **honoured("successful_active_health_check_uneject_host"),
         **not_yet(EXTENSIONS, "monitors"),
     },
     CLUSTER + "CircuitBreakers": {
@@ -175,7 +205,7 @@ CLUSTERS: Mapping[str, Entry] = {
             "healthy_panic_threshold consistent_hashing_lb_config locality_weighted_lb_config zone_aware_lb_config"
         ),
         **meaningless("updates take effect at once", "update_merge_window"),
-        **told("Cluster.health_checks", HEALTH, "ignore_new_hosts_until_first_hc"),
+        **honoured("ignore_new_hosts_until_first_hc"),
         **not_yet("connections stay open", "close_connections_on_host_set_change"),
         **meaningless("nobody asks for an endpoint: stateful sessions close their chain", "override_host_status"),
     },

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from .status import Entry, honoured, meaningless, not_yet, told
+from .status import Entry, honoured, meaningless, not_yet
 
 ENDPOINT = "envoy.config.endpoint.v3."
 
@@ -34,10 +34,11 @@ ENDPOINTS: Mapping[str, Entry] = {
         **honoured("endpoint health_status metadata load_balancing_weight"),
         **not_yet("endpoints are not referred to by name yet", "endpoint_name"),
     },
+    ENDPOINT + "Endpoint.HealthCheckConfig": honoured("port_value hostname address disable_active_health_check"),
     ENDPOINT + "Endpoint": {
         **honoured("address hostname"),
         **meaningless("metrics have names of their own", "observability_name"),
-        **told("Cluster.health_checks", "endpoints are not asked for their health yet", "health_check_config"),
+        **honoured("health_check_config"),
         **not_yet("only the first address is dialled", "additional_addresses"),
     },
 }

@@ -20,6 +20,7 @@ from ..refused import RefusedError
 from ..schema import types as pb
 from .cluster_type import discovery_type, dns_cache, dns_options, original_dst_header
 from .endpoint import inline_assignment
+from .health_check import health_check
 from .http_protocol import http_protocol, options_of
 from .lb_policy import lb_policy
 from .transport_socket import transport_socket
@@ -70,6 +71,8 @@ def cluster(raw: bytes) -> Cluster:
         high_thresholds=thresholds.get(1, Thresholds()),
         http=http,
         outlier_detection=_outlier(message.outlier_detection) if message.HasField("outlier_detection") else None,
+        health_check=health_check(message.health_checks),
+        ignore_new_hosts=message.common_lb_config.ignore_new_hosts_until_first_hc,
         transport_socket=socket,
         transport_socket_matches=matches,
         dns=dns_options(message),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal
 
-from ...model.endpoint import ClusterLoadAssignment, HealthStatus, LbEndpoint, LocalityLbEndpoints
+from ...model.endpoint import ClusterLoadAssignment, HealthCheckConfig, HealthStatus, LbEndpoint, LocalityLbEndpoints
 from ...model.values import Address
 from ..opening import checked
 from ..refused import RefusedError
@@ -105,4 +105,15 @@ def _endpoint(message: pb.endpoint_v3.LbEndpoint, resolver: Literal["none", "dns
         health=named(HEALTH, message.health_status),
         metadata=metadata(message.metadata) if message.HasField("metadata") else {},
         hostname=message.endpoint.hostname,
+        health_check=(
+            _health_check(message.endpoint.health_check_config)
+            if message.endpoint.HasField("health_check_config")
+            else HealthCheckConfig()
+        ),
     )
+
+
+def _health_check(message: pb.endpoint_v3.Endpoint.HealthCheckConfig) -> HealthCheckConfig:
+    host = resolved_address(message.address).host if message.HasField("address") else ""
+    port = message.port_value or (resolved_address(message.address).port if message.HasField("address") else 0)
+    return HealthCheckConfig(host, port, message.hostname, message.disable_active_health_check)

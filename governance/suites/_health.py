@@ -1,0 +1,174 @@
+"""Asks the endpoints of clusters for their health: one thread that knows when, a few that ask over plain sockets.
+
+They start with the first cluster that configures checks and end with the mesh. A check takes a connection of its own.
+"""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import threading
+from math import inf
+from time import monotonic
+from weakref import ref
+
+from ...xds.model.health_check import HttpCheck, TcpCheck
+from ...xds.model.values import HeaderMutations
+from ..balancing.host import Host
+from ..checking.answers import Answer, Failed, Passed, holds, of_response
+from ..checking.checker import Checker, Session
+from ..headers import HeaderList, apply_levels, compile_levels
+from ..outliers.matching import view_of
+from ..request import RequestView
+from ..runtime import Runtime
+
+MOST_AT_ONCE = 16
+"""Threads that ask; a check that finds none free waits."""
+
+USER_AGENT = (b"user-agent", b"Envoy/HC")
+LONGEST_BODY = 1 << 20
+
+
+class HealthDriver:
+    """Runs the checks of one runtime. `wake` is called when there is something new to ask."""
+
+    def __init__(self, runtime: ref[Runtime]) -> None:
+        self._runtime = runtime
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._busy = 0
+        self._closed = False
+
+    def wake(self) -> None:
+        """The clusters, or their endpoints, have changed."""
+        with self._changed:
+            if self._thread is None and not self._closed:
+                self._thread = threading.Thread(target=self._run, name="proxyless-health", daemon=True)
+                self._thread.start()
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Ask nobody any more; checks under way are left to end."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def forked(self) -> None:
+        """In a child: the threads are the parent's."""
+        self._changed = threading.Condition()
+        self._thread = None
+        self._busy = 0
+
+    def _run(self) -> None:
+        while True:
+            runtime = self._runtime()
+            if runtime is None:
+                return
+            now = runtime.clock()
+            due = inf
+            for state in list(runtime.states.values()):
+                checker = state.checker
+                if checker is not None:
+                    for session in checker.take_due(now):
+                        self._start(checker, session)
+                    due = min(due, checker.next_due())
+            wait_s = None if due == inf else max(0.0, due - runtime.clock())
+            del runtime  # a mesh that nobody has any more ends, and this thread with it
+            with self._changed:
+                if self._closed:
+                    return
+                self._changed.wait(1.0 if wait_s is None else min(wait_s, 1.0))
+
+    def _start(self, checker: Checker, session: Session) -> None:
+        with self._changed:
+            while self._busy >= MOST_AT_ONCE and not self._closed:
+                self._changed.wait(1.0)
+            self._busy += 1
+        threading.Thread(target=self._ask, args=(checker, session), name="proxyless-health-check", daemon=True).start()
+
+    def _ask(self, checker: Checker, session: Session) -> None:
+        try:
+            checker.report(session, ask(checker, session.host))
+        finally:
+            with self._changed:
+                self._busy -= 1
+                self._changed.notify_all()
+
+
+def ask(checker: Checker, host: Host) -> Answer:
+    """One check of one endpoint, over before the timeout of the check."""
+    config = checker.config
+    if config is None:
+        return Passed()
+    if host.must_be_secure:
+        return Failed("network", host.why_not(checker.cluster))
+    own = host.endpoint.health_check
+    where = (own.host or host.endpoint.address.host, own.port or host.endpoint.address.port)
+    until = monotonic() + config.timeout_s
+    name = own.hostname
+    try:
+        if isinstance(config.ask, HttpCheck):
+            return _ask_http(config.ask, where, name or config.ask.host or checker.cluster, until)
+        if isinstance(config.ask, TcpCheck):
+            return _ask_tcp(config.ask, where, until)
+        from ._health_grpc import ask_grpc
+
+        return ask_grpc(config.ask, where, name or config.ask.authority or checker.cluster, config.timeout_s)
+    except TimeoutError:
+        return Failed("network timeout", f"no answer within {config.timeout_s:g} s")
+    except (OSError, http.client.HTTPException) as error:
+        return Failed("network", str(error) or type(error).__name__)
+
+
+def _left_s(until: float) -> float:
+    left_s = until - monotonic()
+    if left_s <= 0:
+        raise TimeoutError
+    return left_s
+
+
+def _ask_http(check: HttpCheck, where: tuple[str, int], authority: str, until: float) -> Answer:
+    path = check.path or "/"
+    headers: HeaderList = [(b"host", authority.encode()), USER_AGENT]
+    levels, _ = compile_levels(
+        [HeaderMutations(request_add=check.add, request_remove=check.remove)], most_specific_wins=False
+    )
+    view = RequestView(check.method.encode(), b"http", authority.encode(), path.encode(), headers)
+    connection = http.client.HTTPConnection(*where, timeout=_left_s(until))
+    try:
+        connection.putrequest(check.method, path, skip_host=True, skip_accept_encoding=True)
+        for key, value in apply_levels(levels, headers, view):
+            connection.putheader(key.decode("latin-1"), value)
+        if check.send:
+            connection.putheader("content-length", str(len(check.send)))
+        connection.endheaders(check.send or None)
+        sock = connection.sock
+        sock.settimeout(_left_s(until))
+        response = connection.getresponse()
+        body = b""
+        while not response.isclosed() and len(body) < LONGEST_BODY:
+            sock.settimeout(_left_s(until))
+            chunk = response.read1(65536)
+            if not chunk:
+                break
+            body += chunk
+        pairs = [(key.encode("latin-1"), value.encode("latin-1")) for key, value in response.getheaders()]
+        return of_response(check, view_of(response.status, pairs), body)
+    finally:
+        connection.close()
+
+
+def _ask_tcp(check: TcpCheck, where: tuple[str, int], until: float) -> Answer:
+    with socket.create_connection(where, timeout=_left_s(until)) as connection:
+        if not check.receive:
+            return Passed()
+        if check.send:
+            connection.sendall(check.send)
+        data = b""
+        while not holds(data, check.receive):
+            connection.settimeout(_left_s(until))
+            chunk = connection.recv(65536)
+            if not chunk:
+                return Failed("network", "the connection was closed before what is expected came")
+            data += chunk
+        return Passed()
