@@ -232,8 +232,7 @@ class Mesh:
         for each in bootstrap.warnings:
             log.warning("%s", each)
         self._observers = self._observe(registry)
-        if checks:
-            self._observers.check_health(self.runtime)
+        self._observers.watch(self.runtime, checks=checks)
         self._finalizer = weakref.finalize(self, self._observers.let_go)
         self._finalizer.atexit = False
         try:
@@ -376,10 +375,8 @@ class Mesh:
             self._start()
 
     def _observe(self, registry: CollectorRegistry | bool | None) -> Observers:
-        from .governance.telemetry.events import EventLog
         from .observing import Observers
 
-        self.runtime.add_event_listener(EventLog())
         observers = Observers(self._facts_unless_gone(), self.runtime.clock, self.node, registry)
         if observers.metrics is not None:
             self.runtime.add_listener(observers.metrics)

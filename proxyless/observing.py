@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .errors import ConfigurationError
+from .governance.telemetry.events import EventLog
 from .governance.telemetry.facts import Exporter, Facts
 from .governance.telemetry.notes import ConfigurationLog
 from .xds.identity.bootstrap import Node
@@ -61,8 +62,11 @@ class Observers:
         facts = self._facts()
         return facts is not None and facts.runtime.busy()
 
-    def check_health(self, runtime: Runtime) -> None:
-        """Ask endpoints for their health, from the first cluster on that wants it."""
+    def watch(self, runtime: Runtime, *, checks: bool) -> None:
+        """Log what happens to hosts. `checks`: ask them for their health, from the first cluster on that wants it."""
+        runtime.add_event_listener(EventLog())
+        if not checks:
+            return
         reference = weakref.ref(runtime)
 
         def wake() -> None:
