@@ -6,6 +6,7 @@ endpoints change.
 """
 
 from collections import deque
+from collections.abc import Sequence
 from threading import Lock
 from typing import Any
 
@@ -37,6 +38,7 @@ class ClusterState:
     """Survives configuration updates; keyed by the cluster's name."""
 
     __slots__ = (
+        "_known",
         "_memory",
         "abandoned",
         "checker",
@@ -63,6 +65,7 @@ class ClusterState:
         self.checker: Checker | None = None
         self.health_version = 0
         """Goes up when a host is ejected, comes back, or its active health changes: balancers look again then."""
+        self._known: tuple[Cluster, Sequence[Host]] | None = None
         self._memory: tuple[Cluster, Memory] | None = None
 
     def memory(self, config: Cluster, setting: Setting) -> Memory:
@@ -70,6 +73,14 @@ class ClusterState:
         if self._memory is None or self._memory[0] is not config:
             self._memory = (config, Memory(setting, lambda: self.normal.requests + self.high.requests))
         return self._memory[1]
+
+    def known(self, config: Cluster) -> Sequence[Host]:
+        """The hosts that this configuration of the cluster had last."""
+        return self._known[1] if self._known is not None and self._known[0] is config else ()
+
+    def remember(self, config: Cluster, hosts: Sequence[Host]) -> None:
+        """These are the hosts now."""
+        self._known = (config, hosts)
 
     def health_changed(self) -> None:
         """A host's `ejected`, `failing`, `degraded` or `pending` has changed."""
@@ -152,17 +163,28 @@ class ClusterRuntime:
         return self.host_sets
 
     def _hosts(self, assignment: ClusterLoadAssignment) -> list[Host]:
-        return [
-            Host(
-                endpoint,
-                self.state.host(str(endpoint.address)),
-                locality.locality,
-                locality.priority,
-                self.socket(endpoint),
-            )
-            for locality in assignment.localities
-            for endpoint in locality.endpoints
-        ]
+        """The hosts of an assignment; those that say the same as before are the same objects.
+
+        Most updates change one of many endpoints, so each is looked for where it was before, then by its address.
+        """
+        before = self.state.known(self.config)
+        by_address: dict[Address, Host] | None = None
+        found: list[Host] = []
+        for group in assignment.localities:
+            for endpoint in group.endpoints:
+                host = before[len(found)] if len(found) < len(before) else None
+                if host is None or not host.says(endpoint, group.locality, group.priority):
+                    if by_address is None:
+                        by_address = {each.endpoint.address: each for each in before}
+                    host = by_address.get(endpoint.address)
+                    if host is None or not host.says(endpoint, group.locality, group.priority):
+                        state = self.state.host(str(endpoint.address))
+                        if host is None:
+                            state.healthy_since = None  # another host, whatever was at this address once
+                        host = Host(endpoint, state, group.locality, group.priority, self.socket(endpoint))
+                found.append(host)
+        self.state.remember(self.config, found)
+        return found
 
     def socket(self, endpoint: LbEndpoint) -> TransportSocket:
         """How to talk to an endpoint (Cluster.transport_socket_matches): the first match, else the cluster's own."""

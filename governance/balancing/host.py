@@ -91,6 +91,14 @@ class Host:
         self.state = state
         self.must_be_secure = socket.tls or bool(socket.unsupported)
 
+    def says(self, endpoint: LbEndpoint, locality: Locality, priority: int) -> bool:
+        """Whether another version of the assignment has the very same host."""
+        return (
+            self.priority == priority
+            and (self.endpoint is endpoint or self.endpoint == endpoint)
+            and (self.locality is locality or self.locality == locality)
+        )
+
     def why_not(self, cluster: str) -> str:
         """Why this endpoint cannot be spoken to."""
         if self.socket.unsupported:

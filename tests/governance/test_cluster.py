@@ -230,3 +230,37 @@ def test_turns_go_on_when_endpoints_change_and_begin_anew_with_the_cluster() -> 
     other = cluster("a", *ADDRESSES)
     third = ClusterRuntime(other, other.load_assignment, state, setting)
     assert third.choose() is third.hosts[0]
+
+
+def assigned(state: ClusterState, config: Cluster, *endpoints: Any) -> ClusterRuntime:
+    return ClusterRuntime(config, assignment("a", *endpoints), state, Setting(lambda n: 0))
+
+
+def test_hosts_of_endpoints_that_say_the_same_are_kept_wherever_they_stand() -> None:
+    config = cluster("a", *ADDRESSES)
+    state = ClusterState("a", config)
+    one, two, three = assigned(state, config, *ADDRESSES).hosts
+    assert assigned(state, config, *ADDRESSES).hosts == (one, two, three)
+    assert assigned(state, config, ADDRESSES[2], ADDRESSES[0]).hosts == (three, one)
+    heavy = assigned(state, config, ADDRESSES[2], host(ADDRESSES[0], weight=3)).hosts[1]
+    assert heavy is not one
+    assert heavy.state is one.state
+    elsewhere = LocalityLbEndpoints((host(ADDRESSES[2]),), Locality("r"))
+    assert assigned(state, config, elsewhere).hosts[0] is not three
+    lower = LocalityLbEndpoints((host(ADDRESSES[2]),), Locality("r"), 1)
+    assert assigned(state, config, lower).hosts[0].priority == 1
+    # Another configuration may speak to it in another way.
+    other = cluster("a", *ADDRESSES)
+    assert assigned(state, other, *ADDRESSES).hosts[1] is not two
+
+
+def test_a_host_that_went_and_came_back_begins_anew() -> None:
+    config = cluster("a", *ADDRESSES)
+    state = ClusterState("a", config)
+    one, two, _ = assigned(state, config, *ADDRESSES).hosts
+    one.state.healthy_since = two.state.healthy_since = 5.0
+    one.state.active = 1
+    assigned(state, config, host(ADDRESSES[1], weight=2))
+    back, changed = assigned(state, config, ADDRESSES[0], host(ADDRESSES[1], weight=3)).hosts
+    assert (back.state.healthy_since, changed.state.healthy_since) == (None, 5.0)
+    assert back.state.active == 1
