@@ -10,7 +10,21 @@ from __future__ import annotations
 import re
 from typing import Protocol
 
+from ..xds.model.forwarding import SIDECAR
 from ..xds.model.listener import HttpConnectionManager
+from .forwarding import (
+    AT_THE_EDGE,
+    CLIENT_CERT,
+    FOR,
+    FROM_OUTSIDE,
+    HOP,
+    PROTO,
+    Forwarder,
+    Lines,
+    Workload,
+    forwarded_for,
+    put,
+)
 from .headers import HeaderList
 from .paths import BadPathError, EscapedSlashesError, NotHttpError, is_http, normalize
 from .replies import (
@@ -19,6 +33,7 @@ from .replies import (
     bad_authority,
     bad_path,
     bad_request,
+    headers_too_large,
     no_route,
     too_many_headers,
 )
@@ -31,20 +46,9 @@ METHODS = frozenset(
 )
 """What Envoy's parser knows, case included; CONNECT never leads to a route here."""
 
-REMOVED = frozenset(
-    b"keep-alive proxy-connection upgrade te x-forwarded-client-cert "
-    b"x-envoy-max-retries x-envoy-retry-on x-envoy-retry-grpc-on x-envoy-upstream-rq-timeout-ms "
-    b"x-envoy-upstream-rq-per-try-timeout-ms x-envoy-upstream-stream-duration-ms x-envoy-retriable-status-codes "
-    b"x-envoy-retriable-header-names x-envoy-hedge-on-per-try-timeout x-envoy-upstream-alt-stat-name "
-    b"x-envoy-upstream-rq-timeout-alt-response x-envoy-expected-rq-timeout-ms x-envoy-internal x-envoy-force-trace "
-    b"x-envoy-ip-tags x-envoy-original-url".split()
-)
+REMOVED = HOP | FROM_OUTSIDE | {CLIENT_CERT}
 """Hop by hop, or Envoy's own and not honoured from outside. `Host` is written anew, `Connection` is this hop's."""
 
-MAX_HEADERS = 100
-"""Of HTTP/1.1, Host included (HttpProtocolOptions.max_headers_count when unset)."""
-
-PROTO = b"x-forwarded-proto"
 REQUEST_ID = b"x-request-id"
 WEBSOCKET = b"websocket"
 SCHEMES = frozenset({b"http", b"https"})
@@ -66,14 +70,40 @@ class RandomBits(Protocol):
     def getrandbits(self, k: int, /) -> int: ...
 
 
-def admit(request: RequestView, config: HttpConnectionManager, rng: RandomBits) -> LocalReply | None:
+_NOTHING: frozenset[bytes] = frozenset()
+
+
+class Admission:
+    """What a connection manager has to say about it, compiled."""
+
+    __slots__ = ("config", "forwarder", "max_bytes", "max_headers", "small")
+
+    def __init__(self, config: HttpConnectionManager, workload: Workload = Workload()) -> None:
+        self.config = config
+        self.max_headers = config.max_headers
+        self.max_bytes = config.max_request_headers_kb * 1024
+        self.small = self.max_bytes // 2
+        """Values that are no longer together need not be measured."""
+        self.forwarder = None if config.forwarding == SIDECAR else Forwarder(config.forwarding, workload)
+
+
+def admit(
+    request: RequestView,
+    admission: Admission,
+    rng: RandomBits,
+    port: int = 80,
+    internal_only: frozenset[bytes] = _NOTHING,
+) -> LocalReply | None:
     """Change the request as Envoy does, or answer it.
+
+    `internal_only`: the headers that the route table keeps from requests that are not internal; `port` is the one that
+    the connection was made to.
 
     Raises:
         NotHttpError: to Envoy this is TCP.
     """
     try:
-        refused = _admit(request, config, rng)
+        refused = _admit(request, admission, rng, port, internal_only)
     except BadPathError:
         refused = bad_path()
     except EscapedSlashesError as error:
@@ -88,27 +118,53 @@ def admit(request: RequestView, config: HttpConnectionManager, rng: RandomBits) 
     return refused
 
 
-def _admit(request: RequestView, config: HttpConnectionManager, rng: RandomBits) -> LocalReply | None:
+def _admit(
+    request: RequestView, admission: Admission, rng: RandomBits, port: int, internal_only: frozenset[bytes]
+) -> LocalReply | None:
     if request.method not in METHODS:
         return bad_request("http1.codec_error")
+    forwarder = admission.forwarder
+    edge = False
+    if forwarder is None:
+        gone = REMOVED
+        if FOR in request.headers:
+            request.remote = forwarded_for(request.headers[FOR], 0)[0]
+    else:
+        if _has_underscores(request) and (forwarder.rejects_underscores or forwarder.drops_underscores):
+            if forwarder.rejects_underscores:
+                return bad_request("http1.unexpected_underscore")
+            request.replace_headers([pair for pair in request.raw_headers if b"_" not in pair[0]])
+        request.authority = forwarder.authority(request.authority, port)
+        edge = forwarder.locate(request)
+        gone = HOP if request.internal else HOP | FROM_OUTSIDE
+        if edge:
+            gone |= AT_THE_EDGE
+        if not forwarder.keeps_certificate:
+            gone |= {CLIENT_CERT}
+    if internal_only and not request.internal:
+        gone |= internal_only
     known = request.headers
     raw = request.raw_headers
+    if len(b"".join(known.values())) > admission.small and _size(request) > admission.max_bytes:
+        return headers_too_large()
     headers: HeaderList
-    if len(known) == len(raw) and known.get(b"connection") in _PLAIN_CONNECTIONS and REMOVED.isdisjoint(known):
+    if len(known) == len(raw) and known.get(b"connection") in _PLAIN_CONNECTIONS and gone.isdisjoint(known):
         headers = request.without_hop()
         known.pop(b"connection", None)
     else:
-        cleaned = _cleaned(request)
+        cleaned = _cleaned(request, gone)
         if cleaned is None:
             return bad_request("http1.connection_header_rejected")
         headers = cleaned
         request.replace_headers(headers)
         known = request.headers
-    if len(headers) >= MAX_HEADERS:
+    if len(headers) >= admission.max_headers:
         return too_many_headers()
     if request.method == b"QUERY" and not known.get(b"content-type"):
         return LocalReply(400, details="query_missing_content_type")
-    request.path = normalize(request.path, config)
+    request.path = normalize(request.path, admission.config)
+    if forwarder is not None:
+        forwarder.tell(request, Lines(headers, known), port, edge=edge)
     proto = known.get(PROTO)
     if proto is None:
         headers.append((PROTO, request.scheme))
@@ -119,12 +175,24 @@ def _admit(request: RequestView, config: HttpConnectionManager, rng: RandomBits)
         request.scheme = proto.lower()
     if b"upgrade" in known and known[b"upgrade"].lower() != WEBSOCKET:
         return LocalReply(403, details="upgrade_failed")
-    if not known.get(REQUEST_ID):
+    sent = known.get(REQUEST_ID)
+    if not sent if forwarder is None else forwarder.wants_id(sent, edge=edge):
         made = request_id(rng.getrandbits(128))
         put(headers, REQUEST_ID, made, sent=REQUEST_ID in known)
         known[REQUEST_ID] = made
     request.raw_headers = headers
     return None
+
+
+def _size(request: RequestView) -> int:
+    """The bytes of the request's lines, as Envoy's codec counts them: those of HTTP/1.1."""
+    size = len(request.method) + len(request.path) + len("  HTTP/1.1\r\n\r\n")
+    size += sum(len(name) + len(value) + len(": \r\n") for name, value in request.raw_headers)
+    return size if b"host" in request.headers else size + len("host: \r\n") + len(request.authority)
+
+
+def _has_underscores(request: RequestView) -> bool:
+    return any(b"_" in name for name, _ in request.raw_headers)
 
 
 def valid_authority(authority: bytes) -> bool:
@@ -139,7 +207,7 @@ def elsewhere(request: RequestView, path: bytes | None) -> LocalReply:
     return LocalReply(307, headers=((b"location", path),), details="path_normalization_failed")
 
 
-def _cleaned(request: RequestView) -> HeaderList | None:
+def _cleaned(request: RequestView, removed: frozenset[bytes]) -> HeaderList | None:
     """The caller's headers without what is hop by hop or Envoy's own; what Envoy keeps as one line is one line.
 
     None where `Connection` names what it may not.
@@ -148,7 +216,7 @@ def _cleaned(request: RequestView) -> HeaderList | None:
     upgrade = b",".join(filter(None, request.values(b"upgrade")))
     tokens = {each.strip().lower() for each in connection.split(b",")}
     one_line = {name: request.headers[name] for name in JOINED & request.headers.keys()}
-    gone = REMOVED | {b"host", b"connection"}
+    gone = removed | {b"host", b"connection"}
     kept: set[bytes] = set()
     upgrading = b"upgrade" in tokens and b"upgrade" in request.headers
     if upgrading and upgrade.lower() != b"h2c":
@@ -176,18 +244,6 @@ def _cleaned(request: RequestView) -> HeaderList | None:
         elif lower not in gone:
             headers.append((name, value))
     return headers
-
-
-def put(headers: HeaderList, name: bytes, value: bytes, *, sent: bool = True) -> None:
-    """One line of this name: in the place of what the program sent, else at the end."""
-    if sent:
-        places = [index for index, pair in enumerate(headers) if pair[0].lower() == name]
-        if places:
-            headers[places[0]] = (name, value)
-            for index in reversed(places[1:]):
-                del headers[index]
-            return
-    headers.append((name, value))
 
 
 def request_id(bits: int) -> bytes:

@@ -68,6 +68,8 @@ def attempt_until_done(call: OutgoingCall) -> Generator[Action, Any, LocalReply 
                 )
                 if type(granted) is Slot:
                     call.slot = granted
+                    if route.auto_host:
+                        upstream.towards(host)
                     if pool.breaker.window is not None:
                         pool.count_request(clock())
                     until = call.try_until()

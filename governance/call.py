@@ -20,7 +20,8 @@ from typing import Any
 
 from ..xds.model.resource import ResourceError, ResourceType
 from .actions import Action, AwaitConfig, BodyEnd, Bypass, Deliver, Head
-from .admission import admit
+from .admission import admit, request_id
+from .answering import Answering
 from .attempts import attempt_until_done
 from .balancing.host import Host
 from .cluster import ClusterRuntime
@@ -35,6 +36,7 @@ from .request import RequestView
 from .retry import CompiledRetry
 from .routing import CompiledRoute, CompiledVirtualHost, Target
 from .runtime import Runtime
+from .subject import Subject
 from .upstream import UpstreamRequest
 
 Machine = Generator[Action, Any, LocalReply | None]
@@ -79,6 +81,8 @@ class OutgoingCall:
     """Endpoints that the request names, as far as no try has taken them."""
     cookies: Cookies | None = None
     """What hashing has made for the response."""
+    answering: Answering | None = None
+    """What the connection manager adds to the response."""
     slot: Slot | None = None
     """The connection in use."""
     attempts = 0
@@ -110,6 +114,8 @@ class OutgoingCall:
         self.runtime = runtime
         self.owner = owner
         self.request = request
+        if not request.source:
+            request.source = runtime.options.workload.address
         self.url_host = url_host
         self.port = port
         self.started = runtime.clock()
@@ -188,6 +194,8 @@ class OutgoingCall:
         http = destination.http
         if http is None:
             return self._without_http(destination)
+        if http.answering is not None:
+            self.answering = http.answering
         if http.filters.closed is not None:
             self.reply = closed(http.filters.closed)
             return None
@@ -195,13 +203,16 @@ class OutgoingCall:
         if type(table) is Missing:
             return table
         try:
-            self.reply = admit(request, http.config, runtime.rng)
+            self.reply = admit(request, http.admission, runtime.rng, self.port, table.internal_only)
         except NotHttpError:
             return self._as_tcp()
         if self.reply is not None:
             return None
         try:
-            vhost = self.vhost = destination.virtual_host(request.authority, table)
+            vhost = destination.virtual_host(request.authority, table)
+            if table.vhost_header:
+                vhost = table.of(request)
+            self.vhost = vhost
         except BadAuthorityError:
             self.reply = bad_authority()
             return None
@@ -220,7 +231,7 @@ class OutgoingCall:
         return None
 
     def _without_target(self, route: CompiledRoute | None) -> None:
-        self.reply = no_route() if route is None else route.answer(self.request)
+        self.reply = no_route() if route is None else route.answer(self.request, self.subject)
 
     def _without_http(self, destination: Destination) -> Missing | None:
         """A chain without routes: TCP, or nothing at all."""
@@ -278,7 +289,13 @@ class OutgoingCall:
         if timeout_s is not None and not self.uploading:
             self.deadline = self.started + timeout_s
         self.upstream = UpstreamRequest(
-            request, route, target, route.expected(timeout_s), destination.http, http2=cluster.http2
+            request,
+            route,
+            target,
+            route.expected(timeout_s),
+            destination.http,
+            http2=cluster.http2,
+            describe=self.subject,
         )
         retry = route.retry if cluster.retry is None else cluster.retry
         if retry is not None and (not retry.gated or retry.allows(self.upstream)):
@@ -309,12 +326,14 @@ class OutgoingCall:
     def _own(self, reply: LocalReply) -> LocalReply:
         """A reply of the mesh's own as the caller gets it."""
         if self.route is not None:
-            reply = self.route.mutated(reply, self.target, self._as_sent())
+            reply = self.route.mutated(reply, self.target, self._as_sent(), self.subject)
         if self.cookies is not None and self.cookies.late:
             reply = replace(reply, headers=(*reply.headers, *self.cookies.headers()))
         if self.filters is not None:
             headers = self.filters.response(self, reply.status, list(reply.headers))
             reply = replace(reply, headers=(*headers, *self.response_headers))
+        if self.answering is not None:
+            reply = replace(reply, headers=tuple(self.answering(list(reply.headers), self._as_sent())))
         if not self.request.is_grpc or reply.flags == DOWNSTREAM_ERROR:
             return reply
         return as_grpc(reply, head=self.request.method == b"HEAD")
@@ -334,11 +353,19 @@ class OutgoingCall:
             head.headers = [*head.headers, *cookies.headers(self.attempts)]
         if target is not None and target.response_levels:
             levels = target.response_levels
-            head.headers = apply_levels(levels, head.headers, self._as_sent() if formats(levels) else self.request)
+            if formats(levels):
+                subject = self.subject()
+                subject.status, subject.response, subject.host = head.status, head.headers, self.host
+                subject.details, subject.attempts = "via_upstream", self.attempts
+                head.headers = apply_levels(levels, head.headers, self._as_sent(), subject=subject)
+            else:
+                head.headers = apply_levels(levels, head.headers, self.request)
         if cookies is not None and cookies.late:
             head.headers = [*head.headers, *cookies.headers()]
         if self.filters is not None:
             head.headers = self.filters.response(self, head.status, head.headers) + self.response_headers
+        if self.answering is not None:
+            head.headers = self.answering(head.headers, self._as_sent())
         request = self.request
         if request.method == b"POST" and request.is_grpc:
             self.grpc_status = next((value for name, value in head.headers if name.lower() == b"grpc-status"), None)
@@ -354,6 +381,27 @@ class OutgoingCall:
     def sent_header(self, name: str) -> bytes | None:
         """The first value of a header as it goes out."""
         return self._as_sent().header(name.encode())
+
+    def subject(self) -> Subject:
+        """What formats may ask about."""
+        runtime, destination, cluster = self.runtime, self.destination, self.cluster
+        now, elapsed_s = runtime.wall(), runtime.clock() - self.started
+        chain = destination.chain if destination is not None else None
+        return Subject(
+            self.request,
+            flags=self.flags,
+            route=self.route,
+            cluster=cluster.config if cluster is not None else None,
+            http2=cluster is not None and cluster.http2,
+            attempts=max(1, self.attempts) if cluster is not None else 0,
+            started=now - elapsed_s,
+            now=now,
+            local=self.dialled(),
+            listener=(destination.listener if destination is not None else None) or "",
+            chain=chain.name if chain is not None else "",
+            workload=runtime.options.workload,
+            new_id=lambda: request_id(runtime.rng.getrandbits(128)),
+        )
 
     def _as_sent(self) -> RequestView:
         """The request as response headers see it: with mutations and rewrites, once they were made."""

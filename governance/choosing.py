@@ -46,7 +46,7 @@ def _hash(call: OutgoingCall, cluster: ClusterRuntime) -> int | None:
     if policies is None or upstream is None:
         return None
     runtime = call.runtime
-    caller = Caller(runtime.options.address, call.dialled(), lambda: FIRST_PORT + runtime.draw(PORTS))
+    caller = Caller(runtime.options.workload.address, call.dialled(), lambda: FIRST_PORT + runtime.draw(PORTS))
     found = policies.hash(upstream.view(), caller)
     if caller.cookies:
         call.cookies = Cookies(caller.cookies, late=bool(cluster.config.lb.hash_policies))

@@ -24,6 +24,7 @@ from .replies import LocalReply, reply_body
 from .request import RequestView
 from .routing import CompiledRoute
 from .runtime import Runtime
+from .subject import Subject
 
 FAULT_FILTER = "envoy.filters.http.fault"
 
@@ -308,7 +309,7 @@ def described_mutations(levels: Levels, request: RequestView) -> list[dict[str, 
     for level in levels:
         found += [{"name": name.decode(), "value": "", "action": "remove"} for name in sorted(level.remove)]
         for each in level.additions:
-            value = each.value if isinstance(each.value, bytes) else each.value(request)
+            value = each.value if isinstance(each.value, bytes) else each.value(Subject(request))
             if value or each.keep_empty:
                 found.append({"name": as_text(each.name), "value": as_text(value), "action": ACTION_NAMES[each.action]})
     return found

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from ..xds.model.values import AppendAction, HeaderMutation, HeaderMutations
 from .formatter import Formatter, UnsupportedFormatError, compile_value
 from .request import JOINED, RequestView
+from .subject import Subject
 
 HeaderList = list[tuple[bytes, bytes]]
 
@@ -32,25 +33,33 @@ class Level:
     formatted: bool
     """Whether a value depends on the request."""
 
-    def apply(self, headers: HeaderList, request: RequestView, *, live: bool = False) -> HeaderList:
+    def apply(
+        self, headers: HeaderList, request: RequestView, *, live: bool = False, subject: Subject | None = None
+    ) -> HeaderList:
         """The headers after this level; the list given is not changed.
 
         Values are formatted from `request`; with `live` the headers are its own, and values see them as they are now.
+        `subject` is what else is known; of a response, values see the headers as they are now, too.
         """
         if self.remove:
             remove = self.remove
             headers = [pair for pair in headers if pair[0].lower() not in remove]
         if not self.additions:
             return headers
-        if live and self.formatted:
-            request = request.having(headers)
+        if self.formatted:
+            subject = Subject(request) if subject is None else subject
+            subject.request = request.having(headers) if live else request
+            if not live and subject.response is not None:
+                subject.response = headers
         present = {name.lower() for name, _ in headers}
         overwrite: dict[bytes, bytes] = {}
         append: HeaderList = []
         for addition in self.additions:
             value = addition.value
             if not isinstance(value, bytes):
-                value = value(request)
+                if subject is None:
+                    raise AssertionError("a value with a format in a level without")
+                value = value(subject)
             name, action = addition.name, addition.action
             if not value and not addition.keep_empty:
                 continue
@@ -85,10 +94,12 @@ def joined(headers: HeaderList, name: bytes, value: bytes) -> HeaderList:
 Levels = tuple[Level, ...]
 
 
-def apply_levels(levels: Levels, headers: HeaderList, request: RequestView, *, live: bool = False) -> HeaderList:
+def apply_levels(
+    levels: Levels, headers: HeaderList, request: RequestView, *, live: bool = False, subject: Subject | None = None
+) -> HeaderList:
     """The headers after every level, in order; `live`: they are those of the request itself."""
     for level in levels:
-        headers = level.apply(headers, request, live=live)
+        headers = level.apply(headers, request, live=live, subject=subject)
     return headers
 
 

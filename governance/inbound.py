@@ -147,7 +147,7 @@ class InboundRequest:
         if isinstance(table, Missing):
             runtime.require(table)
             return refused(f"waiting for {table.what}")
-        vhost = table.find(request.authority)
+        vhost = table.of(request)
         route = vhost.match(request, runtime.uniform) if vhost is not None else None
         self.route = route
         if route is not None and route.action is not None:

@@ -6,7 +6,15 @@ would refuse raises `BadRegexError` here, so that a resource with a bad pattern 
 
 from collections.abc import Callable, Sequence
 
-from ..xds.model.matchers import HeaderMatcher, PathMatcher, QueryParameterMatcher, Range, StringMatcher
+from ..xds.model.matchers import (
+    CookieMatcher,
+    HeaderMatcher,
+    PathMatcher,
+    QueryParameterMatcher,
+    Range,
+    StringMatcher,
+    TlsMatcher,
+)
 from .regex import compile_regex, literal_prefix
 from .request import PSEUDO, RequestView
 
@@ -127,11 +135,30 @@ def query_test(matcher: QueryParameterMatcher) -> RequestTest:
     return check
 
 
+def cookie_test(matcher: CookieMatcher) -> RequestTest:
+    """envoy.config.route.v3.CookieMatcher: a cookie that is missing matches only inverted."""
+    name = matcher.name.encode()
+    test = string_test(matcher.spec)
+    invert = matcher.invert
+
+    def check(request: RequestView) -> bool:
+        value = request.cookie(name)
+        return (value is not None and test(value)) != invert
+
+    return check
+
+
+def tls_test(matcher: TlsMatcher) -> RequestTest:
+    """RouteMatch.TlsContextMatchOptions, of requests that come without a certificate, as all do here."""
+    matches = not matcher.presented and not matcher.validated
+    return lambda request: matches
+
+
 def path_test(matcher: PathMatcher) -> ValueTest:
     """RouteMatch.path_specifier, on the path without query and fragment.
 
     Raises:
-        ValueError: the kind needs what is not there (CONNECT matchers, URI templates).
+        ValueError: the kind needs what is not there (CONNECT matchers).
     """
     wanted = matcher.value.encode()
     fold = not matcher.case_sensitive
@@ -148,6 +175,8 @@ def path_test(matcher: PathMatcher) -> ValueTest:
             size = len(wanted)
             starts = string_test(StringMatcher("prefix", matcher.value, fold))
             return lambda path: starts(path) and (len(path) == size or path[size] == 0x2F)
+        case "uri_template":
+            return regex_test(matcher.value)
         case _:
             raise ValueError(f"path matcher {matcher.kind} is not supported")
 

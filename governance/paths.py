@@ -7,6 +7,7 @@ from ..xds.model.matchers import PathMatcher
 from ..xds.model.route import RouteAction
 from .regex import Rewriter
 from .request import strip_query
+from .templates import TemplateRewrite
 
 _USUAL = re.compile(rb"/(?:[!$&-\-0-;=?-\[\]_a-z~][!$&-.0-;=?-\[\]_a-z~]*+/?)*+")
 """A target that no normalization changes or refuses: no escapes, no empty segments, none that begin with a dot."""
@@ -134,12 +135,17 @@ def _merged(path: bytes) -> bytes:
 
 
 class PathRewrite:
-    """prefix_rewrite or regex_rewrite of a route; the query string stays as it is."""
+    """prefix_rewrite, regex_rewrite or a template's rewrite of a route; the query string stays as it is."""
 
-    __slots__ = ("_matched", "_prefix", "_regex")
+    __slots__ = ("_matched", "_prefix", "_regex", "_template")
 
     def __init__(self, action: RouteAction, matcher: PathMatcher) -> None:
         self._regex = Rewriter(action.regex_rewrite) if action.regex_rewrite else None
+        self._template = (
+            TemplateRewrite(matcher.value, action.path_template)
+            if action.path_template is not None and matcher.kind == "uri_template"
+            else None
+        )
         self._prefix = action.prefix_rewrite.encode() if action.prefix_rewrite is not None else b""
         # A regex match replaces the whole path, the others the text that they matched.
         self._matched = None if matcher.kind == "safe_regex" else len(matcher.value.encode())
@@ -148,8 +154,8 @@ class PathRewrite:
         """The new path; None where the rewrite comes to nothing and the path stays."""
         only = strip_query(path)
         rest = path[len(only) :]
-        if self._regex is not None:
-            new = self._regex(only)
+        if self._template is not None or self._regex is not None:
+            new = self._regex(only) if self._regex is not None else self._template(only) if self._template else None
             return new + rest if new else None
         matched = len(only) if self._matched is None else self._matched
         return self._prefix + only[matched:] + rest
@@ -157,4 +163,4 @@ class PathRewrite:
 
 def has_rewrite(action: RouteAction) -> bool:
     """Whether the route changes the path (an empty prefix_rewrite is none)."""
-    return bool(action.prefix_rewrite) or action.regex_rewrite is not None
+    return bool(action.prefix_rewrite) or action.regex_rewrite is not None or action.path_template is not None

@@ -12,15 +12,18 @@ from typing import TYPE_CHECKING, Literal, final
 
 from ..xds.model.cluster import Cluster
 from ..xds.model.endpoint import ClusterLoadAssignment
+from ..xds.model.filters import RouterFilter
 from ..xds.model.listener import FilterChain, HttpConnectionManager, Listener
 from ..xds.model.resource import Resource, ResourceError, ResourceType
 from ..xds.model.route import RouteConfiguration
 from ..xds.model.snapshot import Snapshot
-from .admission import valid_authority
+from .admission import Admission, valid_authority
+from .answering import answering_of
 from .chains import Connection, find_chain
 from .cluster import ClusterRuntime
 from .filters.chain import FilterChainRuntime, compile_chain
-from .routing import CompiledVirtualHost, RouteTable, Uniform
+from .route_table import RouteTable
+from .routing import CompiledVirtualHost, Uniform
 
 if TYPE_CHECKING:
     from .runtime import Runtime
@@ -56,10 +59,16 @@ class BadAuthorityError(ValueError):
 class HttpRuntime:
     """A connection manager ready to route: its table (inline or by RDS) and its filters."""
 
-    __slots__ = ("config", "filters", "inline", "scope")
+    __slots__ = ("admission", "answering", "config", "filters", "inline", "quiet", "scope")
 
     def __init__(self, config: HttpConnectionManager, scope: str, plan: Plan) -> None:
         self.config = config
+        self.admission = Admission(config, plan.runtime.options.workload)
+        self.answering = answering_of(config)
+        self.quiet = any(
+            isinstance(each.config, RouterFilter) and each.config.suppress_envoy_headers for each in config.http_filters
+        )
+        """Router.suppress_envoy_headers."""
         self.scope = scope
         self.inline = RouteTable(config.route_config) if config.route_config is not None else None
         self.filters: FilterChainRuntime = compile_chain(

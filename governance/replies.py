@@ -168,6 +168,12 @@ def too_many_headers() -> LocalReply:
     return LocalReply(431, body, DOWNSTREAM_ERROR, (CLOSE,), "http1.too_many_headers")
 
 
+def headers_too_large() -> LocalReply:
+    """More bytes of header lines than the connection manager takes."""
+    body = b"Request Header Fields Too Large"
+    return LocalReply(431, body, DOWNSTREAM_ERROR, (CLOSE,), "http1.headers_too_large")
+
+
 def bad_path() -> LocalReply:
     """The path cannot be normalized."""
     return LocalReply(400, details="path_normalization_failed")

@@ -6,6 +6,7 @@ Both httpx and ASGI speak bytes, Envoy compares bytes, and `bytes.lower` folds A
 from collections.abc import Sequence
 
 RawHeaders = Sequence[tuple[bytes, bytes]]
+HeaderList = list[tuple[bytes, bytes]]
 
 JOINED = frozenset(
     b"accept accept-encoding access-control-request-headers access-control-request-method "
@@ -24,7 +25,8 @@ class RequestView:
     """What routing and rate limiting may look at.
 
     `path` is the request target in origin form with its query; header names keep the case they came in.
-    `source` is the peer's address where there is one (incoming requests).
+    `source` is the peer's address where there is one, `remote` that of the client as far as the mesh believes it, where
+    that is somebody else. `internal`: the mesh listens to its `x-envoy-*` headers (governance.forwarding).
     """
 
     __slots__ = (
@@ -33,9 +35,11 @@ class RequestView:
         "_others",
         "_query",
         "authority",
+        "internal",
         "method",
         "path",
         "raw_headers",
+        "remote",
         "scheme",
         "source",
     )
@@ -55,6 +59,8 @@ class RequestView:
         self.path = path
         self.raw_headers = raw_headers
         self.source = source
+        self.remote = ""
+        self.internal = False
         self._headers: dict[bytes, bytes] | None = None
         self._more: dict[bytes, tuple[bytes, ...]] | None = None
         self._others: list[tuple[bytes, bytes]] = []
@@ -116,6 +122,16 @@ class RequestView:
                 return self.scheme
             return self.authority or None
         return self.headers.get(name)
+
+    def cookie(self, name: bytes) -> bytes | None:
+        """The first cookie of that name, without quotes around its value (envoy source: Utility::parseCookies)."""
+        for line in self.values(b"cookie"):
+            for pair in line.split(b";"):
+                key, mark, value = pair.partition(b"=")
+                if mark and key.lstrip() == name:
+                    value = value.strip()
+                    return value[1:-1] if len(value) > 1 and value[:1] == value[-1:] == b'"' else value
+        return None
 
     @property
     def is_grpc(self) -> bool:

@@ -1,11 +1,11 @@
-"""Routes compiled for selection: a host name finds its virtual host in a dictionary, a request its route in order.
+"""Routes compiled for selection: a request finds its route in order.
 
 (envoy source: RouteMatcher, RouteEntryImplBase; decisions 3 and 5 of the design.) A virtual host is compiled when it is
 first hit. Nothing here keeps state: the random draws come in as arguments.
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import accumulate
 from typing import Literal
@@ -23,15 +23,17 @@ from ..xds.model.route import (
 )
 from ..xds.model.values import HeaderMutations, MetadataValue
 from .descriptors import LimitPolicy
+from .formatter import DASH, Formatter, UnsupportedFormatError, compile_value
 from .hashing import HashPolicies, compile_hashing
-from .headers import Levels, apply_levels, compile_levels
-from .matching import RequestTest, RouteTest, all_of, decimal, header_test, path_test, query_test
+from .headers import Levels, apply_levels, compile_levels, formats
+from .matching import RequestTest, RouteTest, all_of, cookie_test, decimal, header_test, path_test, query_test, tls_test
 from .paths import PathRewrite, has_rewrite
 from .redirects import Redirect, own_url
 from .regex import Rewriter
 from .replies import LocalReply, closed, no_cluster
 from .request import RequestView, strip_query
 from .retry import CompiledRetry, compile_retry
+from .subject import Subject
 
 Uniform = Callable[[], float]
 """A draw from [0, 1)."""
@@ -104,6 +106,8 @@ class CompiledRoute:
 
     __slots__ = (
         "action",
+        "appends_host",
+        "auto_host",
         "chain",
         "cluster_not_found",
         "counts_attempts",
@@ -114,6 +118,7 @@ class CompiledRoute:
         "fraction",
         "hashing",
         "high_priority",
+        "host_format",
         "host_rewrite",
         "host_rewrite_header",
         "host_rewrite_path",
@@ -121,6 +126,7 @@ class CompiledRoute:
         "kind",
         "limits",
         "limits_grpc",
+        "path_format",
         "path_rewrite",
         "problems",
         "redirect",
@@ -163,6 +169,10 @@ class CompiledRoute:
         self.limits_grpc = False
         self.weights_header = b""
         self.cluster_not_found = 503
+        self.appends_host = False
+        self.auto_host = False
+        self.path_format: bytes | Formatter | None = None
+        self.host_format: bytes | Formatter | None = None
         self.path_rewrite: PathRewrite | None = None
         self.host_rewrite: bytes | None = None
         self.host_rewrite_header: bytes = b""
@@ -174,7 +184,10 @@ class CompiledRoute:
             self._compile_action(action, table)
         elif isinstance(action, RedirectAction):
             self.kind = "redirect"
-            self.redirect = Redirect(action, route.match.path)
+            try:
+                self.redirect = Redirect(action, route.match.path)
+            except UnsupportedFormatError as error:
+                self.problems.append(f"path_rewrite: {error}")
         elif isinstance(action, DirectResponseAction):
             self.kind = "direct_response"
             self.direct = action
@@ -184,6 +197,16 @@ class CompiledRoute:
                 self.problems.append(action.reason)
 
     def _compile_action(self, action: RouteAction, table: RouteConfiguration) -> None:
+        try:
+            if action.path_format is not None:
+                self.path_format = compile_value(action.path_format)
+            if action.host_format is not None:
+                self.host_format = compile_value(action.host_format, DASH)
+        except UnsupportedFormatError as error:
+            # Without its rewrite the request would reach what was not meant.
+            self.kind = "none"
+            self.problems.append(f"rewrite: {error}")
+            return
         self.action = action
         self.limits = LimitPolicy(action.rate_limits)
         self.hashing = compile_hashing(action.hash_policies)
@@ -200,6 +223,8 @@ class CompiledRoute:
         self.cumulative = tuple(accumulate(entry.weight for entry in drawn))
         self.timeout_s = action.timeout_s
         self.retry = compile_retry(action.retry or self.vhost.retry)
+        self.appends_host = action.append_x_forwarded_host
+        self.auto_host = action.auto_host_rewrite
         if has_rewrite(action):
             self.path_rewrite = PathRewrite(action, self.route.match.path)
         if action.host_rewrite is not None:
@@ -251,10 +276,10 @@ class CompiledRoute:
         names += [mirror.cluster for mirror in self.action.mirrors if mirror.cluster]
         return tuple(dict.fromkeys(names))
 
-    def answer(self, request: RequestView) -> LocalReply:
-        """Redirects and direct responses: the mesh answers itself."""
+    def answer(self, request: RequestView, describe: Callable[[], Subject] | None = None) -> LocalReply:
+        """Redirects and direct responses: the mesh answers itself. `describe` says what formats may ask about."""
         if self.redirect is not None:
-            location = (b"location", self.redirect.location(request))
+            location = (b"location", self.redirect.location(request, describe))
             return LocalReply(self.redirect.status, b"", (), (location,), "direct_response")
         if self.direct is not None:
             status = self.direct.status
@@ -264,14 +289,28 @@ class CompiledRoute:
             return closed("; ".join(self.problems))
         return no_cluster(503)
 
-    def mutated(self, reply: LocalReply, target: Target | None, request: RequestView) -> LocalReply:
-        """A reply of the mesh's own with the response headers of the route: they apply to every answer."""
+    def mutated(
+        self,
+        reply: LocalReply,
+        target: Target | None,
+        request: RequestView,
+        describe: Callable[[], Subject] | None = None,
+    ) -> LocalReply:
+        """A reply of the mesh's own with the response headers of the route: they apply to every answer.
+
+        `describe` says what formats may ask about.
+        """
         levels = self.response_levels if target is None else target.response_levels
         if not levels or reply.plain:
             return reply
         if self.redirect is not None:
-            request = self.redirect.rewritten(request)
-        return replace(reply, headers=tuple(apply_levels(levels, list(reply.headers), request)))
+            request = self.redirect.rewritten(request, describe)
+        subject = None
+        if describe is not None and formats(levels):
+            subject = describe()
+            subject.flags, subject.details, subject.local_status = reply.flags, reply.details, reply.status
+            subject.response = list(reply.headers)
+        return replace(reply, headers=tuple(apply_levels(levels, list(reply.headers), request, subject=subject)))
 
     def authority(self, request: RequestView) -> bytes:
         """The Host that goes out, of a request that has its mutations; the same object where nothing rewrites it."""
@@ -288,11 +327,12 @@ class CompiledRoute:
 class CompiledVirtualHost:
     """The routes of one virtual host, in order."""
 
-    __slots__ = ("config", "lazy", "routes")
+    __slots__ = ("_without_parameters", "config", "lazy", "routes")
 
     def __init__(self, lazy: LazyVirtualHost, table: RouteConfiguration) -> None:
         self.lazy = lazy
         self.config = config = lazy.value()
+        self._without_parameters = table.ignore_path_parameters_in_path_matching
         limits = LimitPolicy(config.rate_limits)
         self.routes = tuple(
             CompiledRoute(index, route, config, table, limits) for index, route in enumerate(config.routes)
@@ -301,6 +341,8 @@ class CompiledVirtualHost:
     def match(self, request: RequestView, uniform: Uniform) -> CompiledRoute | None:
         """The first route that takes the request."""
         path = strip_query(request.path)
+        if self._without_parameters:
+            path = path.partition(b";")[0]
         for route in self.routes:
             if route.test(request, path):
                 fraction = route.fraction
@@ -309,90 +351,12 @@ class CompiledVirtualHost:
         return None
 
 
-class RouteTable:
-    """A route configuration ready for look-ups by host (envoy source: RouteMatcher::findVirtualHost)."""
-
-    __slots__ = ("_compiled", "_default", "_exact", "_prefixes", "_suffixes", "config")
-
-    def __init__(self, config: RouteConfiguration, previous: "RouteTable | None" = None) -> None:
-        self.config = config
-        self._exact: dict[bytes, LazyVirtualHost] = {}
-        self._suffixes: dict[int, dict[bytes, LazyVirtualHost]] = {}
-        self._prefixes: dict[int, dict[bytes, LazyVirtualHost]] = {}
-        self._default: LazyVirtualHost | None = None
-        for vhost in config.virtual_hosts:
-            for domain in vhost.domains:
-                self._add(domain.lower().encode(), vhost)
-        self._suffixes = dict(sorted(self._suffixes.items(), reverse=True))
-        self._prefixes = dict(sorted(self._prefixes.items(), reverse=True))
-        # What is compiled depends on the table's own settings too: keep it only while those stay the same.
-        self._compiled: dict[LazyVirtualHost, CompiledVirtualHost] = {}
-        if previous is not None and _settings(previous.config) == _settings(config):
-            alive = set(config.virtual_hosts)
-            self._compiled = {lazy: done for lazy, done in previous._compiled.items() if lazy in alive}
-
-    def _add(self, domain: bytes, vhost: LazyVirtualHost) -> None:
-        if domain == b"*":
-            self._default = self._default or vhost
-        elif domain.startswith(b"*"):
-            self._suffixes.setdefault(len(domain) - 1, {}).setdefault(domain[1:], vhost)
-        elif domain.endswith(b"*"):
-            self._prefixes.setdefault(len(domain) - 1, {}).setdefault(domain[:-1], vhost)
-        else:
-            self._exact.setdefault(domain, vhost)
-
-    def find(self, authority: bytes) -> CompiledVirtualHost | None:
-        """The virtual host of an authority: exact, then the longest suffix, then the longest prefix, then `*`.
-
-        Raises:
-            ResourceError: the virtual host is one that Envoy would refuse.
-        """
-        lazy = self._find(authority)
-        if lazy is None:
-            return None
-        compiled = self._compiled.get(lazy)
-        if compiled is None:
-            compiled = self._compiled[lazy] = CompiledVirtualHost(lazy, self.config)
-        return compiled
-
-    def _find(self, authority: bytes) -> LazyVirtualHost | None:
-        if self.config.ignore_port_in_host_matching:
-            authority = strip_port(authority)
-        host = authority.lower()
-        found = self._exact.get(host)
-        if found is not None:
-            return found
-        size = len(host)
-        for length, table in self._suffixes.items():
-            if length < size and (found := table.get(host[size - length :])):
-                return found
-        for length, table in self._prefixes.items():
-            if length < size and (found := table.get(host[:length])):
-                return found
-        return self._default
-
-    def used(self) -> Sequence[CompiledVirtualHost]:
-        """The virtual hosts that have been compiled, because something asked for them."""
-        return tuple(self._compiled.values())
-
-
 def grpc_timeout(value: bytes | None) -> float | None:
     """A grpc-timeout header in seconds: at most eight digits and a unit; None for anything else."""
     if value is None or len(value) > 9 or not value[:-1].isdigit():
         return None
     scale = GRPC_UNITS.get(value[-1:])
     return int(value[:-1]) * scale if scale is not None else None
-
-
-def strip_port(authority: bytes) -> bytes:
-    """The host of an authority (envoy source: HeaderUtility::getPortStart)."""
-    colon = authority.rfind(b":")
-    # Whatever stands behind the last colon, digits or not; a bracketed IPv6 address keeps its own colons.
-    return authority if colon < 0 or colon < authority.rfind(b"]") else authority[:colon]
-
-
-def _settings(config: RouteConfiguration) -> tuple[object, ...]:
-    return (config.headers, config.most_specific_header_mutations_wins, config.mirrors, config.filters)
 
 
 def _levels(
@@ -416,6 +380,9 @@ def _route_test(route: Route) -> RouteTest:
     takes = path_test(match.path)
     rest: list[RequestTest] = [header_test(matcher) for matcher in match.headers]
     rest += [query_test(matcher) for matcher in match.query_parameters]
+    rest += [cookie_test(matcher) for matcher in match.cookies]
+    if match.tls is not None:
+        rest.append(tls_test(match.tls))
     if match.grpc:
         rest.append(lambda request: request.is_grpc)
     others = all_of(rest)

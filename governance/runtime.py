@@ -17,6 +17,7 @@ from .checking.checker import Checker
 from .cluster import ClusterRuntime, ClusterState
 from .events import Event
 from .filters.local_ratelimit import Limiters
+from .forwarding import Workload
 from .names import NameCaches, NoResolver
 from .outliers.detector import Detector
 from .plan import Missing, Plan
@@ -52,18 +53,18 @@ class Options:
     `allow_unenforced`: filters (by name or type URL) whose policy may be left unenforced.
     `passthrough_until_ready`: let requests through, both ways, before the first complete configuration.
     `search`: the domains that a pod's resolver appends to short names. `overrides`: addresses of hosts, before any
-    name table. `address`: this workload's own, from where its calls come. `locality`: where it runs, as its node says.
-    `local_cluster`: the cluster that it is itself a part of (bootstrap: `cluster_manager.local_cluster_name`), without
-    which there is no zone-aware routing.
+    name table. `locality`: where it runs, as its node says. `local_cluster`: the cluster that it is itself a part of
+    (bootstrap: `cluster_manager.local_cluster_name`), without which there is no zone-aware routing. `workload`: how
+    this process appears in headers, and from where its calls come.
     """
 
     allow_unenforced: frozenset[str] = frozenset()
     passthrough_until_ready: bool = False
     search: tuple[str, ...] = ()
     overrides: dict[str, str] = field(default_factory=dict)
-    address: str = "127.0.0.1"
     locality: Locality | None = None
     local_cluster: str = ""
+    workload: Workload = Workload()
 
 
 def _nobody_subscribes(type_: ResourceType, names: Collection[str]) -> None:

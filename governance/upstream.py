@@ -6,14 +6,18 @@ overwritten in its place.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from .admission import put
-from .headers import HeaderList, apply_levels
-from .request import RequestView
+from .formatter import Formatter
+from .forwarding import put
+from .headers import HeaderList, apply_levels, formats
+from .request import RequestView, strip_query
 from .routing import CompiledRoute, Target
+from .subject import Subject
 
 if TYPE_CHECKING:
+    from .balancing.host import Host
     from .plan import HttpRuntime
 
 DECORATOR = b"x-envoy-decorator-operation"
@@ -22,6 +26,7 @@ GRPC_TIMEOUT = b"grpc-timeout"
 ATTEMPT_COUNT = b"x-envoy-attempt-count"
 ORIGINAL_HOST = b"x-envoy-original-host"
 ORIGINAL_PATH = b"x-envoy-original-path"
+FORWARDED_HOST = b"x-forwarded-host"
 
 _LENGTHLESS = frozenset({b"GET", b"HEAD", b"DELETE", b"TRACE", b"CONNECT"})
 
@@ -29,7 +34,18 @@ _LENGTHLESS = frozenset({b"GET", b"HEAD", b"DELETE", b"TRACE", b"CONNECT"})
 class UpstreamRequest:
     """Method, authority, path and headers as they go out; the headers move a little with every try."""
 
-    __slots__ = ("_counts", "_scheme", "_source", "_tells_grpc", "authority", "headers", "method", "path")
+    __slots__ = (
+        "_appends",
+        "_counts",
+        "_quiet",
+        "_scheme",
+        "_source",
+        "_tells_grpc",
+        "authority",
+        "headers",
+        "method",
+        "path",
+    )
 
     def __init__(
         self,
@@ -40,13 +56,14 @@ class UpstreamRequest:
         http: HttpRuntime,
         *,
         http2: bool,
+        describe: Callable[[], Subject] | None = None,
     ) -> None:
         method = self.method = request.method
         known = request.headers
         headers = list(request.raw_headers)
         if route.decorator is not None and http.config.tracing:
             put(headers, DECORATOR, route.decorator, sent=DECORATOR in known)
-        if expected_s is not None:
+        if expected_s is not None and not http.quiet:
             headers.append((EXPECTED, _milliseconds(expected_s)))
         self._tells_grpc = b"content-type" in known and route.limits_grpc and request.is_grpc
         if self._tells_grpc and expected_s is not None:
@@ -55,23 +72,35 @@ class UpstreamRequest:
         if self._counts:
             put(headers, ATTEMPT_COUNT, b"1", sent=ATTEMPT_COUNT in known)
         levels = target.request_levels
+        subject = describe() if describe is not None and levels and formats(levels) else None
         if target.host_rewrite is not None:
             # The chosen cluster's host comes before all that the route says, and leaves no trace.
-            headers = apply_levels(levels[: target.own_levels], headers, request, live=True)
+            headers = apply_levels(levels[: target.own_levels], headers, request, live=True, subject=subject)
             levels = levels[target.own_levels :]
             request = RequestView(method, request.scheme, target.host_rewrite, request.path, headers, request.source)
         if levels:
-            headers = apply_levels(levels, headers, request, live=True)
+            headers = apply_levels(levels, headers, request, live=True, subject=subject)
         self._scheme, self._source = request.scheme, request.source
-        self.authority = route.authority(request.having(headers) if route.host_rewrite_header else request)
+        quiet = http.quiet
+        self.authority = request.authority
+        if route.host_format is not None:
+            self.authority = _filled(route.host_format, request.having(headers), describe) or request.authority
+        else:
+            self.authority = route.authority(request.having(headers) if route.host_rewrite_header else request)
+        self._quiet, self._appends = quiet, route.appends_host
         if self.authority is not request.authority:
-            put(headers, ORIGINAL_HOST, request.authority)
+            self._moved(headers, request.authority)
         self.path = request.path
+        new = None
         if route.path_rewrite is not None:
             new = route.path_rewrite(request.path)
-            if new is not None:
+        elif route.path_format is not None:
+            new = _filled(route.path_format, request.having(headers), describe)
+            new = new + request.path[len(strip_query(request.path)) :] if new else None
+        if new is not None:
+            if not quiet:
                 put(headers, ORIGINAL_PATH, request.path)
-                self.path = new
+            self.path = new
         if (
             method not in _LENGTHLESS
             and not http2
@@ -80,6 +109,23 @@ class UpstreamRequest:
         ):
             headers.append((b"content-length", b"0"))
         self.headers = headers
+
+    def _moved(self, headers: HeaderList, before: bytes) -> None:
+        """Remember the host that is written over."""
+        if not self._quiet:
+            put(headers, ORIGINAL_HOST, before)
+        if self._appends and before:
+            sent = next((value for name, value in headers if name.lower() == FORWARDED_HOST), b"")
+            if sent.split(b",")[-1] != before:
+                put(headers, FORWARDED_HOST, sent + b"," + before if sent else before)
+
+    def towards(self, host: Host) -> None:
+        """auto_host_rewrite: the name of the endpoint of this try, if it has one."""
+        name = host.endpoint.hostname.encode()
+        if name:
+            headers = list(self.headers)
+            self._moved(headers, self.authority)
+            self.headers, self.authority = headers, name
 
     def view(self) -> RequestView:
         """The request as it went out last: what response headers are formatted from."""
@@ -97,6 +143,14 @@ class UpstreamRequest:
                 pair = (GRPC_TIMEOUT, _grpc_timeout(expected_s))
             new.append(pair)
         self.headers = new
+
+
+def _filled(value: bytes | Formatter, request: RequestView, describe: Callable[[], Subject] | None) -> bytes:
+    if isinstance(value, bytes):
+        return value
+    subject = describe() if describe is not None else Subject(request)
+    subject.request = request
+    return value(subject)
 
 
 def _milliseconds(seconds: float) -> bytes:

@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from .errors import ConfigurationError, NotReadyError
+from .governance.forwarding import Workload
 from .governance.runtime import Options, Random, Runtime
 from .xds.identity.bootstrap import Bootstrap, BootstrapError, Node, from_url
 from .xds.model.resource import ResourceType
@@ -214,15 +215,14 @@ class Mesh:
         self._lock = threading.Lock()
         self._control: Control | None = None
         self._closed = False
-        from_environment = [each for each in os.environ.get(ALLOW_UNENFORCED, "").split(",") if each]
         options = Options(
-            allow_unenforced=frozenset([*allow_unenforced, *from_environment]),
-            passthrough_until_ready=passthrough_until_ready,
+            frozenset(filter(None, [*allow_unenforced, *os.environ.get(ALLOW_UNENFORCED, "").split(",")])),
+            passthrough_until_ready,
             search=bootstrap.node.search,
             overrides=overrides or {},
-            address=bootstrap.node.ip or "127.0.0.1",
             locality=Locality(*bootstrap.node.locality) if bootstrap.node.locality else None,
             local_cluster=os.environ.get("PROXYLESS_LOCAL_CLUSTER", ""),
+            workload=Workload(*bootstrap.node.names),
         )
         self.runtime = Runtime(options, clock, rng, self._subscribe)
         self.runtime.resolver = NameService()

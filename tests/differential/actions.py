@@ -6,11 +6,11 @@ The rules are those of the probes behind `docs/envoy-facts.md`; what proxyless n
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Iterator
 from itertools import product
 
-from tests.differential import unbuilt
 from tests.differential.custom import cluster, custom, host, route
 from tests.differential.probes import mutations, redirects, rewrites
 from tests.differential.probes.mutations import add
@@ -89,6 +89,46 @@ CLUSTERS: dict[str, Resource] = {
         "host_rewrite_literal": "other",
     },
 }
+HOSTS: dict[str, Resource] = {
+    "format without value": {"host_rewrite": "%REQ(x-none)%"},
+    "header, forwarded": {"host_rewrite_header": "x-host", "append_x_forwarded_host": True},
+    "regex, forwarded": {
+        "host_rewrite_path_regex": {"pattern": {"regex": "^/(.+)/.+$"}, "substitution": "\\1"},
+        "append_x_forwarded_host": True,
+    },
+    "nothing, forwarded": {"append_x_forwarded_host": True},
+    "drawn, forwarded": {
+        "weighted_clusters": {"clusters": [{"name": "a", "weight": 1, "host_rewrite_literal": "own"}]},
+        "append_x_forwarded_host": True,
+        "cluster": None,
+    },
+    "named": {"cluster": "named", "auto_host_rewrite": True},
+    "named, forwarded": {"cluster": "named", "auto_host_rewrite": True, "append_x_forwarded_host": True},
+    "format of metadata": {"host_rewrite": "x%METADATA(CLUSTER:m:a)%"},
+}
+
+
+def template(pattern: str, rewrite: str = "", *targets: str) -> tuple[Resource, Resource, tuple[str, ...]]:
+    """A match by URI template, the rewrite by one, and what is asked."""
+    match = {"name": "m", "typed_config": {"@type": rewrites.TEMPLATE + MATCH, "path_template": pattern}}
+    action = {"name": "r", "typed_config": {"@type": rewrites.TEMPLATE + REWRITE, "path_template_rewrite": rewrite}}
+    return {"path_match_policy": match}, {"path_rewrite_policy": action} if rewrite else {}, targets
+
+
+MATCH = "match.uri_template.v3.UriTemplateMatchConfig"
+REWRITE = "rewrite.uri_template.v3.UriTemplateRewriteConfig"
+TEMPLATES: dict[str, tuple[Resource, Resource, tuple[str, ...]]] = {
+    "template literal": template("/a/c"),
+    "template star": template("/*/c", "", "/x/c", "/c", "/x/y/c", "/%20/c", "/a-b_~!$&'()+,;:@/c", "/a=b/c"),
+    "template rest": template("/a/**", "", "/a/", "/a/b/c", "/a"),
+    "template inner": template("/{x=p/*}/{y}", "/{y}/{x}", "/p/q/r", "/p/q"),
+    "template suffix": template("/{x=**}.js", "/js/{x}", "/a/b.js", "/a.jsx"),
+    "template format": (
+        template("/{x}/{y}")[0],
+        {"path_rewrite": "/%REQ(x-a)%/%PATH(NQ)%"},
+        ("/p/q", "/p/q?r"),
+    ),
+}
 SHARES = 80
 """How often each request is made where clusters have weights: shares show only then."""
 
@@ -121,16 +161,17 @@ class _Tables:
 
 
 def _rewrites(tables: _Tables) -> None:
-    for label, (match, action, targets) in rewrites.PATHS.items():
-        if not unbuilt.in_action(match) and not unbuilt.in_action(action):
-            rule = route(match, {"cluster": "a", **action})
-            asked: list[tuple[str, str, Headers]] = [("GET", each, ()) for each in dict.fromkeys((*targets, *TARGETS))]
-            tables.add(f"path {label}", rule, asked=asked)
-    for label, action in rewrites.HOSTS.items():
-        if not unbuilt.in_action(action):
-            rule = route(ANY, {"cluster": "a", **action})
-            hosts: tuple[Headers, ...] = ((), (("host", "HOST:80"),))
-            tables.add(f"host {label}", rule, asked=[("GET", "/p/q", (*own, *SENT)) for own in hosts])
+    for label, (match, action, targets) in (*rewrites.PATHS.items(), *TEMPLATES.items()):
+        rule = route(match, {"cluster": "a", **action})
+        asked: list[tuple[str, str, Headers]] = [
+            ("GET", each, headers) for each in dict.fromkeys((*targets, *TARGETS)) for headers in ((), SENT)
+        ]
+        tables.add(f"path {label}", rule, asked=asked)
+    for label, action in (*rewrites.HOSTS.items(), *HOSTS.items()):
+        chosen = {name: value for name, value in {"cluster": "a", **action}.items() if value is not None}
+        rule = route(ANY, chosen)
+        hosts: tuple[Headers, ...] = ((), (("host", "HOST:80"),), (("x-forwarded-host", "first"),))
+        tables.add(f"host {label}", rule, asked=[("GET", "/p/q", (*own, *SENT)) for own in hosts])
 
 
 def _answers(tables: _Tables) -> None:
@@ -216,6 +257,59 @@ def _formats(tables: _Tables) -> None:
     tables.add("formats redirect", rule, asked=[("GET", "/p", SENT)], **of_host)
 
 
+COMMANDS = (
+    *("ACCESS_LOG_TYPE", "BYTES_RECEIVED", "BYTES_SENT", "CONNECTION_TERMINATION_DETAILS", "CUSTOM_FLAGS"),
+    *("DOWNSTREAM_LOCAL_PORT", "DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT"),
+    *("DOWNSTREAM_PEER_SUBJECT", "DOWNSTREAM_TLS_VERSION", "FILTER_CHAIN_NAME", "GRPC_STATUS_NUMBER", "GRPC_STATUS"),
+    *("GRPC_STATUS(SNAKE_STRING)", "HOSTNAME", "LISTENER_NAME", "LOCAL_REPLY_BODY", "PROTOCOL", "RESPONSE_CODE"),
+    *("RESPONSE_FLAGS", "RESPONSE_FLAGS_LONG", "RESPONSE_CODE_DETAILS", "RESPONSE_TRAILERS_BYTES", "ROUTE_NAME"),
+    *("ROUTE_RESOLUTION_COUNT", "UPSTREAM_CLUSTER", "UPSTREAM_CLUSTER_RAW", "UPSTREAM_HOST", "UPSTREAM_HOST_NAME"),
+    *("UPSTREAM_PROTOCOL", "UPSTREAM_REMOTE_ADDRESS", "UPSTREAM_REMOTE_PORT", "UPSTREAM_REQUEST_ATTEMPT_COUNT"),
+    *("VIRTUAL_CLUSTER_NAME", "REQUESTED_SERVER_NAME", "REQUESTED_SERVER_NAME(HOST_FIRST)", "REQ(:status)"),
+    *("UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT", "RESP(content-type)", "RESP(:status)", "RESP(x-own)", "TRAILER(x)"),
+    *("REQUEST_HEADER(x-a)", "STREAM_INFO_REQ(x-a)", "RESPONSE_HEADER(content-type):4", "QUERY_PARAM(q)"),
+    *("QUERY_PARAMS", "PATH", "PATH(NQ)", "PATH(WQ:ORIG)", "PATH(NQ:PATH)", "PATH(NQ:ORIG_OR_PATH)", "PATH:3"),
+    *("METADATA(ROUTE:m:a)", "METADATA(ROUTE:m:a):2", "METADATA(ROUTE:m)", "METADATA(ROUTE:m:s:t)"),
+    *(
+        "METADATA(ROUTE:m:s)",
+        "METADATA(ROUTE:m:l)",
+        "METADATA(ROUTE:m:n)",
+        "METADATA(ROUTE:m:b)",
+        "METADATA(ROUTE:m:f)",
+    ),
+    *("METADATA(ROUTE:n:a)", "METADATA(ROUTE:m:a:b)", "METADATA(VIRTUAL_HOST:m:a)", "METADATA(CLUSTER:m:a)"),
+    *("METADATA(UPSTREAM_HOST:m:a)", "CLUSTER_METADATA(m:a)", "DYNAMIC_METADATA(a:b)", "FILTER_STATE(a)"),
+    *("START_TIME(x)", "DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT(16)", "RESPONSE_TX_DURATION"),
+)
+"""Commands that say the same of a request in both; those about sockets and times are left out."""
+
+METADATA: Resource = {
+    "filter_metadata": {
+        "m": {"a": "word", "s": {"t": "u", "n": 1}, "l": [1, "a", None, 0.5], "n": 1.5, "b": True, "f": 2}
+    }
+}
+
+
+def _commands(tables: _Tables) -> None:
+    for number in range(0, len(COMMANDS), 8):
+        value = "|".join(f"{each.replace('%', '%%')}=%{each}%" for each in COMMANDS[number : number + 8])
+        levels: Resource = {
+            "request_headers_to_add": [add("x-seen", value)],
+            "response_headers_to_add": [add("x-seen", value)],
+            "name": "its-name",
+        }
+        rules: dict[str, Resource] = {
+            "proxied": {"match": ANY, "route": {"cluster": "a", "prefix_rewrite": "/new/"}, **levels},
+            "empty": {"match": ANY, "route": {"cluster": "empty"}, **levels},
+            "missing": {"match": ANY, "route": {"cluster": "none"}, **levels},
+            "direct": {"match": ANY, "direct_response": {"status": 418, "body": {"inline_string": "tea"}}, **levels},
+        }
+        for label, rule in rules.items():
+            rule["metadata"] = copy.deepcopy(METADATA)  # the rig adds its own
+            asked = [("POST", "/p/x?q=v&r", (("x-a", "abc"), *more)) for more in ((), GRPC)]
+            tables.add(f"commands {number} {label}", rule, asked=asked, metadata=METADATA)
+
+
 def _names() -> tuple[list[Resource], list[Request]]:
     domains = ("exact.names.test", "*.names.test", "*b.names.test", "pre.*", "pre.x*")
     hosts = [host(route(ANY, "a"), domains=(each,), name=each) for each in domains]
@@ -226,12 +320,14 @@ def _names() -> tuple[list[Resource], list[Request]]:
 def tables(base: Recording) -> Iterator[tuple[str, Recording, list[Request]]]:
     """Label, table and requests: everything in one table; then mutations of each action at all levels."""
     found = _Tables()
-    for fill in (_rewrites, _answers, _clusters, _mutations, _formats):
+    for fill in (_rewrites, _answers, _clusters, _mutations, _formats, _commands):
         fill(found)
     hosts, asked = _names()
-    clusters = [cluster(name, address) for name, address in BACKENDS.items()]
+    clusters = [cluster(name, address, metadata=METADATA) for name, address in BACKENDS.items()]
+    named = cluster("named", BACKENDS["a"])
+    named["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"]["hostname"] = "its.name"
     empty = cluster("empty")
-    yield "actions", custom(base, [*found.hosts, *hosts], [*clusters, empty]), [*found.requests, *asked]
+    yield "actions", custom(base, [*found.hosts, *hosts], [*clusters, named, empty]), [*found.requests, *asked]
     for action, specific in product(mutations.ACTIONS, (False, True)):
         levels, fields = mutations.levels(action, specific_wins=specific)
         asked = [Request("GET", "http://any.test/", each) for each in ((), (("x-all", "client"),), SENT)]

@@ -67,7 +67,11 @@ def static(recording: Recording, *, direct: bool = True) -> Resource:
         listeners += [_direct(r) for r in listeners if r["name"].startswith("0.0.0.0_")]
     clusters = [_cluster(copy.deepcopy(r), recording) for r in recording.clusters.values()]
     return {
-        "node": {"id": "rig", "cluster": "rig", "locality": {"region": "r1", "zone": "a"}},
+        "node": {
+            "id": recording.node.get("id", "rig"),
+            "cluster": recording.node.get("cluster", "rig"),
+            "locality": {"region": "r1", "zone": "a"},
+        },
         "layered_runtime": {"layers": [{"name": "sidecar", "static_layer": dict(SIDECAR_RUNTIME)}]},
         "static_resources": {"listeners": listeners, "clusters": clusters},
     }

@@ -112,8 +112,8 @@ def arrived_as(decision: Decision, request: Request, arrival: Arrival) -> Decisi
 
 
 def own_arrivals(arrivals: tuple[Arrival, ...]) -> tuple[Arrival, ...]:
-    """Without the copies that went to mirrors."""
-    return tuple(each for each in arrivals if each.header("x-envoy-internal") != "true")
+    """Without the copies that went to mirrors, unless all look like ones: an internal request is marked alike."""
+    return tuple(each for each in arrivals if each.header("x-envoy-internal") != "true") or arrivals
 
 
 def comparable(headers: Headers, request: Request) -> Headers:
@@ -143,7 +143,13 @@ def answered(headers: Headers) -> Headers:
     A cookie that hashing made stands for the program's connection, whose port is chance.
     """
     lower = ((name.lower(), MADE.sub('="<made>"', value)) for name, value in headers)
-    return tuple((name, "<n>" if name == LENGTH else value) for name, value in lower if name not in RESPONSE)
+    return tuple((name, _answered(name, value)) for name, value in lower if name not in RESPONSE)
+
+
+def _answered(name: str, value: str) -> str:
+    if name == "x-request-id" and UUID.fullmatch(value):
+        return "<uuid>"
+    return "<n>" if name == LENGTH else value
 
 
 def utf8(text: str) -> str:

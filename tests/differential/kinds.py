@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from itertools import product
 
+from tests.differential.actions import template
 from tests.differential.custom import cluster, custom, host, route
 from tests.differential.recording import Recording, Resource
 from tests.differential.requests import Request
@@ -70,11 +71,15 @@ FRACTIONS: dict[str, Resource] = {
     "fraction-always": {"prefix": "/svc", "runtime_fraction": {"default_value": {"numerator": 100}}},
 }
 
-NEVER = ("fraction-never", "header-apart", "header-hop")
+NEVER = (
+    *("fraction-never", "header-apart", "header-hop", "tls-presented", "tls-validated", "tls-presented-not-validated"),
+    *("dynamic-said", "dynamic-there", "dynamic-null"),
+)
 """Kinds that match no request at all, because of what they are."""
 
 TARGETS = (
     *("/svc", "/svc/", "/svc/a", "/svcx", "/SVC", "/Svc/a", "/svc?x=1", "/svc/?x", "/sv", "/", "/a/svc", "/svc;x"),
+    *("/b/x/", "/b/x", "/b/x/c/d", "/b/y/c"),
     *("/svc%2Fa", "/svc.a", "//svc", "/a/../svc", "/svc/..", "/%73vc", "/SVC/a", "/svc//", "/svc/a?q=/svc"),
 )
 QUERIES = (
@@ -101,6 +106,37 @@ OTHERS: tuple[Headers, ...] = (
     (("cookie", "c"), ("te", "trailers"), ("connection", "te")),
     (("x-forwarded-proto", "https"), ("te", "gzip")),
 )
+COOKIES: dict[str, Resource] = {
+    **{kind: {"string_match": matcher} for kind, matcher in STRINGS.items() if kind in ("exact", "prefix", "regex")},
+    "inverted": {"string_match": {"exact": "va"}, "invert_match": True},
+    "empty": {"string_match": {"exact": ""}},
+}
+JARS: tuple[Headers, ...] = (
+    (),
+    *(
+        (("cookie", line),)
+        for line in (
+            *("c=va", "c=VA", "c=vab", "d=1; c=va", "c=w; c=va", "c=va; c=w", 'c="va"', " c = va ", "c", "c=", "C=va"),
+            *("d=c=va", "c=va=b", ";c=va", "c=va;", 'c="va', "c=v a", "c=vb,c=va", "dc=va", "c=va; d"),
+        )
+    ),
+    (("cookie", "d=1"), ("cookie", "c=va")),
+    (("cookie", "c=w"), ("cookie", "c=va")),
+)
+TLS: dict[str, Resource] = {
+    "presented": {"presented": True},
+    "not-presented": {"presented": False},
+    "validated": {"validated": True},
+    "not-validated": {"validated": False},
+    "presented-not-validated": {"presented": True, "validated": False},
+    "nothing": {},
+}
+DYNAMIC: dict[str, Resource] = {
+    "said": {"filter": "f", "path": [{"key": "k"}], "value": {"string_match": {"exact": "v"}}},
+    "not-said": {"filter": "f", "path": [{"key": "k"}], "value": {"string_match": {"exact": "v"}}, "invert": True},
+    "there": {"filter": "f", "path": [{"key": "k"}], "value": {"present_match": True}},
+    "null": {"filter": "f", "path": [{"key": "k"}], "value": {"null_match": {}}},
+}
 CONTENT: tuple[Headers, ...] = (
     (),
     *((("content-type", f"application/{kind}"),) for kind in ("grpc", "grpc+proto", "grpc;x=1", "grpcx", "grpc-web")),
@@ -122,6 +158,13 @@ def matches() -> dict[str, Resource]:
         found[f"header-{kind}"] = {"prefix": "/", "headers": [matcher]}
     for kind in ("named", "present", "absent"):
         found[f"query-{kind}"] = _query(PRESENCE[kind])
+    for kind, cookie in COOKIES.items():
+        found[f"cookie-{kind}"] = {"prefix": "/", "cookies": [{"name": "c", **cookie}]}
+    for kind, wanted in TLS.items():
+        found[f"tls-{kind}"] = {"prefix": "/", "tls_context": wanted}
+    for kind, policy in DYNAMIC.items():
+        found[f"dynamic-{kind}"] = {"prefix": "/", "dynamic_metadata": [policy]}
+    found["template"] = template("/{a}/x/{b=**}")[0]
     found["grpc"] = {"prefix": "/", "grpc": {}}
     return {**found, **FRACTIONS}
 
@@ -142,7 +185,9 @@ def requests() -> list[Request]:
 
 def _of(kind: str) -> list[Request]:
     url = f"http://{kind}{DOMAIN}"
-    if kind.startswith(("path", "fraction")):
+    if kind.startswith("cookie"):
+        return [Request("GET", url + "/svc", headers) for headers in JARS]
+    if kind.startswith(("path", "fraction", "tls", "dynamic", "template")):
         return [Request("GET", url + target) for target in TARGETS]
     if kind.startswith("query"):
         return [Request("GET", f"{url}/svc{query}") for query in QUERIES]

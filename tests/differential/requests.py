@@ -16,6 +16,10 @@ NOWHERE = "192.0.2.1"
 """The address of names that no name table holds (TEST-NET-1): only its port decides."""
 
 
+OWN: Address = ("127.0.10.1", 40000)
+"""Where requests come from, if the recording names no node."""
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """Method, URL and headers in order; a `host` header overrides the URL's. Text is UTF-8 on the wire."""
@@ -83,6 +87,8 @@ class Names:
         suffix = "svc.cluster.local"
         self._search = (f"{namespace}.{suffix}", suffix, "cluster.local")
         self._table: dict[str, str] = {}
+        address = str(recording.node.get("id", "")).split("~")[1:2]
+        self._source: Address = (address[0], 40000) if address else OWN
         for resource in recording.names.values():
             self._table.update({name: entry["ips"][0] for name, entry in resource.get("table", {}).items()})
 
@@ -100,4 +106,4 @@ class Names:
 
     def sent(self, request: Request) -> Sent:
         """The request as the rig sends it."""
-        return Sent(request.wire(), self.address(request))
+        return Sent(request.wire(), self.address(request), self._source, mark=request.header("x-mark") or "")

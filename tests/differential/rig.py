@@ -30,13 +30,17 @@ LOG_WAIT_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """One request to send: raw bytes, where the program dialled, and from where."""
+    """One request to send: raw bytes, where the program dialled, and from where.
+
+    `mark` is what its header `x-mark` says: arrivals are found by it where request ids are not unique.
+    """
 
     data: bytes
     destination: Address = VIP
     source: Address = ("127.0.10.1", 40000)
     later: bytes = b""
     later_s: float = 0.0
+    mark: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,11 +129,12 @@ class Rig:
         arrived: dict[str, list[Arrival]] = {}
         arrivals = self.backends.take()
         for arrival in arrivals:
-            arrived.setdefault(arrival.header("x-request-id"), []).append(arrival)
+            arrived.setdefault(arrival.header("x-mark") or arrival.header("x-request-id"), []).append(arrival)
         found = []
-        for serial, response in zip(serials, responses, strict=True):
+        for each, serial, response in zip(sent, serials, responses, strict=True):
             log = logs.get(serial)
-            mine = arrivals if len(responses) == 1 else arrived.get(str((log or {}).get("request_id")), [])
+            name = each.mark or str((log or {}).get("request_id"))
+            mine = arrivals if len(responses) == 1 else arrived.get(name, [])
             found.append(Observation(response, log, tuple(mine)))
         return found
 

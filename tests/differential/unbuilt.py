@@ -13,11 +13,6 @@ from tests.differential.recording import Recording, Resource
 ACTION = ("request_mirror_policies",)
 """Mirrors are more arrivals."""
 
-RULES = frozenset(
-    {"path_match_policy", "path_rewrite_policy", "path_rewrite", "host_rewrite", "append_x_forwarded_host"}
-)
-"""Fields of matches and actions that istiod does not send."""
-
 
 def without_unbuilt(recording: Recording) -> Recording:
     """A copy without mirrors."""
@@ -27,11 +22,6 @@ def without_unbuilt(recording: Recording) -> Recording:
             for route in host.get("routes", ()):
                 _strip(route)
     return result
-
-
-def in_action(rule: Resource) -> bool:
-    """Whether a match or an action of a rule written by hand needs what is not built."""
-    return not RULES.isdisjoint(rule)
 
 
 def _strip(route: Resource) -> None:

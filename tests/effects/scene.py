@@ -10,8 +10,10 @@ from google.protobuf.message import Message
 
 from proxyless.cli._url import parse_url
 from proxyless.governance.explain import document, dry_call
+from proxyless.governance.forwarding import Workload
 from proxyless.governance.inbound import InboundRequest
 from proxyless.governance.request import RequestView
+from proxyless.governance.runtime import Options
 from proxyless.xds.graph import Graph
 from proxyless.xds.model.dns import DnsOptions
 from proxyless.xds.model.resource import ResourceType
@@ -39,7 +41,7 @@ class Scene:
         self._addresses = addresses
         for type_ in ORDER:
             self._take(type_, messages.get(type_, ()))
-        self.world = World(self.graph.snapshot)
+        self.world = World(self.graph.snapshot, options=Options(workload=Workload("127.0.0.1", "node", "app.shop")))
         self.world.on_ask = self._want
 
     def _take(self, type_: ResourceType, messages: Iterable[Message]) -> None:

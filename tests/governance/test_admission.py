@@ -7,14 +7,15 @@ import uuid
 
 import pytest
 
-from proxyless.governance.admission import admit, put, request_id
+from proxyless.governance.admission import Admission, admit, request_id
+from proxyless.governance.forwarding import put
 from proxyless.governance.paths import NotHttpError
 from proxyless.governance.replies import LocalReply
 from proxyless.governance.request import RequestView
 from proxyless.xds.model.listener import HttpConnectionManager, PathAction
 
 ID = "x-request-id: 7"
-CONFIG = HttpConnectionManager("test", normalize_path=True)
+CONFIG = Admission(HttpConnectionManager("test", normalize_path=True))
 
 
 def asked(
@@ -231,7 +232,7 @@ def test_the_path_is_normalized_and_a_bad_one_refused() -> None:
 
 
 def slashed(action: PathAction, *lines: str) -> LocalReply:
-    config = HttpConnectionManager("test", normalize_path=True, escaped_slashes=action)
+    config = Admission(HttpConnectionManager("test", normalize_path=True, escaped_slashes=action))
     reply = admit(asked(*lines, path="/a%2fb?c"), config, random.Random(1))
     assert reply is not None
     return reply

@@ -7,6 +7,7 @@ from typing import Any
 from xxhash import xxh64_hexdigest, xxh64_intdigest
 
 from proxyless.governance.explain import document
+from proxyless.governance.forwarding import Workload
 from proxyless.governance.runtime import Options
 from proxyless.xds.model.cluster import HttpProtocol, LbConfig
 from proxyless.xds.model.route import HashPolicy, RetryPolicy, RouteAction, WeightedCluster
@@ -83,11 +84,11 @@ def test_a_request_is_hashed_as_it_goes_out() -> None:
 def test_the_source_address_is_this_workloads_own() -> None:
     policy = HashPolicy("source_ip")
     assert world(policy).call().call.hash == xx("127.0.0.1")
-    assert world(policy, options=Options(address="10.1.2.3")).call().call.hash == xx("10.1.2.3")
+    assert world(policy, options=Options(workload=Workload("10.1.2.3"))).call().call.hash == xx("10.1.2.3")
 
 
 def test_a_cookie_is_made_of_where_the_call_comes_from_and_where_it_goes() -> None:
-    fixture = world(COOKIE, headers=MINE, options=Options(address="10.1.2.3"))
+    fixture = world(COOKIE, headers=MINE, options=Options(workload=Workload("10.1.2.3")))
     fixture.draws.give(0.5)
     run = fixture.call("http://10.96.0.1/")
     value = xxh64_hexdigest(f"10.1.2.3:{32768 + 28232 // 2}10.96.0.1:80".encode())

@@ -6,6 +6,7 @@ import pytest
 
 from proxyless.governance.formatter import UnsupportedFormatError, compile_value
 from proxyless.governance.request import RequestView
+from proxyless.governance.subject import Subject
 
 HEADERS = [(b"X-User", b"alice"), (b"x-empty", b""), (b"x-two", b"a"), (b"x-two", b"b")]
 REQUEST = RequestView(b"GET", b"http", b"shop:80", b"/a/b?q=1", HEADERS, "10.0.0.9")
@@ -51,22 +52,22 @@ def test_a_value_without_a_command_is_constant(value: str, result: str) -> None:
 def test_a_command_is_filled_in_from_the_request(value: str, result: str) -> None:
     formatter = compile_value(value)
     assert not isinstance(formatter, bytes)
-    assert formatter(REQUEST) == result.encode()
+    assert formatter(Subject(REQUEST)) == result.encode()
 
 
 def test_an_address_that_is_not_known_formats_to_nothing() -> None:
     formatter = compile_value("%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%")
     assert not isinstance(formatter, bytes)
-    assert formatter(RequestView(b"GET", b"http", b"shop", b"/")) == b""
+    assert formatter(Subject(RequestView(b"GET", b"http", b"shop", b"/"))) == b""
 
 
 @pytest.mark.parametrize(
     ("value", "reason"),
     [
-        ("%UPSTREAM_METADATA([a])%", "%UPSTREAM_METADATA% is not supported"),
-        ("%PROTOCOL(x)%", "%PROTOCOL% is not supported"),
-        ("%REQ()%", "%REQ% is not supported"),
-        ("%REQ%", "%REQ% is not supported"),
+        ("%CEL(request.path)%", "%CEL% is not supported"),
+        ("%ENVIRONMENT(HOME)%", "%ENVIRONMENT% is not supported"),
+        ("%PATH(XX)%", "is not supported"),
+        ("%METADATA(LISTENER:a:b)%", "is not supported"),
         ("50% off", "stray % in '50% off'"),
         ("%lower%", "stray %"),
         ("%", "stray %"),

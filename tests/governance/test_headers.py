@@ -161,12 +161,12 @@ def test_the_headers_given_are_not_changed() -> None:
 
 def test_a_value_that_cannot_be_formatted_is_left_out_and_named() -> None:
     problems: list[str] = []
-    one = level(HeaderMutation("x", "%HOSTNAME%"), HeaderMutation("y", "1"))
+    one = level(HeaderMutation("x", "%CEL(x)%"), HeaderMutation("y", "1"))
     compiled, _ = compile_levels([one], most_specific_wins=False, problems=problems)
     assert shown(apply_levels(compiled, [], REQUEST)) == "y=1"
-    assert problems == ["header 'x': %HOSTNAME% is not supported"]
+    assert problems == ["header 'x': %CEL% is not supported"]
     assert shown(compile_additions([HeaderMutation("z", "2")]).apply([], REQUEST)) == "z=2"
-    assert shown(compile_additions([HeaderMutation("z", "%HOSTNAME%")], problems).apply([], REQUEST)) == ""
+    assert shown(compile_additions([HeaderMutation("z", "%CEL(x)%")], problems).apply([], REQUEST)) == ""
     assert len(problems) == 2
 
 

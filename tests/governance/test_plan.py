@@ -10,7 +10,7 @@ import pytest
 
 from proxyless.governance import plan as module
 from proxyless.governance.plan import OPAQUE, BadAuthorityError, Destination, HttpRuntime, Missing
-from proxyless.governance.routing import RouteTable
+from proxyless.governance.route_table import RouteTable
 from proxyless.governance.runtime import Options
 from proxyless.xds.model.filters import InertFilter
 from proxyless.xds.model.listener import TcpProxy

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from proxyless.governance.request import RequestView
-from proxyless.governance.routing import CompiledRoute, RouteTable, Target, grpc_timeout
+from proxyless.governance.route_table import RouteTable
+from proxyless.governance.routing import CompiledRoute, Target, grpc_timeout
 from proxyless.xds.model.filters import InertFilter
 from proxyless.xds.model.matchers import HeaderMatcher, PathMatcher, QueryParameterMatcher, RegexRewrite, StringMatcher
 from proxyless.xds.model.route import (
@@ -313,8 +314,8 @@ def test_mutations_come_from_four_levels_in_order(wins: bool) -> None:
 
 
 def test_a_header_that_cannot_be_formatted_is_a_problem_of_the_route() -> None:
-    odd = HeaderMutations(request_add=(HeaderMutation("x", "%HOSTNAME%"),))
-    assert "header 'x': %HOSTNAME% is not supported" in compiled(route(headers=odd)).problems
+    odd = HeaderMutations(request_add=(HeaderMutation("x", "%CEL%"),))
+    assert "header 'x': %CEL% is not supported" in compiled(route(headers=odd)).problems
 
 
 @pytest.mark.parametrize(

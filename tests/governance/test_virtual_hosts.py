@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxyless.governance.routing import RouteTable, strip_port
+from proxyless.governance.route_table import RouteTable, strip_port
 from proxyless.xds.model.resource import ResourceError
 from proxyless.xds.model.values import HeaderMutation, HeaderMutations
 from tests.support.model import bad_vhost, route, table, vhost

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from proxyless.governance.routing import RouteTable
+from proxyless.governance.route_table import RouteTable
 from proxyless.xds.graph import clusters_of
 from proxyless.xds.model.cluster import Cluster
 from proxyless.xds.model.endpoint import ClusterLoadAssignment

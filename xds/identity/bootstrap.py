@@ -52,6 +52,16 @@ class Node:
         return f"sidecar~{ip}~{pod}.{self.namespace}~{self.namespace}.svc.{self.domain}"
 
     @property
+    def cluster(self) -> str:
+        """The name of the Node's cluster: what Istio calls a sidecar's, `app.namespace`."""
+        return f"{self.app or self.labels.get('app', '') or 'proxyless'}.{self.namespace}"
+
+    @property
+    def names(self) -> tuple[str, str, str, str]:
+        """How it appears in headers: address, id, cluster, and the name of the machine."""
+        return self.ip or "127.0.0.1", self.id, self.cluster, socket.gethostname()
+
+    @property
     def search(self) -> tuple[str, ...]:
         """The search domains of a pod's resolver, by which short host names are expanded."""
         return (f"{self.namespace}.svc.{self.domain}", f"svc.{self.domain}", self.domain)
@@ -78,7 +88,7 @@ class Node:
         metadata.update(self.metadata)
         return {
             "id": self.id,
-            "cluster": f"{app or 'proxyless'}.{self.namespace}",
+            "cluster": self.cluster,
             "metadata": {key: _text(value) for key, value in metadata.items()},
             "locality": self.locality,
         }

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from .filters import HttpFilter
+from .forwarding import SIDECAR, Forwarding
 from .route import RouteConfiguration
 from .values import Address, Cidr, Note
 
@@ -40,23 +41,17 @@ class HttpConnectionManager:
     normalize_path: bool = False
     merge_slashes: bool = False
     escaped_slashes: PathAction = "KEEP_UNCHANGED"
-    strip_any_host_port: bool = False
-    strip_matching_host_port: bool = False
-    strip_trailing_host_dot: bool = False
-    use_remote_address: bool = False
+    forwarding: Forwarding = SIDECAR
     server_name: str = "envoy"
     server_header: Literal["OVERWRITE", "APPEND_IF_ABSENT", "PASS_THROUGH"] = "OVERWRITE"
-    generate_request_id: bool = True
-    preserve_external_request_id: bool = False
-    always_set_request_id_in_response: bool = False
+    request_id_in_response: bool = False
+    """always_set_request_id_in_response."""
     request_timeout_s: float | None = None
     stream_idle_timeout_s: float | None = 300.0
     tracing: bool = False
-    skip_xff_append: bool = False
     max_request_headers_kb: int = 60
-    forward_client_cert: Literal[
-        "SANITIZE", "FORWARD_ONLY", "APPEND_FORWARD", "SANITIZE_SET", "ALWAYS_FORWARD_ONLY"
-    ] = "SANITIZE"
+    max_headers: int = 100
+    """common_http_protocol_options.max_headers_count."""
 
 
 @dataclass(frozen=True, slots=True)

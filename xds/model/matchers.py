@@ -41,12 +41,29 @@ class QueryParameterMatcher:
     spec: StringMatcher | bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class CookieMatcher:
+    """envoy.config.route.v3.CookieMatcher."""
+
+    name: str
+    spec: StringMatcher
+    invert: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TlsMatcher:
+    """RouteMatch.TlsContextMatchOptions: what is asked of the certificate of whoever sent the request, if anything."""
+
+    presented: bool | None = None
+    validated: bool | None = None
+
+
 PathKind = Literal["prefix", "path", "safe_regex", "path_separated_prefix", "connect", "uri_template"]
 
 
 @dataclass(frozen=True, slots=True)
 class PathMatcher:
-    """The path_specifier of envoy.config.route.v3.RouteMatch."""
+    """The path_specifier of envoy.config.route.v3.RouteMatch; of a URI template, its regular expression."""
 
     kind: PathKind
     value: str

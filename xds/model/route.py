@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from .filters import CorsPolicy, FilterConfig
-from .matchers import HeaderMatcher, PathMatcher, QueryParameterMatcher, RegexRewrite
+from .matchers import CookieMatcher, HeaderMatcher, PathMatcher, QueryParameterMatcher, RegexRewrite, TlsMatcher
 from .resource import ResourceError
 from .values import FilterMetadata, Fraction, HeaderMutations, MetadataValue, Note
 
@@ -22,6 +22,8 @@ class RouteMatch:
     query_parameters: tuple[QueryParameterMatcher, ...] = ()
     fraction: Fraction | None = None
     grpc: bool = False
+    cookies: tuple[CookieMatcher, ...] = ()
+    tls: TlsMatcher | None = None
     never: str | None = None
     """Why this route can match nothing here: a matcher that is not understood must not widen the route."""
 
@@ -155,6 +157,11 @@ class RouteAction:
     metadata_match: FilterMetadata = field(default_factory=dict)
     prefix_rewrite: str | None = None
     regex_rewrite: RegexRewrite | None = None
+    path_template: str | None = None
+    """The rewrite of a path that is matched by a URI template (path_rewrite_policy)."""
+    path_format: str | None = None
+    """path_rewrite, with `%...%` formatters; `host_format` is host_rewrite."""
+    host_format: str | None = None
     host_rewrite: str | None = None
     host_rewrite_header: str | None = None
     host_rewrite_path_regex: RegexRewrite | None = None
@@ -187,6 +194,8 @@ class RedirectAction:
     path: str = ""
     prefix_rewrite: str | None = None
     regex_rewrite: RegexRewrite | None = None
+    path_format: str | None = None
+    """path_rewrite, with `%...%` formatters."""
     strip_query: bool = False
 
 
@@ -235,6 +244,7 @@ class VirtualHost:
     mirrors: tuple[MirrorPolicy, ...] = ()
     filters: Mapping[str, FilterConfig] = field(default_factory=dict)
     cors: CorsPolicy | None = None
+    metadata: FilterMetadata = field(default_factory=dict)
     notes: tuple[Note, ...] = ()
 
 
@@ -312,6 +322,7 @@ class RouteConfiguration:
     internal_only_headers: tuple[str, ...] = ()
     most_specific_header_mutations_wins: bool = False
     ignore_port_in_host_matching: bool = False
+    vhost_header: str = ""
     ignore_path_parameters_in_path_matching: bool = False
     validate_clusters: bool = False
     max_direct_response_body_size_bytes: int = 4096

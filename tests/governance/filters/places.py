@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from proxyless.governance.routing import RouteTable, Target
+from proxyless.governance.route_table import RouteTable
+from proxyless.governance.routing import Target
 from proxyless.xds.model.filters import CorsPolicy, FilterConfig
 from proxyless.xds.model.route import RouteAction
 from tests.support.model import route, table, vhost

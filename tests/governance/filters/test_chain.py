@@ -10,7 +10,8 @@ import pytest
 from proxyless.governance.filters.chain import FACTORIES, FilterChainRuntime, compile_chain
 from proxyless.governance.replies import LocalReply
 from proxyless.governance.request import RequestView
-from proxyless.governance.routing import RouteTable, Target
+from proxyless.governance.route_table import RouteTable
+from proxyless.governance.routing import Target
 from proxyless.governance.runtime import Options, Runtime
 from proxyless.xds.model.filters import (
     Alpn,

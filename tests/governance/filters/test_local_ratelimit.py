@@ -12,7 +12,8 @@ import pytest
 from proxyless.governance.filters.local_ratelimit import Bucket, Limiter, Limiters, LocalRateLimitFilter
 from proxyless.governance.replies import LocalReply
 from proxyless.governance.request import RequestView
-from proxyless.governance.routing import CompiledRoute, RouteTable
+from proxyless.governance.route_table import RouteTable
+from proxyless.governance.routing import CompiledRoute
 from proxyless.xds.model.filters import DisabledFilter, LimitDescriptor, LocalRateLimit, TokenBucket
 from proxyless.xds.model.route import RateLimit, RateLimitAction, RouteAction, WeightedCluster
 from proxyless.xds.model.values import Fraction, HeaderMutation

@@ -36,6 +36,10 @@ COMMON: Mapping[str, Entry] = {
         **not_yet("addresses are not resolved by extensions", "resolver_name"),
         **not_yet("the program's own network namespace counts", "network_namespace_filepath"),
     },
+    CORE + "SchemeHeaderTransformation": {
+        **honoured("scheme_to_overwrite"),
+        **not_yet("the scheme stays as it is", "match_upstream"),
+    },
     CORE + "CidrRange": honoured("address_prefix prefix_len"),
     CORE + "ConfigSource": {
         **honoured("ads self"),
@@ -83,6 +87,10 @@ COMMON: Mapping[str, Entry] = {
     MATCHER + "StringMatcher": {
         **honoured("exact prefix suffix safe_regex contains ignore_case"),
         **not_yet("this matcher is not implemented yet: it matches nothing", "custom"),
+    },
+    MATCHER + "MetadataMatcher": {
+        **meaningless("nothing has written any before a route is chosen", "filter path value"),
+        **honoured("invert"),
     },
     MATCHER + "RegexMatcher": honoured("google_re2 regex"),
     MATCHER + "RegexMatcher.GoogleRE2": honoured("max_program_size"),

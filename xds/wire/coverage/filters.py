@@ -63,7 +63,7 @@ DONE: Mapping[str, Entry] = {
         **meaningless("no program makes a CONNECT request here", "reject_connect_request_early_data"),
         **told("HttpConnectionManager.Tracing.provider", "nothing is traced yet", "start_child_span"),
         **not_yet("access logs are not written yet", "upstream_log upstream_log_options"),
-        **not_yet("Envoy's headers are sent all the same", "suppress_envoy_headers"),
+        **honoured("suppress_envoy_headers"),
         **not_yet("Envoy's headers are not checked yet", "strict_check_headers"),
         **not_yet("x-envoy-expected-rq-timeout-ms is not looked at yet", "respect_expected_rq_timeout"),
         **not_yet(CLOSED, "upstream_http_filters", not_the_codec),

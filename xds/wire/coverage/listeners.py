@@ -87,7 +87,11 @@ LISTENERS: Mapping[str, Entry] = {
     MANAGER + "HttpConnectionManager": {
         **honoured(
             "rds route_config http_filters tracing normalize_path merge_slashes path_with_escaped_slashes_action "
-            "upgrade_configs common_http_protocol_options"
+            "upgrade_configs common_http_protocol_options max_request_headers_kb use_remote_address skip_xff_append "
+            "xff_num_trusted_hops add_user_agent via internal_address_config generate_request_id "
+            "preserve_external_request_id always_set_request_id_in_response strip_matching_host_port "
+            "strip_any_host_port strip_trailing_host_dot scheme_header_transformation forward_proto_config "
+            "append_x_forwarded_port"
         ),
         **meaningless(METRICS, "stat_prefix"),
         **meaningless(
@@ -104,42 +108,36 @@ LISTENERS: Mapping[str, Entry] = {
         ),
         **meaningless("ids are version 4 UUIDs; what they say about tracing goes with tracing", "request_id_extension"),
         **not_yet("scoped routes are not implemented yet: the chain refuses connections", "scoped_routes"),
-        **not_yet("headers of any size pass", "max_request_headers_kb"),
         **not_yet("idle timeouts of streams are not kept yet", "stream_idle_timeout"),
         **not_yet("the time that a request takes to arrive is not limited yet", "request_timeout"),
         **not_yet(
             ACCESS_LOGS, "access_log access_log_flush_interval flush_access_log_on_new_request access_log_options"
         ),
-        **not_yet("the peer's address is not taken for the client's yet", "use_remote_address"),
-        **told("use_remote_address", "x-forwarded-for stays as it is", "skip_xff_append xff_num_trusted_hops"),
         **not_yet("the client's address is the peer's", "original_ip_detection_extensions"),
-        **not_yet("headers are not changed before routing yet", "early_header_mutation_extensions add_user_agent via"),
-        **not_yet("no address counts as internal", "internal_address_config"),
-        **not_yet("a request id is always made", "generate_request_id", switched_off),
-        **told("use_remote_address", "a request id that was sent is kept", "preserve_external_request_id"),
-        **not_yet("request ids are not sent in responses yet", "always_set_request_id_in_response"),
+        **not_yet("headers are not changed before routing yet", "early_header_mutation_extensions"),
         **not_yet("without mTLS x-forwarded-client-cert is removed", "forward_client_cert_details", always_forwards),
         **not_yet("without mTLS x-forwarded-client-cert is removed", "forward_client_cert_matcher"),
         **told("FilterChain.transport_socket", NEXT_TO, "set_current_client_cert_details"),
         **not_yet("replies of the mesh's own are not rewritten yet", "local_reply_config"),
-        **not_yet(
-            "the host is compared as it was sent",
-            "strip_matching_host_port strip_any_host_port strip_trailing_host_dot",
-        ),
         **not_yet("transformations of the path are not implemented yet", "path_normalization_options"),
-        **not_yet("the scheme stays as it is", "scheme_header_transformation forward_proto_config"),
-        **not_yet("x-forwarded-port is not sent yet", "append_x_forwarded_port"),
         **not_yet("proxy-status is not sent yet", "proxy_status_config"),
         **not_yet("header validators are not implemented yet", "typed_header_validation_config"),
     },
+    MANAGER + "HttpConnectionManager.InternalAddressConfig": {
+        **honoured("cidr_ranges"),
+        **meaningless("no program is asked through a Unix socket that a listener opened", "unix_sockets"),
+    },
+    MANAGER + "ForwardProtoConfig": {
+        **honoured("https_destination_ports"),
+        **meaningless("connections to the mesh are plaintext: http is what is said anyhow", "http_destination_ports"),
+    },
     MANAGER + "HttpConnectionManager.common_http_protocol_options": {
+        **honoured("max_headers_count headers_with_underscores_action"),
         **meaningless(
             LIBRARY, "idle_timeout max_connection_duration max_connection_duration_jitter max_requests_per_connection"
         ),
         **meaningless("it is about responses of endpoints", "max_response_headers_kb"),
-        **not_yet("a request may have 100 headers", "max_headers_count"),
         **not_yet("max_stream_duration is not kept yet", "max_stream_duration"),
-        **not_yet("headers with underscores pass", "headers_with_underscores_action"),
     },
     MANAGER + "Rds": honoured("config_source route_config_name"),
     MANAGER + "HttpFilter": {

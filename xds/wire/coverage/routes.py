@@ -22,24 +22,21 @@ ROUTES: Mapping[str, Entry] = {
     ROUTE + "RouteConfiguration": {
         **honoured(
             f"name virtual_hosts {LEVEL} most_specific_header_mutations_wins max_direct_response_body_size_bytes "
-            "ignore_port_in_host_matching typed_per_filter_config"
+            "ignore_port_in_host_matching typed_per_filter_config internal_only_headers vhost_header "
+            "ignore_path_parameters_in_path_matching"
         ),
         **meaningless("nothing that is done looks at it", "metadata"),
         **told("RouteAction.cluster_specifier_plugin", "cluster specifiers", "cluster_specifier_plugins"),
         **not_yet("virtual hosts are not asked for on demand", "vhds"),
-        **not_yet("internal-only headers are not removed yet", "internal_only_headers"),
         **not_yet("a route to a cluster that is missing is not refused: it answers 503 NC", "validate_clusters"),
         **not_yet(MIRRORS, "request_mirror_policies"),
-        **not_yet("path parameters are part of the path yet", "ignore_path_parameters_in_path_matching"),
-        **not_yet("the table is refused: requests would get the virtual host of another name", "vhost_header"),
     },
     ROUTE + "VirtualHost": {
         **honoured(
             f"name domains routes rate_limits {LEVEL} typed_per_filter_config include_request_attempt_count "
-            "retry_policy cors"
+            "retry_policy cors metadata"
         ),
         **meaningless(STATISTICS, "virtual_clusters"),
-        **meaningless("nothing that is done looks at it", "metadata"),
         **not_yet("trees of matchers are not implemented yet: the virtual host answers 503", "matcher"),
         **not_yet("requests are not sent to https yet", "require_tls"),
         **not_yet("x-envoy-attempt-count is not sent in responses yet", "include_attempt_count_in_response"),
@@ -57,9 +54,9 @@ ROUTES: Mapping[str, Entry] = {
     ROUTE + "FilterConfig": honoured("config is_optional disabled"),
     ROUTE + "Route": {
         **honoured(
-            "name match route redirect direct_response non_forwarding_action decorator typed_per_filter_config " + LEVEL
+            "name match route redirect direct_response non_forwarding_action decorator typed_per_filter_config "
+            "metadata " + LEVEL
         ),
-        **meaningless("filters, logs and formats read it, and are named themselves", "metadata"),
         **meaningless(STATISTICS, "stat_prefix"),
         **not_yet(f"filter_action {ANSWERS}", "filter_action"),
         **not_yet("nothing is traced yet", "tracing"),
@@ -74,12 +71,9 @@ ROUTES: Mapping[str, Entry] = {
     ROUTE + "RouteMatch": {
         **honoured(
             "prefix path safe_regex path_separated_prefix connect_matcher case_sensitive runtime_fraction headers "
-            "query_parameters grpc"
+            "query_parameters grpc "
+            "path_match_policy cookies tls_context dynamic_metadata"
         ),
-        **not_yet(f"path_match_policy {MATCHES_NOTHING}", "path_match_policy"),
-        **not_yet(f"cookies {MATCHES_NOTHING}", "cookies"),
-        **not_yet(f"tls_context {MATCHES_NOTHING}", "tls_context"),
-        **not_yet(f"dynamic_metadata {MATCHES_NOTHING}", "dynamic_metadata"),
         **not_yet(f"filter_state {MATCHES_NOTHING}", "filter_state"),
     },
     ROUTE + "RouteMatch.ConnectMatcher": {},
@@ -88,21 +82,19 @@ ROUTES: Mapping[str, Entry] = {
         "name exact_match safe_regex_match range_match present_match prefix_match suffix_match contains_match "
         "string_match invert_match treat_missing_header_as_empty"
     ),
+    ROUTE + "CookieMatcher": honoured("name string_match invert_match"),
+    ROUTE + "RouteMatch.TlsContextMatchOptions": honoured("presented validated"),
     ROUTE + "QueryParameterMatcher": honoured("name string_match present_match"),
     ROUTE + "RouteAction": {
         **honoured(
             "cluster cluster_header weighted_clusters cluster_not_found_response_code prefix_rewrite regex_rewrite "
             "host_rewrite_literal host_rewrite_header host_rewrite_path_regex timeout retry_policy priority "
             "rate_limits include_vh_rate_limits max_grpc_timeout grpc_timeout_offset max_stream_duration hash_policy "
-            "cors metadata_match"
+            "cors metadata_match path_rewrite path_rewrite_policy host_rewrite auto_host_rewrite "
+            "append_x_forwarded_host"
         ),
         **meaningless("nothing is sent before the handshake is done", "early_data_policy"),
         **not_yet(f"cluster specifiers {ANSWERS}", "cluster_specifier_plugin inline_cluster_specifier_plugin"),
-        **not_yet(f"path_rewrite_policy {ANSWERS}", "path_rewrite_policy"),
-        **not_yet(f"path_rewrite {ANSWERS}", "path_rewrite"),
-        **not_yet(f"host_rewrite {ANSWERS}", "host_rewrite"),
-        **not_yet("the Host stays as it is", "auto_host_rewrite"),
-        **not_yet("x-forwarded-host is not sent yet", "append_x_forwarded_host"),
         **not_yet("idle timeouts of routes are not kept yet", "idle_timeout flush_timeout"),
         **not_yet("retry policies by extension are not implemented yet", "retry_policy_typed_config"),
         **not_yet(MIRRORS, "request_mirror_policies"),
@@ -161,9 +153,8 @@ ROUTES: Mapping[str, Entry] = {
     ROUTE + "RedirectAction": {
         **honoured(
             "https_redirect scheme_redirect host_redirect port_redirect path_redirect prefix_rewrite regex_rewrite "
-            "response_code strip_query"
+            "response_code strip_query path_rewrite"
         ),
-        **not_yet(f"path_rewrite {ANSWERS}", "path_rewrite"),
     },
     ROUTE + "DirectResponseAction": {
         **honoured("status body"),

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal
 
+from ...model.forwarding import Forwarding, StripPort, Underscores
 from ...model.listener import HttpConnectionManager, PathAction
+from ...model.values import Cidr
 from ..opening import type_of
 from ..refused import NotUnderstoodError, RefusedError
 from ..schema import find
 from ..schema import types as pb
 from .http_filters import http_filters
 from .route_configuration import inline_configuration
-from .values import named, seconds
+from .values import cidrs, named, seconds
 
 ESCAPED_SLASHES: tuple[PathAction, ...] = (
     "KEEP_UNCHANGED",  # IMPLEMENTATION_SPECIFIC_DEFAULT
@@ -23,14 +26,12 @@ ESCAPED_SLASHES: tuple[PathAction, ...] = (
 ServerHeader = Literal["OVERWRITE", "APPEND_IF_ABSENT", "PASS_THROUGH"]
 SERVER_HEADERS: tuple[ServerHeader, ...] = ("OVERWRITE", "APPEND_IF_ABSENT", "PASS_THROUGH")
 
-ClientCert = Literal["SANITIZE", "FORWARD_ONLY", "APPEND_FORWARD", "SANITIZE_SET", "ALWAYS_FORWARD_ONLY"]
-CLIENT_CERTS: tuple[ClientCert, ...] = (
-    "SANITIZE",
-    "FORWARD_ONLY",
-    "APPEND_FORWARD",
-    "SANITIZE_SET",
-    "ALWAYS_FORWARD_ONLY",
-)
+ALWAYS_FORWARD_ONLY = 4
+UNDERSCORES: tuple[Underscores, ...] = ("ALLOW", "REJECT_REQUEST", "DROP_HEADER")
+
+MAX_HEADERS = 100
+MAX_HEADERS_KB = 60
+"""When unset."""
 
 HTTP3 = 3
 
@@ -67,22 +68,49 @@ def http_connection_manager(
         normalize_path=message.normalize_path.value,
         merge_slashes=message.merge_slashes,
         escaped_slashes=named(ESCAPED_SLASHES, message.path_with_escaped_slashes_action),
-        strip_any_host_port=message.strip_any_host_port,
-        strip_matching_host_port=message.strip_matching_host_port,
-        strip_trailing_host_dot=message.strip_trailing_host_dot,
-        use_remote_address=message.use_remote_address.value,
+        forwarding=_forwarding(message),
         server_name=message.server_name or "envoy",
         server_header=named(SERVER_HEADERS, message.server_header_transformation),
-        generate_request_id=not message.HasField("generate_request_id") or message.generate_request_id.value,
-        preserve_external_request_id=message.preserve_external_request_id,
-        always_set_request_id_in_response=message.always_set_request_id_in_response,
+        request_id_in_response=message.always_set_request_id_in_response,
         request_timeout_s=seconds(message.request_timeout) or None,
         stream_idle_timeout_s=idle,
         tracing=message.HasField("tracing"),
-        skip_xff_append=message.skip_xff_append,
-        max_request_headers_kb=message.max_request_headers_kb.value or 60,
-        forward_client_cert=named(CLIENT_CERTS, message.forward_client_cert_details),
+        max_request_headers_kb=message.max_request_headers_kb.value or MAX_HEADERS_KB,
+        max_headers=message.common_http_protocol_options.max_headers_count.value or MAX_HEADERS,
     )
+
+
+def _forwarding(message: pb.http_connection_manager_v3.HttpConnectionManager) -> Forwarding:
+    strip: StripPort = "matching" if message.strip_matching_host_port else "no"
+    ports = message.forward_proto_config
+    underscores = message.common_http_protocol_options.headers_with_underscores_action
+    return Forwarding(
+        use_remote_address=message.use_remote_address.value,
+        skip_xff_append=message.skip_xff_append,
+        xff_num_trusted_hops=message.xff_num_trusted_hops,
+        internal_cidrs=_internal(message.internal_address_config.cidr_ranges),
+        append_x_forwarded_port=message.append_x_forwarded_port,
+        ports_as_https=frozenset(ports.https_destination_ports),
+        overwrite_scheme=message.scheme_header_transformation.scheme_to_overwrite,
+        add_user_agent=message.add_user_agent.value,
+        via=message.via,
+        generate_request_id=not message.HasField("generate_request_id") or message.generate_request_id.value,
+        preserve_external_request_id=message.preserve_external_request_id,
+        keep_client_cert=message.forward_client_cert_details == ALWAYS_FORWARD_ONLY,
+        strip_port="any" if message.strip_any_host_port else strip,
+        strip_trailing_dot=message.strip_trailing_host_dot,
+        underscores=named(UNDERSCORES, underscores),
+    )
+
+
+def _internal(ranges: Iterable[pb.core_v3.CidrRange]) -> tuple[Cidr, ...]:
+    for each in ranges:
+        try:
+            cidrs([each])
+        except RefusedError:
+            said = f"{each.address_prefix}/{each.prefix_len.value}"
+            raise RefusedError(f"invalid ip/mask combo '{said}' (format is <ip>/<# mask bits>)") from None
+    return cidrs(ranges)
 
 
 def _refuse(message: pb.http_connection_manager_v3.HttpConnectionManager) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...model.matchers import PathMatcher
+from ...model.matchers import CookieMatcher, PathMatcher, TlsMatcher
 from ...model.route import (
     DEFAULT_ROUTE_TIMEOUT_S,
     DirectResponseAction,
@@ -22,6 +22,7 @@ from .http_filters.cors import cors_policy
 from .matchers import header_matcher, query_matcher, regex, regex_rewrite, string_matcher
 from .rate_limits import rate_limits
 from .route_policies import hash_policies, mirror_policies, refuse_unusable, retry_policy
+from .templates import template_pattern
 from .values import data_source, header_mutations, metadata, named, runtime_fraction, seconds
 
 REDIRECT_STATUSES = (301, 302, 303, 307, 308)
@@ -74,6 +75,9 @@ def route_match(message: pb.route_v3.RouteMatch) -> RouteMatch:
         path = _path(message)
         headers = tuple(header_matcher(each) for each in message.headers)
         query = tuple(query_matcher(each) for each in message.query_parameters)
+        cookies = tuple(
+            CookieMatcher(each.name, string_matcher(each.string_match), each.invert_match) for each in message.cookies
+        )
         never = _never(message)
     except NotUnderstoodError as error:
         return RouteMatch(NEVER, never=str(error))
@@ -83,6 +87,8 @@ def route_match(message: pb.route_v3.RouteMatch) -> RouteMatch:
         query,
         runtime_fraction(message.runtime_fraction) if message.HasField("runtime_fraction") else None,
         message.HasField("grpc"),
+        cookies,
+        _tls(message.tls_context) if message.HasField("tls_context") else None,
         never,
     )
 
@@ -100,25 +106,29 @@ def _path(message: pb.route_v3.RouteMatch) -> PathMatcher:
             return PathMatcher("path_separated_prefix", message.path_separated_prefix, case_sensitive)
         case "path_match_policy":
             policy = message.path_match_policy
-            extension(policy.name, policy.typed_config, PATH_MATCHERS)
+            opened = extension(policy.name, policy.typed_config, PATH_MATCHERS)
+            if isinstance(opened, pb.match_uri_template_v3.UriTemplateMatchConfig):
+                return PathMatcher("uri_template", template_pattern(opened.path_template))
             raise NotUnderstoodError("path_match_policy is not supported")
         case other:
             raise NotUnderstoodError(f"{other} is not supported")
 
 
 def _never(message: pb.route_v3.RouteMatch) -> str | None:
-    if message.HasField("tls_context"):
-        return "tls_context is not supported"
-    for field in ("cookies", "dynamic_metadata", "filter_state"):
-        if getattr(message, field):
-            return f"{field} is not supported"
-    return None
+    if any(not each.invert for each in message.dynamic_metadata):
+        return "dynamic_metadata: nothing has written any before a route is chosen"
+    return "filter_state is not supported" if message.filter_state else None
+
+
+def _tls(message: pb.route_v3.RouteMatch.TlsContextMatchOptions) -> TlsMatcher:
+    return TlsMatcher(
+        message.presented.value if message.HasField("presented") else None,
+        message.validated.value if message.HasField("validated") else None,
+    )
 
 
 def _refuse_metadata(message: pb.route_v3.RouteMatch) -> None:
     """Regular expressions in matchers that are not understood: a bad one is refused all the same."""
-    for cookie in message.cookies:
-        string_matcher(cookie.string_match)
     for each in message.dynamic_metadata:
         if each.value.HasField("string_match"):
             string_matcher(each.value.string_match)
@@ -153,6 +163,9 @@ def route_action(
         metadata_match=metadata(message.metadata_match),
         prefix_rewrite=message.prefix_rewrite or None,
         regex_rewrite=regex_rewrite(message.regex_rewrite) if message.HasField("regex_rewrite") else None,
+        path_template=_path_template(message),
+        path_format=message.path_rewrite or None,
+        host_format=message.host_rewrite if host == "host_rewrite" else None,
         host_rewrite=message.host_rewrite_literal if host == "host_rewrite_literal" else None,
         host_rewrite_header=message.host_rewrite_header if host == "host_rewrite_header" else None,
         host_rewrite_path_regex=(
@@ -179,7 +192,7 @@ def route_action(
         include_vh_rate_limits=message.include_vh_rate_limits.value,
         high_priority=message.priority == 1,
     )
-    _refuse_unknown_ways(message, cluster, host)
+    _refuse_unknown_ways(message, cluster)
     return action
 
 
@@ -199,7 +212,7 @@ def _refuse_rewrites(message: pb.route_v3.RouteAction, match: pb.route_v3.RouteM
         raise RefusedError("Cannot use prefix_rewrite with matcher extension")
 
 
-def _refuse_unknown_ways(message: pb.route_v3.RouteAction, cluster: str | None, host: str | None) -> None:
+def _refuse_unknown_ways(message: pb.route_v3.RouteAction, cluster: str | None) -> None:
     if cluster == "inline_cluster_specifier_plugin":
         plugin = message.inline_cluster_specifier_plugin
         if not plugin.is_optional:
@@ -208,17 +221,16 @@ def _refuse_unknown_ways(message: pb.route_v3.RouteAction, cluster: str | None, 
         raise NotUnderstoodError(f"{cluster} is not supported")
     refuse_format(message.path_rewrite, "path rewrite")
     refuse_format(message.host_rewrite, "host rewrite")
-    if message.path_rewrite:
-        raise NotUnderstoodError("path_rewrite is not supported")
-    if message.HasField("path_rewrite_policy"):
-        raise NotUnderstoodError("path_rewrite_policy is not supported")
-    if host is not None and host not in KNOWN_HOST_REWRITES:
-        raise NotUnderstoodError(f"{host} is not supported")
 
 
-KNOWN_HOST_REWRITES = frozenset(
-    {"host_rewrite_literal", "host_rewrite_header", "host_rewrite_path_regex", "auto_host_rewrite"}
-)
+def _path_template(message: pb.route_v3.RouteAction) -> str | None:
+    if not message.HasField("path_rewrite_policy"):
+        return None
+    policy = message.path_rewrite_policy
+    opened = extension(policy.name, policy.typed_config, PATH_REWRITERS)
+    if isinstance(opened, pb.rewrite_uri_template_v3.UriTemplateRewriteConfig):
+        return opened.path_template_rewrite
+    raise NotUnderstoodError("path_rewrite_policy is not supported")
 
 
 def weighted_clusters(message: pb.route_v3.WeightedCluster, name: str = "") -> tuple[WeightedCluster, ...]:
@@ -251,15 +263,10 @@ def _weighted_cluster(message: pb.route_v3.WeightedCluster.ClusterWeight) -> Wei
 
 
 def redirect_action(message: pb.route_v3.RedirectAction) -> RedirectAction:
-    """envoy.config.route.v3.RedirectAction.
-
-    Raises:
-        NotUnderstoodError: a path that is a format.
-    """
+    """envoy.config.route.v3.RedirectAction."""
     path = message.WhichOneof("path_rewrite_specifier")
     if path == "path_rewrite":
         refuse_format(message.path_rewrite, "path_rewrite")
-        raise NotUnderstoodError("redirect.path_rewrite is not supported")
     return RedirectAction(
         status=named(REDIRECT_STATUSES, message.response_code),
         host=message.host_redirect,
@@ -269,6 +276,7 @@ def redirect_action(message: pb.route_v3.RedirectAction) -> RedirectAction:
         path=message.path_redirect,
         prefix_rewrite=message.prefix_rewrite if path == "prefix_rewrite" else None,
         regex_rewrite=regex_rewrite(message.regex_rewrite) if path == "regex_rewrite" else None,
+        path_format=message.path_rewrite if path == "path_rewrite" else None,
         strip_query=message.strip_query,
     )
 

@@ -30,7 +30,7 @@ from .http_filters.cors import cors_policy
 from .rate_limits import rate_limits
 from .route import MAX_BODY, route
 from .route_policies import mirror_policies, retry_policy
-from .values import header_mutations, named
+from .values import header_mutations, metadata, named
 
 log = logging.getLogger("proxyless.xds")
 
@@ -67,8 +67,6 @@ def _configuration(
 ) -> RouteConfiguration:
     checked(message, without=("virtual_hosts",))
     _refuse_extensions(message)
-    if message.vhost_header:
-        raise RefusedError("vhost_header is not supported: requests would get the virtual host of another name")
     given = message.HasField("max_direct_response_body_size_bytes")
     max_body = message.max_direct_response_body_size_bytes.value if given else MAX_BODY
     old = previous.virtual_hosts if previous is not None else ()
@@ -86,6 +84,7 @@ def _configuration(
         internal_only_headers=tuple(message.internal_only_headers),
         most_specific_header_mutations_wins=message.most_specific_header_mutations_wins,
         ignore_port_in_host_matching=message.ignore_port_in_host_matching,
+        vhost_header=message.vhost_header,
         ignore_path_parameters_in_path_matching=message.ignore_path_parameters_in_path_matching,
         validate_clusters=message.validate_clusters.value,
         max_direct_response_body_size_bytes=max_body,
@@ -182,6 +181,7 @@ def _virtual_host(message: pb.route_v3.VirtualHost, max_body: int) -> VirtualHos
         mirrors=mirror_policies(message.request_mirror_policies),
         filters=per_filter_configs(message.typed_per_filter_config),
         cors=cors_policy(message.cors) if message.HasField("cors") else None,
+        metadata=metadata(message.metadata),
     )
 
 

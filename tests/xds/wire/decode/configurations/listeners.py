@@ -91,6 +91,8 @@ CASES = [
         managed(strip_any_host_port=True, strip_matching_host_port=True),
         "Error: Only one of `strip_matching_host_port` or `strip_any_host_port` can be set.",
     ),
+    Case("manager: strip any", managed(strip_any_host_port=True)),
+    Case("manager: remote address", managed(use_remote_address=True)),
     Case("manager: strip oneof", managed(strip_any_host_port=False, strip_matching_host_port=True)),
     Case("manager: escaped bad", managed(path_with_escaped_slashes_action=9)),
     Case(
@@ -256,7 +258,6 @@ CASES = [
             internal_address_config={"unix_sockets": True, "cidr_ranges": [{"address_prefix": "nope", "prefix_len": 8}]}
         ),
         "invalid ip/mask combo 'nope/8' (format is <ip>/<# mask bits>)",
-        differs="nothing here reads it, and coverage says so",
     ),
     Case(
         "manager: typed header validation",

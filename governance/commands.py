@@ -1,0 +1,463 @@
+"""The commands of Envoy's formats, each compiled to a function of what is known of a request (governance.subject).
+
+As Envoy 1.40 fills them in where headers are formatted (docs/envoy-facts.md, "Formats"): what is not there is None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from ipaddress import ip_network
+
+from ..xds.model.values import FilterMetadata
+from .moments import clock_format
+from .plain import plain_text
+from .replies import GRPC_STATUSES
+from .request import RequestView
+from .subject import Subject
+
+Command = Callable[[Subject], "bytes | None"]
+Compile = Callable[[str], Command]
+"""From the parameters of a command."""
+
+
+class UnsupportedFormatError(ValueError):
+    """A command that cannot be filled in here; the text names it."""
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+FLAGS_LONG: Mapping[str, str] = {
+    "DC": "DownstreamConnectionTermination",
+    "DF": "DnsResolutionFailed",
+    "DI": "DelayInjected",
+    "DO": "DropOverLoad",
+    "DPE": "DownstreamProtocolError",
+    "DR": "DownstreamRemoteReset",
+    "DT": "DurationTimeout",
+    "FI": "FaultInjected",
+    "IH": "InvalidEnvoyRequestHeaders",
+    "LH": "FailedLocalHealthCheck",
+    "LR": "LocalReset",
+    "NC": "NoClusterFound",
+    "NFCF": "NoFilterConfigFound",
+    "NR": "NoRouteFound",
+    "OM": "OverloadManagerTerminated",
+    "RFCF": "ResponseFromCacheFilter",
+    "RL": "RateLimited",
+    "RLSE": "RateLimitServiceError",
+    "SI": "StreamIdleTimeout",
+    "UAEX": "UnauthorizedExternalService",
+    "UC": "UpstreamConnectionTermination",
+    "UF": "UpstreamConnectionFailure",
+    "UH": "NoHealthyUpstream",
+    "UMSDR": "UpstreamMaxStreamDurationReached",
+    "UO": "UpstreamOverflow",
+    "UPE": "UpstreamProtocolError",
+    "UR": "UpstreamRemoteReset",
+    "URX": "UpstreamRetryLimitExceeded",
+    "UT": "UpstreamRequestTimeout",
+}
+"""Response flags spelled out."""
+
+GRPC_CAMEL = _words(
+    "OK Canceled Unknown InvalidArgument DeadlineExceeded NotFound AlreadyExists PermissionDenied ResourceExhausted "
+    "FailedPrecondition Aborted OutOfRange Unimplemented Internal Unavailable DataLoss Unauthenticated"
+)
+GRPC_SNAKE = _words(
+    "OK CANCELLED UNKNOWN INVALID_ARGUMENT DEADLINE_EXCEEDED NOT_FOUND ALREADY_EXISTS PERMISSION_DENIED "
+    "RESOURCE_EXHAUSTED FAILED_PRECONDITION ABORTED OUT_OF_RANGE UNIMPLEMENTED INTERNAL UNAVAILABLE DATA_LOSS "
+    "UNAUTHENTICATED"
+)
+
+ORIGINAL_PATH = b"x-envoy-original-path"
+
+
+def _nothing(subject: Subject) -> bytes | None:
+    del subject
+    return None
+
+
+def _always(value: bytes) -> Command:
+    return lambda subject: value
+
+
+def _text(read: Callable[[Subject], str | None]) -> Command:
+    def command(subject: Subject) -> bytes | None:
+        found = read(subject)
+        return found.encode("utf-8", "surrogateescape") if found else None
+
+    return command
+
+
+# -- headers, paths and queries --------------------------------------------------------------------------------------
+
+
+def _names(parameters: str) -> tuple[bytes, ...]:
+    first, _, second = parameters.lower().partition("?")
+    return tuple(part.encode() for part in (first, second) if part)
+
+
+def _request_header(parameters: str) -> Command:
+    names = _names(parameters)
+
+    def command(subject: Subject) -> bytes | None:
+        header = subject.request.header
+        return next((found for name in names if (found := header(name)) is not None), None)
+
+    return command
+
+
+def _response_header(parameters: str) -> Command:
+    names = _names(parameters)
+
+    def command(subject: Subject) -> bytes | None:
+        return next((found for name in names if (found := _answered(subject, name)) is not None), None)
+
+    return command
+
+
+def _answered(subject: Subject, name: bytes) -> bytes | None:
+    if subject.response is None:
+        return None
+    if name == b":status":
+        status = subject.status or subject.local_status
+        return b"%d" % status if status else None
+    return next((value for key, value in subject.response if key.lower() == name), None)
+
+
+def _path_of(request: RequestView, which: str) -> bytes | None:
+    original = request.header(ORIGINAL_PATH)
+    if which == "PATH":
+        return request.path
+    return original if original is not None or which == "ORIG" else request.path
+
+
+def _path(parameters: str) -> Command:
+    query, _, which = parameters.partition(":")
+    if query not in ("", "WQ", "NQ") or which not in ("", "ORIG", "PATH", "ORIG_OR_PATH"):
+        raise UnsupportedFormatError(f"%PATH({parameters})% is not supported")
+
+    def command(subject: Subject) -> bytes | None:
+        path = _path_of(subject.request, which)
+        return path.partition(b"?")[0] if path is not None and query == "NQ" else path
+
+    return command
+
+
+def _without_query(parameters: str) -> Command:
+    header = _request_header(parameters)
+
+    def command(subject: Subject) -> bytes | None:
+        found = header(subject)
+        return found.partition(b"?")[0] if found is not None else None
+
+    return command
+
+
+def _query_parameter(parameters: str) -> Command:
+    name = parameters.encode()
+    return lambda subject: subject.request.query.get(name)
+
+
+def _query(parameters: str) -> Command:
+    del parameters
+    return lambda subject: (_path_of(subject.request, "") or b"").partition(b"?")[2] or None
+
+
+# -- addresses -------------------------------------------------------------------------------------------------------
+
+
+def _remote(subject: Subject) -> str:
+    return subject.request.remote or subject.request.source
+
+
+def _direct(subject: Subject) -> str:
+    return subject.request.source
+
+
+def _local(subject: Subject) -> str:
+    return subject.local.rpartition(":")[0].strip("[]")
+
+
+def _upstream(subject: Subject) -> str:
+    return subject.host.host.decode() if subject.host is not None else ""
+
+
+def _masked(read: Callable[[Subject], str]) -> Compile:
+    def compiled(parameters: str) -> Command:
+        if not parameters.isdigit():
+            return _text(read)
+
+        def network(subject: Subject) -> str:
+            try:
+                return str(ip_network(f"{read(subject)}/{parameters}", strict=False))
+            except ValueError:
+                return read(subject)
+
+        return _text(network)
+
+    return compiled
+
+
+def _named(subject: Subject) -> str:
+    """The name of the endpoint, or its address."""
+    if subject.host is None:
+        return ""
+    return subject.host.endpoint.hostname or subject.host.address
+
+
+def _host_of(authority: bytes) -> str:
+    colon = authority.rfind(b":")
+    return (authority if colon < authority.rfind(b"]") or colon < 0 else authority[:colon]).decode("latin-1")
+
+
+def _server_name(parameters: str) -> Command:
+    # What comes to the mesh is plaintext: it has no server name but its Host.
+    if parameters.partition(":")[0] in ("", "SNI_ONLY"):
+        return _nothing
+    return _text(lambda subject: _host_of(subject.request.authority))
+
+
+# -- metadata --------------------------------------------------------------------------------------------------------
+
+
+def _metadata(read: Callable[[Subject], FilterMetadata | None]) -> Compile:
+    def compiled(parameters: str) -> Command:
+        namespace, *path = parameters.split(":")
+
+        def command(subject: Subject) -> bytes | None:
+            found: object = (read(subject) or {}).get(namespace)
+            for key in path:
+                found = found.get(key) if isinstance(found, Mapping) else None
+            return plain_text(found) if found is not None else None
+
+        return command
+
+    return compiled
+
+
+def _of_route(subject: Subject) -> FilterMetadata | None:
+    return subject.route.route.metadata if subject.route is not None else None
+
+
+def _of_virtual_host(subject: Subject) -> FilterMetadata | None:
+    return subject.route.vhost.metadata if subject.route is not None else None
+
+
+def _of_cluster(subject: Subject) -> FilterMetadata | None:
+    return subject.cluster.metadata if subject.cluster is not None else None
+
+
+def _of_host(subject: Subject) -> FilterMetadata | None:
+    return subject.host.endpoint.metadata if subject.host is not None else None
+
+
+METADATA: Mapping[str, Compile] = {
+    "ROUTE": _metadata(_of_route),
+    "VIRTUAL_HOST": _metadata(_of_virtual_host),
+    "CLUSTER": _metadata(_of_cluster),
+    "UPSTREAM_HOST": _metadata(_of_host),
+    "DYNAMIC": _metadata(lambda subject: subject.dynamic),
+}
+
+
+def _any_metadata(parameters: str) -> Command:
+    kind, _, rest = parameters.partition(":")
+    if kind not in METADATA:
+        raise UnsupportedFormatError(f"%METADATA({parameters})% is not supported")
+    return METADATA[kind](rest)
+
+
+# -- times and results -----------------------------------------------------------------------------------------------
+
+
+def _moment(read: Callable[[Subject], float], *, utc: bool) -> Compile:
+    def compiled(parameters: str) -> Command:
+        spelled = clock_format(parameters, utc=utc)
+        return lambda subject: spelled(read(subject))
+
+    return compiled
+
+
+def _elapsed(subject: Subject) -> bytes:
+    return b"%d" % subject.elapsed_ms
+
+
+def _elapsed_of_response(subject: Subject) -> bytes | None:
+    return _elapsed(subject) if subject.status else None
+
+
+SCALES = {"ms": 1, "us": 1000, "ns": 1_000_000}
+
+
+def _between(parameters: str) -> Command:
+    """COMMON_DURATION: between moments; of those that are known here all but the response are the request's."""
+    first, last, unit = [*parameters.split(":"), "", ""][:3]
+    known = {"DS_RX_BEG", "DS_RX_END"}
+    if first not in known or last not in {*known, "US_RX_BEG"} or unit not in SCALES:
+        return _nothing
+    if last in known:
+        return _always(b"0")
+    return lambda subject: b"%d" % (subject.elapsed_ms * SCALES[unit]) if subject.status else None
+
+
+def _flags(subject: Subject) -> str:
+    return ",".join(subject.flags) or "-"
+
+
+def _flags_long(subject: Subject) -> str:
+    return ",".join(FLAGS_LONG.get(each, each) for each in subject.flags) or "-"
+
+
+def _grpc(names: tuple[str, ...] | None) -> Command:
+    def command(subject: Subject) -> bytes | None:
+        if not subject.request.is_grpc or subject.response is None:
+            return None
+        said = _answered(subject, b"grpc-status")
+        if said is None and not subject.status:
+            return None
+        number = int(said) if said is not None and said.isdigit() else GRPC_STATUSES.get(subject.status, 2)
+        return names[number].encode() if names and number < len(names) else b"%d" % number
+
+    return command
+
+
+def _grpc_status(parameters: str) -> Command:
+    return _grpc({"": GRPC_CAMEL, "CAMEL_STRING": GRPC_CAMEL, "SNAKE_STRING": GRPC_SNAKE}.get(parameters))
+
+
+def _header_bytes(subject: Subject) -> bytes:
+    request = subject.request
+    size = sum(len(name) + len(value) for name, value in request.raw_headers if name.lower() != b"host")
+    for name, value in (
+        (b":authority", request.authority),
+        (b":path", request.path),
+        (b":method", request.method),
+        (b":scheme", request.scheme),
+    ):
+        size += len(name) + len(value)
+    return b"%d" % size
+
+
+def _response_bytes(subject: Subject) -> bytes:
+    if subject.response is None:
+        return b"0"
+    status = len(":status") + 3
+    return b"%d" % (status + sum(len(name) + len(value) for name, value in subject.response))
+
+
+def _route_name(subject: Subject) -> str:
+    return subject.route.route.name if subject.route is not None else ""
+
+
+WITH_PARAMETERS: Mapping[str, Compile] = {
+    "REQ": _request_header,
+    "REQUEST_HEADER": _request_header,
+    "STREAM_INFO_REQ": _request_header,
+    "REQ_WITHOUT_QUERY": _without_query,
+    "RESP": _response_header,
+    "RESPONSE_HEADER": _response_header,
+    "PATH": _path,
+    "QUERY_PARAM": _query_parameter,
+    "QUERY_PARAMS": _query,
+    "METADATA": _any_metadata,
+    "CLUSTER_METADATA": METADATA["CLUSTER"],
+    "UPSTREAM_METADATA": METADATA["UPSTREAM_HOST"],
+    "DYNAMIC_METADATA": METADATA["DYNAMIC"],
+    "DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT": _masked(_remote),
+    "DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT": _masked(_direct),
+    "DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT": _masked(_local),
+    "DOWNSTREAM_DIRECT_LOCAL_ADDRESS_WITHOUT_PORT": _masked(_local),
+    "UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT": _masked(_upstream),
+    "REQUESTED_SERVER_NAME": _server_name,
+    "GRPC_STATUS": _grpc_status,
+    "START_TIME": _moment(lambda subject: subject.started, utc=True),
+    "START_TIME_LOCAL": _moment(lambda subject: subject.started, utc=False),
+    "EMIT_TIME": _moment(lambda subject: subject.now, utc=True),
+    "EMIT_TIME_LOCAL": _moment(lambda subject: subject.now, utc=False),
+    "COMMON_DURATION": _between,
+}
+"""Commands that may have parameters."""
+
+PLAIN: Mapping[str, Command] = {
+    "ACCESS_LOG_TYPE": _always(b"NotSet"),
+    "BYTES_RECEIVED": _always(b"0"),
+    "BYTES_SENT": _always(b"0"),
+    "DOWNSTREAM_DIRECT_LOCAL_ADDRESS": _text(lambda subject: subject.local),
+    "DOWNSTREAM_DIRECT_LOCAL_PORT": _text(lambda subject: subject.local.rpartition(":")[2]),
+    "DOWNSTREAM_LOCAL_ADDRESS": _text(lambda subject: subject.local),
+    "DOWNSTREAM_LOCAL_PORT": _text(lambda subject: subject.local.rpartition(":")[2]),
+    "DURATION": _elapsed,
+    "FILTER_CHAIN_NAME": _text(lambda subject: subject.chain),
+    "GRPC_STATUS_NUMBER": _grpc(None),
+    "HOSTNAME": _text(lambda subject: subject.workload.host),
+    "LISTENER_NAME": _text(lambda subject: subject.listener),
+    "LOCAL_REPLY_BODY": lambda subject: subject.body,
+    "PROTOCOL": _always(b"HTTP/1.1"),
+    "REQUEST_DURATION": _always(b"0"),
+    "REQUEST_HEADERS_BYTES": _header_bytes,
+    "RESPONSE_CODE": lambda subject: b"%d" % subject.status,
+    "RESPONSE_CODE_DETAILS": _text(lambda subject: subject.details),
+    "RESPONSE_DURATION": _elapsed_of_response,
+    "RESPONSE_FLAGS": _text(_flags),
+    "RESPONSE_FLAGS_LONG": _text(_flags_long),
+    "RESPONSE_HEADERS_BYTES": _response_bytes,
+    "RESPONSE_TRAILERS_BYTES": _always(b"0"),
+    "ROUTE_NAME": _text(_route_name),
+    "ROUTE_RESOLUTION_COUNT": _always(b"1"),
+    "STREAM_ID": lambda subject: subject.request.header(b"x-request-id"),
+    "UNIQUE_ID": lambda subject: subject.new_id() or None,
+    "UPSTREAM_CLUSTER": _text(
+        lambda subject: (subject.cluster.alt_stat_name or subject.cluster.name) if subject.cluster is not None else ""
+    ),
+    "UPSTREAM_CLUSTER_RAW": _text(lambda subject: subject.cluster.name if subject.cluster is not None else ""),
+    "UPSTREAM_HOST": _text(lambda subject: subject.host.address if subject.host is not None else ""),
+    "UPSTREAM_HOSTS_ATTEMPTED": _text(lambda subject: ",".join(subject.tried)),
+    "UPSTREAM_HOSTS_ATTEMPTED_WITHOUT_PORT": _text(
+        lambda subject: ",".join(each.rpartition(":")[0] for each in subject.tried)
+    ),
+    "UPSTREAM_HOST_NAME": _text(_named),
+    "UPSTREAM_HOST_NAME_WITHOUT_PORT": _text(lambda subject: _host_of(_named(subject).encode())),
+    "UPSTREAM_PROTOCOL": _text(
+        lambda subject: ("HTTP/2" if subject.http2 else "HTTP/1.1") if subject.host is not None else ""
+    ),
+    "UPSTREAM_REMOTE_ADDRESS": _text(lambda subject: subject.host.address if subject.host is not None else ""),
+    "UPSTREAM_REMOTE_PORT": _text(lambda subject: str(subject.host.port) if subject.host is not None else ""),
+    "UPSTREAM_REQUEST_ATTEMPT_COUNT": lambda subject: b"%d" % subject.attempts,
+}
+"""Commands without parameters."""
+
+UNKNOWN_HERE = frozenset(
+    _words(
+        "BYTES_RETRANSMITTED CONNECTION_ID DOWNSTREAM_CX_RTT DOWNSTREAM_DECOMPRESSED_HEADER_BYTES_RECEIVED "
+        "DOWNSTREAM_DECOMPRESSED_HEADER_BYTES_SENT DOWNSTREAM_DETECTED_CLOSE_TYPE DOWNSTREAM_DIRECT_REMOTE_ADDRESS "
+        "DOWNSTREAM_DIRECT_REMOTE_PORT DOWNSTREAM_HEADER_BYTES_RECEIVED DOWNSTREAM_HEADER_BYTES_SENT "
+        "DOWNSTREAM_REMOTE_ADDRESS DOWNSTREAM_REMOTE_PORT DOWNSTREAM_WIRE_BYTES_RECEIVED DOWNSTREAM_WIRE_BYTES_SENT "
+        "PACKETS_RETRANSMITTED REQUEST_TX_DURATION ROUTE_RESOLUTION_TIME_US UPSTREAM_CONNECTION_ID "
+        "UPSTREAM_CONNECTION_IDS_ATTEMPTED UPSTREAM_CONNECTION_POOL_READY_DURATION "
+        "UPSTREAM_DECOMPRESSED_HEADER_BYTES_RECEIVED UPSTREAM_DECOMPRESSED_HEADER_BYTES_SENT "
+        "UPSTREAM_DETECTED_CLOSE_TYPE UPSTREAM_HEADER_BYTES_RECEIVED UPSTREAM_HEADER_BYTES_SENT UPSTREAM_LOCAL_ADDRESS "
+        "UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT UPSTREAM_LOCAL_PORT UPSTREAM_WIRE_BYTES_RECEIVED UPSTREAM_WIRE_BYTES_SENT "
+        "UPSTREAM_HOST_NAMES_ATTEMPTED UPSTREAM_HOST_NAMES_ATTEMPTED_WITHOUT_PORT"
+    )
+)
+"""What only a proxy's own sockets know: formats to nothing here."""
+
+REFUSED = frozenset({"CEL", "COALESCE", "ENVIRONMENT", "XFCC_VALUE"})
+"""An expression language; the environment of this process, which is no control plane's business."""
+
+
+def command(name: str, parameters: str | None) -> Command:
+    """A command with its parameters; one that Envoy knows and that has nothing to say in a header gives nothing.
+
+    Raises:
+        UnsupportedFormatError: it cannot be filled in here.
+    """
+    if name in REFUSED:
+        raise UnsupportedFormatError(f"%{name}% is not supported")
+    compiled = WITH_PARAMETERS.get(name)
+    if compiled is not None:
+        return compiled(parameters or "")
+    return PLAIN.get(name, _nothing)

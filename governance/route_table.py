@@ -1,0 +1,99 @@
+"""A route configuration ready for look-ups by host (envoy source: RouteMatcher::findVirtualHost).
+
+A host name finds its virtual host in a dictionary; a virtual host is compiled when it is first hit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..xds.model.route import LazyVirtualHost, RouteConfiguration
+from .request import RequestView
+from .routing import CompiledVirtualHost
+
+
+class RouteTable:
+    """A route configuration ready for look-ups by host (envoy source: RouteMatcher::findVirtualHost)."""
+
+    __slots__ = ("_compiled", "_default", "_exact", "_prefixes", "_suffixes", "config", "internal_only", "vhost_header")
+
+    def __init__(self, config: RouteConfiguration, previous: RouteTable | None = None) -> None:
+        self.config = config
+        self.vhost_header = config.vhost_header.lower().encode()
+        self.internal_only = frozenset(each.lower().encode() for each in config.internal_only_headers)
+        self._exact: dict[bytes, LazyVirtualHost] = {}
+        self._suffixes: dict[int, dict[bytes, LazyVirtualHost]] = {}
+        self._prefixes: dict[int, dict[bytes, LazyVirtualHost]] = {}
+        self._default: LazyVirtualHost | None = None
+        for vhost in config.virtual_hosts:
+            for domain in vhost.domains:
+                self._add(domain.lower().encode(), vhost)
+        self._suffixes = dict(sorted(self._suffixes.items(), reverse=True))
+        self._prefixes = dict(sorted(self._prefixes.items(), reverse=True))
+        # What is compiled depends on the table's own settings too: keep it only while those stay the same.
+        self._compiled: dict[LazyVirtualHost, CompiledVirtualHost] = {}
+        if previous is not None and _settings(previous.config) == _settings(config):
+            alive = set(config.virtual_hosts)
+            self._compiled = {lazy: done for lazy, done in previous._compiled.items() if lazy in alive}
+
+    def _add(self, domain: bytes, vhost: LazyVirtualHost) -> None:
+        if domain == b"*":
+            self._default = self._default or vhost
+        elif domain.startswith(b"*"):
+            self._suffixes.setdefault(len(domain) - 1, {}).setdefault(domain[1:], vhost)
+        elif domain.endswith(b"*"):
+            self._prefixes.setdefault(len(domain) - 1, {}).setdefault(domain[:-1], vhost)
+        else:
+            self._exact.setdefault(domain, vhost)
+
+    def find(self, authority: bytes) -> CompiledVirtualHost | None:
+        """The virtual host of an authority: exact, then the longest suffix, then the longest prefix, then `*`.
+
+        Raises:
+            ResourceError: the virtual host is one that Envoy would refuse.
+        """
+        lazy = self._find(authority)
+        if lazy is None:
+            return None
+        compiled = self._compiled.get(lazy)
+        if compiled is None:
+            compiled = self._compiled[lazy] = CompiledVirtualHost(lazy, self.config)
+        return compiled
+
+    def of(self, request: RequestView) -> CompiledVirtualHost | None:
+        """The virtual host of a request: of its Host, or of what `vhost_header` says in its place."""
+        if not self.vhost_header:
+            return self.find(request.authority)
+        name = request.header(self.vhost_header)
+        return self.find(name) if name is not None else None
+
+    def _find(self, authority: bytes) -> LazyVirtualHost | None:
+        if self.config.ignore_port_in_host_matching:
+            authority = strip_port(authority)
+        host = authority.lower()
+        found = self._exact.get(host)
+        if found is not None:
+            return found
+        size = len(host)
+        for length, table in self._suffixes.items():
+            if length < size and (found := table.get(host[size - length :])):
+                return found
+        for length, table in self._prefixes.items():
+            if length < size and (found := table.get(host[:length])):
+                return found
+        return self._default
+
+    def used(self) -> Sequence[CompiledVirtualHost]:
+        """The virtual hosts that have been compiled, because something asked for them."""
+        return tuple(self._compiled.values())
+
+
+def strip_port(authority: bytes) -> bytes:
+    """The host of an authority (envoy source: HeaderUtility::getPortStart)."""
+    colon = authority.rfind(b":")
+    # Whatever stands behind the last colon, digits or not; a bracketed IPv6 address keeps its own colons.
+    return authority if colon < 0 or colon < authority.rfind(b"]") else authority[:colon]
+
+
+def _settings(config: RouteConfiguration) -> tuple[object, ...]:
+    return (config.headers, config.most_specific_header_mutations_wins, config.mirrors, config.filters)

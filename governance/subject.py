@@ -1,0 +1,63 @@
+"""What Envoy's `%...%` formats may ask about: one request, as far as it has come when a value is formatted.
+
+Made only where a value has a format. What is not known yet, or never inside a process, is empty.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ..xds.model.values import FilterMetadata
+from .forwarding import Workload
+from .request import HeaderList, RequestView
+
+if TYPE_CHECKING:
+    from ..xds.model.cluster import Cluster
+    from .balancing.host import Host
+    from .routing import CompiledRoute
+
+_NO_METADATA: Mapping[str, Mapping[str, None]] = {}
+
+
+def _no_id() -> bytes:
+    return b""
+
+
+@dataclass(slots=True)
+class Subject:
+    """`status` is 0 until a response of an endpoint has come, `response` None while there is none at all. `now` is the
+    time of day in seconds, `started` that of the request. `local` is the address that was dialled, with its port.
+    """
+
+    request: RequestView
+    response: HeaderList | None = None
+    status: int = 0
+    local_status: int = 0
+    """Of a reply of the mesh's own: what `:status` of the response says, while `status` stays 0."""
+    flags: tuple[str, ...] = ()
+    details: str = ""
+    body: bytes = b""
+    """Of a reply of the mesh's own."""
+    route: CompiledRoute | None = None
+    cluster: Cluster | None = None
+    host: Host | None = None
+    http2: bool = False
+    """Whether HTTP/2 is spoken to the endpoint."""
+    tried: tuple[str, ...] = ()
+    attempts: int = 0
+    started: float = 0.0
+    now: float = 0.0
+    local: str = ""
+    listener: str = ""
+    chain: str = ""
+    workload: Workload = Workload()
+    dynamic: FilterMetadata = field(default_factory=lambda: _NO_METADATA)
+    """What filters have written for one another."""
+    new_id: Callable[[], bytes] = _no_id
+
+    @property
+    def elapsed_ms(self) -> int:
+        """Whole milliseconds since the request came."""
+        return max(0, int((self.now - self.started) * 1000))

@@ -1,0 +1,256 @@
+"""The commands of formats, filled in as by Envoy 1.40 (docs/envoy-facts.md, "Formats")."""
+
+from __future__ import annotations
+
+import pytest
+
+from proxyless.governance.balancing.host import Host, HostState
+from proxyless.governance.commands import PLAIN, REFUSED, UNKNOWN_HERE, WITH_PARAMETERS
+from proxyless.governance.descriptors import LimitPolicy
+from proxyless.governance.formatter import compile_value
+from proxyless.governance.forwarding import Workload
+from proxyless.governance.moments import clock_format
+from proxyless.governance.plain import plain_text
+from proxyless.governance.request import RequestView
+from proxyless.governance.routing import CompiledRoute
+from proxyless.governance.subject import Subject
+from proxyless.xds.model.cluster import Cluster
+from proxyless.xds.model.endpoint import LbEndpoint
+from proxyless.xds.model.matchers import PathMatcher
+from proxyless.xds.model.route import Route, RouteAction, RouteConfiguration, RouteMatch, VirtualHost
+from proxyless.xds.model.values import Address, FilterMetadata
+from proxyless.xds.wire.decode import formats
+
+NOW = 1_700_000_000.25
+METADATA: FilterMetadata = {"m": {"a": "word", "s": {"t": "u", "n": 1.0}, "l": (1.0, "a", None, 0.5), "b": True}}
+GRPC = (b"content-type", b"application/grpc")
+
+
+def subject(*headers: tuple[bytes, bytes], authority: bytes = b"shop:80") -> Subject:
+    """A request that has come as far as its response."""
+    request = RequestView(b"GET", b"http", authority, b"/a/b?q=1&r", [(b"x-a", b"1"), *headers], "10.0.0.9")
+    route = Route(RouteMatch(PathMatcher("prefix", "/")), RouteAction("c"), name="its-name", metadata=METADATA)
+    vhost = VirtualHost("v", ("*",), (route,), metadata={"m": {"a": "of the host"}})
+    compiled = CompiledRoute(0, route, vhost, RouteConfiguration("t"), LimitPolicy(()))
+    endpoint = LbEndpoint(Address("10.1.1.1", 8080), metadata={"m": {"a": "of the endpoint"}})
+    return Subject(
+        request,
+        response=[(b"Content-Type", b"text/html"), (b"x-b", b"2")],
+        status=200,
+        flags=("UF", "URX"),
+        details="via_upstream",
+        body=b"own",
+        route=compiled,
+        cluster=Cluster("c", "STATIC", alt_stat_name="alt", metadata={"m": {"a": "of the cluster"}}),
+        host=Host(endpoint, HostState()),
+        tried=("10.1.1.2:8080", "10.1.1.1:8080"),
+        attempts=2,
+        started=NOW - 1.5,
+        now=NOW,
+        local="10.96.1.2:80",
+        listener="0.0.0.0_80",
+        chain="chain",
+        workload=Workload(host="machine"),
+        dynamic={"f": {"k": "v"}},
+        new_id=lambda: b"id",
+    )
+
+
+def filled(command: str, what: Subject | None = None) -> str:
+    formatter = compile_value(f"%{command}%")
+    assert not isinstance(formatter, bytes)
+    return formatter(what if what is not None else subject()).decode()
+
+
+@pytest.mark.parametrize(
+    ("command", "value"),
+    [
+        ("ACCESS_LOG_TYPE", "NotSet"),
+        ("BYTES_SENT", "0"),
+        ("CLUSTER_METADATA(m:a)", "of the cluster"),
+        ("COMMON_DURATION(DS_RX_BEG:DS_RX_END:ms)", "0"),
+        ("COMMON_DURATION(DS_RX_BEG:US_RX_BEG:ms)", "1500"),
+        ("COMMON_DURATION(DS_RX_BEG:US_RX_BEG:us)", "1500000"),
+        ("COMMON_DURATION(DS_RX_BEG:US_TX_BEG:ms)", ""),
+        ("DOWNSTREAM_LOCAL_ADDRESS", "10.96.1.2:80"),
+        ("DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT", "10.96.1.2"),
+        ("DOWNSTREAM_DIRECT_LOCAL_PORT", "80"),
+        ("DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT", "10.0.0.9"),
+        ("DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT(16)", "10.0.0.0/16"),
+        ("DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT(99)", "10.0.0.9"),
+        ("DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT(x)", "10.0.0.9"),
+        ("DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT", "10.0.0.9"),
+        ("DURATION", "1500"),
+        ("DYNAMIC_METADATA(f:k)", "v"),
+        ("EMIT_TIME", "2023-11-14T22:13:20.250Z"),
+        ("FILTER_CHAIN_NAME", "chain"),
+        ("FILTER_STATE(a)", ""),
+        ("GRPC_STATUS", ""),
+        ("HOSTNAME", "machine"),
+        ("LISTENER_NAME", "0.0.0.0_80"),
+        ("LOCAL_REPLY_BODY", "own"),
+        ("METADATA(ROUTE:m:a)", "word"),
+        ("METADATA(ROUTE:m:a):2", "wo"),
+        ("METADATA(ROUTE:m:l)", '[1,"a",null,0.5]'),
+        ("METADATA(ROUTE:m:s)", '{"n":1,"t":"u"}'),
+        ("METADATA(ROUTE:m:b)", "true"),
+        ("METADATA(ROUTE:m:s:t)", "u"),
+        ("METADATA(ROUTE:m:a:t)", ""),
+        ("METADATA(ROUTE:n)", ""),
+        ("METADATA(UPSTREAM_HOST:m:a)", "of the endpoint"),
+        ("METADATA(VIRTUAL_HOST:m:a)", "of the host"),
+        ("PATH", "/a/b?q=1&r"),
+        ("PATH(NQ)", "/a/b"),
+        ("PATH(WQ:ORIG)", ""),
+        ("PATH(NQ:PATH)", "/a/b"),
+        ("QUERY_PARAM(q)", "1"),
+        ("QUERY_PARAM(z)", ""),
+        ("QUERY_PARAMS", "q=1&r"),
+        ("REQUESTED_SERVER_NAME", ""),
+        ("REQUESTED_SERVER_NAME(SNI_FIRST)", "shop"),
+        ("REQUEST_DURATION", "0"),
+        ("REQUEST_HEADERS_BYTES", "57"),
+        ("REQ_WITHOUT_QUERY(:path)", "/a/b"),
+        ("REQ_WITHOUT_QUERY(x)", ""),
+        ("RESP(:status)", "200"),
+        ("RESP(content-type):4", "text"),
+        ("RESP(x-none?x-b)", "2"),
+        ("RESPONSE_CODE", "200"),
+        ("RESPONSE_CODE_DETAILS", "via_upstream"),
+        ("RESPONSE_DURATION", "1500"),
+        ("RESPONSE_FLAGS", "UF,URX"),
+        ("RESPONSE_FLAGS_LONG", "UpstreamConnectionFailure,UpstreamRetryLimitExceeded"),
+        ("RESPONSE_HEADERS_BYTES", "35"),
+        ("ROUTE_NAME", "its-name"),
+        ("START_TIME", "2023-11-14T22:13:18.750Z"),
+        ("START_TIME(%s)", "1699999998"),
+        ("STREAM_ID", ""),
+        ("TRAILER(x)", ""),
+        ("UNIQUE_ID", "id"),
+        ("UPSTREAM_CLUSTER", "alt"),
+        ("UPSTREAM_CLUSTER_RAW", "c"),
+        ("UPSTREAM_HOST", "10.1.1.1:8080"),
+        ("UPSTREAM_HOSTS_ATTEMPTED", "10.1.1.2:8080,10.1.1.1:8080"),
+        ("UPSTREAM_HOSTS_ATTEMPTED_WITHOUT_PORT", "10.1.1.2,10.1.1.1"),
+        ("UPSTREAM_HOST_NAME", "10.1.1.1:8080"),
+        ("UPSTREAM_HOST_NAME_WITHOUT_PORT", "10.1.1.1"),
+        ("UPSTREAM_PROTOCOL", "HTTP/1.1"),
+        ("UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT", "10.1.1.1"),
+        ("UPSTREAM_REMOTE_PORT", "8080"),
+        ("UPSTREAM_REQUEST_ATTEMPT_COUNT", "2"),
+        ("UPSTREAM_TLS_VERSION", ""),
+        ("CONNECTION_ID", ""),
+    ],
+)
+def test_a_command_says_what_is_known(command: str, value: str) -> None:
+    assert filled(command) == value
+
+
+ALL = (
+    *sorted(PLAIN),
+    *(f"{each}(x:y)" for each in sorted(WITH_PARAMETERS) if each not in ("PATH", "METADATA")),
+    *("METADATA(ROUTE:a)", "METADATA(VIRTUAL_HOST:a)", "PATH"),
+)
+ABSENT = ("UPSTREAM_HOST", "UPSTREAM_PROTOCOL", "RESP(:status)", "RESPONSE_DURATION", "ROUTE_NAME", "QUERY_PARAMS")
+
+
+@pytest.mark.parametrize("command", ALL)
+def test_every_command_says_something_of_a_request_that_has_just_come(command: str) -> None:
+    bare = Subject(RequestView(b"GET", b"http", b"shop", b"/"))
+    assert isinstance(filled(command, bare), str)
+
+
+def test_what_is_not_known_yet_is_nothing() -> None:
+    bare = Subject(RequestView(b"GET", b"http", b"shop", b"/"))
+    for command in (
+        "UPSTREAM_HOST",
+        "UPSTREAM_PROTOCOL",
+        "RESP(:status)",
+        "RESPONSE_DURATION",
+        "ROUTE_NAME",
+        "QUERY_PARAMS",
+    ):
+        assert filled(command, bare) == ""
+    assert (filled("RESPONSE_CODE", bare), filled("RESPONSE_FLAGS", bare)) == ("0", "-")
+    assert filled("COMMON_DURATION(DS_RX_BEG:US_RX_BEG:ms)", bare) == ""
+    bare.response, bare.local_status = [], 503
+    assert (filled("RESP(:status)", bare), filled("RESPONSE_CODE", bare)) == ("503", "0")
+    bare.local_status = 0
+    assert filled("RESP(:status)", bare) == ""
+    bare.http2, bare.host = True, subject().host
+    assert filled("UPSTREAM_PROTOCOL", bare) == "HTTP/2"
+
+
+@pytest.mark.parametrize(
+    ("headers", "status", "command", "value"),
+    [
+        ([], 200, "GRPC_STATUS", "Unknown"),
+        ([], 503, "GRPC_STATUS", "Unavailable"),
+        ([], 503, "GRPC_STATUS(SNAKE_STRING)", "UNAVAILABLE"),
+        ([], 503, "GRPC_STATUS(NUMBER)", "14"),
+        ([], 0, "GRPC_STATUS", ""),
+        ([(b"grpc-status", b"5")], 200, "GRPC_STATUS", "NotFound"),
+        ([(b"grpc-status", b"99")], 200, "GRPC_STATUS", "99"),
+        ([(b"grpc-status", b"5")], 200, "GRPC_STATUS_NUMBER", "5"),
+    ],
+)
+def test_the_status_of_grpc(headers: list[tuple[bytes, bytes]], status: int, command: str, value: str) -> None:
+    asked = subject(GRPC)
+    asked.response, asked.status = headers, status
+    assert filled(command, asked) == value
+
+
+def test_the_path_that_was_sent_is_remembered_by_its_header() -> None:
+    rewritten = subject((b"x-envoy-original-path", b"/old?z"))
+    assert [filled(f"PATH({each})", rewritten) for each in ("", "WQ:ORIG", "NQ:ORIG", "NQ:PATH")] == [
+        *("/old?z", "/old?z", "/old", "/a/b"),
+    ]
+
+
+@pytest.mark.parametrize(("authority", "name"), [(b"shop", "shop"), (b"[::1]:80", "[::1]"), (b"[::1]", "[::1]")])
+def test_the_host_stands_for_a_server_name(authority: bytes, name: str) -> None:
+    assert filled("REQUESTED_SERVER_NAME(HOST_FIRST)", subject(authority=authority)) == name
+
+
+def test_a_client_behind_others_is_the_remote_address() -> None:
+    asked = subject()
+    asked.request.remote = "8.8.8.8"
+    assert filled("DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT", asked) == "8.8.8.8"
+    assert filled("DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT", asked) == "10.0.0.9"
+
+
+def test_every_command_that_envoy_knows_is_filled_in_or_known_not_to_be() -> None:
+    known = formats.PLAIN | formats.REQUIRED | formats.WITHOUT_LENGTH | formats.OTHERS
+    filled_in = set(PLAIN) | set(WITH_PARAMETERS)
+    assert known | {"XFCC_VALUE"} >= UNKNOWN_HERE | REFUSED
+    left = known - filled_in - UNKNOWN_HERE - REFUSED
+    about = ("CERT", "TLS", "SAN", "PEER", "SUBJECT", "SERIAL", "TRANSPORT", "DETAILS", "CLOSE", "ENDPOINT", "DURATION")
+    others = {"CUSTOM_FLAGS", "SPAN_ID", "TRACE_ID", "TRAILER", "RESPONSE_TRAILER", "UPSTREAM_SERVER_NAME"}
+    states = {"FILTER_STATE", "UPSTREAM_FILTER_STATE", "VIRTUAL_CLUSTER_NAME"}
+    assert {each for each in left if not any(word in each for word in about)} == others | states
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("", "2023-11-14T22:13:20.250Z"),
+        ("%Y", "2023"),
+        ("%s.%3f", "1700000000.250"),
+        ("%f", "250000000"),
+        ("%E3S", "20.250"),
+        ("%E0S", "20"),
+        ("%E4Y%Ez", "2023+0000"),
+        ("%%Y", "%Y"),
+    ],
+)
+def test_a_moment_is_spelled_as_asked(text: str, value: str) -> None:
+    assert clock_format(text, utc=True)(NOW).decode() == value
+
+
+def test_a_local_moment_says_its_zone() -> None:
+    assert clock_format("", utc=False)(NOW)[-5:-4] in b"+-"
+
+
+def test_text_stays_as_it_is() -> None:
+    assert plain_text("é") == "é".encode()
+    assert plain_text({"b": 2.0, "a": None}) == b'{"a":null,"b":2}'
