@@ -6,10 +6,12 @@ chance alone exceeds for one host in a million.
 
 from __future__ import annotations
 
+import copy
 from collections import Counter
 from collections.abc import Iterator
 from itertools import groupby
 from math import sqrt
+from pathlib import Path
 
 import pytest
 
@@ -24,9 +26,10 @@ from tests.differential.picking import (
     group,
     ours,
 )
-from tests.differential.recording import Resource
+from tests.differential.recording import Recording, Resource
 from tests.support.envoy import Envoy, require
 
+SHOP = Path(__file__).parent.parent / "recorded" / "shop" / "xds"
 REQUESTS = 600
 MANY = 40_000
 SIGMAS = 4.9
@@ -147,11 +150,38 @@ ZONES = [
     zoned("fail-on-panic", group(endpoints("uuu"), "a"), group(endpoints("uuu", 11), "b"), fail_traffic_on_panic=True),
 ]
 
+BALANCING = ("lb_policy", "common_lb_config", "least_request_lb_config")
+
+
+def recorded(down: bool) -> Iterator[Resource]:
+    """What istiod sent the frontend of services in several localities: `distribute` and `failover` as it encodes them.
+
+    `down`: all of the first priority (of the first locality, where there is one priority) is unhealthy.
+    """
+    recording = Recording.load(SHOP / "frontend")
+    for name, assigned in recording.assignments.items():
+        groups = copy.deepcopy(assigned.get("endpoints", []))
+        if len(groups) < 2:
+            continue
+        for index, each in enumerate(groups):
+            for host in each["lb_endpoints"]:
+                host["endpoint"]["address"]["socket_address"]["port_value"] = 1
+                if down and (index == 0 or (each.get("priority", 0) == 0 and groups[-1].get("priority", 0))):
+                    host["health_status"] = "UNHEALTHY"
+        sent = recording.clusters[name]
+        kept = {
+            each: sent[each] for each in ("lb_policy", "common_lb_config", "least_request_lb_config") if each in sent
+        }
+        yield cluster(f"{'down' if down else 'up'}-{name}", *groups, **kept)
+
+
+SENT = [*recorded(down=False), *recorded(down=True)]
+
 
 @pytest.fixture(scope="module")
 def envoy() -> Iterator[Envoy]:
     require()
-    with Envoy(bootstrap([*SEQUENCES, *SHARES])) as running:
+    with Envoy(bootstrap([*SEQUENCES, *SHARES, *SENT])) as running:
         yield running
 
 
@@ -184,6 +214,11 @@ def same_shares(theirs: list[str], resource: Resource, local: Resource | None = 
 
 @pytest.mark.parametrize("resource", SHARES, ids=named)
 def test_shares_are_the_same(envoy: Envoy, resource: Resource) -> None:
+    same_shares(by_envoy(envoy, named(resource), REQUESTS), resource)
+
+
+@pytest.mark.parametrize("resource", SENT, ids=named)
+def test_what_istiod_sends_of_localities_is_shared_alike(envoy: Envoy, resource: Resource) -> None:
     same_shares(by_envoy(envoy, named(resource), REQUESTS), resource)
 
 
