@@ -154,12 +154,9 @@ class Checker:
 
     def fail_at_once(self, address: str) -> None:
         """A response to a request said `x-envoy-immediate-health-check-fail`."""
-        session = self.sessions.get(address)
-        if session is None:
-            return
         with self._lock:
-            config = self.config
-            if config is None:
+            session, config = self.sessions.get(address), self.config
+            if session is None or config is None:
                 return
             answer = Failed("passive", "it wants to be left out", exclude=True)
             events, _, _ = self._failed(session, answer, config)
@@ -186,8 +183,6 @@ class Checker:
             else:
                 pending = True
             state.healthy_since = now
-        if state.pending and session.first:
-            state.pending, changed, pending = False, True, False
         if answer.degraded != state.degraded:
             state.degraded = answer.degraded
             events.append(("degraded" if answer.degraded else "not degraded", ""))
