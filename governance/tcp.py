@@ -9,6 +9,7 @@ from weakref import finalize
 
 from .balancing.host import Host, HostState
 from .cluster import ClusterRuntime, ClusterState
+from .outliers.results import Result
 
 
 @final
@@ -24,11 +25,24 @@ class TcpConnection:
         self._abandon = finalize(self, state.abandoned.append, host)
         self._abandon.atexit = False
 
+    def report(self, result: Result) -> None:
+        """Tell outlier detection whether it could be made."""
+        if self._host.monitor is not None:
+            self._host.monitor.result(result)
+
     def end(self) -> None:
         """It is closed; once is enough."""
         if self._abandon.detach() is not None:
             with self._state.lock:
                 _forget(self._state, self._host)
+
+
+def choose(cluster: ClusterRuntime) -> Host | None:
+    """The endpoint of the next connection."""
+    detector = cluster.state.detector
+    if detector is not None:
+        detector.refresh()
+    return cluster.choose()
 
 
 def connect(cluster: ClusterRuntime, host: Host) -> TcpConnection | None:

@@ -127,6 +127,10 @@ class Detector:
                 self.catch_up(now)
             self.tell()
 
+    def refresh(self) -> None:
+        """The same, for who has no clock at hand."""
+        self.look(self._clock())
+
     def tell(self) -> None:
         """Tell what has happened; without the lock."""
         while self._news:

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..cluster import ClusterRuntime
 from ..plan import Missing
-from ..tcp import TcpConnection, connect
+from ..tcp import TcpConnection, choose, connect
 from ._httpcore import Library
 
 Find = Callable[[str], ClusterRuntime | Missing | None]
@@ -24,7 +24,7 @@ class _Backend:
         """An endpoint for a new connection; as behind a sidecar, no endpoint means a connection that fails."""
         name = self._cluster
         found = self._find(name)
-        host = found.choose() if isinstance(found, ClusterRuntime) else None
+        host = choose(found) if isinstance(found, ClusterRuntime) else None
         if not isinstance(found, ClusterRuntime) or host is None:
             raise self._refused("UH", f"cluster {name} has no healthy endpoint")
         if host.must_be_secure:
@@ -35,6 +35,20 @@ class _Backend:
         limit = found.config.connect_timeout_s
         address = host.endpoint.address
         return held, address.host, address.port, limit if timeout is None else min(timeout, limit)
+
+    def _made(self, held: TcpConnection, stream: Any) -> Any:
+        held.report("connected-finally")
+        return stream
+
+    def _failed(self, held: TcpConnection, error: BaseException, timeout: float | None, limit: float) -> None:
+        """A caller that is less patient than the cluster says nothing of the endpoint."""
+        core = self._library.core
+        if isinstance(error, core.ConnectTimeout):
+            if timeout is None or timeout > limit:
+                held.report("timeout")
+        elif isinstance(error, core.ConnectError):
+            held.report("connect-failed")
+        held.end()
 
     def _refused(self, flag: str, reason: str) -> Exception:
         error: Exception = self._library.core.ConnectError(f"{flag}: {reason}")
@@ -49,9 +63,10 @@ class TcpBackend(_Backend):
         del host, port
         held, address, number, limit = self._connect(timeout)
         try:
-            return Stream(self._inner.connect_tcp(address, number, timeout=limit, **options), held)
-        except BaseException:
-            held.end()
+            stream = self._inner.connect_tcp(address, number, timeout=limit, **options)
+            return self._made(held, Stream(stream, held))
+        except BaseException as error:
+            self._failed(held, error, timeout, limit)
             raise
 
     def sleep(self, seconds: float) -> None:
@@ -65,9 +80,10 @@ class AsyncTcpBackend(_Backend):
         del host, port
         held, address, number, limit = self._connect(timeout)
         try:
-            return AsyncStream(await self._inner.connect_tcp(address, number, timeout=limit, **options), held)
-        except BaseException:
-            held.end()
+            stream = await self._inner.connect_tcp(address, number, timeout=limit, **options)
+            return self._made(held, AsyncStream(stream, held))
+        except BaseException as error:
+            self._failed(held, error, timeout, limit)
             raise
 
     async def sleep(self, seconds: float) -> None:

@@ -6,9 +6,10 @@ import gc
 
 from proxyless.governance.balancing.setting import Setting
 from proxyless.governance.cluster import ClusterRuntime, ClusterState
-from proxyless.governance.tcp import TcpConnection, connect
-from proxyless.xds.model.cluster import Cluster, Thresholds
+from proxyless.governance.tcp import TcpConnection, choose, connect
+from proxyless.xds.model.cluster import Cluster, LbConfig, OutlierDetection, Thresholds
 from tests.support.model import cluster
+from tests.support.world import World
 
 
 def running(most: int) -> ClusterRuntime:
@@ -54,3 +55,29 @@ def test_one_that_nobody_has_any_more_gives_its_place_to_the_next() -> None:
     assert made is not None
     assert counts(found) == (1, 0)
     assert [each.state.active for each in found.hosts] == [0, 1]
+
+
+def test_outlier_detection_hears_whether_a_connection_could_be_made() -> None:
+    detection = OutlierDetection(max_ejection_percent=100, consecutive_5xx=2, interval_s=1.0, base_ejection_time_s=1.0)
+    one = World(clusters=[cluster("a", "10.0.0.1:80", outlier_detection=detection, lb=LbConfig(panic_threshold=0.0))])
+    found = one.cluster()
+    for result in ("connect-failed", "connected-finally", "timeout", "connect-failed"):
+        host = choose(found)
+        assert host is not None
+        held = connect(found, host)
+        assert held is not None
+        held.report(result)
+        held.end()
+    assert choose(found) is None
+    one.clock.advance(1.0)
+    assert choose(found) is not None
+
+
+def test_without_outlier_detection_nobody_hears() -> None:
+    found = World(clusters=[cluster("a", "10.0.0.1:80")]).cluster()
+    host = choose(found)
+    assert host is not None
+    held = connect(found, host)
+    assert held is not None
+    held.report("timeout")
+    assert choose(found) is host
