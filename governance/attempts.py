@@ -12,6 +12,7 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
 from .actions import Action, Discard, Failure, Head, Send, Sleep
+from .choosing import listen
 from .cluster import ClusterRuntime
 from .connecting import wait_for_connection
 from .pool import Breaker, Slot
@@ -85,6 +86,8 @@ def attempt_until_done(call: OutgoingCall) -> Generator[Action, Any, LocalReply 
                     if cluster.state.checker is not None:
                         heed(cluster.state.checker, host, answer)
                     if type(result) is Head:
+                        if cluster.listens:
+                            listen(call, cluster, host, result.headers)
                         if retry is not None:
                             wanted = _judge_head(retry, result, call)
                         if not wanted:

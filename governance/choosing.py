@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .balancing.client_side import note
 from .balancing.context import PickContext
 from .balancing.host import Host
 from .cluster import ClusterRuntime
 from .hashing import FIRST_PORT, PORTS, Caller, Cookies
+from .orca import load_report, weight_of
+from .request import RawHeaders
 
 if TYPE_CHECKING:
     from .call import OutgoingCall
@@ -20,8 +23,9 @@ def wish(call: OutgoingCall, cluster: ClusterRuntime) -> PickContext:
         if cluster.hashes:
             call.hash = _hash(call, cluster)
         if config.override_headers:
-            values = (call.sent_header(name) for name in config.override_headers)
-            call.wanted = tuple(value.decode("latin-1") for value in values if value)
+            values = (call.sent_header(name) or b"" for name in config.override_headers)
+            texts = (each.strip().decode("latin-1") for value in values for each in value.split(b","))
+            call.wanted = tuple(filter(None, texts))
     labels = call.target.metadata_match if config.subset is not None and call.target is not None else None
     return PickContext(call.hash, labels, override=_next_wanted(call, cluster))
 
@@ -51,3 +55,13 @@ def _hash(call: OutgoingCall, cluster: ClusterRuntime) -> int | None:
     if caller.cookies:
         call.cookies = Cookies(caller.cookies, late=bool(cluster.config.lb.hash_policies))
     return found
+
+
+def listen(call: OutgoingCall, cluster: ClusterRuntime, host: Host, headers: RawHeaders) -> None:
+    """What an endpoint says of its load, for a balancer that goes by it."""
+    config = cluster.config.lb.client_side
+    report = load_report(headers)
+    if config is not None and report is not None:
+        weight = weight_of(report, config.metrics, config.penalty)
+        if weight is not None:
+            note(host, weight, call.runtime.clock())

@@ -114,6 +114,7 @@ class ClusterRuntime:
         "hosts",
         "http2",
         "is_error",
+        "listens",
         "name",
         "notes",
         "original_dst",
@@ -134,6 +135,8 @@ class ClusterRuntime:
         """Whether the policy goes by a hash."""
         self.asks = self.hashes or config.lb.subset is not None or bool(config.lb.override_headers)
         """Whether the balancer looks at the request at all."""
+        self.listens = config.lb.client_side is not None
+        """Whether endpoints' reports of their load count."""
         self.hashing: HashPolicies | None = compile_hashing(config.lb.hash_policies or config.http.hash_policies)
         self.dropped = assignment.drop_overload[0][1] if assignment and assignment.drop_overload else 0.0
         """Percent of the requests that are answered without being tried."""

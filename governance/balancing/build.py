@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ...xds.model.cluster import Cluster, LbConfig
+from .client_side import client_side
 from .context import Pick
 from .hashed import hashed
 from .host_set import HostSet
@@ -49,4 +50,9 @@ def _whole(policy: str, config: LbConfig, sets: Sequence[HostSet], setting: Sett
     table = TABLES.get(policy)
     if table is not None:
         return hashed(sets, table, config, setting, memory)
-    return spread(sets, POLICIES.get(policy, round_robin), config, setting, memory)
+    chosen = POLICIES.get(policy, round_robin)
+    if config.client_side is not None:
+        return client_side(
+            sets, config.client_side, setting, memory, lambda: spread(sets, chosen, config, setting, memory)
+        )
+    return spread(sets, chosen, config, setting, memory)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING, Any, Literal
 
 from ...xds.model.cluster import TransportSocket
@@ -16,6 +17,17 @@ _PLAINTEXT = TransportSocket()
 CoarseHealth = Literal["healthy", "degraded", "unhealthy"]
 
 
+class Reported:
+    """What an endpoint has said of its load: the weight that follows, since when it says anything, and when last."""
+
+    __slots__ = ("at", "since", "weight")
+
+    def __init__(self) -> None:
+        self.weight = 1
+        self.since = inf
+        self.at = -inf
+
+
 class HostState:
     """Survives configuration updates; keyed by cluster and address.
 
@@ -25,7 +37,7 @@ class HostState:
     CommonLbConfig.ignore_new_hosts_until_first_hc) are those of active health checks. Whoever changes one calls
     `ClusterState.health_changed`. `healthy_since`: when it was first seen healthy, or passed an active health check
     after failing some (Host::lastHcPassTime), for slow start. `monitor` is where outcomes are reported, None where the
-    cluster has no outlier detection.
+    cluster has no outlier detection. `load`: what it says of its own load, where somebody listens.
     """
 
     __slots__ = (
@@ -35,6 +47,7 @@ class HostState:
         "ejected",
         "failing",
         "healthy_since",
+        "load",
         "monitor",
         "pending",
         "pools",
@@ -51,6 +64,7 @@ class HostState:
         self.pending = False
         self.self_degraded = False
         self.monitor: HostMonitor | None = None
+        self.load: Reported | None = None
         self.healthy_since: float | None = None
 
 

@@ -51,10 +51,11 @@ class Memory:
     Envoy draws one seed for each balancer: every schedule begins there again when hosts change; plain turns go on
     where they were (EdfLoadBalancerBase::refresh, RoundRobinLoadBalancer::refreshHostSource). `newest` is when a host
     last began to start slowly. `tables` are those of policies by hash: by priority, what the last few were made of and
-    they. `parts`: the memories of subsets. `active`: how many requests are under way in the whole cluster.
+    they. `parts`: the memories of subsets. `weighed_next`: when client-side weights are due. `active`: how many
+    requests are under way in the whole cluster.
     """
 
-    __slots__ = ("_draw", "_seed", "_turns", "active", "newest", "parts", "tables")
+    __slots__ = ("_draw", "_seed", "_turns", "active", "newest", "parts", "tables", "weighed_next")
 
     def __init__(self, setting: Setting, active: Callable[[], int] = int) -> None:
         self._draw = setting.draw
@@ -64,6 +65,7 @@ class Memory:
         self.tables: dict[int, list[tuple[object, Any]]] = {}
         self.parts: dict[object, Memory] = {}
         self.active = active
+        self.weighed_next: float | None = None
 
     @property
     def seed(self) -> int:

@@ -171,6 +171,7 @@ def test_a_request_names_its_endpoints_and_each_try_takes_the_next() -> None:
     assert run.hosts[:2] == ["10.0.0.7:80", "10.0.0.3:80"]
     assert fixture.call(headers=sent).hosts == ["10.0.0.7:80"]
     assert fixture.call(headers=[("x-to", "10.9.9.9:80"), *sent[1:]]).hosts == ["10.0.0.3:80"]
+    assert fixture.call(headers=[("x-to", "10.9.9.9:80 , 10.0.0.4:80,10.0.0.5:80")]).hosts == ["10.0.0.4:80"]
 
 
 def test_where_no_endpoint_that_is_named_exists_the_policy_chooses() -> None:

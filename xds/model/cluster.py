@@ -151,6 +151,17 @@ class ZoneAware:
 
 
 @dataclass(frozen=True, slots=True)
+class ClientSideWeights:
+    """ClientSideWeightedRoundRobin: how endpoints are weighed by the load that they report (ORCA)."""
+
+    metrics: tuple[str, ...] = ()
+    penalty: float = 0.0
+    blackout_s: float = 10.0
+    expiration_s: float = 180.0
+    update_s: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
 class LbConfig:
     """The parameters of the balancing policy (Cluster.*LbConfig, CommonLbConfig)."""
 
@@ -173,6 +184,7 @@ class LbConfig:
     override_headers: tuple[str, ...] = ()
     """Headers that name endpoints to take before the policy is asked (OverrideHost.override_host_sources)."""
     subset: SubsetConfig | None = None
+    client_side: ClientSideWeights | None = None
 
 
 @dataclass(frozen=True, slots=True)

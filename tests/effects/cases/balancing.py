@@ -137,6 +137,9 @@ def slow_typed(kind: str = ROUND_ROBIN, **fields: Any) -> Shop:
 
 
 BENT: Json = {"aggression": {"default_value": 2, "runtime_key": "r"}}
+CLIENT_SIDE = (
+    "envoy.extensions.load_balancing_policies.client_side_weighted_round_robin.v3.ClientSideWeightedRoundRobin"
+)
 LEAST_PART: Json = {"min_weight_percent": {"value": 50}}
 
 # -- least request -------------------------------------------------------------------------------------------------
@@ -239,6 +242,7 @@ CASES: list[Effect] = [
     effect(CLUSTER + "SlowStartConfig.min_weight_percent", slow(**LEAST_PART), starting(25), 37),
     effect(ROUND_ROBIN + ".slow_start_config", slow_typed(), starting(25), 22),
     effect(LEAST + ".slow_start_config", slow_typed(LEAST), starting(25), 22),
+    effect(CLIENT_SIDE + ".slow_start_config", slow_typed(CLIENT_SIDE), starting(25), 22),
     effect(SLOW + ".slow_start_window", slow_typed(), starting(25), 22),
     effect(SLOW + ".aggression", slow_typed(**BENT), starting(25), 37),
     effect(SLOW + ".min_weight_percent", slow_typed(**LEAST_PART), starting(25), 37),

@@ -45,6 +45,12 @@ def not_websocket(value: Any, message: Any) -> bool:
     return str(value).lower() != "websocket"
 
 
+def switched_on(value: Any, message: Any) -> bool:
+    """A BoolValue that says yes."""
+    del message
+    return bool(value.value)
+
+
 def switched_off(value: Any, message: Any) -> bool:
     """A BoolValue that says no."""
     del message

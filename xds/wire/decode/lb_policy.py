@@ -10,7 +10,7 @@ from dataclasses import replace
 from math import isnan
 from typing import Any
 
-from ...model.cluster import LbConfig, LbPolicy, SlowStart, ZoneAware
+from ...model.cluster import ClientSideWeights, LbConfig, LbPolicy, SlowStart, ZoneAware
 from ..opening import checked, type_of, unchecked
 from ..refused import RefusedError
 from ..schema import find
@@ -250,13 +250,29 @@ def _override_host(base: LbConfig, message: pb.override_host_v3.OverrideHost) ->
     )
 
 
+def _typed_client_side(base: LbConfig, message: Any) -> Choice:
+    def given_s(field: str, default_s: float) -> float:
+        return seconds(getattr(message, field)) if message.HasField(field) else default_s
+
+    weights = ClientSideWeights(
+        metrics=tuple(message.metric_names_for_computing_utilization),
+        # 0 where it is not given, whatever the comment at the field says (envoy source).
+        penalty=message.error_utilization_penalty.value,
+        blackout_s=given_s("blackout_period", 10.0),
+        expiration_s=given_s("weight_expiration_period", 180.0),
+        update_s=given_s("weight_update_period", 1.0),
+    )
+    return "ROUND_ROBIN", replace(base, client_side=weights, slow_start=_slow_start(message.slow_start_config))
+
+
 def _typed_wrr_locality(base: LbConfig, message: pb.wrr_locality_v3.WrrLocality) -> Choice:
     for each in message.endpoint_picking_policy.policies:
         type_name = type_of(each.typed_extension_config.typed_config)
         if type_name in LOAD_BALANCING_POLICIES:
             if not type_name.endswith(".ClientSideWeightedRoundRobin"):
                 raise RefusedError(WRR_LOCALITY)
-            return "ROUND_ROBIN", replace(base, locality_weighted=True)
+            inner = unchecked(each.typed_extension_config.typed_config)
+            return "ROUND_ROBIN", replace(_typed_client_side(base, inner)[1], locality_weighted=True)
         if find(type_name) is None:
             return "ROUND_ROBIN", replace(base, locality_weighted=True)
     raise RefusedError("No supported endpoint picking policy.")
@@ -268,7 +284,7 @@ NO_SUBSET = (
 NO_FALLBACK = "dynamic forwarding LB: didn't find a registered fallback load balancer factory with names from {names}"
 
 BY_MESSAGE: Mapping[str, Callable[[LbConfig, Any], Choice]] = {
-    "ClientSideWeightedRoundRobin": lambda base, message: ("ROUND_ROBIN", base),
+    "ClientSideWeightedRoundRobin": _typed_client_side,
     "ClusterProvided": lambda base, message: ("CLUSTER_PROVIDED", base),
     "LeastRequest": _typed_least_request,
     "Maglev": _typed_maglev,

@@ -431,6 +431,15 @@ CLUSTERS = [
     balanced("maglev.v3.Maglev", locality_weighted_lb_config={}),
     cluster(lb_subset_config=SUBSETS, common_lb_config={"locality_weighted_lb_config": {}}),
     balanced("subset.v3.Subset", subset_lb_policy=ROUND_ROBIN, allow_redundant_keys=True, **SUBSETS),
+    balanced(
+        "client_side_weighted_round_robin.v3.ClientSideWeightedRoundRobin",
+        blackout_period="1s",
+        weight_expiration_period="2s",
+        weight_update_period="3s",
+        error_utilization_penalty=4.0,
+        metric_names_for_computing_utilization=["cpu_utilization"],
+        slow_start_config={"slow_start_window": "5s"},
+    ),
     balanced("override_host.v3.OverrideHost", override_host_sources=[{"header": "x"}], fallback_policy=ROUND_ROBIN),
     options(use_downstream_protocol_config={"http2_protocol_options": HTTP2}),
     {
