@@ -15,7 +15,7 @@ DEVELOP := --editable '.[all,demo]' --group dev
 RUN := --editable '.[demo]'
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types differential e2e bench bench-smoke clean
+.PHONY: help demo test lint format types differential e2e bench bench-smoke simulation clean
 
 help:
 	@echo "make demo         the shop, governed: two minutes, ends by itself"
@@ -24,6 +24,7 @@ help:
 	@echo "make e2e          whole-system tests: Go, helm, real servers"
 	@echo "make bench        every figure of the README, in one run"
 	@echo "make bench-smoke  the same with few calls: does it run at all"
+	@echo "make simulation   what the policies do to 10,000 endpoints and 1,000 clients: docs/simulation.md, anew"
 	@echo "make lint         ruff and mypy alone"
 
 define venv
@@ -63,6 +64,10 @@ differential: $(VENV)/.installed
 
 e2e: $(VENV)/.installed
 	$(BIN)/python -m pytest -p no:cacheprovider -v --timeout=900 $(PYTEST_ARGS) e2e
+
+simulation: $(VENV)/.installed
+	$(BIN)/pip install --quiet --group simulation
+	$(BIN)/python -m tests.simulation
 
 bench: $(VENV)/.installed
 	$(BIN)/python -m bench $(BENCH_ARGS)
