@@ -26,7 +26,9 @@ KEPT = ("ORIGINAL_DST", "STATIC")
 def together(base: Recording, cases: Sequence[Case]) -> Recording:
     """The recorded entry listener of `base`, and a listener and a table for each case."""
     made = Recording(listeners={"virtualOutbound": copy.deepcopy(base.listeners["virtualOutbound"])}, node=base.node)
-    made.apply("Cluster", [*(c for c in base.clusters.values() if c.get("type") in KEPT), *copy.deepcopy(SHARED)])
+    own = [cluster for case in cases for cluster in case.clusters]
+    kept = [c for c in base.clusters.values() if c.get("type") in KEPT]
+    made.apply("Cluster", [*kept, *copy.deepcopy([*SHARED, *own])])
     for number, case in enumerate(cases):
         port = FIRST_PORT + number
         made.listeners[f"0.0.0.0_{port}"] = _listener(base.listeners["0.0.0.0_80"], port, case)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from tests.differential.recording import Resource
+from tests.differential.recording import Resource, address_of
 from tests.differential.requests import Request
+from tests.differential.timeline.script import Act
+from tests.support.behaviour import Address
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,11 +16,26 @@ class Case:
     """A route table behind one port, and what is sent to that port.
 
     `hosts` are virtual hosts, `table` further fields of the RouteConfiguration, `manager` of the connection manager.
-    Clusters are those that every case has (`tests.differential.batch.SHARED`). The URLs of `requests` name port 80,
-    which stands for the port that the case gets.
+    `clusters` are there beside those that every case has (`tests.differential.batch.SHARED`); cases that run together
+    name theirs differently. `backends` is what their endpoints do over time. The URLs of `requests` name port 80, which
+    stands for the port that the case gets; each is sent at its `at_s`.
     """
 
     hosts: tuple[Resource, ...]
     requests: tuple[Request, ...]
     table: Resource = field(default_factory=dict)
     manager: Resource = field(default_factory=dict)
+    clusters: tuple[Resource, ...] = ()
+    backends: tuple[Act, ...] = ()
+
+    def addresses(self) -> list[Address]:
+        """The endpoints of its own clusters, as the backends are asked for."""
+        groups = [each for made in self.clusters for each in made["load_assignment"].get("endpoints", ())]
+        return [address_of(e["endpoint"]["address"]["socket_address"]) for g in groups for e in g["lb_endpoints"]]
+
+    def prime(self, ask: Callable[[], Address]) -> None:
+        """Ask until the last endpoint was asked: round robin begins anywhere, and goes on with the first then."""
+        own = self.addresses()
+        for _ in range(2 * len(own) if len(own) > 1 else 0):
+            if ask() == own[-1]:
+                return

@@ -22,12 +22,16 @@ OWN: Address = ("127.0.10.1", 40000)
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Method, URL and headers in order; a `host` header overrides the URL's. Text is UTF-8 on the wire."""
+    """Method, URL and headers in order; a `host` header overrides the URL's. Text is UTF-8 on the wire.
+
+    `at_s`: when it is sent, on the timeline of a case.
+    """
 
     method: str = "GET"
     url: str = "http://catalog/"
     headers: Headers = ()
     body: bytes = b""
+    at_s: float = 0.0
 
     @property
     def host(self) -> str:

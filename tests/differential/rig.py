@@ -32,7 +32,8 @@ LOG_WAIT_S = 5.0
 class Sent:
     """One request to send: raw bytes, where the program dialled, and from where.
 
-    `mark` is what its header `x-mark` says: arrivals are found by it where request ids are not unique.
+    `mark` is what its header `x-mark` says: arrivals are found by it where request ids are not unique. `at`: no
+    earlier than that (of the monotonic clock).
     """
 
     data: bytes
@@ -41,6 +42,7 @@ class Sent:
     later: bytes = b""
     later_s: float = 0.0
     mark: str = ""
+    at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +141,8 @@ class Rig:
         return found
 
     def _exchange(self, sent: Sent, serial: str) -> rawhttp.Response:
+        if sent.at:
+            time.sleep(max(0.0, sent.at - time.monotonic()))
         return rawhttp.exchange(
             self.port,
             sent.data,

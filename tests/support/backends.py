@@ -15,7 +15,7 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Self
 
@@ -34,6 +34,7 @@ class Backends:
         self._sockets: dict[Address, socket.socket] = {}
         self._servers: dict[Address, asyncio.Server] = {}
         self._behaviours: dict[Address, Behaviour] = {}
+        self._follow: Callable[[Address], Behaviour] | None = None
         self._attempts: Counter[str] = Counter()
         self._lock = threading.Lock()
         self._arrivals: list[Arrival] = []
@@ -120,6 +121,8 @@ class Backends:
         with self._lock:
             self._arrivals.append(arrival)
             behaviour = self._behaviours.get(arrival.backend, Behaviour())
+            if self._follow is not None:
+                behaviour = self._follow(arrival.backend)
             if asked := arrival.header("x-backend"):
                 plan = parse(asked)
                 key = arrival.header("x-request-id") or str(len(self._arrivals))
@@ -142,6 +145,11 @@ class Backends:
         """From now on this address does so for requests that do not say themselves."""
         with self._lock:
             self._behaviours[address] = behaviour
+
+    def follow(self, script: Callable[[Address], Behaviour] | None) -> None:
+        """From now on `script` is asked what an address does with a request that does not say itself; None: no more."""
+        with self._lock:
+            self._follow = script
 
     def refuse(self, address: Address) -> None:
         """Close the address: connections end, new ones are refused. Its port stays reserved."""

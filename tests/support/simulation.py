@@ -7,7 +7,7 @@ takes the place of threads and event loops.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from heapq import heappop, heappush
@@ -31,6 +31,14 @@ Served = tuple[float, Head | Failure]
 
 
 @dataclass(frozen=True, slots=True)
+class Begun:
+    """A call that begins at a moment of its own."""
+
+    at_s: float
+    begin: Callable[[], Steps]
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """How one call ended; times in seconds since it began, rounded."""
 
@@ -50,27 +58,49 @@ class Simulation:
     """Calls under way over one world."""
 
     def __init__(
-        self, world: World, *, connect_s: float = 0.0, body_s: float = 0.0, serve: Callable[[Send], Served] = serve_200
+        self,
+        world: World,
+        *,
+        connect_s: float = 0.0,
+        body_s: float = 0.0,
+        serve: Callable[[Send], Served] = serve_200,
+        connect: Callable[[OpenConnection], tuple[float, Failure | None]] | None = None,
     ) -> None:
+        """`connect` says how long a connection takes, or why there is none; by default each takes `connect_s`."""
         self.world = world
+        self.connect = connect
         self.connect_s = connect_s
         self.body_s = body_s
         self.serve = serve
         self.opened: Counter[str] = Counter()
+        self._open: dict[str, list[FakeConnection]] = {}
         self._order = count()
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._results: dict[int, Result] = {}
 
     def run(self, calls: int, url: str = "http://shop/", *, every_s: float = 0.001) -> list[Result]:
         """Start calls one after the other, `every_s` apart, and let everything happen."""
+        return self.run_at([Begun(number * every_s, partial(self.world.steps, url)) for number in range(calls)])
+
+    def run_at(self, calls: Sequence[Begun]) -> list[Result]:
+        """Start each call at its moment from now, and let everything happen."""
         begin = self.world.clock.now
         self._results.clear()
-        for number in range(calls):
-            self._at(begin + number * every_s, partial(self._begin, number, url))
+        for number, call in enumerate(calls):
+            self._at(begin + call.at_s, partial(self._begin, number, call.begin))
         while self._events:
             self.world.clock.now, _, happen = heappop(self._events)
             happen()
-        return [self._results[number] for number in range(calls)]
+        return [self._results[number] for number in range(len(calls))]
+
+    def close_all(self, after_s: float, address: str) -> None:
+        """Once a run is under way for `after_s`, an endpoint ends all connections."""
+
+        def happen() -> None:
+            for each in self._open.pop(address, ()):
+                each.open = False
+
+        self._at(self.world.clock.now + after_s, happen)
 
     def _at(self, when: float, happen: Callable[[], None]) -> None:
         heappush(self._events, (when, next(self._order), happen))
@@ -78,8 +108,8 @@ class Simulation:
     def _after(self, seconds: float, happen: Callable[[], None]) -> None:
         self._at(self.world.clock.now + seconds, happen)
 
-    def _begin(self, number: int, url: str) -> None:
-        self._go_on(number, self.world.steps(url))
+    def _begin(self, number: int, begin: Callable[[], Steps]) -> None:
+        self._go_on(number, begin())
 
     def _resume(self, number: int, steps: Steps, result: object) -> None:
         steps.answer(result)
@@ -95,9 +125,10 @@ class Simulation:
                 address = call.host.address if call.host is not None else ""
                 took_s = round(self.world.clock.now - call.started, 2)
                 self._results[number] = Result(steps.status, steps.flags, took_s, address)
-            case OpenConnection(host=host):
+            case OpenConnection(host=host) as action:
                 self.opened[host.address] += 1
-                later(self.connect_s, steps.connection())
+                took_s, failed = (self.connect_s, None) if self.connect is None else self.connect(action)
+                later(took_s, self._opened(host.address, steps) if failed is None else failed)
             case AwaitSlot() as action:
                 self._await(number, steps, action)
             case Send() as action:
@@ -110,6 +141,11 @@ class Simulation:
                 later(0.0, None)
             case AwaitConfig() | Bypass() as other:
                 raise AssertionError(other)
+
+    def _opened(self, address: str, steps: Steps) -> FakeConnection:
+        made = steps.connection()
+        self._open.setdefault(address, []).append(made)
+        return made
 
     def _served(self, send: Send) -> Served:
         seconds, answer = self.serve(send)
