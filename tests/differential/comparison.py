@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from typing import Self
 import httpx
 
 from proxyless.mesh import Mesh
+from tests.differential.chances import unlikely
 from tests.differential.decision import PASSTHROUGH, TCP, Decision, from_envoy, without_tracing
 from tests.differential.governed import governed, send_async
 from tests.differential.ours import drawn, explained, mesh_on
@@ -27,7 +27,6 @@ DRAW_HEADER = "x-draw"
 
 ENOUGH = 80
 STRATA = 100
-IMPOSSIBLE = 1e-6
 
 DRAWN = frozenset({"backend"})
 """What is not compared of a request that arrived: the endpoint, because our draws are not Envoy's."""
@@ -136,20 +135,9 @@ def share_differences(mesh: Mesh, cases: Iterable[Case]) -> list[str]:
         found += [
             f"{key}: {cluster} drawn by Envoy {theirs[cluster]} times of {len(group)}, our share is {ours[cluster]} %"
             for cluster in theirs.keys() | ours.keys()
-            if _chance(theirs[cluster], len(group), ours[cluster] / STRATA) < IMPOSSIBLE
+            if unlikely(theirs[cluster], len(group), ours[cluster] / STRATA)
         ]
     return found
-
-
-def _chance(count: int, total: int, share: float) -> float:
-    """How likely a count at least as far out is in that many draws."""
-    below = sum(_exactly(each, total, share) for each in range(count + 1))
-    above = sum(_exactly(each, total, share) for each in range(count, total + 1))
-    return min(below, above)
-
-
-def _exactly(count: int, total: int, share: float) -> float:
-    return math.comb(total, count) * share**count * (1 - share) ** (total - count)
 
 
 def compared(pairs: Iterable[tuple[Case, Decision]]) -> list[Difference]:
