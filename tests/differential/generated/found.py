@@ -213,4 +213,20 @@ FOUND: dict[str, Case] = {
         ),
         (Request("GET", "http://case.test/", (("user-agent", "9"),)),),
     ),
+    "two attempt counts that were sent are one line": Case(
+        (
+            {
+                "name": "shop.*",
+                "domains": ["shop.*"],
+                "routes": [{"match": {"prefix": "/"}, "route": {"cluster": "a"}}],
+            },
+        ),
+        (
+            Request(
+                "GET",
+                "http://case.test/",
+                (("host", "shop.t"), ("x-envoy-attempt-count", "7"), ("x-envoy-attempt-count", "7")),
+            ),
+        ),
+    ),
 }

@@ -67,7 +67,7 @@ class Table:
             yield from ("GET",) if text != "GET" else ()
         elif path[0] == REQUESTS and len(path) == 3 and path[2] == 1:
             yield from (each for each in ("http://case.test/", text.partition("?")[0]) if len(each) < len(text))
-        elif path[0] == REQUESTS or path[-1] == "value":
+        elif (path[0] == REQUESTS and len(path) == 5) or path[-1] == "value":  # a header, what a mutation says
             yield from _pieces(text)
 
 
