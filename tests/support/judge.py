@@ -31,6 +31,7 @@ class Judge:
     def __init__(self) -> None:
         self._server = AdsServer()
         self._stack = ExitStack()
+        self._taken: dict[bytes, bool] = {}
         self._server.set(CLUSTER, KNOWN, _cluster(KNOWN))
         self._server.set(CLUSTER, EDS, _cluster(EDS))
         self._server.set(ENDPOINT, EDS, pb.endpoint_v3.ClusterLoadAssignment(cluster_name=EDS))
@@ -48,6 +49,13 @@ class Judge:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stack.close()
+
+    def takes(self, type_: ResourceType, message: Any) -> bool:
+        """Whether Envoy accepts a resource; asked once."""
+        key = message.SerializeToString()
+        if key not in self._taken:
+            self._taken[key] = self.says(type_, message) is None
+        return self._taken[key]
 
     def says(self, type_: ResourceType, message: Any) -> str | None:
         """What Envoy says of a resource; it is forgotten afterwards."""

@@ -14,6 +14,8 @@ from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 
 DURATION = "google.protobuf.Duration"
+LARGEST_SECONDS = 315_576_000_000
+"""What protobuf itself allows."""
 MAX_SECONDS = 9223372035
 """More does not fit into 64 bits of nanoseconds."""
 
@@ -44,10 +46,12 @@ def _messages(value: Any) -> Iterable[Any]:
 
 def _judge(duration: Any) -> str | None:
     seconds, nanos = duration.seconds, duration.nanos
-    spelled = ", ".join(f"{name}: {value}" for name, value in (("seconds", seconds), ("nanos", nanos)) if value)
+    spelled = " ".join(f"{name}: {value}" for name, value in (("seconds", seconds), ("nanos", nanos)) if value)
     if seconds < 0 or nanos < 0:
         return f"Invalid duration: Expected positive duration: {spelled}"
-    if seconds > MAX_SECONDS or nanos > 999_999_999:
+    if seconds > LARGEST_SECONDS or nanos > 999_999_999:
+        return f"Invalid duration: Duration out-of-range according to Protobuf: {spelled}"
+    if seconds > MAX_SECONDS:
         return f"Invalid duration: Duration out-of-range: {spelled}"
     return None
 

@@ -59,6 +59,15 @@ def unchecked(packed: pb.google_protobuf.Any) -> Message | None:
     return opened
 
 
+def as_it_is(packed: pb.google_protobuf.Any) -> Message | None:
+    """The same where Envoy applies no rule at all.
+
+    Raises:
+        RefusedError: the bytes are no such message.
+    """
+    return _opened(packed)
+
+
 def _opened(packed: pb.google_protobuf.Any) -> Message | None:
     if find(type_of(packed)) is None:
         return None

@@ -233,6 +233,11 @@ CASES: list[Effect] = [
         explained("status", url="http://shop/a%2Fb"),
         400,
     ),
+    effect(
+        HCM + "common_http_protocol_options.max_response_headers_kb",
+        managed(common_http_protocol_options={"max_response_headers_kb": 9}),
+        refusals,
+    ),
     # HTTP filters.
     effect(
         FILTER + "name",

@@ -136,7 +136,7 @@ LISTENERS: Mapping[str, Entry] = {
         **meaningless(
             LIBRARY, "idle_timeout max_connection_duration max_connection_duration_jitter max_requests_per_connection"
         ),
-        **meaningless("it is about responses of endpoints", "max_response_headers_kb"),
+        **honoured("max_response_headers_kb"),
         **not_yet("max_stream_duration is not kept yet", "max_stream_duration"),
     },
     MANAGER + "Rds": honoured("config_source route_config_name"),

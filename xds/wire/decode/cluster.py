@@ -75,7 +75,7 @@ def cluster(raw: bytes) -> Cluster:
         ignore_new_hosts=message.common_lb_config.ignore_new_hosts_until_first_hc,
         transport_socket=socket,
         transport_socket_matches=matches,
-        dns=dns_options(message),
+        dns=dns_options(message, type_),
         dns_cache=dns_cache(message, options_of(message)),
         metadata=metadata(message.metadata),
         original_dst_header=original_dst_header(message),
@@ -115,7 +115,9 @@ def _refuse_policy(message: pb.cluster_v3.Cluster, type_: DiscoveryType, policy:
         )
     if message.common_lb_config.consistent_hashing_lb_config.use_hostname_for_hashing and message.type != STRICT_DNS:
         # As in Envoy, it is the enum that is looked at: a cluster that is told by its extension is none of these.
-        name = "" if message.HasField("cluster_type") else f"envoy.cluster.{type_.lower()}"
+        name = f"envoy.cluster.{type_.lower()}"
+        if message.HasField("cluster_type"):
+            name = "" if message.cluster_type.HasField("typed_config") else message.cluster_type.name
         raise RefusedError(f"Cannot use hostname for consistent hashing loadbalancing for cluster of type: '{name}'")
     weighted = message.common_lb_config.HasField("locality_weighted_lb_config")
     if message.lb_subset_config.locality_weight_aware and not weighted:

@@ -8,11 +8,11 @@ from typing import Any, Literal
 from ...model.cluster import DiscoveryType
 from ...model.dns import DnsCache, DnsOptions
 from ...model.values import Address
-from ..opening import open_any, type_of
+from ..opening import as_it_is, open_any, type_of
 from ..refused import RefusedError
 from ..schema import find
 from ..schema import types as pb
-from .extensions import CLUSTERS, DNS_RESOLVERS, extension
+from .extensions import CLUSTERS, DNS_RESOLVERS, extension, type_at
 from .values import named, seconds
 
 TYPES: tuple[DiscoveryType, ...] = ("STATIC", "STRICT_DNS", "LOGICAL_DNS", "EDS", "ORIGINAL_DST")
@@ -20,6 +20,7 @@ TYPES: tuple[DiscoveryType, ...] = ("STATIC", "STRICT_DNS", "LOGICAL_DNS", "EDS"
 Family = Literal["AUTO", "V4_ONLY", "V6_ONLY", "V4_PREFERRED", "ALL"]
 FAMILIES: tuple[Family, ...] = ("AUTO", "V4_ONLY", "V6_ONLY", "V4_PREFERRED", "ALL")
 
+CARES = "envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig"
 DNS_CLUSTER = "envoy.extensions.clusters.dns.v3.DnsCluster"
 ORIGINAL_DST_CLUSTER = "envoy.extensions.clusters.original_dst.v3.OriginalDstCluster"
 
@@ -87,8 +88,8 @@ def original_dst_header(message: pb.cluster_v3.Cluster) -> str:
     return config.http_header_name or DEFAULT_HEADER if config.use_http_header else ""
 
 
-def dns_options(message: pb.cluster_v3.Cluster) -> DnsOptions:
-    """How names are resolved; the extension's own fields where it is one."""
+def dns_options(message: pb.cluster_v3.Cluster, type_: DiscoveryType) -> DnsOptions:
+    """How names are resolved; the extension's own fields where it is one. Only who resolves looks at the resolver."""
     opened = _opened(message)
     config: pb.cluster_v3.Cluster | pb.clusters_dns_v3.DnsCluster = message
     # The families of the extension begin with UNSPECIFIED, which is AUTO.
@@ -96,7 +97,7 @@ def dns_options(message: pb.cluster_v3.Cluster) -> DnsOptions:
     respect_ttl = message.respect_dns_ttl
     if isinstance(opened, pb.clusters_dns_v3.DnsCluster):
         config, families, respect_ttl = opened, ("AUTO", *FAMILIES), opened.respect_dns_ttl
-    asked = _resolver(config)
+    asked = _resolver(config) if type_ in ("STRICT_DNS", "LOGICAL_DNS") else {}
     failure = config.dns_failure_refresh_rate
     given = config.HasField("dns_failure_refresh_rate")
     base_s, max_s = seconds(failure.base_interval), seconds(failure.max_interval)
@@ -123,19 +124,20 @@ def _resolver(config: Asking) -> dict[str, Any]:
     """Who is asked: the typed resolver where there is one, else the older fields of the cluster (selectDnsResolver)."""
     if config.HasField("typed_dns_resolver_config"):
         resolver = config.typed_dns_resolver_config
-        extension(resolver.name, resolver.typed_config, DNS_RESOLVERS)
-        cares = open_any(resolver.typed_config)
-        if not isinstance(cares, pb.cares_v3.CaresDnsResolverConfig):
+        if type_at(resolver.name, resolver.typed_config, DNS_RESOLVERS) != CARES:
+            extension(resolver.name, resolver.typed_config, DNS_RESOLVERS)
             return {}
+        # Envoy applies no rule to what is in it.
+        cares: pb.cares_v3.CaresDnsResolverConfig = as_it_is(resolver.typed_config)
         found: dict[str, Any] = {
             "servers": tuple(_server(each) for each in cares.resolvers),
             "servers_are_fallback": cares.use_resolvers_as_fallback,
             "use_tcp": cares.dns_resolver_options.use_tcp_for_dns_lookups,
             "no_search": cares.dns_resolver_options.no_default_search_domain,
         }
-        if cares.HasField("query_timeout_seconds"):
+        if cares.query_timeout_seconds.value:
             found["query_timeout_s"] = float(cares.query_timeout_seconds.value)
-        if cares.HasField("query_tries"):
+        if cares.query_tries.value:
             found["query_tries"] = cares.query_tries.value
         return found
     if isinstance(config, pb.clusters_dns_v3.DnsCluster):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from struct import pack
 from typing import Literal
 
 from ...model.endpoint import ClusterLoadAssignment, HealthCheckConfig, HealthStatus, LbEndpoint, LocalityLbEndpoints
@@ -21,6 +22,12 @@ def load_assignment(raw: bytes) -> ClusterLoadAssignment:
     """envoy.config.endpoint.v3.ClusterLoadAssignment from its bytes, for EDS."""
     message = pb.endpoint_v3.ClusterLoadAssignment.FromString(raw)
     checked(message)
+    for each in message.endpoints:
+        if each.HasField("leds_cluster_locality_config") and each.lb_endpoints:
+            raise RefusedError(
+                f"A ClusterLoadAssignment for cluster {message.cluster_name} cannot include both LEDS (resource: "
+                f"{each.leds_cluster_locality_config.leds_collection_name}) and a list of endpoints."
+            )
     assignment = inline_assignment(message)
     return replace(assignment, localities=_without_repetitions(assignment.localities))
 
@@ -63,11 +70,18 @@ def _drop_overload(policy: pb.endpoint_v3.ClusterLoadAssignment.Policy) -> tuple
         denominator = named(DENOMINATORS, each.drop_percentage.denominator)
         if numerator > denominator:
             raise RefusedError(
-                f"Cluster drop_overloads config is invalid. drop_ratio={numerator / denominator:g}(Numerator "
+                f"Cluster drop_overloads config is invalid. drop_ratio={_shortest(numerator / denominator)}(Numerator "
                 f"{numerator} / Denominator {denominator}). The valid range is 0~1."
             )
         found.append((each.category, 100 * numerator / denominator))
     return tuple(found)
+
+
+def _shortest(ratio: float) -> str:
+    """As few digits as make the same number of 32 bits."""
+    single = pack("f", ratio)
+    text = next(f"{ratio:.{digits}e}" for digits in range(10) if pack("f", float(f"{ratio:.{digits}e}")) == single)
+    return text if ratio >= 1e7 else f"{float(text):g}"
 
 
 def _locality_endpoints(
@@ -95,6 +109,8 @@ def _endpoint(message: pb.endpoint_v3.LbEndpoint, resolver: Literal["none", "dns
     where = message.endpoint.address
     if resolver == "none":
         found = resolved_address(where, HINT)
+        for each in message.endpoint.additional_addresses:
+            resolved_address(each.address, HINT)
     elif where.socket_address.resolver_name:
         raise RefusedError("STRICT_DNS clusters must NOT have a custom resolver name set")
     else:

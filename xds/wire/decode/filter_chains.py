@@ -158,6 +158,8 @@ def _last(
 ) -> HttpConnectionManager | TcpProxy:
     if isinstance(message, pb.http_connection_manager_v3.HttpConnectionManager):
         return http_connection_manager(message)
+    if message.upstream_connect_mode and not message.HasField("max_early_data_bytes"):
+        raise RefusedError("max_early_data_bytes must be set when upstream_connect_mode is not IMMEDIATE")
     if message.HasField("tunneling_config"):
         raise NotUnderstoodError("tunneling_config is not supported")
     return TcpProxy(

@@ -115,6 +115,8 @@ def _internal(ranges: Iterable[pb.core_v3.CidrRange]) -> tuple[Cidr, ...]:
 
 def _refuse(message: pb.http_connection_manager_v3.HttpConnectionManager) -> None:
     """What Envoy refuses beyond its validation rules."""
+    if message.common_http_protocol_options.HasField("max_response_headers_kb"):
+        raise RefusedError("Error: max_response_headers_kb cannot be set on http_connection_manager.")
     rds = message.rds
     if message.HasField("rds") and not rds.HasField("config_source") and not rds.route_config_name.startswith("xdstp:"):
         raise RefusedError(

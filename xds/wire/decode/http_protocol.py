@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from ...model.cluster import HttpProtocol, UpstreamProtocol
 from ...model.route import RetryPolicy
-from ..opening import open_any
+from ..opening import open_any, type_of
 from ..refused import RefusedError
 from ..schema import find
 from ..schema import types as pb
@@ -20,6 +20,9 @@ KEYS = ("envoy.extensions.upstreams.http.v3.HttpProtocolOptions", "envoy.upstrea
 OTHER_KEYS = frozenset(
     {"envoy.extensions.upstreams.tcp.v3.TcpProtocolOptions", "envoy.upstreams.tcp.tcp_protocol_options"}
 )
+
+OTHER_TYPE = "envoy.extensions.upstreams.tcp.v3.TcpProtocolOptions"
+"""Of what stands there; another type is nothing to Envoy."""
 
 
 def http_protocol(message: pb.cluster_v3.Cluster) -> HttpProtocol:
@@ -51,7 +54,10 @@ def options_of(message: pb.cluster_v3.Cluster) -> pb.upstreams_http_v3.HttpProto
                     'Proto constraint validation failed (field: "upstream_protocol_options", reason: is required)'
                 )
             found = opened
-        elif key not in OTHER_KEYS and find(packed.type_url) is not None:
+        elif key in OTHER_KEYS:
+            if type_of(packed) == OTHER_TYPE:
+                open_any(packed)
+        elif find(packed.type_url) is not None:
             raise RefusedError(
                 f"Didn't find a registered network or http filter or protocol options implementation for name: '{key}'"
             )

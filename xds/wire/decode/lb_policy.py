@@ -118,8 +118,6 @@ def _ring(base: LbConfig, message: Any, murmur: bool) -> LbConfig:
     largest = message.maximum_ring_size.value if message.HasField("maximum_ring_size") else MAX_RING
     if smallest > largest:
         raise RefusedError(f"ring hash: minimum_ring_size ({smallest}) > maximum_ring_size ({largest})")
-    if largest > MAX_RING:
-        raise RefusedError(f"ring hash: maximum_ring_size ({largest}) must be less than or equal to {MAX_RING}")
     return replace(base, ring_min=smallest, ring_max=largest, ring_hash="MURMUR_HASH_2" if murmur else "XX_HASH")
 
 

@@ -22,6 +22,14 @@ def transport_socket(message: pb.core_v3.TransportSocket) -> TransportSocket:
     return TransportSocket(message.name, unsupported=f"transport socket {message.name} is not supported")
 
 
+def _refuse_blind(validation: pb.tls_v3.CertificateValidationContext, *, given: bool) -> None:
+    """UpstreamTlsContext.auto_sni_san_validation needs somebody whose word counts."""
+    if not given:
+        raise RefusedError("'auto_sni_san_validation' was configured without a validation context")
+    if not validation.HasField("trusted_ca") and not validation.HasField("system_root_certs"):
+        raise RefusedError("'auto_sni_san_validation' was configured without configuring a trusted CA")
+
+
 def _tls(name: str, message: pb.tls_v3.UpstreamTlsContext) -> TransportSocket:
     common = message.common_tls_context
     if len(common.tls_certificates) > 1 or len(common.tls_certificate_sds_secret_configs) > 1:
@@ -36,6 +44,8 @@ def _tls(name: str, message: pb.tls_v3.UpstreamTlsContext) -> TransportSocket:
             raise RefusedError(
                 "SAN-based verification of peer certificates without trusted CA is insecure and not allowed"
             )
+        if message.auto_sni_san_validation:
+            _refuse_blind(validation, given=common.WhichOneof("validation_context_type") is not None)
     sans = [string_matcher(each) for each in validation.match_subject_alt_names]
     sans += [string_matcher(each.matcher) for each in validation.match_typed_subject_alt_names]
     certificates = [each.name for each in common.tls_certificate_sds_secret_configs]

@@ -129,10 +129,11 @@ BELOW_WHAT_IS_NOT_DONE = {
 """Only fields that are named themselves, as not done, hold these."""
 
 REFUSED = {
+    (MANAGER + ".common_http_protocol_options", "max_response_headers_kb"),
     ("envoy.config.listener.v3.FilterChainMatch", "address_suffix"),
     ("envoy.config.listener.v3.FilterChainMatch", "suffix_len"),
 }
-"""No configuration that is accepted sets them: Envoy refuses a chain that does, and so does this."""
+"""No configuration that is accepted sets them: Envoy refuses what does, and so does this."""
 
 
 def samples() -> Iterator[tuple[ResourceType, Any]]:

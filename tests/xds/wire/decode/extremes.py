@@ -23,12 +23,25 @@ EXTREMES: dict[int, tuple[Any, ...]] = {
     2: (-1, 0, -(2**63), 2**63 - 1),  # int64
     3: (0, 1, 101, 2**31, 2**32 - 1),  # uint32
     4: (0, 1, 2**31, 2**64 - 1),  # uint64
-    5: (-1.0, 0.0, 100.5, 1e308, float("inf"), float("nan")),  # double
-    6: (-1.0, 0.0, 100.5, float("inf"), float("nan")),  # float
+    5: (-1.0, 0.0, 100.5, 1e308, float("inf")),  # double; after some NaN Envoy is no more
+    6: (-1.0, 0.0, 100.5, float("inf")),  # float
     7: (False, True),
     8: (0, 1, 99, -1),  # enum
 }
 DURATIONS = ((-1, 0), (0, 0), (0, 1), (0, 999_999), (0, -1), (1, -1), (LARGEST, 0), (LARGEST + 1, 0), (9223372036, 0))
+
+EDS = 3
+APART = frozenset(
+    {
+        # A cache of this name is there already, with other settings.
+        "envoy.extensions.common.dynamic_forward_proxy.v3.DnsCacheConfig",
+        # Envoy does not answer.
+        "envoy.extensions.network.dns_resolver.getaddrinfo.v3.GetAddrInfoDnsResolverConfig",
+    }
+)
+"""Messages that cannot be judged one after the other on one stream."""
+FIXED = frozenset({"enable_reuse_port", "reuse_port"})
+"""Of listeners: Envoy does not let them change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +55,15 @@ class Change:
     field: str
     value: Any
 
-    def applied(self) -> Any:
-        """The sample with the change."""
+    def sample(self) -> Any:
+        """The resource without the change."""
         kind = find(self.type.value)
         assert kind is not None
-        message = kind.FromString(self.raw)
+        return kind.FromString(self.raw)
+
+    def applied(self) -> Any:
+        """The sample with the change."""
+        message = self.sample()
         _change(message, self.way, self)
         return message
 
@@ -93,15 +110,21 @@ def changes() -> list[Change]:
     seen: set[tuple[str, str]] = set()
     found: list[Change] = []
     for type_, message in samples():
-        if type_ in (ResourceType.CLUSTER, ResourceType.LISTENER):
+        if type_ in (ResourceType.CLUSTER, ResourceType.LISTENER) and _alone(message):
             raw = message.SerializeToString()
             for way, inner in _messages(message, ()):
                 name = inner.DESCRIPTOR.full_name
-                for field, values in _numbers(inner):
+                for field, values in _numbers(inner) if name not in APART else ():
                     if (name, field) not in seen:
                         seen.add((name, field))
                         found += [Change(type_, raw, way, name, field, each) for each in values]
     return found
+
+
+def _alone(message: Any) -> bool:
+    """Whether Envoy takes it as it is: no filter that is Istio's own, nothing that waits for another resource."""
+    raw = message.SerializeToString()
+    return b"istio" not in raw and not (message.DESCRIPTOR.name == "Cluster" and message.type == EDS)
 
 
 def _numbers(message: Any) -> Iterator[tuple[str, tuple[Any, ...]]]:
@@ -109,7 +132,7 @@ def _numbers(message: Any) -> Iterator[tuple[str, tuple[Any, ...]]]:
         oneof = field.containing_oneof
         if oneof is not None and message.WhichOneof(oneof.name) not in (None, field.name):
             continue
-        if field.is_repeated:
+        if field.is_repeated or field.name in FIXED:
             continue
         below = field.message_type
         if below is None:

@@ -10,7 +10,7 @@ from ...schema import types as pb
 from ..rate_limits import rate_limits
 from ..values import header_options, named, runtime_fraction, seconds
 
-MIN_FILL_S = 0.05
+MIN_FILL_MS = 50
 VH_LIMITS: tuple[Literal["OVERRIDE", "INCLUDE", "IGNORE"], ...] = ("OVERRIDE", "INCLUDE", "IGNORE")
 
 
@@ -60,6 +60,7 @@ def _descriptors(message: pb.http_local_ratelimit_v3.LocalRateLimit) -> tuple[Li
 def _bucket(message: pb.type_v3.TokenBucket, what: str) -> TokenBucket:
     per_fill = message.tokens_per_fill.value if message.HasField("tokens_per_fill") else 1
     interval_s = seconds(message.fill_interval)
-    if message.max_tokens and interval_s < MIN_FILL_S:
+    # Envoy counts whole milliseconds, and none of them is no limit to it: such a bucket is as good as always full.
+    if message.max_tokens and 0 < int(interval_s * 1000 + 1e-6) < MIN_FILL_MS:
         raise RefusedError(f"local rate limit {what}token bucket fill timer must be >= 50ms")
     return TokenBucket(message.max_tokens, per_fill, interval_s)
