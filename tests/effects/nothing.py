@@ -43,6 +43,7 @@ BY_HAND: dict[str, Any] = {
     "initial_connection_window_size": 65535,
     "initial_stream_window_size": 65535,
     "shadow_enabled": {"default_value": {"numerator": 100}},
+    "OverrideHostSource.metadata": {"key": "k", "path": [{"key": "p"}]},
     "socket_options": [{"level": 1, "name": 2, "int_value": 3}],
     "virtual_clusters": [{"name": "c", "headers": [{"name": ":path", "exact_match": "/a"}]}],
     "watched_directory": {"path": "/"},
@@ -83,9 +84,10 @@ def set_anyhow(message: Any, name: str) -> bool:
         return False
     if name == "apply_default_config_without_warming" and not message.HasField("default_config"):
         return False  # refused
-    if name in BY_HAND:
+    by_hand = BY_HAND.get(f"{message.DESCRIPTOR.name}.{name}") or BY_HAND.get(name)
+    if by_hand:
         message.ClearField(name)
-        json_format.ParseDict({name: BY_HAND[name]}, message, descriptor_pool=pool())
+        json_format.ParseDict({name: by_hand}, message, descriptor_pool=pool())
         if name == "early_data_policy":  # the schema does not have what is in it
             message.early_data_policy.typed_config.type_url = EARLY_DATA
     elif isinstance(getattr(message, name), str) and getattr(message, name):

@@ -90,14 +90,6 @@ UNEVEN = [
     locality(*MANY[3:], locality={"region": "b"}, load_balancing_weight=1),
 ]
 
-RESOLVED: Json = {
-    "type": "STRICT_DNS",
-    "common_lb_config": {COMMON: {"use_hostname_for_hashing": True}},
-    "load_assignment": {"cluster_name": "a", "endpoints": [{"lb_endpoints": NAMED}]},
-}
-ADDRESSES = {f"10.0.0.{number}": [f"10.0.0.{number}"] for number in range(1, 10)}
-"""Only names that are resolved may be hashed in place of addresses, where the cluster's common fields say so."""
-
 CASES = [
     effect("envoy.config.route.v3.RouteAction.hash_policy", by(KEY), hashed),
     effect(f"{HASH}.header", by(KEY), hashed, "12032446498354195496", against=by(OTHER)),

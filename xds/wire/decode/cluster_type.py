@@ -128,7 +128,9 @@ def _resolver(config: Asking) -> dict[str, Any]:
             extension(resolver.name, resolver.typed_config, DNS_RESOLVERS)
             return {}
         # Envoy applies no rule to what is in it.
-        cares: pb.cares_v3.CaresDnsResolverConfig = as_it_is(resolver.typed_config)
+        cares = as_it_is(resolver.typed_config)
+        if not isinstance(cares, pb.cares_v3.CaresDnsResolverConfig):
+            raise AssertionError("the type is CARES")
         found: dict[str, Any] = {
             "servers": tuple(_server(each) for each in cares.resolvers),
             "servers_are_fallback": cares.use_resolvers_as_fallback,

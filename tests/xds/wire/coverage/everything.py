@@ -416,7 +416,6 @@ CLUSTERS = [
         ring_hash_lb_config={"minimum_ring_size": 2, "maximum_ring_size": 3, "hash_function": "MURMUR_HASH_2"},
         type="STRICT_DNS",
         common_lb_config={"consistent_hashing_lb_config": CONSISTENT},
-        type="STRICT_DNS",
     ),
     cluster(lb_policy="MAGLEV", maglev_lb_config={"table_size": 101}),
     balanced(

@@ -9,8 +9,9 @@ from typing import Any
 from google.protobuf.message import Message
 
 from proxyless.xds.model.resource import ResourceType
+from proxyless.xds.wire.coverage.walk import ANY, LEAVES
 from proxyless.xds.wire.schema import find
-from tests.xds.wire.coverage.test_table import ANY, LEAVES, samples
+from tests.xds.wire.coverage.test_table import samples
 
 Step = str | int
 Way = tuple[Step, ...]
