@@ -43,6 +43,7 @@ BY_HAND: dict[str, Any] = {
     "initial_connection_window_size": 65535,
     "initial_stream_window_size": 65535,
     "shadow_enabled": {"default_value": {"numerator": 100}},
+    "OverrideHost.selected_host_key": {"key": "k", "path": [{"key": "p"}]},
     "OverrideHostSource.metadata": {"key": "k", "path": [{"key": "p"}]},
     "socket_options": [{"level": 1, "name": 2, "int_value": 3}],
     "virtual_clusters": [{"name": "c", "headers": [{"name": ":path", "exact_match": "/a"}]}],

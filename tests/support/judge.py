@@ -25,12 +25,20 @@ EDS = "e"
 """A cluster whose endpoints come by EDS."""
 
 
+class GoneError(Exception):
+    """Envoy does not survive a resource."""
+
+
 class Judge:
-    """`with Judge() as judge: judge.says(CLUSTER, message)`: None where Envoy accepts, else what its NACK says."""
+    """`with Judge() as judge: judge.says(CLUSTER, message)`: None where Envoy accepts, else what its NACK says.
+
+    Some values kill Envoy, at once or a little later: a new one is asked then.
+    """
 
     def __init__(self) -> None:
         self._server = AdsServer()
         self._stack = ExitStack()
+        self._envoy: Envoy | None = None
         self._taken: dict[bytes, bool] = {}
         self._server.set(CLUSTER, KNOWN, _cluster(KNOWN))
         self._server.set(CLUSTER, EDS, _cluster(EDS))
@@ -39,16 +47,25 @@ class Judge:
 
     def __enter__(self) -> Self:
         self._stack.enter_context(self._server)
-        self._stack.enter_context(Envoy(self._bootstrap()))
-        self._stream = self._server.stream()
-        for type_ in (CLUSTER, ENDPOINT, LISTENER):
-            wait_for(lambda type_=type_: self._stream.acked(type_.value))  # type: ignore[misc]
+        self._start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._envoy is not None:
+            self._envoy.stop()
         self._stack.close()
+
+    def _start(self) -> None:
+        if self._envoy is not None:
+            self._envoy.stop()
+        before = len(self._server.streams)
+        self._envoy = Envoy(self._bootstrap()).__enter__()
+        wait_for(lambda: len(self._server.streams) > before)
+        self._stream = self._server.streams[-1]
+        for type_ in (CLUSTER, ENDPOINT, LISTENER):
+            wait_for(lambda type_=type_: self._stream.acked(type_.value))  # type: ignore[misc]
 
     def takes(self, type_: ResourceType, message: Any) -> bool:
         """Whether Envoy accepts a resource; asked once."""
@@ -58,17 +75,26 @@ class Judge:
         return self._taken[key]
 
     def says(self, type_: ResourceType, message: Any) -> str | None:
-        """What Envoy says of a resource; it is forgotten afterwards."""
+        """What Envoy says of a resource; it is forgotten afterwards.
+
+        Raises:
+            GoneError: Envoy ends when it gets it.
+        """
         name = EDS if type_ is ENDPOINT else message.name
         before = self._server.resources[type_.value].get(name)
-        self._server.set(type_, name, message)
-        try:
-            return self._pushed(type_, name)
-        finally:
-            if before is None:
-                self._server.remove(type_, name)
-            else:
-                self._server.set(type_, name, before)
+        for _ in range(2):
+            self._server.set(type_, name, message)
+            try:
+                return self._pushed(type_, name)
+            except GoneError:
+                pass  # what came before it may have been the reason
+            finally:
+                if before is None:
+                    self._server.remove(type_, name)
+                else:
+                    self._server.set(type_, name, before)
+            self._start()
+        raise GoneError(name)
 
     def _pushed(self, type_: ResourceType, name: str) -> str | None:
         stream = self._stream
@@ -81,7 +107,8 @@ class Judge:
 
         wait_for(lambda: answer() is not None or not stream.open)
         found = answer()
-        assert found is not None, "Envoy has gone"
+        if found is None:
+            raise GoneError
         return str(found.error_detail.message) if found.HasField("error_detail") else None
 
     def _bootstrap(self) -> dict[str, Json]:
