@@ -217,10 +217,12 @@ CASES = [
         f"{LB}ring_hash.v3.RingHash.locality_weighted_lb_config",
         by(KEY, cluster_fields=policy("ring_hash.v3.RingHash", **BY_LOCALITY), endpoints=UNEVEN),
         keyed(),
+        what="keys",
     ),
     effect(
         f"{LB}maglev.v3.Maglev.locality_weighted_lb_config",
         by(KEY, cluster_fields=policy("maglev.v3.Maglev", **BY_LOCALITY), endpoints=UNEVEN),
         keyed(),
+        what="keys",
     ),
 ]
