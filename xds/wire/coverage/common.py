@@ -89,7 +89,7 @@ COMMON: Mapping[str, Entry] = {
         **not_yet("this matcher is not implemented yet: it matches nothing", "custom"),
     },
     MATCHER + "MetadataMatcher": {
-        **meaningless("nothing has written any before a route is chosen", "filter path value"),
+        **not_yet("nothing has written any before a route is chosen: there is nothing to compare", "filter path value"),
         **honoured("invert"),
     },
     MATCHER + "RegexMatcher": honoured("google_re2 regex"),
