@@ -77,6 +77,9 @@ NEVER = (
 )
 """Kinds that match no request at all, because of what they are."""
 
+ALWAYS = ("tls-not-presented", "tls-not-validated", "tls-nothing", "dynamic-not-said")
+"""Kinds that match every request."""
+
 TARGETS = (
     *("/svc", "/svc/", "/svc/a", "/svcx", "/SVC", "/Svc/a", "/svc?x=1", "/svc/?x", "/sv", "/", "/a/svc", "/svc;x"),
     *("/b/x/", "/b/x", "/b/x/c/d", "/b/y/c"),
