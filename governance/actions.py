@@ -5,14 +5,17 @@ Nothing that a machine decides depends on the library, so sync and async suites 
 """
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, final
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, final
 
 from .balancing.host import Host
 from .headers import HeaderList
 from .pool import Pool, Slot, Waiter
 
+if TYPE_CHECKING:
+    from .mirroring import Copy
+
 # Indices of the drivers' tables.
-AWAIT_CONFIG, CONNECT, AWAIT_SLOT, SEND, DISCARD, SLEEP, BYPASS, ASK, DELIVER = range(9)
+AWAIT_CONFIG, CONNECT, AWAIT_SLOT, SEND, DISCARD, SLEEP, BYPASS, ASK, START, DELIVER = range(10)
 
 
 class AwaitConfig:
@@ -149,7 +152,17 @@ class Ask:
         self.timeout_s = timeout_s
 
 
-Action = AwaitConfig | OpenConnection | AwaitSlot | Send | Discard | Sleep | Deliver | Bypass | Ask
+class Start:
+    """Begin a copy of the request in the background, once its body is there. Result: None, at once."""
+
+    __slots__ = ("copy",)
+    kind: ClassVar[int] = START
+
+    def __init__(self, copy: "Copy") -> None:
+        self.copy = copy
+
+
+Action = AwaitConfig | OpenConnection | AwaitSlot | Send | Discard | Sleep | Deliver | Bypass | Ask | Start
 
 
 @final

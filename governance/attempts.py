@@ -15,6 +15,7 @@ from .actions import Action, Discard, Failure, Head, Send, Sleep
 from .choosing import listen
 from .cluster import ClusterRuntime
 from .connecting import wait_for_connection
+from .mirroring import mirrored
 from .pool import Breaker, Slot
 from .replies import (
     LocalReply,
@@ -62,6 +63,8 @@ def attempt_until_done(call: OutgoingCall) -> Generator[Action, Any, LocalReply 
                 result = closed(host.why_not(cluster.name))
             else:
                 call.host = host
+                if call.attempts == 1 and (cluster.mirrors or route.mirrors):
+                    yield from mirrored(call, cluster, upstream)
                 pool = cluster.pool(host, call.owner, route.high_priority)
                 lease = pool.lease(clock())
                 granted = (

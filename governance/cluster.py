@@ -21,6 +21,7 @@ from .balancing.host_set import HostSet, host_sets
 from .balancing.setting import Memory, Setting
 from .checking.checker import Checker
 from .hashing import HashPolicies, compile_hashing
+from .mirroring import compile_mirrors
 from .names import NameCaches, full_name
 from .outliers.detector import Detector
 from .outliers.matching import response_test
@@ -115,6 +116,7 @@ class ClusterRuntime:
         "http2",
         "is_error",
         "listens",
+        "mirrors",
         "name",
         "notes",
         "original_dst",
@@ -131,6 +133,7 @@ class ClusterRuntime:
         self.assignment = assignment
         self.original_dst = config.type == "ORIGINAL_DST"
         self.http2 = config.http.protocol == "http2"
+        self.mirrors = compile_mirrors(config.http.mirrors)
         self.hashes = config.lb_policy in HASHED
         """Whether the policy goes by a hash."""
         self.asks = self.hashes or config.lb.subset is not None or bool(config.lb.override_headers)

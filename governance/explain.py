@@ -118,8 +118,8 @@ def _ignore(suite: object, action: object) -> None:
     del suite, action
 
 
-# By Action.kind: await config, connect, await slot, send, discard, sleep, bypass, ask.
-_DRY = (_wait_a_little, _dry_connect, _wait_a_little, _dry_send, _ignore, _ignore, _dry_send, _ignore)
+# By Action.kind: await config, connect, await slot, send, discard, sleep, bypass, ask, start.
+_DRY = (_wait_a_little, _dry_connect, _wait_a_little, _dry_send, _ignore, _ignore, _dry_send, _ignore, _ignore)
 
 
 def dry_call(

@@ -27,6 +27,7 @@ from .formatter import DASH, Formatter, UnsupportedFormatError, compile_value
 from .hashing import HashPolicies, compile_hashing
 from .headers import Levels, apply_levels, compile_levels, formats
 from .matching import RequestTest, RouteTest, all_of, cookie_test, decimal, header_test, path_test, query_test, tls_test
+from .mirroring import Mirror, compile_mirrors
 from .paths import PathRewrite, has_rewrite
 from .redirects import Redirect, own_url
 from .regex import Rewriter
@@ -126,6 +127,7 @@ class CompiledRoute:
         "kind",
         "limits",
         "limits_grpc",
+        "mirrors",
         "path_format",
         "path_rewrite",
         "problems",
@@ -161,6 +163,7 @@ class CompiledRoute:
         self.cumulative: tuple[int, ...] = ()
         self.timeout_s: float | None = None
         self.retry: CompiledRetry | None = None
+        self.mirrors: tuple[Mirror, ...] = ()
         self.redirect: Redirect | None = None
         self.direct: DirectResponseAction | None = None
         self.action: RouteAction | None = None
@@ -222,6 +225,7 @@ class CompiledRoute:
         self.targets = tuple(Target(entry, self.route, self.vhost, table, self.problems) for entry in drawn)
         self.cumulative = tuple(accumulate(entry.weight for entry in drawn))
         self.timeout_s = action.timeout_s
+        self.mirrors = compile_mirrors(action.mirrors, self.vhost.mirrors, table.mirrors)
         self.retry = compile_retry(action.retry or self.vhost.retry)
         self.appends_host = action.append_x_forwarded_host
         self.auto_host = action.auto_host_rewrite
@@ -273,7 +277,7 @@ class CompiledRoute:
         if self.action is None:
             return ()
         names = [target.cluster for target in self.targets if target.cluster]
-        names += [mirror.cluster for mirror in self.action.mirrors if mirror.cluster]
+        names += [mirror.cluster for mirror in self.mirrors if mirror.cluster]
         return tuple(dict.fromkeys(names))
 
     def answer(self, request: RequestView, describe: Callable[[], Subject] | None = None) -> LocalReply:

@@ -11,6 +11,7 @@ from ..xds.model.resource import ResourceType
 from ..xds.model.snapshot import Snapshot
 from ..xds.model.values import Locality
 from .actions import Service
+from .background import Background
 from .balancing.host_set import HostSet
 from .balancing.setting import Setting
 from .checking.checker import Checker
@@ -78,6 +79,7 @@ class Runtime:
         "__weakref__",
         "_setting",
         "_setting_of_local",
+        "background",
         "changes",
         "clock",
         "closed",
@@ -113,6 +115,7 @@ class Runtime:
         self.closed = False
         self.on_checks: Callable[[], None] | None = None
         """Called when there is somebody to ask for health; None where nobody asks."""
+        self.background = Background()
         self.changes = Changes()
         self.listeners: tuple[Listener, ...] = ()
         self.event_listeners: tuple[EventListener, ...] = ()
@@ -132,6 +135,7 @@ class Runtime:
 
     def reset(self) -> None:
         """In a forked child: keep the configuration, drop connections, counts and locks that belong to the parent."""
+        self.background = Background()
         self.changes = Changes()
         self.states = {}
         self.names = NameCaches(self.clock)
@@ -146,6 +150,7 @@ class Runtime:
         """Nothing more comes: what is in force stays, and whoever waits for more is told. Idle connections go."""
         self.closed = True
         self.changes.advance()
+        self.background.close()
         self.close_idle()
 
     def close_idle(self) -> None:

@@ -131,6 +131,15 @@ class UpstreamRequest:
         """The request as it went out last: what response headers are formatted from."""
         return RequestView(self.method, self._scheme, self.authority, self.path, self.headers, self._source)
 
+    def copied(self, authority: bytes, headers: HeaderList) -> UpstreamRequest:
+        """The same request with another authority and other headers."""
+        made = object.__new__(UpstreamRequest)
+        made.method, made.path = self.method, self.path
+        made.authority, made.headers = authority, headers
+        made._counts, made._tells_grpc = self._counts, self._tells_grpc
+        made._scheme, made._source = self._scheme, self._source
+        return made
+
     def again(self, attempt: int, expected_s: float | None) -> None:
         """Say in the headers which try this is, and how long it may take."""
         new: HeaderList = []

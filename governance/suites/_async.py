@@ -7,10 +7,24 @@ from collections.abc import Awaitable, Callable
 from time import monotonic
 from typing import Any, Self
 
-from ..actions import Ask, AwaitConfig, AwaitSlot, Bypass, Deliver, Discard, Failure, Head, OpenConnection, Send, Sleep
+from ..actions import (
+    Ask,
+    AwaitConfig,
+    AwaitSlot,
+    Bypass,
+    Deliver,
+    Discard,
+    Failure,
+    Head,
+    OpenConnection,
+    Send,
+    Sleep,
+    Start,
+)
 from ..driver import drive_async
 from ..runtime import Runtime
 from ..waiting import call_in
+from ._background import as_task, run_copy_async
 from ._bypass import AsyncUngoverned
 from ._exchange import ErrorMode, Exchange, PoolBase
 from ._httpcore import AsyncBody, AsyncConnection, AsyncStream, Clamp, Library
@@ -137,6 +151,11 @@ class AsyncGovernedPool(PoolBase):
         del exchange
         return await action.service.ask_async(action.request, action.timeout_s)
 
+    @staticmethod
+    async def start(exchange: Exchange, action: Start) -> None:
+        background = exchange.pool.runtime.background
+        exchange.start(action.copy, lambda copy: as_task(background, run_copy_async(copy, _PERFORM_ASYNC)))
+
 
 _PERFORM_ASYNC: tuple[Callable[[Any, Any], Awaitable[Any]], ...] = (
     AsyncGovernedPool.await_config,
@@ -147,4 +166,5 @@ _PERFORM_ASYNC: tuple[Callable[[Any, Any], Awaitable[Any]], ...] = (
     AsyncGovernedPool.sleep,
     AsyncGovernedPool.bypass,
     AsyncGovernedPool.ask,
+    AsyncGovernedPool.start,
 )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from time import monotonic
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from ..actions import Deliver, Failure, Send
 from ..call import Machine, OutgoingCall
+from ..copies import CopyCall
 from ..headers import HeaderList
+from ..mirroring import Copy
 from ..replies import LocalReply, reply_body, reply_headers
 from ..request import RequestView
 from ..runtime import Runtime
@@ -24,6 +27,9 @@ except ImportError:
 
 ErrorMode = Literal["response", "raise"]
 
+Launch = Callable[["Exchange"], None]
+"""Has the machine of an exchange driven in the background."""
+
 DEFAULT_PORTS = {b"http": 80, b"https": 443, b"ws": 80, b"wss": 443}
 NO_TIMEOUTS: dict[str, float | None] = {}
 
@@ -35,6 +41,7 @@ class Exchange:
         "call",
         "caller_deadline",
         "clamp",
+        "copies",
         "library",
         "machine",
         "pool",
@@ -59,6 +66,50 @@ class Exchange:
         self.caller_deadline: float | None = None
         self.clamp: Clamp | None = None
         self.upload: Upload | None = None
+        self.copies: list[tuple[Copy, Launch]] = []
+        """What is to be sent once more as soon as the body is there."""
+
+    @classmethod
+    def of_copy(cls, pool: PoolBase, copy: Copy, body: Any) -> Self:
+        """A copy of a request on its way: nobody waits for it, and so nobody loses patience."""
+        made = object.__new__(cls)
+        upstream, core = copy.upstream, pool.library.core
+        made.pool, made.library = pool, pool.library
+        made.call = CopyCall(pool.runtime, pool.owner(), copy)
+        made.machine = made.call.run()
+        url = core.URL(scheme=b"http", host=b"copy", port=80, target=upstream.path)
+        made.request = core.Request(method=upstream.method, url=url, content=body)
+        made.timeouts = NO_TIMEOUTS
+        made.caller_deadline = made.clamp = made.upload = None
+        made.copies = []
+        return made
+
+    def start(self, copy: Copy, launch: Launch) -> None:
+        """Begin a copy of the request: at once if its body is at hand, else when that has been sent."""
+        body = self.request.stream
+        if isinstance(body, self.library.byte_stream):
+            self._launch(copy, launch, body)
+        elif self.call.uploading:
+            self.copies.append((copy, launch))
+        else:
+            self._launch(copy, launch, None)
+
+    def _launch(self, copy: Copy, launch: Launch, body: Any) -> None:
+        if self.pool.runtime.background.begin():
+            launch(type(self).of_copy(self.pool, copy, body))
+
+    def _uploaded(self, clamp: Clamp) -> None:
+        """The request has been sent whole."""
+        clamp.until(self.call.uploaded(), self._patience_from_now())
+        upload, copies = self.upload, self.copies
+        if copies and upload is not None:
+            self.copies = []
+            body = upload.kept()
+            for copy, launch in copies:
+                if body is None:
+                    self.pool.runtime.background.drop()
+                else:
+                    self._launch(copy, launch, self.library.byte_stream(body))
 
     def patience(self, started: float) -> float | None:
         """What is left of the caller's connect timeout; None without one."""
@@ -90,7 +141,7 @@ class Exchange:
         call = self.call
         if call.uploading:
             clamp.until(None, None)
-            self._upload().on_end = lambda: clamp.until(call.uploaded(), self._patience_from_now())
+            self._upload().on_end = lambda: self._uploaded(clamp)
         else:
             clamp.until(action.deadline, self.caller_deadline or self._patience_from_now())
         return connection  # type: ignore[no-any-return]
@@ -101,7 +152,7 @@ class Exchange:
         if upload is None:
             request = self.request
             again = isinstance(request.stream, self.library.byte_stream)
-            keep = self.call.retry is not None
+            keep = bool(self.copies) or self.call.retry is not None
             upload = self.upload = request.stream = Upload(request.stream, again=again, keep=keep)
         return upload
 

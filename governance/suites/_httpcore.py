@@ -337,6 +337,10 @@ class Upload:
         elif self.replayable:
             self._kept.append(chunk)
 
+    def kept(self) -> bytes | None:
+        """A streamed body that has been sent, whole; None if it was too large to be kept."""
+        return b"".join(self._kept) if self.replayable else None
+
     def _ended(self) -> None:
         if not self.complete:
             self.complete = True

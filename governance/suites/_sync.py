@@ -7,9 +7,23 @@ from threading import Event
 from time import monotonic
 from typing import Any, Self
 
-from ..actions import Ask, AwaitConfig, AwaitSlot, Bypass, Deliver, Discard, Failure, Head, OpenConnection, Send, Sleep
+from ..actions import (
+    Ask,
+    AwaitConfig,
+    AwaitSlot,
+    Bypass,
+    Deliver,
+    Discard,
+    Failure,
+    Head,
+    OpenConnection,
+    Send,
+    Sleep,
+    Start,
+)
 from ..driver import drive
 from ..runtime import Runtime
+from ._background import in_thread, run_copy
 from ._bypass import Ungoverned
 from ._exchange import ErrorMode, Exchange, PoolBase
 from ._httpcore import Body, Clamp, Connection, Library, Stream
@@ -133,6 +147,11 @@ class GovernedPool(PoolBase):
         del exchange
         return action.service.ask(action.request, action.timeout_s)
 
+    @staticmethod
+    def start(exchange: Exchange, action: Start) -> None:
+        background = exchange.pool.runtime.background
+        exchange.start(action.copy, lambda copy: in_thread(background, lambda: run_copy(copy, _PERFORM)))
+
 
 _PERFORM: tuple[Callable[[Any, Any], Any], ...] = (
     GovernedPool.await_config,
@@ -143,4 +162,5 @@ _PERFORM: tuple[Callable[[Any, Any], Any], ...] = (
     GovernedPool.sleep,
     GovernedPool.bypass,
     GovernedPool.ask,
+    GovernedPool.start,
 )

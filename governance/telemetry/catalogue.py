@@ -140,6 +140,13 @@ METRICS = (
         "Active health checks: success, active (an answer that says no), network, network_timeout, passive.",
     ),
     Metric(
+        "proxyless_mirrored_requests_total",
+        "counter",
+        ("result",),
+        "requests",
+        "Copies of requests: answered, failed, or dropped since too many were under way or the body was too large.",
+    ),
+    Metric(
         "proxyless_cluster_endpoints",
         "gauge",
         ("cluster", "health"),

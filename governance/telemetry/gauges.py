@@ -53,6 +53,12 @@ def cluster_gauges(runtime: Runtime) -> Iterator[Reading]:
             yield Reading("proxyless_cluster_ejections_active", labels, state.detector.active)
 
 
+def mirror_counts(runtime: Runtime) -> Iterator[Reading]:
+    """What became of the copies of requests."""
+    for outcome, count in runtime.background.counts.items():
+        yield Reading("proxyless_mirrored_requests_total", (outcome,), count)
+
+
 def cluster_counts(runtime: Runtime) -> Iterator[Reading]:
     """What each cluster has counted since it is known."""
     for state in _states(runtime):

@@ -14,7 +14,7 @@ from ..inbound import InboundRequest
 from ..request import RequestView
 from .facts import Facts
 from .families import Family, Labels, Reading
-from .gauges import EndpointCounts, cluster_counts, cluster_gauges, control_counts, control_gauges
+from .gauges import EndpointCounts, cluster_counts, cluster_gauges, control_counts, control_gauges, mirror_counts
 from .labels import UNKNOWN, Service, Workload, flags_text, grpc_status, incoming, outgoing
 from .series import Series
 
@@ -198,6 +198,7 @@ class PrometheusListener:
         if facts is None:
             return
         self._grow(cluster_counts(facts.runtime))
+        self._grow(mirror_counts(facts.runtime))
         if facts.control is not None:
             self._grow(control_counts(facts.control))
         snapshot = facts.runtime.plan.snapshot

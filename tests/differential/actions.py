@@ -1,7 +1,6 @@
 """Tables with one virtual host for each thing that a route can do: rewrites, redirects, answers, mutations, weights.
 
-The rules are those of the probes behind `docs/envoy-facts.md`; what proxyless names instead of doing is left out
-(`unbuilt`).
+The rules are those of the probes behind `docs/envoy-facts.md`.
 """
 
 from __future__ import annotations

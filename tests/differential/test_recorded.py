@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.differential import unbuilt
 from tests.differential.comparison import Run, share_differences, told
 from tests.differential.conftest import SHOP
 from tests.differential.generator import generate
@@ -37,7 +36,7 @@ def run(request: pytest.FixtureRequest) -> Iterator[Run]:
     """Envoy and proxyless side by side on one recording."""
     envoy.require()
     folder, until = NODES[request.param]
-    recording = unbuilt.without_unbuilt(Recording.load(SHOP / folder, until=until))
+    recording = Recording.load(SHOP / folder, until=until)
     with Run.of(recording, [*generate(SEED, RANDOM), *steer(recording, SEED, STEERED)]) as running:
         yield running
 

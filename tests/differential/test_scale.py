@@ -9,7 +9,6 @@ import pytest
 from tests.differential import scale
 from tests.differential.comparison import Run, told
 from tests.differential.steering import places, steer
-from tests.differential.unbuilt import without_unbuilt
 from tests.support import envoy
 
 pytestmark = pytest.mark.envoy
@@ -21,7 +20,7 @@ EACH = 10
 @pytest.mark.timeout(900)
 def test_each_route_of_a_large_mesh_is_decided_as_by_envoy() -> None:
     envoy.require()
-    recording = without_unbuilt(scale.load())
+    recording = scale.load()
     with Run.of(recording, steer(recording, SEED, EACH)) as run:
         hits = Counter(case.envoy.place for case in run.cases)
         assert not run.differences, told(run.differences)

@@ -27,6 +27,7 @@ from proxyless.governance.actions import (
     OpenConnection,
     Send,
     Sleep,
+    Start,
 )
 from proxyless.governance.call import OutgoingCall
 from proxyless.governance.cluster import ClusterRuntime
@@ -258,7 +259,7 @@ class Steps:
                     self.answer(outcome(script.popleft(), None))
                 case Deliver():
                     self.answer(OK)
-                case Discard():
+                case Discard() | Start():
                     self.answer()
                 case AwaitSlot() | AwaitConfig():
                     raise AssertionError(f"the call waits: {self.action}")

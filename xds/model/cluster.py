@@ -7,7 +7,7 @@ from .dns import DnsCache, DnsOptions
 from .endpoint import ClusterLoadAssignment
 from .health_check import HealthCheck
 from .matchers import ResponsePredicate
-from .route import HashPolicy, RetryPolicy
+from .route import HashPolicy, MirrorPolicy, RetryPolicy
 from .subsets import SubsetConfig
 from .values import FilterMetadata, MetadataValue, Note
 
@@ -62,6 +62,8 @@ class HttpProtocol:
     """Its conditions and numbers stand in place of the routes'; its timeouts of tries do not count."""
     error_matcher: ResponsePredicate | None = None
     """Which responses outlier detection takes for errors, whatever their status."""
+    mirrors: tuple[MirrorPolicy, ...] = ()
+    """They stand before those of a route."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,17 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from .filters import CorsPolicy, FilterConfig
-from .matchers import CookieMatcher, HeaderMatcher, PathMatcher, QueryParameterMatcher, RegexRewrite, TlsMatcher
+from .matchers import (
+    CookieMatcher,
+    HeaderMatcher,
+    PathMatcher,
+    QueryParameterMatcher,
+    RegexRewrite,
+    StringMatcher,
+    TlsMatcher,
+)
 from .resource import ResourceError
-from .values import FilterMetadata, Fraction, HeaderMutations, MetadataValue, Note
+from .values import FilterMetadata, Fraction, HeaderMutation, HeaderMutations, MetadataValue, Note
 
 DEFAULT_ROUTE_TIMEOUT_S = 15.0
 """RouteAction.timeout when unset."""
@@ -117,6 +125,9 @@ class MirrorPolicy:
     fraction: Fraction | None = None
     append_shadow_suffix: bool = True
     cluster_header: str = ""
+    host_rewrite: str = ""
+    mutations: tuple[HeaderMutation | str | StringMatcher, ...] = ()
+    """One after the other: a header to set, the name of one to remove, or which names to remove."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,6 @@ _REFUSED = "is not enforced yet: the processes it selects refuse requests, unles
 
 EFFECTS: Mapping[str, Mapping[str, str]] = {
     "VirtualService": {
-        "http.mirror": "has no effect yet: requests are not mirrored",
-        "http.mirrors": "has no effect yet: requests are not mirrored",
         "http.retries.retryRemoteLocalities": "has no effect yet: a retry looks at priorities as the first try does",
     },
     "DestinationRule": {

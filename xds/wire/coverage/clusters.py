@@ -291,12 +291,11 @@ CLUSTERS: Mapping[str, Entry] = {
     HTTP: {
         **honoured(
             "common_http_protocol_options explicit_http_config use_downstream_protocol_config http_filters "
-            "hash_policy retry_policy"
+            "hash_policy retry_policy request_mirror_policies"
         ),
         **told("Cluster.transport_socket", TLS, "upstream_http_protocol_options auto_config"),
         **meaningless("the library checks headers", "header_validation_config"),
         **honoured("outlier_detection"),
-        **not_yet("requests are not mirrored yet", "request_mirror_policies"),
     },
     HTTP + ".http_filters": {
         **honoured("name is_optional disabled"),

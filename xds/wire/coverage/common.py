@@ -23,6 +23,8 @@ CORS_POLICY: Entry = {
 
 
 COMMON: Mapping[str, Entry] = {
+    "envoy.config.common.mutation_rules.v3.HeaderMutation": honoured("remove append remove_on_match"),
+    "envoy.config.common.mutation_rules.v3.HeaderMutation.RemoveOnMatch": honoured("key_matcher"),
     CORE + "Address": {
         **honoured("socket_address"),
         **not_yet("Unix sockets are not dialled yet", "pipe"),

@@ -14,7 +14,6 @@ NO_RUNTIME = "there is no runtime to override it: the default value counts"
 ANSWERS = "is not implemented yet: the route answers 503"
 MATCHES_NOTHING = "is not implemented yet: the route matches nothing"
 KEPT = "bodies are kept for a retry up to 1 MiB"
-MIRRORS = "requests are not mirrored yet"
 LEVEL = "request_headers_to_add request_headers_to_remove response_headers_to_add response_headers_to_remove"
 
 
@@ -23,18 +22,17 @@ ROUTES: Mapping[str, Entry] = {
         **honoured(
             f"name virtual_hosts {LEVEL} most_specific_header_mutations_wins max_direct_response_body_size_bytes "
             "ignore_port_in_host_matching typed_per_filter_config internal_only_headers vhost_header "
-            "ignore_path_parameters_in_path_matching"
+            "ignore_path_parameters_in_path_matching request_mirror_policies"
         ),
         **meaningless("nothing that is done looks at it", "metadata"),
         **told("RouteAction.cluster_specifier_plugin", "cluster specifiers", "cluster_specifier_plugins"),
         **not_yet("virtual hosts are not asked for on demand", "vhds"),
         **not_yet("a route to a cluster that is missing is not refused: it answers 503 NC", "validate_clusters"),
-        **not_yet(MIRRORS, "request_mirror_policies"),
     },
     ROUTE + "VirtualHost": {
         **honoured(
             f"name domains routes rate_limits {LEVEL} typed_per_filter_config include_request_attempt_count "
-            "retry_policy cors metadata"
+            "retry_policy cors metadata request_mirror_policies"
         ),
         **meaningless(STATISTICS, "virtual_clusters"),
         **not_yet("trees of matchers are not implemented yet: the virtual host answers 503", "matcher"),
@@ -48,7 +46,6 @@ ROUTES: Mapping[str, Entry] = {
             "per_request_buffer_limit_bytes request_body_buffer_limit",
             always,
         ),
-        **not_yet(MIRRORS, "request_mirror_policies"),
     },
     ROUTE + "CorsPolicy": CORS_POLICY,
     ROUTE + "FilterConfig": honoured("config is_optional disabled"),
@@ -91,13 +88,12 @@ ROUTES: Mapping[str, Entry] = {
             "host_rewrite_literal host_rewrite_header host_rewrite_path_regex timeout retry_policy priority "
             "rate_limits include_vh_rate_limits max_grpc_timeout grpc_timeout_offset max_stream_duration hash_policy "
             "cors metadata_match path_rewrite path_rewrite_policy host_rewrite auto_host_rewrite "
-            "append_x_forwarded_host"
+            "append_x_forwarded_host request_mirror_policies"
         ),
         **meaningless("nothing is sent before the handshake is done", "early_data_policy"),
         **not_yet(f"cluster specifiers {ANSWERS}", "cluster_specifier_plugin inline_cluster_specifier_plugin"),
         **not_yet("idle timeouts of routes are not kept yet", "idle_timeout flush_timeout"),
         **not_yet("retry policies by extension are not implemented yet", "retry_policy_typed_config"),
-        **not_yet(MIRRORS, "request_mirror_policies"),
         **not_yet("upgrades are not looked at route by route yet", "upgrade_configs"),
         **not_yet(
             "redirects are not followed inside the mesh yet",
@@ -114,6 +110,13 @@ ROUTES: Mapping[str, Entry] = {
     ROUTE + "RouteAction.HashPolicy.CookieAttribute": honoured("name value"),
     ROUTE + "RouteAction.HashPolicy.ConnectionProperties": honoured("source_ip"),
     ROUTE + "RouteAction.HashPolicy.QueryParameter": honoured("name"),
+    ROUTE + "RouteAction.RequestMirrorPolicy": {
+        **honoured(
+            "cluster cluster_header runtime_fraction disable_shadow_host_suffix_append request_headers_mutations "
+            "host_rewrite_literal"
+        ),
+        **meaningless("nothing is traced", "trace_sampled"),
+    },
     ROUTE + "RouteAction.MaxStreamDuration": {
         **not_yet("max_stream_duration is not kept yet", "max_stream_duration"),
         **not_yet(

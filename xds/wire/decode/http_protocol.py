@@ -11,7 +11,7 @@ from ..refused import RefusedError
 from ..schema import find
 from ..schema import types as pb
 from .matchers import response_predicate
-from .route_policies import hash_policies, retry_policy
+from .route_policies import hash_policies, mirror_policies, retry_policy
 from .values import seconds
 
 KEYS = ("envoy.extensions.upstreams.http.v3.HttpProtocolOptions", "envoy.upstreams.http.http_protocol_options")
@@ -92,6 +92,8 @@ def _from_options(options: pb.upstreams_http_v3.HttpProtocolOptions) -> HttpProt
     )
     if options.hash_policy:
         found = replace(found, hash_policies=hash_policies(options.hash_policy))
+    if options.request_mirror_policies:
+        found = replace(found, mirrors=mirror_policies(options.request_mirror_policies))
     if options.outlier_detection.HasField("error_matcher"):
         return replace(found, error_matcher=response_predicate(options.outlier_detection.error_matcher))
     return found

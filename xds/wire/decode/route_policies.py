@@ -27,7 +27,8 @@ from .extensions import (
     type_at,
 )
 from .matchers import header_matcher, regex_rewrite, understood
-from .values import header_options, metadata, runtime_fraction, seconds
+from .mutations import mutations
+from .values import metadata, runtime_fraction, seconds
 
 UNIX_TIMESTAMP = 1
 """RetryPolicy.ResetHeaderFormat."""
@@ -105,14 +106,13 @@ def _mirror_policy(message: pb.route_v3.RouteAction.RequestMirrorPolicy) -> Mirr
             f"Only one of cluster '{message.cluster}' or cluster_header '{message.cluster_header}' in request mirror "
             "policy can be specified"
         )
-    for each in message.request_headers_mutations:
-        if each.HasField("append"):
-            header_options([each.append])
     return MirrorPolicy(
         message.cluster,
         runtime_fraction(message.runtime_fraction) if message.HasField("runtime_fraction") else Fraction(100),
         not message.disable_shadow_host_suffix_append,
         message.cluster_header,
+        message.host_rewrite_literal,
+        mutations(message.request_headers_mutations),
     )
 
 

@@ -29,8 +29,6 @@ def rule(policy: str) -> str:
 
 ELSEWHERE = "http.retries.retryRemoteLocalities"
 OUTGOING = {
-    ("VirtualService", "http.mirror"): route("mirror: {host: web}"),
-    ("VirtualService", "http.mirrors"): route("mirrors: [{destination: {host: web}}]"),
     ("VirtualService", ELSEWHERE): route("retries: {attempts: 1, retryRemoteLocalities: true}"),
     ("DestinationRule", "*.proxyProtocol"): rule("proxyProtocol: {version: V1}"),
     ("DestinationRule", "*.connectionPool.tcp.tcpKeepalive"): rule("connectionPool: {tcp: {tcpKeepalive: {time: 5s}}}"),
