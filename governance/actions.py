@@ -140,6 +140,29 @@ class Service(Protocol):
         """The same for a task."""
 
 
+class Told(Service, Protocol):
+    """One that may be told something too."""
+
+    def tell(self, request: Any, timeout_s: float) -> None:
+        """Ask, and wait for no answer."""
+
+
+class Nobody:
+    """Stands where no service can be asked: in tests and dry runs, which ask none."""
+
+    def ask(self, request: Any, timeout_s: float) -> Any:
+        """A failure."""
+        del request, timeout_s
+        return Failure("unreachable", "there is nobody to ask")
+
+    async def ask_async(self, request: Any, timeout_s: float) -> Any:
+        """A failure."""
+        return self.ask(request, timeout_s)
+
+    def tell(self, request: Any, timeout_s: float) -> None:
+        """Nothing."""
+
+
 class Ask:
     """Ask a service. Result: its answer, a `Failure`, or None where nobody is asked (a dry run)."""
 

@@ -3,61 +3,97 @@
 Each `RateLimit` makes one descriptor from its actions, or none if one of its actions has nothing to say.
 """
 
-from collections.abc import Callable, Sequence
-from ipaddress import ip_network
+from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from ipaddress import ip_network
+from typing import TYPE_CHECKING
+
+from ..xds.model.rate_limit_service import LimitedDescriptor
 from ..xds.model.route import RateLimit, RateLimitAction
+from ..xds.model.values import FilterMetadata
 from .matching import all_of, header_test, query_test
 from .request import RequestView
+
+if TYPE_CHECKING:
+    from .filters.stream import Stream
 
 Descriptor = tuple[tuple[str, str], ...]
 Entry = tuple[str, str]
 
-_EntryOf = Callable[[RequestView], "Entry | tuple[()] | None"]
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a request is besides itself: who sends it, where it goes, what the route says of it."""
+
+    address: str = ""
+    source_cluster: str = ""
+    destination_cluster: str = ""
+    metadata: FilterMetadata = field(default_factory=dict)
+
+
+NOBODY = Subject()
+
+_EntryOf = Callable[[RequestView, Subject], "Entry | tuple[()] | None"]
 """The entry of an action; an empty one to go on without it, None to give the descriptor up."""
 
 
 class LimitPolicy:
     """The rate limits of a route or a virtual host, compiled."""
 
-    __slots__ = ("_limits", "empty")
+    __slots__ = ("_limits", "empty", "on_stream_done")
 
     def __init__(self, limits: Sequence[RateLimit]) -> None:
-        self._limits = [
-            (limit.stage, [_entry_of(action) for action in limit.actions]) for limit in limits if not limit.disable_key
-        ]
+        self._limits = [(limit, [_entry_of(action) for action in limit.actions]) for limit in limits]
         self.empty = not limits
+        self.on_stream_done = any(limit.on_stream_done for limit, _ in self._limits)
 
-    def descriptors(self, request: RequestView, stage: int) -> list[Descriptor]:
-        """The descriptors of a request at a stage, in order."""
-        found: list[Descriptor] = []
-        for own_stage, actions in self._limits:
-            if own_stage != stage:
+    def descriptors(self, request: RequestView, stage: int, subject: Subject = NOBODY) -> list[Descriptor]:
+        """The descriptors of a request at a stage, in order, for limits of the process: those that could be switched
+        off count for nothing there."""
+        return [entries for limit, entries in self._made(request, stage, subject) if not limit.disable_key]
+
+    def limited(
+        self, request: RequestView, stage: int | None, subject: Subject, *, done: bool
+    ) -> list[tuple[RateLimit, LimitedDescriptor]]:
+        """The same for a rate limit service, with what each counts for: those of requests that come, or of those that
+        are `done`. Without a stage, of all."""
+        return [
+            (limit, LimitedDescriptor(entries, limit.hits, limit.gives_back))
+            for limit, entries in self._made(request, stage, subject)
+            if limit.on_stream_done == done
+        ]
+
+    def _made(
+        self, request: RequestView, stage: int | None, subject: Subject
+    ) -> Iterator[tuple[RateLimit, Descriptor]]:
+        for limit, actions in self._limits:
+            if stage is not None and limit.stage != stage:
                 continue
             entries: list[Entry] = []
             for action in actions:
-                entry = action(request)
+                entry = action(request, subject)
                 if entry is None:
                     break
                 if entry:
                     entries.append(entry)
             else:
                 if entries:
-                    found.append(tuple(entries))
-        return found
+                    yield limit, tuple(entries)
 
 
 def _entry_of(action: RateLimitAction) -> _EntryOf:
     match action.kind:
         case "generic_key":
             fixed = (action.key or "generic_key", action.value)
-            return lambda request: fixed
+            return lambda request, subject: fixed
         case "request_headers":
             return _from_header(action)
         case "remote_address":
-            return lambda request: ("remote_address", request.source) if request.source else None
+            return lambda request, subject: ("remote_address", subject.address) if subject.address else None
         case "masked_remote_address":
-            return lambda request: _masked(action, request.source)
+            return lambda request, subject: _masked(action, subject.address)
         case "header_value_match":
             headers = all_of([header_test(matcher) for matcher in action.headers])
             return _when(headers, action, "header_match")
@@ -66,14 +102,21 @@ def _entry_of(action: RateLimitAction) -> _EntryOf:
             return _when(queries, action, "query_match")
         case "query_parameters":
             return _from_query(action)
+        case "source_cluster":
+            return lambda request, subject: ("source_cluster", subject.source_cluster)
+        case "destination_cluster":
+            return lambda request, subject: ("destination_cluster", subject.destination_cluster)
+        case "metadata":
+            return _from_metadata(action)
         case _:
-            return lambda request: None
+            return lambda request, subject: None
 
 
 def _from_header(action: RateLimitAction) -> _EntryOf:
     name = action.header.lower().encode()
 
-    def entry(request: RequestView) -> Entry | tuple[()] | None:
+    def entry(request: RequestView, subject: Subject) -> Entry | tuple[()] | None:
+        del subject
         value = request.header(name)
         if value is None:
             return () if action.skip_if_absent else None
@@ -85,7 +128,8 @@ def _from_header(action: RateLimitAction) -> _EntryOf:
 def _from_query(action: RateLimitAction) -> _EntryOf:
     name = action.header.encode()
 
-    def entry(request: RequestView) -> Entry | tuple[()] | None:
+    def entry(request: RequestView, subject: Subject) -> Entry | tuple[()] | None:
+        del subject
         value = request.query.get(name)
         if value is None:
             return () if action.skip_if_absent else None
@@ -94,9 +138,26 @@ def _from_query(action: RateLimitAction) -> _EntryOf:
     return entry
 
 
+def _from_metadata(action: RateLimitAction) -> _EntryOf:
+    """Only a route has metadata here: no filter makes any."""
+    namespace, *keys = action.path
+
+    def entry(request: RequestView, subject: Subject) -> Entry | tuple[()] | None:
+        del request
+        found: object = subject.metadata.get(namespace) if action.of_route else None
+        for key in keys:
+            found = found.get(key) if isinstance(found, Mapping) else None
+        value = found if isinstance(found, str) and found else action.default_value
+        if value:
+            return (action.key, value)
+        return () if action.skip_if_absent else None
+
+    return entry
+
+
 def _when(test: Callable[[RequestView], bool] | None, action: RateLimitAction, default_key: str) -> _EntryOf:
     fixed = (action.key or default_key, action.value)
-    return lambda request: fixed if (test is None or test(request)) == action.expect_match else None
+    return lambda request, subject: fixed if (test is None or test(request)) == action.expect_match else None
 
 
 def _masked(action: RateLimitAction, source: str) -> Entry | None:
@@ -108,3 +169,15 @@ def _masked(action: RateLimitAction, source: str) -> Entry | None:
         return ("masked_remote_address", str(ip_network(f"{source}/{bits}", strict=False)))
     except ValueError:
         return None  # a Unix socket, or what a test client calls itself
+
+
+def subject_of(stream: Stream) -> Subject:
+    """That of a request on its way; an outgoing one comes from this workload."""
+    request, route, target = stream.request, stream.route, stream.target
+    workload = stream.runtime.options.workload
+    return Subject(
+        request.remote or request.source,
+        workload.cluster,
+        target.name_for(request) if target is not None else "",
+        route.route.metadata if route is not None else {},
+    )

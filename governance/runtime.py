@@ -7,10 +7,11 @@ from time import monotonic, time
 from typing import Any, Protocol
 
 from ..xds.model.cluster import Cluster
+from ..xds.model.filters import GrpcTarget
 from ..xds.model.resource import ResourceType
 from ..xds.model.snapshot import Snapshot
 from ..xds.model.values import Locality
-from .actions import Service
+from .actions import Nobody, Service, Told
 from .background import Background
 from .balancing.host_set import HostSet
 from .balancing.setting import Setting
@@ -88,8 +89,10 @@ class Runtime:
         "listeners",
         "names",
         "on_checks",
+        "on_reset",
         "options",
         "plan",
+        "rate_limiter",
         "resolver",
         "rng",
         "states",
@@ -126,6 +129,10 @@ class Runtime:
         own, local = options.locality, self._local_hosts if options.local_cluster else None
         self._setting = Setting(self.draw, clock, own, local)
         self._setting_of_local = Setting(self.draw, clock, own)
+        self.rate_limiter: Callable[[GrpcTarget], Told] = lambda target: Nobody()
+        """Where rate limits are asked for; whoever assembles the mesh knows."""
+        self.on_reset: Callable[[], None] = lambda: None
+        """Called in a forked child, and when the mesh ends, to give up what belongs to `rate_limiter`."""
         self.plan = Plan(Snapshot(), self)
 
     def require(self, missing: Missing) -> None:
@@ -140,6 +147,7 @@ class Runtime:
         self.states = {}
         self.names = NameCaches(self.clock)
         self.limiters = Limiters(self.clock, self.uniform)
+        self.on_reset()
         self.plan = Plan(self.plan.snapshot, self)
 
     def busy(self) -> bool:
@@ -151,6 +159,7 @@ class Runtime:
         self.closed = True
         self.changes.advance()
         self.background.close()
+        self.on_reset()
         self.close_idle()
 
     def close_idle(self) -> None:

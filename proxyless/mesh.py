@@ -17,6 +17,7 @@ from time import monotonic, time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from ._services import give_services
 from .errors import ConfigurationError, NotReadyError
 from .governance.forwarding import Workload
 from .governance.runtime import Options, Random, Runtime
@@ -24,7 +25,6 @@ from .xds.identity.bootstrap import Bootstrap, BootstrapError, Node, from_url
 from .xds.model.resource import ResourceType
 from .xds.model.snapshot import Snapshot
 from .xds.model.values import Locality
-from .xds.transport.resolver import NameService
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -225,7 +225,7 @@ class Mesh:
             workload=Workload(*bootstrap.node.names),
         )
         self.runtime = Runtime(options, clock, rng, self._subscribe)
-        self.runtime.resolver = NameService()
+        give_services(self.runtime)
         self._cache_path: str | None = None
         self._graph: Graph | None = None
         self._connection: Connection | None = None

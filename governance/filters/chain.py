@@ -12,6 +12,7 @@ from ...xds.model.filters import (
     DynamicForwardProxy,
     Fault,
     FilterConfig,
+    GlobalRateLimit,
     HttpFilter,
     LocalRateLimit,
     UnenforceableFilter,
@@ -25,6 +26,7 @@ from ..routing import CompiledRoute, Target
 from .cors import CorsFilter
 from .dynamic_forward_proxy import DynamicForwardProxyFilter
 from .fault import FaultFilter
+from .global_ratelimit import GlobalRateLimitFilter
 from .local_ratelimit import LocalRateLimitFilter
 from .stream import EndFilter, RequestFilter, ResponseFilter, Steps, Stream, of_route
 
@@ -117,6 +119,9 @@ FACTORIES: Mapping[type, Factory] = {
     ),
     DynamicForwardProxy: lambda http_filter, config, scope, runtime: DynamicForwardProxyFilter(
         http_filter.name, config if isinstance(config, DynamicForwardProxy) else None, runtime.names, runtime.resolver
+    ),
+    GlobalRateLimit: lambda http_filter, config, scope, runtime: GlobalRateLimitFilter(
+        http_filter.name, config if isinstance(config, GlobalRateLimit) else None, runtime
     ),
     LocalRateLimit: lambda http_filter, config, scope, runtime: LocalRateLimitFilter(
         http_filter.name, config if isinstance(config, LocalRateLimit) else None, scope, runtime.limiters

@@ -10,16 +10,16 @@ from collections.abc import Callable, Iterable
 from threading import Lock
 
 from ...xds.model.filters import LimitDescriptor, LocalRateLimit, TokenBucket
-from ..descriptors import Descriptor, LimitPolicy
+from ..descriptors import Descriptor, LimitPolicy, subject_of
 from ..headers import compile_additions
 from ..replies import LocalReply
-from ..request import RequestView
 from ..routing import CompiledRoute, Target, Uniform
 from .stream import Stream
 
 Clock = Callable[[], float]
 
 BODY = b"local_rate_limited"
+RESOURCE_EXHAUSTED = 8
 
 
 class Bucket:
@@ -184,7 +184,7 @@ class LocalRateLimitFilter:
         if not applied.enabled.hit(int(uniform() * applied.enabled.denominator)):
             return None
         config = applied.config
-        descriptors = _descriptors(request, route, applied) if config.descriptors else ()
+        descriptors = _descriptors(stream, applied) if config.descriptors else ()
         allowed, bucket = applied.limiter.allow(descriptors)
         if config.x_ratelimit_headers and bucket is not None:
             stream.response_headers += [
@@ -199,7 +199,8 @@ class LocalRateLimitFilter:
             request.raw_headers = applied.when_not_enforced.apply(list(request.raw_headers), request)
             return None
         headers = applied.response.apply([], request)
-        return LocalReply(config.status, BODY, ("RL",), tuple(headers), details="local_rate_limited")
+        grpc_status = RESOURCE_EXHAUSTED if config.resource_exhausted else None
+        return LocalReply(config.status, BODY, ("RL",), tuple(headers), "local_rate_limited", grpc_status)
 
     def _applied(self, route: CompiledRoute | None, target: Target | None) -> _Applied | None:
         if route is None:
@@ -233,14 +234,15 @@ def _place(name: str, config: LocalRateLimit, route: CompiledRoute, target: Targ
     return ""
 
 
-def _descriptors(request: RequestView, route: CompiledRoute | None, applied: _Applied) -> list[Descriptor]:
-    config = applied.config
+def _descriptors(stream: Stream, applied: _Applied) -> list[Descriptor]:
+    config, request, route = applied.config, stream.request, stream.route
+    subject = subject_of(stream)
     if not applied.own_limits.empty:
-        return applied.own_limits.descriptors(request, config.stage)
+        return applied.own_limits.descriptors(request, config.stage, subject)
     if route is None or route.action is None:
         return []
-    found = route.limits.descriptors(request, config.stage)
+    found = route.limits.descriptors(request, config.stage, subject)
     include = route.action.include_vh_rate_limits or config.vh_rate_limits == "INCLUDE"
     if include or (config.vh_rate_limits == "OVERRIDE" and route.limits.empty):
-        found += route.vhost_limits.descriptors(request, config.stage)
+        found += route.vhost_limits.descriptors(request, config.stage, subject)
     return found

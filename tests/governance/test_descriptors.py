@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from proxyless.governance.descriptors import LimitPolicy
+from proxyless.governance.descriptors import LimitPolicy, Subject
 from proxyless.governance.request import RequestView
 from proxyless.xds.model.matchers import HeaderMatcher, QueryParameterMatcher, StringMatcher
 from proxyless.xds.model.route import RateLimit, RateLimitAction
+from proxyless.xds.model.values import FilterMetadata
 
 Entries = list[tuple[tuple[str, str], ...]]
 
@@ -24,16 +26,26 @@ def action(kind: str, **fields: Any) -> RateLimitAction:
 
 
 def described(sent: RequestView, *actions: RateLimitAction) -> Entries:
-    return LimitPolicy([RateLimit(actions)]).descriptors(sent, 0)
+    return LimitPolicy([RateLimit(actions)]).descriptors(sent, 0, Subject(sent.source, "me", "a", METADATA))
 
 
+METADATA: FilterMetadata = {"ns": {"a": {"b": "v"}, "n": 1.0}}
 FIXED = action("generic_key", value="all")
 USER = action("request_headers", key="user", header="X-User")
 VERSION = action("query_parameters", key="version", header="v")
 BETA = (HeaderMatcher("x-beta"), HeaderMatcher("x-user", StringMatcher("exact", "alice")))
 QUERY = (QueryParameterMatcher("v", StringMatcher("exact", "2")),)
 
+OF_ROUTE = action("metadata", key="m", of_route=True, path=("ns", "a", "b"))
 TABLE: list[tuple[str, RateLimitAction, RequestView, Entries]] = [
+    ("source cluster", action("source_cluster"), request(), [(("source_cluster", "me"),)]),
+    ("destination cluster", action("destination_cluster"), request(), [(("destination_cluster", "a"),)]),
+    ("metadata", OF_ROUTE, request(), [(("m", "v"),)]),
+    ("metadata, made by nobody", replace(OF_ROUTE, of_route=False), request(), []),
+    ("metadata, not there", replace(OF_ROUTE, path=("ns", "x", "b")), request(), []),
+    ("metadata, no text", replace(OF_ROUTE, path=("ns", "n")), request(), []),
+    ("metadata, by default", replace(OF_ROUTE, path=("no",), default_value="d"), request(), [(("m", "d"),)]),
+    ("metadata, skipped alone", replace(OF_ROUTE, path=("no",), skip_if_absent=True), request(), []),
     ("generic key", FIXED, request(), [(("generic_key", "all"),)]),
     ("generic key, named", action("generic_key", key="k", value="v"), request(), [(("k", "v"),)]),
     ("header", USER, request(x_user="alice"), [(("user", "alice"),)]),

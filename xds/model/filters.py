@@ -51,6 +51,47 @@ class LocalRateLimit:
 
 
 @dataclass(frozen=True, slots=True)
+class GrpcTarget:
+    """A gRPC service that is asked, behind a cluster (envoy.config.core.v3.GrpcService.EnvoyGrpc)."""
+
+    cluster: str
+    authority: str = ""
+    metadata: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class GlobalRateLimit:
+    """envoy.extensions.filters.http.ratelimit.v3.RateLimit."""
+
+    domain: str
+    service: GrpcTarget
+    stage: int = 0
+    request_type: Literal["both", "internal", "external"] = "both"
+    timeout_s: float = 0.02
+    failure_mode_deny: bool = False
+    failure_mode_deny_share: Fraction | None = None
+    resource_exhausted: bool = False
+    x_ratelimit_headers: bool = False
+    x_envoy_ratelimited: bool = True
+    status: int = 429
+    status_on_error: int = 500
+    response_headers: tuple[HeaderMutation, ...] = ()
+    enabled: Fraction | None = None
+    enforced: Fraction | None = None
+    rate_limits: "tuple[RateLimit, ...]" = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimitPerRoute:
+    """envoy.extensions.filters.http.ratelimit.v3.RateLimitPerRoute. `vh_rate_limits`: what becomes of the virtual
+    host's own limits."""
+
+    vh_rate_limits: Literal["OVERRIDE", "INCLUDE", "IGNORE"] = "OVERRIDE"
+    rate_limits: "tuple[RateLimit, ...]" = ()
+    domain: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Alpn:
     """istio.envoy.config.filter.http.alpn.v2alpha1.FilterConfig: upstream protocol -> ALPN offered over mTLS."""
 
@@ -137,6 +178,8 @@ class UnenforceableFilter:
 
 FilterConfig = (
     LocalRateLimit
+    | GlobalRateLimit
+    | RateLimitPerRoute
     | Alpn
     | RouterFilter
     | Fault

@@ -145,6 +145,10 @@ class RateLimitAction:
     prefix_len: int | None = None
     v6_prefix_len: int | None = None
     default_value: str = ""
+    of_route: bool = False
+    """metadata: the route's own, not what filters made."""
+    path: tuple[str, ...] = ()
+    """metadata: the namespace, and the keys below it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +158,13 @@ class RateLimit:
     actions: tuple[RateLimitAction, ...]
     stage: int = 0
     disable_key: str = ""
+    hits: int | None = None
+    """How many a request counts for; None where that is not said."""
+    gives_back: bool = False
+    """Whether they are given back instead."""
+    on_stream_done: bool = False
+    x_ratelimit_headers: bool | None = None
+    """Whether its limit is told in headers; None: as the filter does."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,8 @@ COMMON: Mapping[str, Entry] = {
         **honoured("scheme_to_overwrite"),
         **not_yet("the scheme stays as it is", "match_upstream"),
     },
+    "envoy.type.metadata.v3.MetadataKey": honoured("key path"),
+    "envoy.type.metadata.v3.MetadataKey.PathSegment": honoured("key"),
     CORE + "CidrRange": honoured("address_prefix prefix_len"),
     CORE + "ConfigSource": {
         **honoured("ads self"),

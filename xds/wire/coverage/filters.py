@@ -42,16 +42,46 @@ DONE: Mapping[str, Entry] = {
         **not_yet(CLOSED, "sub_cluster_config"),
     },
     HTTP + "dynamic_forward_proxy.v3.PerRouteConfig": honoured("host_rewrite_literal host_rewrite_header"),
+    HTTP + "ratelimit.v3.RateLimit": {
+        **honoured(
+            "domain stage request_type timeout failure_mode_deny rate_limited_as_resource_exhausted "
+            "rate_limit_service enable_x_ratelimit_headers disable_x_envoy_ratelimited_header rate_limited_status "
+            "response_headers_to_add status_on_error filter_enabled filter_enforced failure_mode_deny_percent "
+            "rate_limits"
+        ),
+        **meaningless(STATISTICS, "stat_prefix"),
+        **not_yet("nothing is made of what the service says for other filters", "metadata_namespace"),
+    },
+    HTTP + "ratelimit.v3.RateLimitPerRoute": {
+        **honoured("vh_rate_limits rate_limits domain"),
+        **meaningless("Envoy does not look at it either", "override_option"),
+    },
+    "envoy.config.ratelimit.v3.RateLimitServiceConfig": {
+        **honoured("grpc_service"),
+        **meaningless("only version 3 is spoken", "transport_api_version"),
+    },
+    "envoy.config.core.v3.GrpcService": {
+        **honoured("envoy_grpc initial_metadata"),
+        **meaningless("the filter's own timeout counts", "timeout"),
+        **not_yet("services are asked once", "retry_policy"),
+        **not_yet(CLOSED, "google_grpc"),
+    },
+    "envoy.config.core.v3.GrpcService.EnvoyGrpc": {
+        **honoured("cluster_name authority"),
+        **not_yet("services are asked once", "retry_policy"),
+        **not_yet("grpc's own limit counts", "max_receive_message_length"),
+        **meaningless("none of Envoy's headers are sent", "skip_envoy_headers"),
+    },
     HTTP + "local_ratelimit.v3.LocalRateLimit": {
         **honoured(
             "status token_bucket filter_enabled filter_enforced request_headers_to_add_when_not_enforced "
             "response_headers_to_add descriptors stage enable_x_ratelimit_headers vh_rate_limits "
-            "always_consume_default_token_bucket rate_limits max_dynamic_descriptors"
+            "always_consume_default_token_bucket rate_limits max_dynamic_descriptors "
+            "rate_limited_as_resource_exhausted"
         ),
         **meaningless(STATISTICS, "stat_prefix"),
         **not_yet("connections share the buckets", "local_rate_limit_per_downstream_connection"),
         **not_yet("limits are those of this process", "local_cluster_rate_limit"),
-        **not_yet("gRPC callers get UNAVAILABLE", "rate_limited_as_resource_exhausted"),
     },
     "envoy.extensions.common.ratelimit.v3.LocalRateLimitDescriptor": {
         **honoured("entries token_bucket"),

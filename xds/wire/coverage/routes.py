@@ -164,21 +164,26 @@ ROUTES: Mapping[str, Entry] = {
         **not_yet(f"body_format {ANSWERS}", "body_format"),
     },
     ROUTE + "RateLimit": {
-        **honoured("stage disable_key actions"),
+        **honoured("stage disable_key actions hits_addend apply_on_stream_done x_ratelimit_option"),
         **not_yet("limits of single descriptors are not overridden yet", "limit"),
-        **not_yet("each request counts as one", "hits_addend"),
-        **not_yet("requests count when they come, not when they are done", "apply_on_stream_done"),
-        **not_yet("the filter's own setting counts", "x_ratelimit_option"),
     },
     ROUTE + "RateLimit.Action": {
         **honoured(
             "request_headers query_parameters remote_address generic_key header_value_match masked_remote_address "
-            "query_parameter_value_match"
+            "query_parameter_value_match source_cluster destination_cluster dynamic_metadata metadata"
         ),
-        **not_yet(
-            "this action is not implemented yet: no descriptor is made",
-            "source_cluster destination_cluster dynamic_metadata metadata extension remote_address_match",
-        ),
+        **not_yet("this action is not implemented yet: no descriptor is made", "extension remote_address_match"),
+    },
+    ROUTE + "RateLimit.HitsAddend": {
+        **honoured("number is_negative_hits"),
+        **not_yet("hits are not formatted yet", "format"),
+    },
+    ROUTE + "RateLimit.Action.SourceCluster": {},
+    ROUTE + "RateLimit.Action.DestinationCluster": {},
+    ROUTE + "RateLimit.Action.MetaData": honoured("descriptor_key metadata_key default_value source skip_if_absent"),
+    ROUTE + "RateLimit.Action.DynamicMetaData": {
+        **honoured("descriptor_key default_value"),
+        **meaningless("no filter makes any", "metadata_key"),
     },
     ROUTE + "RateLimit.Action.RequestHeaders": honoured("header_name descriptor_key skip_if_absent"),
     ROUTE + "RateLimit.Action.QueryParameters": honoured("query_parameter_name descriptor_key skip_if_absent"),
@@ -186,14 +191,14 @@ ROUTES: Mapping[str, Entry] = {
     ROUTE + "RateLimit.Action.MaskedRemoteAddress": honoured("v4_prefix_mask_len v6_prefix_mask_len"),
     ROUTE + "RateLimit.Action.GenericKey": {
         **honoured("descriptor_value descriptor_key"),
-        **not_yet("default values are not implemented yet", "default_value"),
+        **meaningless("values are taken as they are written, unless a runtime flag says otherwise", "default_value"),
     },
     ROUTE + "RateLimit.Action.HeaderValueMatch": {
         **honoured("descriptor_value descriptor_key expect_match headers"),
-        **not_yet("default values are not implemented yet", "default_value"),
+        **meaningless("values are taken as they are written, unless a runtime flag says otherwise", "default_value"),
     },
     ROUTE + "RateLimit.Action.QueryParameterValueMatch": {
         **honoured("descriptor_value descriptor_key expect_match query_parameters"),
-        **not_yet("default values are not implemented yet", "default_value"),
+        **meaningless("values are taken as they are written, unless a runtime flag says otherwise", "default_value"),
     },
 }

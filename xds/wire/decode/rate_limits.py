@@ -9,13 +9,29 @@ from ..refused import NotUnderstoodError
 from ..schema import types as pb
 from .extensions import RATE_LIMIT_DESCRIPTORS, extension
 from .matchers import header_matcher, query_matcher
+from .values import named
+
+ROUTE_ENTRY = 1
+"""RateLimit.Action.MetaData.source."""
+
+X_RATELIMIT = (None, False, True)
+"""RateLimit.XRateLimitOption."""
 
 
 def rate_limits(messages: Iterable[pb.route_v3.RateLimit]) -> tuple[RateLimit, ...]:
     """In order."""
-    return tuple(
-        RateLimit(tuple(_action(each) for each in message.actions), message.stage.value, message.disable_key)
-        for message in messages
+    return tuple(_rate_limit(each) for each in messages)
+
+
+def _rate_limit(message: pb.route_v3.RateLimit) -> RateLimit:
+    return RateLimit(
+        tuple(_action(each) for each in message.actions),
+        message.stage.value,
+        message.disable_key,
+        message.hits_addend.number.value if message.hits_addend.HasField("number") else None,
+        message.hits_addend.is_negative_hits,
+        message.apply_on_stream_done,
+        named(X_RATELIMIT, message.x_ratelimit_option),
     )
 
 
@@ -67,8 +83,30 @@ def _understood(message: pb.route_v3.RateLimit.Action) -> RateLimitAction:
                 prefix_len=masked.v4_prefix_mask_len.value if masked.HasField("v4_prefix_mask_len") else None,
                 v6_prefix_len=masked.v6_prefix_mask_len.value if masked.HasField("v6_prefix_mask_len") else None,
             )
+        case "metadata":
+            by_metadata = message.metadata
+            return RateLimitAction(
+                kind,
+                by_metadata.descriptor_key,
+                skip_if_absent=by_metadata.skip_if_absent,
+                default_value=by_metadata.default_value,
+                of_route=by_metadata.source == ROUTE_ENTRY,
+                path=_path(by_metadata.metadata_key),
+            )
+        case "dynamic_metadata":
+            dynamic = message.dynamic_metadata
+            return RateLimitAction(
+                "metadata",
+                dynamic.descriptor_key,
+                default_value=dynamic.default_value,
+                path=_path(dynamic.metadata_key),
+            )
         case "extension":
             extension(message.extension.name, message.extension.typed_config, RATE_LIMIT_DESCRIPTORS)
             return RateLimitAction(kind)
         case _:
             return RateLimitAction(kind)
+
+
+def _path(key: pb.metadata_v3.MetadataKey) -> tuple[str, ...]:
+    return (key.key, *(each.key for each in key.path))

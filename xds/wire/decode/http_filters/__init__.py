@@ -33,6 +33,7 @@ from ..inert import INERT_NAMES, INERT_TYPES, NOT_DONE
 from ..values import named
 from .cors import cors_policy
 from .fault import fault
+from .global_ratelimit import global_ratelimit, ratelimit_per_route
 from .local_ratelimit import local_ratelimit
 
 FORWARD_PROXY = "envoy.extensions.filters.http.dynamic_forward_proxy.v3."
@@ -138,6 +139,8 @@ DECODERS: Mapping[str, Callable[..., FilterConfig]] = {
     FORWARD_PROXY + "PerRouteConfig": (
         lambda message: DynamicForwardProxyRoute(message.host_rewrite_literal, message.host_rewrite_header)
     ),
+    "envoy.extensions.filters.http.ratelimit.v3.RateLimit": global_ratelimit,
+    "envoy.extensions.filters.http.ratelimit.v3.RateLimitPerRoute": ratelimit_per_route,
     "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit": local_ratelimit,
     "istio.envoy.config.filter.http.alpn.v2alpha1.FilterConfig": _alpn,
     ROUTER: _router,

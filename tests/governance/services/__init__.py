@@ -1,0 +1,1 @@
+"""Services that filters ask."""
