@@ -68,6 +68,31 @@ def go_program(folder: str) -> Path:
     return target
 
 
+def go_tool(folder: str, package: str) -> Path:
+    """A Go program of others', at the version that e2e/FOLDER/go.mod says."""
+    sources = HERE / folder
+    digest = hashlib.sha256((sources / "go.sum").read_bytes()).hexdigest()[:12]
+    target = cache() / f"{folder}-{digest}"
+    tool = go()
+    with _once(target) as absent:
+        if absent:
+            partial = target.with_suffix(".partial")
+            subprocess.run([tool, "build", "-o", partial, package], cwd=sources, check=True, timeout=BUILD_S)
+            partial.replace(target)
+    return target
+
+
+def redis() -> str:
+    """Redis, installed from the distribution's packages where that is allowed."""
+    found = shutil.which("redis-server")
+    if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
+        subprocess.run(["apt-get", "install", "-y", "-q", "redis-server"], check=False, timeout=BUILD_S)
+        found = shutil.which("redis-server")
+    if found is None:
+        missing("redis-server")
+    return found or ""
+
+
 def helm() -> Path:
     """Helm, installed by Go's own client."""
     target = cache() / f"helm-{HELM_VERSION}"
