@@ -69,8 +69,26 @@ def _growth(tables: Tables) -> float:
     return many / one
 
 
+def _pick_grows(policy: str) -> Callable[[Tables], float]:
+    """From 10 endpoints to 10,000."""
+    return _cell("pick, us", policy, "last over first")
+
+
+def _slowest_pick(tables: Tables) -> float:
+    """With 10,000 endpoints, whatever the policy."""
+    table = next((each for each in tables if each.title == "pick, us"), None)
+    if table is None:
+        raise LookupError("pick, us")
+    return max(float(row[-2]) for row in table.rows)
+
+
 SYNC, ASYNC = "httpx, sync, 1 at once", "httpx, async, 1 at once"
 PUSHED = "calls while"
+
+FLAT = 2.0
+"""Where the number of endpoints plays no part, 10,000 of them still do not fit the caches that 10 fit."""
+LOGARITHMIC = 4.0
+"""log 10,000 over log 10."""
 
 TARGETS = (
     Target("governed over plain httpx, sync, median", 1.05, _cell(SYNC, "governed", "over plain"), mandatory=True),
@@ -81,6 +99,12 @@ TARGETS = (
     Target("CPU added to a call, sync, us", 20.0, _cell("CPU per call", "sync", "added")),
     Target("CPU added to a call, async, us", 20.0, _cell("CPU per call", "async", "added")),
     Target("decision, us", 8.0, _cell("time per decision", "1000", "and endpoint")),
+    Target("pick of 10,000 endpoints, slowest policy, us", 5.0, _slowest_pick),
+    Target("pick of 10,000 over 10: round robin (flat)", FLAT, _pick_grows("ROUND_ROBIN")),
+    Target("pick of 10,000 over 10: least request (flat)", FLAT, _pick_grows("LEAST_REQUEST")),
+    Target("pick of 10,000 over 10: random (flat)", FLAT, _pick_grows("RANDOM")),
+    Target("pick of 10,000 over 10: maglev (flat)", FLAT, _pick_grows("MAGLEV")),
+    Target("pick of 10,000 over 10: ring hash (logarithmic)", LOGARITHMIC, _pick_grows("RING_HASH")),
     Target("ASGI middleware, us", 12.0, _cell("ASGI", "frontend", "added")),
     Target("import proxyless, ms", 20.0, _cell("import, ms", "import proxyless", "over nothing")),
     Target("1,000 services to the first call, s", 0.1, _cell("1,000 services,", "the first governed call", "median")),
