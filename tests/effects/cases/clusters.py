@@ -248,6 +248,21 @@ CASES: list[Effect] = [
         at_once(2),
         ["Send", "503 UO"],
     ),
+    *(
+        effect(
+            f"{C}CircuitBreakers.per_host_thresholds.{each}",
+            of(circuit_breakers={"per_host_thresholds": [{"max_connections": 1, each: value}]}),
+            refusals,
+        )
+        for each, value in (
+            ("max_pending_requests", 1),
+            ("max_requests", 1),
+            ("max_retries", 1),
+            ("retry_budget", {}),
+            ("track_remaining", True),
+            ("max_connection_pools", 1),
+        )
+    ),
     # Connections.
     effect(CLUSTER + "connect_timeout", of(connect_timeout="3s"), connect_timeout, 3.0),
     effect(CLUSTER + "max_requests_per_connection", of(max_requests_per_connection=2), connections(4), 2),

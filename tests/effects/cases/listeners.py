@@ -7,6 +7,7 @@ from typing import Any
 from ..registry import Effect, effect
 from ..resources import (
     MANAGER,
+    TCP_PROXY,
     Json,
     Shop,
     chain,
@@ -20,6 +21,7 @@ from ..resources import (
     tcp_proxy,
     typed,
 )
+from ..scene import Scene
 from ..seeing import See, each_of, explained, received, refusals
 from .route_tables import LIMIT, limited
 
@@ -97,6 +99,21 @@ INERT = {"name": "istio.metadata_exchange", "typed_config": typed(NETWORK_RBAC, 
 STRANGE = {"name": "own.filter", "typed_config": typed(NETWORK_RBAC, stat_prefix="s", rules={})}
 OTHER_TABLE = table(host(route(action={"cluster": "b"})), name="other")
 RDS_OTHER: Json = {"rds": {"route_config_name": "other", "config_source": ADS}}
+
+
+def tcp_weights(*pairs: str | int) -> Shop:
+    """A TCP proxy that draws clusters by weight: a name, a weight, and so on."""
+    weights = [{"name": name, "weight": weight} for name, weight in zip(pairs[::2], pairs[1::2], strict=True)]
+    return shop(chains=[chain(tcp_proxy(weighted_clusters={"clusters": weights}))])
+
+
+def drawn(scene: Scene) -> list[str]:
+    """The clusters that connections go to."""
+    return sorted({scene.explain()["cluster"] for _ in range(40)})
+
+
+TCP_WEIGHTS = TCP_PROXY + ".WeightedCluster."
+BOTH = tcp_weights("b", 3, "c", 1)
 
 CASES: list[Effect] = [
     effect(L + "Listener.name", shop(), explained("listener"), "0.0.0.0_80"),
@@ -312,6 +329,16 @@ CASES: list[Effect] = [
         ),
     ),
     # TCP.
+    effect(TCP_PROXY + ".weighted_clusters", BOTH, drawn, ["b", "c"], against=tcp_weights("b", 1)),
+    effect(TCP_WEIGHTS + "clusters", BOTH, drawn, ["b", "c"], against=tcp_weights("b", 1)),
+    effect(TCP_WEIGHTS + "ClusterWeight.name", tcp_weights("b", 1), drawn, ["b"], against=tcp_weights("c", 1)),
+    effect(
+        TCP_WEIGHTS + "ClusterWeight.weight",
+        BOTH,
+        lambda scene: [scene.explain()["cluster"] for _ in range(40)].count("b") > 20,
+        True,
+        against=tcp_weights("b", 1, "c", 3),
+    ),
     effect(
         "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.cluster",
         shop(chains=[chain(tcp_proxy(cluster="b"))]),

@@ -9,7 +9,7 @@ from proxyless.governance.actions import Head, Send
 from ..registry import Effect, effect
 from ..resources import Json, Shop, endpoint, extension, shop, typed
 from ..scene import Scene
-from ..seeing import drive, explained, tried
+from ..seeing import drive, explained, refusals, tried
 
 RETRY = "envoy.config.route.v3.RetryPolicy."
 PREVIOUS = extension("envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate", "previous")
@@ -98,6 +98,7 @@ def paused(scene: Scene) -> list[float]:
 
 
 CASES: list[Effect] = [
+    effect(RETRY + "retry_options_predicates", retrying(retry_options_predicates=[PREVIOUS]), refusals),
     effect("envoy.config.route.v3.RouteAction.retry_policy", retrying(), tried([503, 200]), (2, 200, "-")),
     effect(RETRY + "retry_on", retrying(), tried([503, 200]), (2, 200, "-")),
     effect(RETRY + "num_retries", retrying(num_retries=3), tried([503] * 9), (4, 503, "URX")),

@@ -184,10 +184,9 @@ CLUSTERS: Mapping[str, Entry] = {
         **honoured("thresholds per_host_thresholds"),
     },
     CLUSTER + "CircuitBreakers.per_host_thresholds": {
-        **honoured("priority max_connections"),
-        **not_yet(
-            "Envoy refuses it",
-            "max_pending_requests max_requests max_retries retry_budget track_remaining max_connection_pools",
+        **honoured(
+            "priority max_connections max_pending_requests max_requests max_retries retry_budget track_remaining "
+            "max_connection_pools"
         ),
     },
     CLUSTER + "CircuitBreakers.Thresholds": {

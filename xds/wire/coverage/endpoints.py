@@ -32,7 +32,7 @@ ENDPOINTS: Mapping[str, Entry] = {
     },
     ENDPOINT + "LbEndpoint": {
         **honoured("endpoint health_status metadata load_balancing_weight"),
-        **not_yet("endpoints are not referred to by name yet", "endpoint_name"),
+        **meaningless("an endpoint without an address is refused, named or not, as by Envoy", "endpoint_name"),
     },
     ENDPOINT + "Endpoint.HealthCheckConfig": honoured("port_value hostname address disable_active_health_check"),
     ENDPOINT + "Endpoint": {

@@ -158,6 +158,11 @@ LISTENERS: Mapping[str, Entry] = {
             "spawn_upstream_span operation upstream_operation no_context_propagation",
         ),
     },
+    TCP_PROXY + "TcpProxy.WeightedCluster": honoured("clusters"),
+    TCP_PROXY + "TcpProxy.WeightedCluster.ClusterWeight": {
+        **honoured("name weight"),
+        **not_yet("subsets are not selected by metadata yet: all endpoints count", "metadata_match"),
+    },
     TCP_PROXY + "TcpProxy": {
         **honoured("cluster"),
         **meaningless(METRICS, "stat_prefix"),
@@ -166,7 +171,7 @@ LISTENERS: Mapping[str, Entry] = {
             "on_demand upstream_connect_mode max_early_data_bytes check_drain_close proxy_protocol_tlvs "
             "proxy_protocol_tlv_merge_policy",
         ),
-        **not_yet("clusters are not drawn by weight for TCP yet", "weighted_clusters"),
+        **honoured("weighted_clusters"),
         **not_yet("subsets are not selected by metadata yet: all endpoints count", "metadata_match"),
         **not_yet(
             "idle TCP connections are left to the library", "idle_timeout downstream_idle_timeout upstream_idle_timeout"

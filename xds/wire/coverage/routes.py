@@ -138,7 +138,7 @@ ROUTES: Mapping[str, Entry] = {
             "retriable_status_codes retry_back_off retriable_headers retriable_request_headers "
             "rate_limited_retry_back_off"
         ),
-        **not_yet("Envoy has none of its own", "retry_options_predicates"),
+        **honoured("retry_options_predicates"),
         **not_yet("idle timeouts of attempts are not kept yet", "per_try_idle_timeout"),
         **not_yet("retries stay in the priority that is chosen", "retry_priority"),
         **not_yet("a retry goes to the same cluster", "refresh_cluster_on_retry"),

@@ -129,6 +129,18 @@ BELOW_WHAT_IS_NOT_DONE = {
 """Only fields that are named themselves, as not done, hold these."""
 
 REFUSED = {
+    *(
+        (CLUSTER + "CircuitBreakers.per_host_thresholds", each)
+        for each in [
+            "max_pending_requests",
+            "max_requests",
+            "max_retries",
+            "retry_budget",
+            "track_remaining",
+            "max_connection_pools",
+        ]
+    ),
+    ("envoy.config.route.v3.RetryPolicy", "retry_options_predicates"),
     (MANAGER + ".common_http_protocol_options", "max_response_headers_kb"),
     ("envoy.config.listener.v3.FilterChainMatch", "address_suffix"),
     ("envoy.config.listener.v3.FilterChainMatch", "suffix_len"),
