@@ -18,10 +18,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from ._services import give_services
+from .beginnings import bootstrap_from, grpc_link, log_fault, log_note, own_node, ticking, weakly
 from .errors import ConfigurationError, NotReadyError
 from .governance.forwarding import Workload
 from .governance.runtime import Options, Random, Runtime
-from .xds.identity.bootstrap import Bootstrap, BootstrapError, Node, from_url
+from .xds.identity.bootstrap import Bootstrap, BootstrapError, Node
 from .xds.model.resource import ResourceType
 from .xds.model.snapshot import Snapshot
 from .xds.model.values import Locality
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from .documents import Subject
     from .governance.telemetry.facts import Facts
     from .observing import Observers
-    from .xds.controlplane import Fault
     from .xds.graph import Graph
     from .xds.transport.cache import Cache
     from .xds.transport.control import Connection, Control
@@ -80,9 +80,9 @@ class Mesh:
         allow_unenforced: Collection[str] = (),
         passthrough_until_ready: bool = False,
     ) -> None:
-        bootstrap = _bootstrap(url, node, root_cert, token_file, delta=delta)
+        bootstrap = bootstrap_from(url, node, root_cert, token_file, delta=delta)
         self._setup(
-            lambda: _grpc_link(bootstrap),
+            lambda: grpc_link(bootstrap),
             bootstrap,
             registry=registry,
             cache_dir=cache_dir,
@@ -106,7 +106,7 @@ class Mesh:
         except BootstrapError as error:
             raise ConfigurationError(str(error)) from error
         mesh = cls.__new__(cls)
-        mesh._setup(lambda: _grpc_link(bootstrap), bootstrap, **options)
+        mesh._setup(lambda: grpc_link(bootstrap), bootstrap, **options)
         return mesh
 
     @classmethod
@@ -114,9 +114,9 @@ class Mesh:
         cls, url: str, node: Node | None, root_cert: str | None, token_file: str | None, *, delta: bool, **options: Any
     ) -> Self:
         """For commands: a mesh with options that are nobody else's business."""
-        bootstrap = _bootstrap(url, node, root_cert, token_file, delta=delta)
+        bootstrap = bootstrap_from(url, node, root_cert, token_file, delta=delta)
         mesh = cls.__new__(cls)
-        mesh._setup(lambda: _grpc_link(bootstrap), bootstrap, **options)
+        mesh._setup(lambda: grpc_link(bootstrap), bootstrap, **options)
         return mesh
 
     @classmethod
@@ -130,9 +130,9 @@ class Mesh:
         """
         from .xds.controlplane import FolderSource, LocalLink, Plane, SourceError
 
-        bootstrap = Bootstrap(str(directory), node if node is not None else _own_node())
+        bootstrap = Bootstrap(str(directory), node if node is not None else own_node())
         try:
-            plane = Plane(FolderSource(Path(directory)), on_fault=_log_fault, on_note=_log_note)
+            plane = Plane(FolderSource(Path(directory)), on_fault=log_fault, on_note=log_note)
         except SourceError as error:
             raise ConfigurationError(str(error)) from error
         mesh = cls.__new__(cls)
@@ -166,7 +166,7 @@ class Mesh:
         if rewrite is not None:
             rewrite(recording.graph)
         mesh = cls.__new__(cls)
-        mesh._setup(None, Bootstrap(str(source), node or recording.node or _own_node()), cache_dir=False, **options)
+        mesh._setup(None, Bootstrap(str(source), node or recording.node or own_node()), cache_dir=False, **options)
 
         def subscribe(type_: ResourceType, names: Collection[str]) -> None:
             snapshot = recording.want(type_, names)
@@ -182,7 +182,7 @@ class Mesh:
     def _from_snapshot(cls, snapshot: Snapshot, **options: Any) -> Self:
         """For measurements: a mesh on a snapshot that somebody else made."""
         mesh = cls.__new__(cls)
-        mesh._setup(None, Bootstrap("snapshot", _own_node()), cache_dir=False, registry=False, **options)
+        mesh._setup(None, Bootstrap("snapshot", own_node()), cache_dir=False, registry=False, **options)
         mesh.runtime.publish(snapshot)
         return mesh
 
@@ -242,7 +242,7 @@ class Mesh:
             raise
         if status_socket:
             self._observers.serve(self._subject)
-        os.register_at_fork(after_in_child=_weakly(self, Mesh._after_fork))
+        os.register_at_fork(after_in_child=weakly(self, Mesh._after_fork))
 
     # -- life ----------------------------------------------------------------------------------------------------
 
@@ -343,7 +343,7 @@ class Mesh:
             uniform=self.runtime.uniform,
             idle=self.runtime.idle,
             cache=self._cache(link.address),
-            on_tick=_ticking(self.runtime, self._observers),
+            on_tick=ticking(self.runtime, self._observers),
         )
         self._graph, self._connection = self._control.graph, self._control.connection
         self._control.start()
@@ -419,63 +419,6 @@ class Mesh:
             self._facts_unless_gone(),
             self._faults,
         )
-
-
-def _log_fault(fault: Fault) -> None:
-    log.error("refused %s (what it said before, if anything, stays in force)", fault)
-
-
-def _log_note(note: Fault) -> None:
-    log.warning("%s", note)
-
-
-def _weakly(mesh: Mesh, method: Callable[[Mesh], None]) -> Callable[[], None]:
-    reference = weakref.ref(mesh)
-
-    def call() -> None:
-        alive = reference()
-        if alive is not None:
-            method(alive)
-
-    return call
-
-
-def _ticking(runtime: Runtime, observers: Observers) -> Callable[[], None]:
-    """What is done once a second; it does not keep the mesh alive."""
-    import resource
-
-    from .governance.sweeping import sweep
-
-    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-
-    def tick() -> None:
-        runtime.tick()
-        sweep(runtime, files // 2)
-        observers.tick()
-
-    return tick
-
-
-def _bootstrap(url: str, node: Node | None, root_cert: str | None, token_file: str | None, *, delta: bool) -> Bootstrap:
-    try:
-        return from_url(url, node if node is not None else _own_node(), root_cert, token_file, delta=delta)
-    except BootstrapError as error:
-        raise ConfigurationError(str(error)) from error
-
-
-def _grpc_link(bootstrap: Bootstrap) -> Link:
-    from .xds.transport.grpc_stream import GrpcLink
-
-    return GrpcLink(bootstrap)
-
-
-def _own_node() -> Node:
-    from .xds.identity.environment import from_environment
-
-    try:
-        return from_environment({**os.environ, "PROXYLESS_XDS": "xds://localhost"}).node
-    except BootstrapError as error:
-        raise ConfigurationError(str(error)) from error
 
 
 _default_lock = threading.Lock()
