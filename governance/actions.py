@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, final
 from .balancing.host import Host
 from .headers import HeaderList
 from .pool import Pool, Slot, Waiter
+from .sockets import SocketOptions
 
 if TYPE_CHECKING:
     from .mirroring import Copy
@@ -31,16 +32,20 @@ class AwaitConfig:
 
 
 class OpenConnection:
-    """Make a connection to the host within `timeout_s`. Result: a `pool.Connection`, or a `Failure`."""
+    """Make a connection to the host within `timeout_s`. Result: a `pool.Connection`, or a `Failure`.
 
-    __slots__ = ("host", "http2", "pool", "timeout_s")
+    `options`: of its socket, as `setsockopt` takes them.
+    """
+
+    __slots__ = ("host", "http2", "options", "pool", "timeout_s")
     kind: ClassVar[int] = CONNECT
 
-    def __init__(self, host: Host, pool: Pool, timeout_s: float, http2: bool) -> None:
+    def __init__(self, host: Host, pool: Pool, timeout_s: float, http2: bool, options: SocketOptions = ()) -> None:
         self.host = host
         self.pool = pool
         self.timeout_s = timeout_s
         self.http2 = http2
+        self.options = options
 
 
 class AwaitSlot:

@@ -27,6 +27,7 @@ from .outliers.detector import Detector
 from .outliers.matching import response_test
 from .pool import Breaker, Pool
 from .retry import compile_retry
+from .sockets import socket_options
 
 MAX_DYNAMIC_HOSTS = 4096
 """How many dialled addresses an ORIGINAL_DST cluster remembers."""
@@ -122,6 +123,7 @@ class ClusterRuntime:
         "original_dst",
         "pick",
         "retry",
+        "socket_options",
         "state",
     )
 
@@ -134,6 +136,7 @@ class ClusterRuntime:
         self.original_dst = config.type == "ORIGINAL_DST"
         self.http2 = config.http.protocol == "http2"
         self.mirrors = compile_mirrors(config.http.mirrors)
+        self.socket_options = socket_options(config)
         self.hashes = config.lb_policy in HASHED
         """Whether the policy goes by a hash."""
         self.asks = self.hashes or config.lb.subset is not None or bool(config.lb.override_headers)

@@ -55,7 +55,7 @@ def wait_for_connection(
             limit_s, hurry = left_s, True
     made: Any = None
     try:
-        made = yield OpenConnection(host, pool, limit_s, cluster.http2)
+        made = yield OpenConnection(host, pool, limit_s, cluster.http2, cluster.socket_options)
     finally:
         if made is None:
             pool.abandoned()

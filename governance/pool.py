@@ -87,7 +87,7 @@ class Breaker:
 class Slot:
     """One connection of a pool, with the streams it carries."""
 
-    __slots__ = ("capacity", "connection", "idle_since", "listed", "pool", "served", "streams")
+    __slots__ = ("capacity", "connection", "ends_at", "idle_since", "listed", "pool", "served", "streams")
 
     def __init__(self, pool: "Pool", connection: Connection, now: float) -> None:
         self.pool = pool
@@ -96,6 +96,7 @@ class Slot:
         self.streams = 0
         self.served = 0
         self.idle_since = now
+        self.ends_at = inf if pool.max_duration_s is None else now + pool.max_duration_s
         self.listed = False
 
 
@@ -159,6 +160,7 @@ class Pool:
         "host",
         "idle_timeout_s",
         "lock",
+        "max_duration_s",
         "max_requests",
         "ready",
         "retired",
@@ -178,6 +180,7 @@ class Pool:
         self.waiters: deque[Waiter] = deque()
         self.streams = 1
         self.max_requests: int | None = None
+        self.max_duration_s: float | None = None
         self.idle_timeout_s: float | None = None
         self.settings: HttpProtocol | None = None
         self.retired = False
@@ -187,6 +190,7 @@ class Pool:
         self.settings = settings
         self.retired = False
         self.max_requests = settings.max_requests_per_connection
+        self.max_duration_s = settings.max_connection_duration_s
         self.idle_timeout_s = settings.idle_timeout_s
         self.streams = 1
         if settings.protocol == "http2":
@@ -203,14 +207,15 @@ class Pool:
                     breaker.overflows["requests"] += 1
                     return OVERFLOW
                 slot = self.ready[-1]
-                if slot.streams and slot.connection.usable():
+                in_time = now < slot.ends_at
+                if slot.streams and in_time and slot.connection.usable():
                     return self._attach(slot)
                 self.ready.pop()
                 slot.listed = False
                 if slot.streams:
                     continue  # a connection that takes no more streams; its last one closes it
                 idle_s = self.idle_timeout_s
-                if idle_s is None or now - slot.idle_since < idle_s:
+                if in_time and (idle_s is None or now - slot.idle_since < idle_s):
                     self._attach(slot)
                     fresh = True
                 else:
@@ -330,7 +335,7 @@ class Pool:
         usable = slot.connection.usable()
         with self.lock:
             self._detach(slot)
-            spent = self.max_requests is not None and slot.served >= self.max_requests
+            spent = now >= slot.ends_at or (self.max_requests is not None and slot.served >= self.max_requests)
             if usable and not spent and not self.retired:
                 slot.idle_since = now
                 self._offer(slot)
@@ -391,15 +396,18 @@ class Pool:
             self.waiters.popleft().give(CONNECT)
 
     def sweep(self, now: float) -> list[Slot]:
-        """Take out the connections that have been idle for too long; the caller closes them."""
-        if self.idle_timeout_s is None or not self.ready:
+        """Take out the connections that have been idle for too long, or there; the caller closes them."""
+        if not self.ready:
             return []
-        return self.drain(now - self.idle_timeout_s)
+        return self.drain(-inf if self.idle_timeout_s is None else now - self.idle_timeout_s, now)
 
-    def drain(self, since: float = inf) -> list[Slot]:
-        """Take out the connections that have been idle since then, or longer; the caller closes them."""
+    def drain(self, since: float = inf, now: float = -inf) -> list[Slot]:
+        """Take out the connections that have been idle since then, or longer, or whose time is over; the caller closes
+        them."""
         with self.lock:
-            idle = [slot for slot in self.ready if not slot.streams and slot.idle_since <= since]
+            idle = [
+                slot for slot in self.ready if not slot.streams and (slot.idle_since <= since or slot.ends_at <= now)
+            ]
             for slot in idle:
                 self.ready.remove(slot)
                 slot.listed = False

@@ -83,7 +83,10 @@ class GovernedPool(PoolBase):
         own = patience is not None and patience < action.timeout_s
         try:
             stream = pool._backend.connect_tcp(
-                host=host.endpoint.address.host, port=host.port, timeout=patience if own else action.timeout_s
+                host=host.endpoint.address.host,
+                port=host.port,
+                timeout=patience if own else action.timeout_s,
+                socket_options=action.options,
             )
         except core.ConnectTimeout as error:
             if own:

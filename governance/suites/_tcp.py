@@ -20,7 +20,7 @@ class _Backend:
         self._cluster = cluster
         self._inner = inner
 
-    def _connect(self, timeout: float | None) -> tuple[TcpConnection, str, int, float]:
+    def _connect(self, timeout: float | None, options: dict[str, Any]) -> tuple[TcpConnection, str, int, float]:
         """An endpoint for a new connection; as behind a sidecar, no endpoint means a connection that fails."""
         name = self._cluster
         found = self._find(name)
@@ -32,6 +32,8 @@ class _Backend:
         held = connect(found, host)
         if held is None:
             raise self._refused("UO", f"cluster {name} has as many connections as it may have")
+        if found.socket_options:
+            options["socket_options"] = (*(options.get("socket_options") or ()), *found.socket_options)
         limit = found.config.connect_timeout_s
         address = host.endpoint.address
         return held, address.host, address.port, limit if timeout is None else min(timeout, limit)
@@ -61,7 +63,7 @@ class TcpBackend(_Backend):
 
     def connect_tcp(self, host: str, port: int, timeout: float | None = None, **options: Any) -> Any:
         del host, port
-        held, address, number, limit = self._connect(timeout)
+        held, address, number, limit = self._connect(timeout, options)
         try:
             stream = self._inner.connect_tcp(address, number, timeout=limit, **options)
             return self._made(held, Stream(stream, held))
@@ -78,7 +80,7 @@ class AsyncTcpBackend(_Backend):
 
     async def connect_tcp(self, host: str, port: int, timeout: float | None = None, **options: Any) -> Any:  # noqa: ASYNC109
         del host, port
-        held, address, number, limit = self._connect(timeout)
+        held, address, number, limit = self._connect(timeout, options)
         try:
             stream = await self._inner.connect_tcp(address, number, timeout=limit, **options)
             return self._made(held, AsyncStream(stream, held))

@@ -153,6 +153,43 @@ def test_a_sweep_takes_out_what_has_been_idle_too_long_and_nothing_else() -> Non
     assert cluster.counts() == (0, 0, 0)
 
 
+@pytest.mark.parametrize(("age_s", "taken"), [(9.9, True), (10.0, False)])
+def test_a_connection_past_its_duration_takes_no_request(age_s: float, taken: bool) -> None:
+    cluster = Cluster(max_connection_duration_s=10.0, idle_timeout_s=None)
+    slot = connect(cluster.pool, 100.0)
+    cluster.pool.release(slot, 100.0)
+    assert (cluster.pool.lease(100.0 + age_s) is slot) == taken
+    assert fake(slot).closed == (not taken)
+    assert cluster.counts() == ((1, 0, 1) if taken else (1, 1, 0))
+
+
+def test_a_connection_past_its_duration_is_closed_when_it_is_idle() -> None:
+    cluster = Cluster(max_connection_duration_s=10.0)
+    pool = cluster.pool
+    slot = connect(pool)
+    pool.release(slot, 10.0)
+    assert fake(slot).closed == 1
+    assert cluster.counts() == (0, 0, 0)
+    slot = connect(pool)
+    pool.release(slot, 5.0)
+    assert pool.sweep(9.9) == []
+    assert pool.sweep(10.0) == [slot]
+
+
+def test_streams_of_a_connection_past_its_duration_go_on_and_no_more_come() -> None:
+    cluster = Cluster(max_connection_duration_s=10.0, protocol="http2")
+    pool = cluster.pool
+    slot = connect(pool)
+    assert pool.lease(9.0) is slot
+    assert isinstance(pool.lease(10.0), Connect)
+    pool.abandoned()
+    pool.release(slot, 11.0)
+    assert fake(slot).closed == 0
+    pool.release(slot, 12.0)
+    assert fake(slot).closed == 1
+    assert cluster.counts() == (0, 0, 0)
+
+
 def test_draining_takes_out_what_is_idle_and_leaves_what_is_busy() -> None:
     cluster = Cluster(protocol="http2")
     pool = cluster.pool

@@ -46,6 +46,15 @@ class Thresholds:
 
 
 @dataclass(frozen=True, slots=True)
+class TcpKeepalive:
+    """envoy.config.core.v3.TcpKeepalive: probes on idle connections; None is what the operating system says."""
+
+    probes: int | None = None
+    time_s: int | None = None
+    interval_s: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class HttpProtocol:
     """envoy.extensions.upstreams.http.v3.HttpProtocolOptions as far as it concerns a client."""
 
@@ -200,6 +209,7 @@ class Cluster:
     lb_policy: LbPolicy = "ROUND_ROBIN"
     lb: LbConfig = LbConfig()
     connect_timeout_s: float = 5.0
+    keepalive: TcpKeepalive | None = None
     default_thresholds: Thresholds = Thresholds()
     high_thresholds: Thresholds = Thresholds()
     http: HttpProtocol = HttpProtocol()

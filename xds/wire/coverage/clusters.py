@@ -65,14 +65,21 @@ CLUSTERS: Mapping[str, Entry] = {
         **honoured("typed_dns_resolver_config"),
         **honoured("outlier_detection"),
         **not_yet("connections come from any address", "upstream_bind_config", binds),
-        **not_yet(
-            "sockets are made as the library makes them",
-            "upstream_connection_options connection_pool_per_downstream_connection",
+        **honoured("upstream_connection_options"),
+        **meaningless(
+            "connections belong to the process: no caller has one of its own",
+            "connection_pool_per_downstream_connection",
         ),
         **not_yet("load is not reported", "lrs_server lrs_report_endpoint_metrics"),
         **not_yet("requests go over HTTP", "upstream_config"),
         **not_yet("connections are made when they are needed", "preconnect_policy"),
     },
+    CLUSTER + "UpstreamConnectionOptions": {
+        **honoured("tcp_keepalive"),
+        **meaningless("no extension reads it", "set_local_interface_name_on_upstream_connections"),
+        **not_yet("endpoints have one address", "happy_eyeballs_config"),
+    },
+    CORE + "TcpKeepalive": honoured("keepalive_probes keepalive_time keepalive_interval"),
     CLUSTER + "Cluster.EdsClusterConfig": honoured("eds_config service_name"),
     CLUSTER + "Cluster.CustomClusterType": {
         **honoured("name typed_config"),
@@ -316,7 +323,8 @@ CLUSTERS: Mapping[str, Entry] = {
     },
     CORE + "HttpProtocolOptions": {
         **honoured("idle_timeout max_requests_per_connection"),
-        **not_yet("connections live as long as they like", "max_connection_duration max_connection_duration_jitter"),
+        **honoured("max_connection_duration"),
+        **meaningless("Envoy has no jitter for connections to endpoints either", "max_connection_duration_jitter"),
         **not_yet("the library's own limits on headers count", "max_headers_count max_response_headers_kb"),
         **not_yet("max_stream_duration is not kept yet", "max_stream_duration"),
         **not_yet("headers with underscores pass", "headers_with_underscores_action"),

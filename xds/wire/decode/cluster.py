@@ -11,6 +11,7 @@ from ...model.cluster import (
     LbPolicy,
     OutlierDetection,
     RetryBudget,
+    TcpKeepalive,
     Thresholds,
     TransportSocket,
     TransportSocketMatch,
@@ -67,6 +68,7 @@ def cluster(raw: bytes) -> Cluster:
         lb_policy=policy,
         lb=lb,
         connect_timeout_s=seconds(message.connect_timeout) if message.HasField("connect_timeout") else 5.0,
+        keepalive=_keepalive(message.upstream_connection_options),
         default_thresholds=thresholds.get(0, Thresholds()),
         high_thresholds=thresholds.get(1, Thresholds()),
         http=http,
@@ -155,6 +157,16 @@ def _refuse_sockets(
         raise RefusedError(f"ALPN configured for cluster {message.name} which has a non-ALPN {kind}")
     if http.protocol == "http3" and (plain or socket.tls):
         raise RefusedError(f"HTTP3 requires a QuicUpstreamTransport transport socket: {message.name}")
+
+
+def _keepalive(message: pb.cluster_v3.UpstreamConnectionOptions) -> TcpKeepalive | None:
+    """None where it is not asked for: not at all, or with a number that is 0."""
+    if not message.HasField("tcp_keepalive"):
+        return None
+    said = {field.name: wrapper.value for field, wrapper in message.tcp_keepalive.ListFields()}
+    if 0 in said.values():
+        return None
+    return TcpKeepalive(said.get("keepalive_probes"), said.get("keepalive_time"), said.get("keepalive_interval"))
 
 
 def _all_thresholds(message: pb.cluster_v3.CircuitBreakers) -> dict[int, Thresholds]:
