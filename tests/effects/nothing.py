@@ -45,6 +45,7 @@ BY_HAND: dict[str, Any] = {
     "shadow_enabled": {"default_value": {"numerator": 100}},
     "OverrideHost.selected_host_key": {"key": "k", "path": [{"key": "p"}]},
     "OverrideHostSource.metadata": {"key": "k", "path": [{"key": "p"}]},
+    "transport_api_version": "V3",
     "socket_options": [{"level": 1, "name": 2, "int_value": 3}],
     "virtual_clusters": [{"name": "c", "headers": [{"name": ":path", "exact_match": "/a"}]}],
     "watched_directory": {"path": "/"},

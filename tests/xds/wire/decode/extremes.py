@@ -32,10 +32,10 @@ EXTREMES: dict[int, tuple[Any, ...]] = {
 DURATIONS = ((-1, 0), (0, 0), (0, 1), (0, 999_999), (0, -1), (1, -1), (LARGEST, 0), (LARGEST + 1, 0), (9223372036, 0))
 
 EDS = 3
+CACHE = "dns_cache_config"
+"""One of each name is shared by all clusters, and may not change."""
 APART = frozenset(
     {
-        # A cache of this name is there already, with other settings.
-        "envoy.extensions.common.dynamic_forward_proxy.v3.DnsCacheConfig",
         # Envoy does not answer.
         "envoy.extensions.network.dns_resolver.getaddrinfo.v3.GetAddrInfoDnsResolverConfig",
     }
@@ -115,7 +115,7 @@ def changes() -> list[Change]:
             raw = message.SerializeToString()
             for way, inner in _messages(message, ()):
                 name = inner.DESCRIPTOR.full_name
-                for field, values in _numbers(inner) if name not in APART else ():
+                for field, values in () if name in APART or CACHE in way else _numbers(inner):
                     if (name, field) not in seen:
                         seen.add((name, field))
                         found += [Change(type_, raw, way, name, field, each) for each in values]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal, cast
 
 from ....model.filters import GlobalRateLimit, GrpcTarget, RateLimitPerRoute, UnenforceableFilter
+from ...refused import RefusedError
 from ...schema import types as pb
 from ..inert import NOT_DONE
 from ..rate_limits import rate_limits
@@ -15,9 +16,18 @@ DEFAULT_TIMEOUT_S = 0.02
 
 VH_LIMITS: tuple[Literal["OVERRIDE", "INCLUDE", "IGNORE"], ...] = ("OVERRIDE", "INCLUDE", "IGNORE")
 
+V2 = 1
+REMOVED = (
+    ". The v2 xDS major version has been removed and is no longer supported. See the advice in "
+    "https://www.envoyproxy.io/docs/envoy/latest/faq/api/envoy_v3."
+)
+
 
 def global_ratelimit(message: pb.http_ratelimit_v3.RateLimit) -> GlobalRateLimit | UnenforceableFilter:
     """The filter's configuration; statuses below 400 (and, on errors, none) are Envoy's own."""
+    if message.rate_limit_service.transport_api_version == V2:
+        spelled = " ".join(str(message.rate_limit_service).split())
+        raise RefusedError(f"V2 xDS transport protocol version is deprecated in {spelled} {REMOVED}")
     grpc = message.rate_limit_service.grpc_service
     if grpc.WhichOneof("target_specifier") != "envoy_grpc":
         return UnenforceableFilter(TYPE, f"google_grpc: {NOT_DONE}")

@@ -9,6 +9,7 @@ from typing import Any
 from . import Case, Json
 from .build import (
     LB,
+    ROUTER,
     TCP_PROXY,
     TLS,
     assigned,
@@ -17,6 +18,7 @@ from .build import (
     configuration,
     endpoint,
     extension,
+    filtered,
     host,
     listener,
     locality,
@@ -158,6 +160,22 @@ CASES = [
         "TCP proxy: early data without a limit",
         listener(extension(TCP_PROXY, "t", stat_prefix="s", cluster="c", upstream_connect_mode="ON_DOWNSTREAM_DATA")),
         "max_early_data_bytes must be set when upstream_connect_mode is not IMMEDIATE",
+    ),
+    Case(
+        "rate limit service: an old version",
+        filtered(
+            extension(
+                "envoy.extensions.filters.http.ratelimit.v3.RateLimit",
+                "r",
+                domain="d",
+                rate_limit_service={
+                    "grpc_service": {"envoy_grpc": {"cluster_name": "c"}},
+                    "transport_api_version": "V2",
+                },
+            ),
+            ROUTER,
+        ),
+        "The v2 xDS major version has been removed and is no longer supported.",
     ),
     Case("hosts: none", configuration(virtual_hosts=[])),
     Case("host: no routes", host(routes=[])),
