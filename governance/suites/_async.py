@@ -83,11 +83,12 @@ class AsyncGovernedPool(PoolBase):
         patience = exchange.patience(monotonic())
         own = patience is not None and patience < action.timeout_s
         try:
-            stream = await pool._backend.connect_tcp(
-                host=host.endpoint.address.host,
-                port=host.port,
-                timeout=patience if own else action.timeout_s,
-                socket_options=action.options,
+            timeout_s = patience if own else action.timeout_s
+            address = host.endpoint.address
+            stream = await (
+                pool._backend.connect_unix_socket(address.unix, timeout_s)
+                if not host.port and address.unix
+                else pool._backend.connect_tcp(address.host, host.port, timeout_s, socket_options=action.options)
             )
         except core.ConnectTimeout as error:
             if own:
@@ -97,7 +98,7 @@ class AsyncGovernedPool(PoolBase):
             return Failure("connect-failure", str(error), error)
         clamp = Clamp(library.read_timeout)
         wrapped = AsyncStream(stream, clamp, core)
-        origin = library.origin(b"http", host.host, host.port)
+        origin = library.origin(b"http", host.host, host.port or 80)  # a Unix socket has none
         kind = library.async_http2_connection if action.http2 else core.AsyncHTTP11Connection
         loop = asyncio.get_running_loop()
         return AsyncConnection(kind(origin=origin, stream=wrapped), wrapped, clamp, action.http2, loop)

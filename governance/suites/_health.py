@@ -13,7 +13,7 @@ from time import monotonic
 from weakref import ref
 
 from ...xds.model.health_check import HttpCheck, TcpCheck
-from ...xds.model.values import HeaderMutations
+from ...xds.model.values import Address, HeaderMutations
 from ..balancing.host import Host
 from ..checking.answers import Answer, Failed, Passed, holds, of_response
 from ..checking.checker import Checker, Session
@@ -103,7 +103,7 @@ def ask(checker: Checker, host: Host) -> Answer:
     if host.must_be_secure:
         return Failed("network", host.why_not(checker.cluster))
     own = host.endpoint.health_check
-    where = (own.host or host.endpoint.address.host, own.port or host.endpoint.address.port)
+    where = Address(own.host or host.endpoint.address.host, own.port or host.endpoint.address.port)
     until = monotonic() + config.timeout_s
     name = own.hostname
     try:
@@ -127,15 +127,29 @@ def _left_s(until: float) -> float:
     return left_s
 
 
-def _ask_http(check: HttpCheck, where: tuple[str, int], authority: str, until: float) -> Answer:
+def _dial(where: Address, until: float) -> socket.socket:
+    if not where.unix:
+        return socket.create_connection((where.host, where.port), timeout=_left_s(until))
+    made = socket.socket(socket.AF_UNIX)
+    try:
+        made.settimeout(_left_s(until))
+        made.connect(where.unix)
+    except BaseException:
+        made.close()
+        raise
+    return made
+
+
+def _ask_http(check: HttpCheck, where: Address, authority: str, until: float) -> Answer:
     path = check.path or "/"
     headers: HeaderList = [(b"host", authority.encode()), USER_AGENT]
     levels, _ = compile_levels(
         [HeaderMutations(request_add=check.add, request_remove=check.remove)], most_specific_wins=False
     )
     view = RequestView(check.method.encode(), b"http", authority.encode(), path.encode(), headers)
-    connection = http.client.HTTPConnection(*where, timeout=_left_s(until))
+    connection = http.client.HTTPConnection(where.host, where.port)
     try:
+        connection.sock = _dial(where, until)
         connection.putrequest(check.method, path, skip_host=True, skip_accept_encoding=True)
         for key, value in apply_levels(levels, headers, view):
             connection.putheader(key.decode("latin-1"), value)
@@ -158,8 +172,8 @@ def _ask_http(check: HttpCheck, where: tuple[str, int], authority: str, until: f
         connection.close()
 
 
-def _ask_tcp(check: TcpCheck, where: tuple[str, int], until: float) -> Answer:
-    with socket.create_connection(where, timeout=_left_s(until)) as connection:
+def _ask_tcp(check: TcpCheck, where: Address, until: float) -> Answer:
+    with _dial(where, until) as connection:
         if not check.receive:
             return Passed()
         if check.send:

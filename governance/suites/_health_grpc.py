@@ -5,6 +5,7 @@ from __future__ import annotations
 import grpc
 
 from ...xds.model.health_check import GrpcCheck
+from ...xds.model.values import Address
 from ..checking.answers import Answer, Failed, Passed
 
 METHOD = "/grpc.health.v1.Health/Check"
@@ -12,12 +13,13 @@ SERVING = b"\x08\x01"
 """HealthCheckResponse.status = SERVING."""
 
 
-def ask_grpc(check: GrpcCheck, where: tuple[str, int], authority: str, timeout_s: float) -> Answer:
+def ask_grpc(check: GrpcCheck, where: Address, authority: str, timeout_s: float) -> Answer:
     """One check, on a channel of its own."""
-    host, port = where
     name = check.service_name.encode()
     request = b"\n" + _length(len(name)) + name if name else b""
-    target = f"ipv6:[{host}]:{port}" if ":" in host else f"ipv4:{host}:{port}"
+    target = f"ipv6:{where}" if ":" in where.host else f"ipv4:{where}"
+    if where.unix:
+        target = f"unix-abstract:{where.host[1:]}" if where.host[0] == "@" else f"unix:{where.host}"
     options = [
         ("grpc.default_authority", authority),
         ("grpc.enable_http_proxy", 0),

@@ -82,11 +82,12 @@ class GovernedPool(PoolBase):
         patience = exchange.patience(monotonic())
         own = patience is not None and patience < action.timeout_s
         try:
-            stream = pool._backend.connect_tcp(
-                host=host.endpoint.address.host,
-                port=host.port,
-                timeout=patience if own else action.timeout_s,
-                socket_options=action.options,
+            timeout_s = patience if own else action.timeout_s
+            address = host.endpoint.address
+            stream = (
+                pool._backend.connect_unix_socket(address.unix, timeout_s)
+                if not host.port and address.unix
+                else pool._backend.connect_tcp(address.host, host.port, timeout_s, socket_options=action.options)
             )
         except core.ConnectTimeout as error:
             if own:
@@ -96,7 +97,7 @@ class GovernedPool(PoolBase):
             return Failure("connect-failure", str(error), error)
         clamp = Clamp(library.read_timeout)
         wrapped = Stream.of(stream, clamp, core)
-        origin = library.origin(b"http", host.host, host.port)
+        origin = library.origin(b"http", host.host, host.port or 80)  # a Unix socket has none
         kind = library.http2_connection if action.http2 else core.HTTP11Connection
         return Connection(kind(origin=origin, stream=wrapped), wrapped, clamp, action.http2)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ...xds.model.values import Address
 from ..cluster import ClusterRuntime
 from ..plan import Missing
 from ..tcp import TcpConnection, choose, connect
@@ -20,7 +21,7 @@ class _Backend:
         self._cluster = cluster
         self._inner = inner
 
-    def _connect(self, timeout: float | None, options: dict[str, Any]) -> tuple[TcpConnection, str, int, float]:
+    def _connect(self, timeout: float | None, options: dict[str, Any]) -> tuple[TcpConnection, Address, float]:
         """An endpoint for a new connection; as behind a sidecar, no endpoint means a connection that fails."""
         name = self._cluster
         found = self._find(name)
@@ -35,8 +36,7 @@ class _Backend:
         if found.socket_options:
             options["socket_options"] = (*(options.get("socket_options") or ()), *found.socket_options)
         limit = found.config.connect_timeout_s
-        address = host.endpoint.address
-        return held, address.host, address.port, limit if timeout is None else min(timeout, limit)
+        return held, host.endpoint.address, limit if timeout is None else min(timeout, limit)
 
     def _made(self, held: TcpConnection, stream: Any) -> Any:
         held.report("connected-finally")
@@ -63,9 +63,13 @@ class TcpBackend(_Backend):
 
     def connect_tcp(self, host: str, port: int, timeout: float | None = None, **options: Any) -> Any:
         del host, port
-        held, address, number, limit = self._connect(timeout, options)
+        held, address, limit = self._connect(timeout, options)
         try:
-            stream = self._inner.connect_tcp(address, number, timeout=limit, **options)
+            stream = (
+                self._inner.connect_unix_socket(address.unix, limit)
+                if address.unix
+                else self._inner.connect_tcp(address.host, address.port, timeout=limit, **options)
+            )
             return self._made(held, Stream(stream, held))
         except BaseException as error:
             self._failed(held, error, timeout, limit)
@@ -80,9 +84,13 @@ class AsyncTcpBackend(_Backend):
 
     async def connect_tcp(self, host: str, port: int, timeout: float | None = None, **options: Any) -> Any:  # noqa: ASYNC109
         del host, port
-        held, address, number, limit = self._connect(timeout, options)
+        held, address, limit = self._connect(timeout, options)
         try:
-            stream = await self._inner.connect_tcp(address, number, timeout=limit, **options)
+            stream = await (
+                self._inner.connect_unix_socket(address.unix, limit)
+                if address.unix
+                else self._inner.connect_tcp(address.host, address.port, timeout=limit, **options)
+            )
             return self._made(held, AsyncStream(stream, held))
         except BaseException as error:
             self._failed(held, error, timeout, limit)

@@ -75,12 +75,24 @@ class Locality:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A socket address, or the path of a Unix socket with port 0 (envoy.config.core.v3.Address)."""
+    """A socket address, or the path of a Unix socket with port 0 (envoy.config.core.v3.Address).
+
+    A path begins with `/` or `.`, and the name of an abstract socket with `@`.
+    """
 
     host: str
     port: int
 
+    @property
+    def unix(self) -> str:
+        """The path of a Unix socket as `connect` takes it; empty for anything else."""
+        if self.port or self.host[:1] not in ("/", ".", "@"):
+            return ""
+        return "\0" + self.host[1:] if self.host[0] == "@" else self.host
+
     def __str__(self) -> str:
+        if not self.port and self.unix:
+            return self.host
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 

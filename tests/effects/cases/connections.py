@@ -10,6 +10,7 @@ from proxyless.governance.actions import OpenConnection
 from ..registry import Effect, effect
 from ..resources import Json, Shop, endpoint, shop
 from ..scene import Scene
+from ..seeing import explained, refusals
 
 C = "envoy.config.cluster.v3."
 CORE = "envoy.config.core.v3."
@@ -52,6 +53,11 @@ def options(scene: Scene) -> list[tuple[str, int]]:
     return [(names[level, name], value) for level, name, value in scene.world.steps().wants(OpenConnection).options]
 
 
+def piped(path: str) -> Shop:
+    """Cluster `a` whose endpoint is a Unix socket."""
+    return shop(endpoints=[{"endpoint": {"address": {"pipe": {"path": path}}}}])
+
+
 ON = ("SO_KEEPALIVE", 1)
 SHORT: Json = {"common_http_protocol_options": {"max_connection_duration": "5s"}}
 
@@ -63,4 +69,7 @@ CASES: list[Effect] = [
     effect(KEEPALIVE + "keepalive_time", kept_alive(keepalive_time=60), options, [ON, ("TCP_KEEPIDLE", 60)]),
     effect(KEEPALIVE + "keepalive_interval", kept_alive(keepalive_interval=9), options, [ON, ("TCP_KEEPINTVL", 9)]),
     effect(KEEPALIVE + "keepalive_interval", kept_alive(keepalive_interval=0), options, [], what="off"),
+    effect(CORE + "Address.pipe", piped("/run/a.sock"), explained("endpoint"), "/run/a.sock"),
+    effect(CORE + "Pipe.path", piped("@a"), explained("endpoint"), "@a", against=piped("/run/a.sock")),
+    effect(CORE + "Pipe.path", piped("/" + "a" * 107), refusals, against=piped("/a"), what="too long"),
 ]

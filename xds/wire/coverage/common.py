@@ -27,8 +27,12 @@ COMMON: Mapping[str, Entry] = {
     "envoy.config.common.mutation_rules.v3.HeaderMutation.RemoveOnMatch": honoured("key_matcher"),
     CORE + "Address": {
         **honoured("socket_address"),
-        **not_yet("Unix sockets are not dialled yet", "pipe"),
+        **honoured("pipe"),
         **not_yet("internal listeners are not implemented yet", "envoy_internal_address"),
+    },
+    CORE + "Pipe": {
+        **honoured("path"),
+        **meaningless("it is about sockets that are listened on", "mode"),
     },
     CORE + "SocketAddress": {
         **honoured("address port_value"),

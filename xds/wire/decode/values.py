@@ -27,6 +27,9 @@ DENOMINATORS = (100, 10_000, 1_000_000)
 _IPV4 = re.compile(r"(?:(?:0|[1-9]\d?|1\d\d|2[0-4]\d|25[0-5])(?:\.(?!$)|$)){4}", re.ASCII)
 """An IPv4 address as it is written; `ip_address` would need ten times as long, and there may be thousands."""
 
+LONGEST_PATH = 108
+"""Bytes of a Unix socket's path, with the one that ends it (Linux)."""
+
 T = TypeVar("T")
 
 
@@ -134,9 +137,15 @@ def address(message: pb.core_v3.Address) -> Address:
         case "socket_address":
             return Address(message.socket_address.address, message.socket_address.port_value)
         case "pipe":
-            return Address(message.pipe.path, 0)
+            return Address(_pipe(message.pipe.path), 0)
         case _:
             return Address(f"internal/{message.envoy_internal_address.server_listener_name}", 0)
+
+
+def _pipe(path: str) -> str:
+    if len(path.encode()) >= LONGEST_PATH:
+        raise RefusedError(f'Path "{path}" exceeds maximum UNIX domain socket path size of {LONGEST_PATH}.')
+    return path if path[:1] in ("/", ".", "@") else f"./{path}"
 
 
 def resolved_address(message: pb.core_v3.Address, hint: str = "") -> Address:
