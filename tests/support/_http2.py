@@ -87,7 +87,10 @@ class _Connection:
         while left:
             size = min(self.http.local_flow_control_window(stream), self.http.max_outbound_frame_size, len(left))
             if size:
-                self.http.send_data(stream, left[:size], end_stream=not cut and size == len(left))
+                last = not cut and size == len(left)
+                self.http.send_data(stream, left[:size], end_stream=last and not what.trailers)
+                if last and what.trailers:
+                    self.http.send_headers(stream, what.trailers, end_stream=True)
                 left = left[size:]
             self.flush()
             if not size:

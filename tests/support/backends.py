@@ -129,7 +129,9 @@ class Backends:
                 behaviour = plan[min(self._attempts[key], len(plan) - 1)]
                 self._attempts[key] += 1
         body = behaviour.body if behaviour.body is not None else describe(arrival)
-        return Reply(behaviour, (("content-type", "application/json"), *behaviour.headers), body)
+        own = any(name == "content-type" for name, _ in behaviour.headers)
+        kind: Headers = () if own else (("content-type", "application/json"),)
+        return Reply(behaviour, (*kind, *behaviour.headers), body)
 
     def take(self) -> list[Arrival]:
         """The arrivals since the last call, oldest first."""

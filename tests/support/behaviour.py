@@ -15,7 +15,8 @@ class Behaviour:
     """What a backend does with one request.
 
     `fault`: `reset` (RST before headers; on HTTP/2 a stream reset), `refused` (HTTP/2 REFUSED_STREAM), `close` (FIN
-    before headers), `cut` (headers and half of the body, then FIN), `cut-reset` (the same, then RST).
+    before headers), `cut` (headers and half of the body, then FIN), `cut-reset` (the same, then RST). `trailers` are
+    sent on HTTP/2 only.
     """
 
     status: int = 200
@@ -24,6 +25,7 @@ class Behaviour:
     fault: str = ""
     headers: Headers = ()
     body: bytes | None = None
+    trailers: Headers = ()
 
 
 @dataclass(frozen=True, slots=True)
