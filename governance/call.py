@@ -332,11 +332,11 @@ class OutgoingCall:
         if self.filters is not None:
             headers = self.filters.response(self, reply.status, list(reply.headers))
             reply = replace(reply, headers=(*headers, *self.response_headers))
+        if self.request.is_grpc and reply.flags != DOWNSTREAM_ERROR:
+            reply = as_grpc(reply, head=self.request.method == b"HEAD")
         if self.answering is not None:
             reply = replace(reply, headers=tuple(self.answering(list(reply.headers), self._as_sent())))
-        if not self.request.is_grpc or reply.flags == DOWNSTREAM_ERROR:
-            return reply
-        return as_grpc(reply, head=self.request.method == b"HEAD")
+        return reply
 
     def _bypass(self, cluster: str) -> Machine:
         """Unrouted: the library's own means, to the name or to an endpoint of a TCP cluster."""

@@ -163,7 +163,7 @@ def _query_parameter(parameters: str) -> Command:
 
 def _query(parameters: str) -> Command:
     del parameters
-    return lambda subject: (_path_of(subject.request, "") or b"").partition(b"?")[2] or None
+    return lambda subject: (_path_of(subject.request, "PATH") or b"").partition(b"?")[2] or None
 
 
 # -- addresses -------------------------------------------------------------------------------------------------------

@@ -103,7 +103,10 @@ class RequestView:
 
     def having(self, headers: RawHeaders) -> "RequestView":
         """The same request with these headers."""
-        return RequestView(self.method, self.scheme, self.authority, self.path, headers, self.source)
+        view = RequestView(self.method, self.scheme, self.authority, self.path, headers, self.source)
+        view.remote = self.remote
+        view.internal = self.internal
+        return view
 
     def values(self, name: bytes) -> tuple[bytes, ...]:
         """All values of a header or pseudo header by its lower-case name; empty where it is absent."""

@@ -38,6 +38,7 @@ class UpstreamRequest:
         "_appends",
         "_counts",
         "_quiet",
+        "_remote",
         "_scheme",
         "_source",
         "_tells_grpc",
@@ -77,10 +78,11 @@ class UpstreamRequest:
             # The chosen cluster's host comes before all that the route says, and leaves no trace.
             headers = apply_levels(levels[: target.own_levels], headers, request, live=True, subject=subject)
             levels = levels[target.own_levels :]
-            request = RequestView(method, request.scheme, target.host_rewrite, request.path, headers, request.source)
+            request = request.having(headers)
+            request.authority = target.host_rewrite
         if levels:
             headers = apply_levels(levels, headers, request, live=True, subject=subject)
-        self._scheme, self._source = request.scheme, request.source
+        self._scheme, self._source, self._remote = request.scheme, request.source, request.remote
         quiet = http.quiet
         self.authority = request.authority
         if route.host_format is not None:
@@ -129,7 +131,9 @@ class UpstreamRequest:
 
     def view(self) -> RequestView:
         """The request as it went out last: what response headers are formatted from."""
-        return RequestView(self.method, self._scheme, self.authority, self.path, self.headers, self._source)
+        view = RequestView(self.method, self._scheme, self.authority, self.path, self.headers, self._source)
+        view.remote = self._remote
+        return view
 
     def copied(self, authority: bytes, headers: HeaderList) -> UpstreamRequest:
         """The same request with another authority and other headers."""

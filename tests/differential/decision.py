@@ -149,7 +149,7 @@ def answered(headers: Headers) -> Headers:
 def _answered(name: str, value: str) -> str:
     if name == "x-request-id" and UUID.fullmatch(value):
         return "<uuid>"
-    return "<n>" if name == LENGTH else value
+    return "<n>" if name == LENGTH else value.strip()  # as it is read from a connection
 
 
 def utf8(text: str) -> str:

@@ -12,6 +12,7 @@ import httpx
 
 import proxyless.httpx
 from proxyless.governance.call import OutgoingCall
+from proxyless.governance.explain import cluster_name
 from proxyless.mesh import Mesh
 from tests.differential.decision import MISSING, PASSTHROUGH, TCP, Decision, answered, arrived_as, own_arrivals
 from tests.differential.ours import drawing
@@ -110,7 +111,7 @@ def from_response(request: Request, response: httpx.Response, arrivals: tuple[Ar
     if call.route is not None:
         place = f"{_table(call)}/{call.route.vhost.name}/{call.route.index}"
     if call.target is not None and MISSING not in call.flags:
-        cluster = call.target.cluster or (call.cluster.name if call.cluster is not None else None)
+        cluster = cluster_name(call)
     came_back = answered(tuple((name.decode(), value.decode()) for name, value in response.headers.raw))
     if call.reply is not None:
         return Decision(

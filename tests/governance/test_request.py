@@ -104,3 +104,10 @@ def test_query_parameters_are_compared_as_they_stand_and_the_first_counts(path: 
 )
 def test_a_path_ends_at_its_query_or_fragment(path: str, only: str) -> None:
     assert strip_query(path.encode()) == only.encode()
+
+
+def test_other_headers_do_not_change_who_sent_a_request() -> None:
+    one = RequestView(b"GET", b"http", b"a", b"/", (), "10.0.0.1")
+    one.remote, one.internal = "1.2.3.4", True
+    other = one.having([(b"x", b"1")])
+    assert (other.source, other.remote, other.internal) == ("10.0.0.1", "1.2.3.4", True)

@@ -83,7 +83,9 @@ TARGET: Strategy = st.one_of(
     ),
 )
 REWRITE: Strategy = st.one_of(one_of_words("prefix_rewrite", words.NEW_PATHS), REGEX_REWRITE)
+FORMATTED: Strategy = one_of_words("path_rewrite", words.PATH_FORMATS)
 HOST_REWRITE: Strategy = st.one_of(
+    one_of_words("host_rewrite", words.HOST_FORMATS),
     one_of_words("host_rewrite_literal", words.NEW_HOSTS),
     one_of_words("host_rewrite_header", ("x-a", "x-none")),
     st.just({"host_rewrite_path_regex": {"pattern": {"regex": "^/([a-z]+).*$"}, "substitution": r"\1.test"}}),
@@ -98,9 +100,13 @@ TIMEOUTS: Strategy = st.sampled_from(
         {"timeout": "0s", "retry_policy": {"retry_on": "refused-stream", "per_try_timeout": "2.5s"}},
     ]
 )
-ROUTE_ACTION: Strategy = merged(TARGET, sometimes(REWRITE, 3), sometimes(HOST_REWRITE, 4), sometimes(TIMEOUTS, 3)).map(
-    lambda found: {"route": found}
-)
+ROUTE_ACTION: Strategy = merged(
+    TARGET,
+    sometimes(st.one_of(REWRITE, REWRITE, FORMATTED), 3),
+    sometimes(HOST_REWRITE, 4),
+    sometimes(TIMEOUTS, 3),
+    sometimes(st.just({"append_x_forwarded_host": True}), 8),
+).map(lambda found: {"route": found})
 
 REDIRECT: Strategy = merged(
     sometimes(one_of_words("host_redirect", words.NEW_HOSTS), 3),
@@ -133,3 +139,38 @@ ACTION: Strategy = st.one_of(
 DECORATOR: Strategy = st.sampled_from(
     [{"decorator": {"operation": "op"}}, {"decorator": {"operation": "op", "propagate": False}}]
 )
+
+FAULT = "type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault"
+CORS = "type.googleapis.com/envoy.extensions.filters.http.cors.v3.CorsPolicy"
+
+
+def _fault(status: int, share: int, more: Resource) -> Resource:
+    abort = {"http_status": status, "percentage": {"numerator": share}}
+    return {"envoy.filters.http.fault": {"@type": FAULT, "abort": abort, **more}}
+
+
+FILTERS: Strategy = st.one_of(
+    st.builds(
+        _fault,
+        st.sampled_from((503, 404, 418)),
+        st.sampled_from((100, 100, 0)),
+        st.sampled_from([{}, {"headers": [{"name": "x-a", "string_match": {"exact": "va"}}]}]),
+    ),
+    st.sampled_from(
+        [
+            {
+                "envoy.filters.http.cors": {
+                    "@type": CORS,
+                    "allow_origin_string_match": [{"exact": "https://shop.example"}],
+                    "allow_methods": "GET,POST",
+                    **more,
+                }
+            }
+            for more in ({}, {"allow_credentials": True}, {"max_age": "60", "allow_headers": "x-a"})
+        ]
+    ),
+).map(lambda found: {"typed_per_filter_config": found})
+"""Settings of a route for filters of the connection manager."""
+
+METADATA: Strategy = st.builds(lambda: {"metadata": {"filter_metadata": {"m": {"a": "word"}}}, "name": "its-name"})
+"""New for each route: the rig puts more into it."""

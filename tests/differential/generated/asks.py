@@ -34,6 +34,10 @@ def request(draw: Random, hosts: list[Resource]) -> Request:
             method = pair[1]
         elif pair is not None:
             headers.append(pair)
+    for matcher in match.get("cookies", ()):
+        value = _value(draw, matcher)
+        if value is not None:
+            headers.append(("cookie", f"{matcher['name']}={value}"))
     if "grpc" in match and not _one_in(draw, 3):
         headers.append(("content-type", "application/grpc"))
     for _ in range(draw.randrange(3)):
@@ -69,6 +73,9 @@ def _path(draw: Random, match: Resource) -> str:
     if "safe_regex" in match:
         path = str(_pick(draw, words.REGEXES[match["safe_regex"]["regex"]]))
         return path + (_pick(draw, words.TAILS) if _one_in(draw, 4) else "")
+    if "path_match_policy" in match:
+        template = match["path_match_policy"]["typed_config"]["path_template"]
+        return _pick(draw, words.TEMPLATES[template]) + _pick(draw, words.TAILS)
     kind = next(each for each in ("prefix", "path", "path_separated_prefix") if each in match)
     path = str(match[kind])
     if _one_in(draw, 6):

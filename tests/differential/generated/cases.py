@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.differential.case import Case
 from tests.differential.generated import words
-from tests.differential.generated.actions import ACTION, DECORATOR, MUTATIONS
+from tests.differential.generated.actions import ACTION, DECORATOR, FILTERS, METADATA, MUTATIONS
 from tests.differential.generated.asks import request
 from tests.differential.generated.matches import MATCH, Strategy, merged, sometimes
 from tests.differential.recording import Resource
@@ -17,8 +17,28 @@ from tests.differential.recording import Resource
 EACH = 20
 """Requests to a case."""
 
-ROUTE: Strategy = merged(MATCH.map(lambda found: {"match": found}), ACTION, MUTATIONS, sometimes(DECORATOR, 4))
+
+def _sound(route: Resource) -> Resource:
+    """Without what Envoy refuses: a prefix where nothing says how long it is."""
+    if "path_match_policy" in route["match"]:
+        for kind in ("route", "redirect"):
+            if kind in route:
+                route = {**route, kind: {n: v for n, v in route[kind].items() if n != "prefix_rewrite"}}
+    return route
+
+
+ROUTE: Strategy = merged(
+    MATCH.map(lambda found: {"match": found}),
+    ACTION,
+    MUTATIONS,
+    sometimes(DECORATOR, 4),
+    sometimes(FILTERS, 10),
+    sometimes(METADATA, 4),
+).map(_sound)
 LAST: Strategy = merged(st.just({"match": {"prefix": "/"}}), ACTION, MUTATIONS)
+HOST: Strategy = merged(
+    sometimes(st.just({"include_request_attempt_count": True}), 2),
+)
 MANAGER: Strategy = merged(
     sometimes(st.just({"merge_slashes": True}), 3),
     sometimes(
@@ -30,11 +50,23 @@ MANAGER: Strategy = merged(
         ),
         4,
     ),
+    sometimes(
+        st.sampled_from(
+            [
+                {"use_remote_address": True},
+                {"use_remote_address": True, "skip_xff_append": True},
+                {"xff_num_trusted_hops": 1},
+                {"add_user_agent": True},
+            ]
+        ),
+        6,
+    ),
 )
 TABLE: Strategy = merged(
     MUTATIONS,
     sometimes(st.just({"most_specific_header_mutations_wins": True}), 3),
     st.sampled_from([{"ignore_port_in_host_matching": True}] * 3 + [{}]),
+    sometimes(st.just({"ignore_path_parameters_in_path_matching": True}), 8),
 )
 
 
@@ -44,8 +76,7 @@ def _host(draw: Any, domains: list[str]) -> Resource:
     if draw(st.integers(1, 4)) > 1:
         routes.append(draw(LAST))
     mutations = draw(MUTATIONS)
-    counted = {"include_request_attempt_count": True} if draw(st.booleans()) else {}
-    return {"name": domains[0], "domains": domains, "routes": routes, **mutations, **counted}
+    return {"name": domains[0], "domains": domains, "routes": routes, **mutations, **draw(HOST)}
 
 
 @st.composite

@@ -33,19 +33,25 @@ MATCHERS = (
     *("headers.name=:path", "headers.name=:authority", "headers.name=:scheme", "headers.name=host"),
     *(f"query_parameters.string_match.{kind}" for kind in ("exact", "prefix", "suffix", "contains", "safe_regex")),
     *("query_parameters.string_match.ignore_case", "query_parameters.present_match=True"),
-    "query_parameters.present_match=False",
+    *("query_parameters.present_match=False", "cookies.string_match.exact", "cookies.invert_match"),
+    "path_match_policy",
 )
 ACTIONS = (
     *("cluster", "cluster_header", "cluster_not_found_response_code=NOT_FOUND", "weighted_clusters.header_name"),
     *("weighted_clusters.clusters.weight", "weighted_clusters.clusters.host_rewrite_literal", "prefix_rewrite"),
     *("regex_rewrite", "host_rewrite_literal", "host_rewrite_header", "host_rewrite_path_regex", "timeout"),
-    *("max_grpc_timeout", "grpc_timeout_offset", "retry_policy.per_try_timeout"),
+    *("max_grpc_timeout", "grpc_timeout_offset", "retry_policy.per_try_timeout", "path_rewrite", "host_rewrite"),
+    "append_x_forwarded_host",
 )
 REDIRECTS = (
     *("host_redirect", "port_redirect", "https_redirect", "scheme_redirect", "path_redirect", "prefix_rewrite"),
     *("regex_rewrite", "strip_query", "response_code=FOUND", "response_code=PERMANENT_REDIRECT"),
 )
 LEVELS = ("table", "host", "route", "cluster")
+TABLE_FIELDS = (
+    *("most_specific_header_mutations_wins", "ignore_port_in_host_matching"),
+    "ignore_path_parameters_in_path_matching",
+)
 ORDER = ("APPEND_IF_EXISTS_OR_ADD", "ADD_IF_ABSENT", "OVERWRITE_IF_EXISTS_OR_ADD", "OVERWRITE_IF_EXISTS")
 
 WANTED: tuple[str, ...] = (
@@ -58,7 +64,8 @@ WANTED: tuple[str, ...] = (
     *(f"{level} {side}_headers_to_remove" for level in LEVELS for side in ("request", "response")),
     *("table most_specific_header_mutations_wins", "table ignore_port_in_host_matching"),
     *("manager merge_slashes", "manager path_with_escaped_slashes_action=REJECT_REQUEST"),
-    *("host include_request_attempt_count", "flags NR", "flags NC", "flags UH", "flags -"),
+    *("host include_request_attempt_count", "flags NR", "flags NC", "flags UH", "flags FI"),
+    *("flags -", "manager use_remote_address=True", "table ignore_path_parameters_in_path_matching"),
     *(f"domain {kind}" for kind in ("exact", "suffix", "prefix", "*")),
     *(f"key {each}" for each in keys.WANTED),
 )
@@ -112,7 +119,7 @@ def _of(number: int, case: Case, answered: Answered) -> Iterator[str]:
         yield f"status {decision.status}"
     yield from (f"manager {each}" for each in _paths(case.manager))
     yield from _level("table", case.table)
-    for name in ("most_specific_header_mutations_wins", "ignore_port_in_host_matching"):
+    for name in TABLE_FIELDS:
         if name in case.table:
             yield f"table {name}"
     prefix = f"{FIRST_PORT + number}/"

@@ -229,4 +229,44 @@ FOUND: dict[str, Case] = {
             ),
         ),
     ),
+    "the remote address in a format is the last that was forwarded for": Case(
+        (
+            {
+                "name": "any",
+                "domains": ["*"],
+                "routes": [{"match": {"prefix": "/"}, "route": {"cluster": "b"}}],
+                "request_headers_to_add": [
+                    {"header": {"key": "x-seen", "value": "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"}}
+                ],
+                "response_headers_to_add": [
+                    {"header": {"key": "x-seen", "value": "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"}}
+                ],
+            },
+        ),
+        (
+            Request(
+                "GET",
+                "http://case.test/",
+                (("host", "a"), ("x-forwarded-for", "10.1.1.1"), ("x-forwarded-for", "1.2.3.4")),
+            ),
+        ),
+    ),
+    "the query in a format is that of the path as it is": Case(
+        (
+            {
+                "name": "any",
+                "domains": ["*"],
+                "routes": [
+                    {
+                        "match": {"prefix": "/"},
+                        "redirect": {"prefix_rewrite": "/n?z=1"},
+                        "response_headers_to_add": [
+                            {"header": {"key": "x-new", "value": "%QUERY_PARAMS% %QUERY_PARAM(z)%"}}
+                        ],
+                    }
+                ],
+            },
+        ),
+        (Request("GET", "http://case.test/x", (("host", "a"),)),),
+    ),
 }

@@ -72,6 +72,25 @@ QUERY: Strategy = merged(
     one_of_words("name", words.QUERY_NAMES),
     st.one_of(STRING.map(lambda found: {"string_match": found}), PRESENT),
 )
+COOKIE: Strategy = merged(
+    one_of_words("name", ("c", "d")),
+    STRING.map(lambda found: {"string_match": found}),
+    sometimes(st.just({"invert_match": True})),
+)
+TEMPLATE: Strategy = st.sampled_from(
+    [
+        {
+            "path_match_policy": {
+                "name": "m",
+                "typed_config": {
+                    "@type": "type.googleapis.com/envoy.extensions.path.match.uri_template.v3.UriTemplateMatchConfig",
+                    "path_template": each,
+                },
+            }
+        }
+        for each in words.TEMPLATES
+    ]
+)
 FRACTION: Strategy = st.sampled_from(
     [
         {"runtime_fraction": {"default_value": {"numerator": number, "denominator": parts}}}
@@ -85,7 +104,8 @@ def _listed(name: str, one: Strategy, most: int = 2) -> Strategy:
 
 
 MATCH: Strategy = merged(
-    PATHS,
+    st.integers(1, 14).flatmap(lambda at: TEMPLATE if at == 14 else PATHS),
+    sometimes(_listed("cookies", COOKIE), 12),
     sometimes(_listed("headers", HEADER | HEADER | PSEUDO), 2),
     sometimes(_listed("query_parameters", QUERY), 4),
     sometimes(st.just({"grpc": {}}), 12),

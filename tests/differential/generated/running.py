@@ -23,7 +23,7 @@ from tests.differential.ours import drawing, explained_once, mesh_on
 from tests.differential.recording import Recording, Resource
 from tests.differential.rig import Rig
 
-DRAWS = 600
+DRAWS = 300
 """How often a request is asked again until chance takes the way that it took in Envoy."""
 
 CHANCE = ("weighted_clusters", "runtime_fraction")

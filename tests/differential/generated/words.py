@@ -15,6 +15,11 @@ REGEXES: dict[str, tuple[str, ...]] = {
     ".*/items": ("/v1/items", "/items", "/a/b/items"),
     "/(?i:a)/b?": ("/A/", "/a/b", "/a/"),
 }
+TEMPLATES: dict[str, tuple[str, ...]] = {
+    "/svc/*": ("/svc/x", "/svc/y", "/svc"),
+    "/{first}/v1/**": ("/api/v1/x", "/a/v1/b/c", "/api/v1"),
+    "/a/{rest=**}": ("/a/b", "/a/b/c", "/a/"),
+}
 REWRITES: tuple[tuple[str, str], ...] = (
     ("^/a/?(.*)$", r"/n/\1"),
     ("/", "-"),
@@ -54,8 +59,13 @@ FORMATS = (
     *("1", "2", "", "text", "100%%"),
     *("%REQ(x-a)%", "<%REQ(X-B?x-a)%>", "%REQ(x-a):2%", "%REQ(:path)%", "%REQ(:authority)% %REQ(:method)%"),
     *("%REQ(x-none)%", "a%REQ(x-none)%b", "%REQ(x-envoy-attempt-count)%", "%REQ(x-all)%", "%PROTOCOL%"),
-    *("%REQ(x-envoy-original-path?:path)%", "%REQ(user-agent)%"),
+    *("%REQ(x-envoy-original-path?:path)%", "%REQ(user-agent)%", "%PATH(NQ)%", "%PATH(WQ:ORIG)%", "%PATH:3%"),
+    *("%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%", "%RESPONSE_CODE% %RESPONSE_FLAGS%", "%UPSTREAM_CLUSTER%"),
+    *("%QUERY_PARAM(q)%", "%QUERY_PARAMS%", "%ROUTE_NAME%|%METADATA(ROUTE:m:a)%", "%RESP(content-type)%"),
+    *("%RESPONSE_CODE_DETAILS%", "%GRPC_STATUS%", "%REQUESTED_SERVER_NAME%", "%UPSTREAM_REQUEST_ATTEMPT_COUNT%"),
 )
+PATH_FORMATS = ("/f%PATH(NQ)%", "/%REQ(x-a)%/x", "%REQ(x-none)%", "/fixed?z=%QUERY_PARAM(q)%")
+HOST_FORMATS = ("%REQ(x-a)%.test", "%REQ(x-none)%", "h%REQ(:method)%", "fixed.test")
 
 EXTRAS: tuple[Pairs, ...] = (
     (("x-d", "1"), ("x-d", "2")),
@@ -70,6 +80,12 @@ EXTRAS: tuple[Pairs, ...] = (
     (("x-envoy-expected-rq-timeout-ms", "5"), ("x-envoy-max-retries", "4")),
     (("x-request-id", "mine"),),
     (("connection", "x-a"), ("x-kept", "1")),
+    (("x-forwarded-host", "first"), ("x-forwarded-for", "8.8.8.8")),
+    (("x-forwarded-for", "10.1.1.1"), ("x-forwarded-for", "1.2.3.4")),
+    (("x-envoy-internal", "true"), ("x-envoy-decorator-operation", "own")),
+    (("cookie", "c=va"),),
+    (("cookie", "d=1; c=vb"), ("cookie", "c=va")),
+    (("origin", "https://shop.example"), ("access-control-request-method", "GET")),
     (("x-cluster", "a"),),
     (("x-cluster", "none"),),
     (("x-cluster", "b"),),
