@@ -44,7 +44,7 @@ BY_HAND: dict[str, Any] = {
     "initial_stream_window_size": 65535,
     "shadow_enabled": {"default_value": {"numerator": 100}},
     "OverrideHost.selected_host_key": {"key": "k", "path": [{"key": "p"}]},
-    "OverrideHostSource.metadata": {"key": "k", "path": [{"key": "p"}]},
+    "event_logger": [extension("google.protobuf.Empty")],
     "transport_api_version": "V3",
     "socket_options": [{"level": 1, "name": 2, "int_value": 3}],
     "virtual_clusters": [{"name": "c", "headers": [{"name": ":path", "exact_match": "/a"}]}],
@@ -84,6 +84,8 @@ def set_anyhow(message: Any, name: str) -> bool:
     oneof = field.containing_oneof
     if oneof is not None and message.WhichOneof(oneof.name) not in (None, name):
         return False
+    if name == "metadata" and message.DESCRIPTOR.name == "OverrideHostSource":
+        return True  # refused beside a header, and alone it is a source that names nobody
     if name == "apply_default_config_without_warming" and not message.HasField("default_config"):
         return False  # refused
     by_hand = BY_HAND.get(f"{message.DESCRIPTOR.name}.{name}") or BY_HAND.get(name)
@@ -122,9 +124,10 @@ OBSERVERS = (
     extension(FILTERS + "http.grpc_stats.v3.FilterConfig", "grpc_stats"),
     extension(FILTERS + "http.fault.v3.HTTPFault", "fault", max_active_faults=5),
 )
+MONGO = extension(FILTERS + "network.mongo_proxy.v3.MongoProxy", "mongo", stat_prefix="s")
 EXCHANGE = extension("envoy.tcp.metadataexchange.config.MetadataExchange", "istio.metadata_exchange", protocol="istio")
 RICH = shop(
-    chains=[chain(EXCHANGE, manager(*OBSERVERS, common_http_protocol_options={}))],
+    chains=[chain(EXCHANGE, MONGO, manager(*OBSERVERS, common_http_protocol_options={}))],
     listener_fields={
         "listener_filters": [extension(INSPECTOR, "tls"), extension(ORIGINAL_SOURCE, "source")],
     },

@@ -19,6 +19,12 @@ CLOSED = f"{NOT_DONE}; its chain answers 503 unless the filter is optional or al
 
 
 DONE: Mapping[str, Entry] = {
+    "envoy.extensions.filters.network.mongo_proxy.v3.MongoProxy": {
+        **meaningless(STATISTICS, "stat_prefix commands emit_dynamic_metadata"),
+        **meaningless("nothing is read of what passes", "max_bson_depth"),
+        **not_yet("access logs are not written yet", "access_log"),
+        **not_yet(f"{NOT_DONE}; its chain refuses connections", "delay"),
+    },
     HTTP + "cors.v3.Cors": {},
     HTTP + "cors.v3.CorsPolicy": CORS_POLICY,
     HTTP + "fault.v3.HTTPFault": {
