@@ -44,6 +44,7 @@ BY_HAND: dict[str, Any] = {
     "initial_stream_window_size": 65535,
     "shadow_enabled": {"default_value": {"numerator": 100}},
     "OverrideHost.selected_host_key": {"key": "k", "path": [{"key": "p"}]},
+    "event_service": {"grpc_service": {"envoy_grpc": {"cluster_name": "b"}}},
     "event_logger": [extension("google.protobuf.Empty")],
     "transport_api_version": "V3",
     "socket_options": [{"level": 1, "name": 2, "int_value": 3}],
