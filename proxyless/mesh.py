@@ -231,7 +231,7 @@ class Mesh:
         self._connection: Connection | None = None
         for each in bootstrap.warnings:
             log.warning("%s", each)
-        self._observers = self._observe(registry)
+        self._observers = self._observe(registry, quiet=not status_socket)
         self._observers.watch(self.runtime, checks=checks)
         self._finalizer = weakref.finalize(self, self._observers.let_go)
         self._finalizer.atexit = False
@@ -374,10 +374,10 @@ class Mesh:
             self._observers.forked()
             self._start()
 
-    def _observe(self, registry: CollectorRegistry | bool | None) -> Observers:
+    def _observe(self, registry: CollectorRegistry | bool | None, *, quiet: bool) -> Observers:
         from .observing import Observers
 
-        observers = Observers(self._facts_unless_gone(), self.runtime.clock, self.node, registry)
+        observers = Observers(self._facts_unless_gone(), self.runtime.clock, self.node, registry, quiet=quiet)
         if observers.metrics is not None:
             self.runtime.add_listener(observers.metrics)
         return observers

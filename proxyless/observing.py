@@ -32,7 +32,8 @@ log = logging.getLogger("proxyless.telemetry")
 class Observers:
     """The watchers of one mesh; they keep it no longer than its owner does.
 
-    `facts` says how things stand, None when the mesh is gone. `tick` comes about once a second.
+    `facts` says how things stand, None when the mesh is gone. `tick` comes about once a second. `quiet`: what is not
+    honoured is not logged; whoever asks is told in another way.
 
     Raises:
         ConfigurationError: the metrics cannot be registered.
@@ -44,10 +45,12 @@ class Observers:
         clock: Callable[[], float],
         node: Node,
         registry: CollectorRegistry | bool | None,
+        *,
+        quiet: bool = False,
     ) -> None:
         self._facts = facts
         self._pace = Pace(self._busy)
-        self._exporters: list[Exporter] = [ConfigurationLog(self._pace)]
+        self._exporters: list[Exporter] = [] if quiet else [ConfigurationLog(self._pace)]
         self._server: StatusServer | None = None
         self._driver: HealthDriver | None = None
         self._failed: set[Exporter] = set()

@@ -59,3 +59,9 @@ def test_the_control_thread_ticks_while_nothing_happens(monkeypatch: pytest.Monk
         working = Counting()
         mesh._observers._exporters.append(working)
         wait_for(lambda: working.ticks > 3)
+
+
+def test_a_command_logs_nothing_of_what_is_not_honoured() -> None:
+    observers = Observers(lambda: None, World().clock, NODE, registry=False, quiet=True)
+    assert observers._exporters == []
+    observers.close()
