@@ -4,7 +4,10 @@ The machine (`governance.call`) yields an action; the driver performs it with it
 Nothing that a machine decides depends on the library, so sync and async suites share every rule.
 """
 
+from collections import deque
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from threading import Lock
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, final
 
 from .balancing.host import Host
@@ -16,7 +19,7 @@ if TYPE_CHECKING:
     from .mirroring import Copy
 
 # Indices of the drivers' tables.
-AWAIT_CONFIG, CONNECT, AWAIT_SLOT, SEND, DISCARD, SLEEP, BYPASS, ASK, START, DELIVER = range(10)
+AWAIT_CONFIG, CONNECT, AWAIT_SLOT, SEND, DISCARD, SLEEP, BYPASS, ASK, START, RUN, AWAIT_RACE, DELIVER = range(12)
 
 
 class AwaitConfig:
@@ -63,10 +66,11 @@ class Send:
     """Send the request over the slot's connection. Result: a `Head` or a `Failure`.
 
     `deadline` is the moment (of the machine's clock) until which the head of the response must be there, None for no
-    bound; the caller's own timeout is the driver's business and ends in the library's exception.
+    bound; no single operation may take longer than `idle_s`. The caller's own timeout is the driver's business and ends
+    in the library's exception.
     """
 
-    __slots__ = ("authority", "deadline", "headers", "host", "method", "path", "slot")
+    __slots__ = ("authority", "deadline", "headers", "host", "idle_s", "method", "path", "slot")
     kind: ClassVar[int] = SEND
 
     def __init__(
@@ -78,6 +82,7 @@ class Send:
         path: bytes,
         headers: HeaderList,
         deadline: float | None,
+        idle_s: float | None = None,
     ) -> None:
         self.slot = slot
         self.host = host
@@ -86,6 +91,7 @@ class Send:
         self.path = path
         self.headers = headers
         self.deadline = deadline
+        self.idle_s = idle_s
 
 
 class Discard:
@@ -111,15 +117,16 @@ class Sleep:
 class Deliver:
     """Hand the response to the caller; the machine is resumed with a `BodyEnd` when its body is over.
 
-    `deadline`: the moment until which the whole body must have come.
+    `deadline`: the moment until which the whole body must have come; `idle_s`: how long no byte may come.
     """
 
-    __slots__ = ("deadline", "head")
+    __slots__ = ("deadline", "head", "idle_s")
     kind: ClassVar[int] = DELIVER
 
-    def __init__(self, head: "Head", deadline: float | None) -> None:
+    def __init__(self, head: "Head", deadline: float | None, idle_s: float | None = None) -> None:
         self.head = head
         self.deadline = deadline
+        self.idle_s = idle_s
 
 
 class Bypass:
@@ -190,7 +197,81 @@ class Start:
         self.copy = copy
 
 
-Action = AwaitConfig | OpenConnection | AwaitSlot | Send | Discard | Sleep | Deliver | Bypass | Ask | Start
+class Race:
+    """What machines that run beside each other tell the one that waits for them; its driver sets `wake`.
+
+    An entry is the runner that it is about, or a word of the call itself.
+    """
+
+    __slots__ = ("events", "lock", "wake")
+
+    def __init__(self) -> None:
+        self.events: deque[Any] = deque()
+        self.lock = Lock()
+        self.wake: Callable[[], object] | None = None
+
+    def put(self, event: Any) -> None:
+        """From any thread."""
+        self.events.append(event)
+        self.wakes()
+
+    def wakes(self) -> None:
+        """There is something to take."""
+        wake = self.wake
+        if wake is not None:
+            wake()
+
+    def take(self) -> Any:
+        """The next entry; None without one."""
+        return self.events.popleft() if self.events else None
+
+
+class Running(Protocol):
+    """A machine that runs beside."""
+
+    def abandon(self) -> None:
+        """Nobody waits for it any more: end it soon, from any thread, never blocking."""
+
+
+class Runner(Protocol):
+    """Whose machine it is."""
+
+    ended: bool
+    error: BaseException | None
+
+
+class Run:
+    """Run a machine beside this one; what it raises goes to its runner and the race. Result: a `Running`."""
+
+    __slots__ = ("machine", "race", "runner")
+    kind: ClassVar[int] = RUN
+
+    def __init__(self, machine: "Generator[Action, Any, None]", race: Race, runner: Runner) -> None:
+        self.machine = machine
+        self.race = race
+        self.runner = runner
+
+    def failed(self, error: BaseException) -> None:
+        """The machine has raised."""
+        self.runner.error = error
+        self.runner.ended = True
+        self.race.put(self.runner)
+
+
+class AwaitRace:
+    """Wait until the race has something to tell, at most until a moment of the machine's clock. Result: None."""
+
+    __slots__ = ("race", "until")
+    kind: ClassVar[int] = AWAIT_RACE
+
+    def __init__(self, race: Race, until: float | None) -> None:
+        self.race = race
+        self.until = until
+
+
+Action = (
+    AwaitConfig | OpenConnection | AwaitSlot | Send | Discard | Sleep | Deliver | Bypass | Ask | Start | Run | AwaitRace
+)
 
 
 @final
@@ -211,7 +292,7 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An attempt without a response. `kind` is one of `replies.RESETS`, or `timeout`; `reason` is for people."""
+    """An attempt without a response. `kind` is one of `replies.RESETS`, `timeout` or `idle`; `reason` is for people."""
 
     kind: str
     reason: str

@@ -11,10 +11,12 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
+from ..xds.model.route import InternalRedirectPolicy
 from .actions import Action, Discard, Failure, Head, Send, Sleep
 from .choosing import listen
 from .cluster import ClusterRuntime
 from .connecting import wait_for_connection
+from .internal_redirects import REDIRECTED, Redirected, follow
 from .mirroring import mirrored
 from .pool import Breaker, Slot
 from .replies import (
@@ -22,13 +24,14 @@ from .replies import (
     closed,
     drop_overload,
     no_healthy_upstream,
+    per_try_idle_timeout,
     per_try_timeout,
-    route_timeout,
     upstream_reset,
 )
 from .reporting import deliver, heed, report
 from .retry import BackOff, CompiledRetry, Retry
 from .selection import Tried, choose
+from .timing import reply_of
 
 if TYPE_CHECKING:
     from .call import OutgoingCall
@@ -36,14 +39,14 @@ if TYPE_CHECKING:
 Outcome = Head | Failure | LocalReply
 
 
-def attempt_until_done(call: OutgoingCall) -> Generator[Action, Any, LocalReply | None]:
-    """Try until there is a response to deliver (None) or a reply to give."""
+def attempt_until_done(call: OutgoingCall) -> Generator[Action, Any, LocalReply | Redirected | None]:
+    """Try until there is a response to deliver (None), a reply to give, or another place to ask."""
     route, cluster, upstream = call.route, call.cluster, call.upstream
     if route is None or cluster is None or upstream is None:
         raise AssertionError("nothing was decided")
     runtime = call.runtime
     clock = runtime.clock
-    retry = call.retry
+    retry, times, follows = call.retry, route.retry, route.internal_redirect
     retrying: Breaker | None = None
     tried: Tried | None = None
     back_off: BackOff | None = None
@@ -76,12 +79,23 @@ def attempt_until_done(call: OutgoingCall) -> Generator[Action, Any, LocalReply 
                         upstream.towards(host)
                     if pool.breaker.window is not None:
                         pool.count_request(clock())
+                    limits = call.limits
+                    if limits is not None:
+                        limits.begin_try(clock())
                     until = call.try_until()
+                    idle_s = None if limits is None and times is None else call.idle_s()
                     monitor = host.state.monitor
                     if monitor is not None:
                         monitor.result("connected")
                     answer: Head | Failure = yield Send(
-                        granted, host, upstream.method, upstream.authority, upstream.path, upstream.headers, until
+                        granted,
+                        host,
+                        upstream.method,
+                        upstream.authority,
+                        upstream.path,
+                        upstream.headers,
+                        until,
+                        idle_s,
                     )
                     result = answer
                     if monitor is not None:
@@ -97,6 +111,8 @@ def attempt_until_done(call: OutgoingCall) -> Generator[Action, Any, LocalReply 
                             if retrying is not None:
                                 retrying.end_retry(cluster.state.lock)  # a retry is over with the head of its response
                                 retrying = None
+                            if follows is not None and (yield from _redirected(call, follows, result)):
+                                return REDIRECTED
                             call.status = result.status
                             yield from deliver(call, result, host)
                             return None
@@ -121,16 +137,18 @@ def attempt_until_done(call: OutgoingCall) -> Generator[Action, Any, LocalReply 
                     retrying = breaker
             if retrying is None or retry is None:
                 if type(result) is Head:
+                    if follows is not None and (yield from _redirected(call, follows, result)):
+                        return REDIRECTED
                     call.status = result.status
-                    if flag:
-                        call.flags = (*call.flags, flag)
+                    call.flags = (*call.flags, flag)
                     yield from deliver(call, result, host)
                     return None
                 return reply.flagged(flag) if reply is not None and flag else reply
             if tried is None or back_off is None:
                 tried, back_off = Tried(), retry.back_off()
-            if host is not None:
-                tried.add(host)
+            if host is None:
+                raise AssertionError("a retry of nothing")
+            tried.add(host)
             pause_s = 0.0
             if wanted == "pause":
                 asked_ms = None
@@ -140,8 +158,10 @@ def attempt_until_done(call: OutgoingCall) -> Generator[Action, Any, LocalReply 
             if type(result) is Head:
                 yield Discard(result)
             _release(call)
+            if call.limits is not None:
+                call.limits.try_at = None
             if not (yield from _pause(call, pause_s)):
-                return route_timeout()
+                return call.timed_out()
             left_s = None if call.deadline is None else call.deadline - clock()
             upstream.again(call.attempts + 1, route.expected(left_s))
             # The configuration may have changed meanwhile; the route stays, its cluster is looked at anew.
@@ -154,6 +174,19 @@ def attempt_until_done(call: OutgoingCall) -> Generator[Action, Any, LocalReply 
         if retrying is not None:
             retrying.end_retry(cluster.state.lock)
         _release(call)
+
+
+def _redirected(call: OutgoingCall, policy: InternalRedirectPolicy, head: Head) -> Generator[Action, Any, bool]:
+    """Whether the response is a redirect that the mesh follows itself; the call is then ready to begin anew."""
+    if head.status not in policy.codes:
+        return False
+    found = follow(call, policy, head)
+    if found is None:
+        return False
+    yield Discard(head)
+    _release(call)
+    call.restart(*found)
+    return True
 
 
 def _judge_head(retry: CompiledRetry, head: Head, call: OutgoingCall) -> Retry:
@@ -169,9 +202,17 @@ def _judge(
     if isinstance(result, LocalReply):
         return result, ""
     if result.kind == "timeout":
-        if call.deadline is not None and call.runtime.clock() >= call.deadline:
-            return route_timeout(), ""
-        kind, reply = "per-try-timeout", per_try_timeout()
+        end = call.ended_by()
+        if end is None:
+            kind, reply = "per-try-timeout", per_try_timeout()
+        elif end == "upstream":
+            kind, reply = "max-stream-duration", reply_of(end, uploading=call.uploading)
+        else:
+            return reply_of(end, uploading=call.uploading), ""
+    elif result.kind == "idle":
+        if call.uploading:
+            return reply_of("idle", uploading=True), ""
+        kind, reply = "per-try-timeout", per_try_idle_timeout()
     else:
         kind, reply = result.kind, upstream_reset(result.kind, retried=call.attempts > 1)
     wanted = retry is not None and result.replayable and retry.wants_reset(kind)
@@ -179,8 +220,9 @@ def _judge(
 
 
 def _pause(call: OutgoingCall, pause_s: float) -> Generator[Action, Any, bool]:
-    """The back-off before the next attempt; False when the route's timeout ends in it."""
-    left_s = None if call.deadline is None else call.deadline - call.runtime.clock()
+    """The back-off before the next attempt; False when the route's timeout, or another limit, ends in it."""
+    end = call.end()
+    left_s = None if end is None else end - call.runtime.clock()
     if left_s is not None and pause_s >= left_s:
         yield Sleep(max(0.0, left_s))
         return False

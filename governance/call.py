@@ -19,7 +19,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..xds.model.resource import ResourceError, ResourceType
-from .actions import Action, AwaitConfig, BodyEnd, Bypass, Deliver, Head
+from .actions import Action, AwaitConfig, BodyEnd, Bypass, Deliver, Head, Race
 from .admission import admit, request_id
 from .answering import Answering
 from .attempts import attempt_until_done
@@ -28,6 +28,8 @@ from .cluster import ClusterRuntime
 from .filters.chain import FilterChainRuntime
 from .hashing import Cookies
 from .headers import HeaderList, apply_levels, formats
+from .hedging import hedge_until_done
+from .internal_redirects import Redirected, again
 from .paths import NotHttpError
 from .plan import OPAQUE, BadAuthorityError, Destination, Missing
 from .pool import Slot
@@ -37,6 +39,7 @@ from .retry import CompiledRetry
 from .routing import CompiledRoute, CompiledVirtualHost, Target
 from .runtime import Runtime
 from .subject import Subject
+from .timing import EARLY_S, ROUTE, End, StreamLimits, cut_by, limits_of, reply_of
 from .upstream import UpstreamRequest
 
 Machine = Generator[Action, Any, LocalReply | None]
@@ -47,9 +50,6 @@ BLACKHOLE = "BlackHoleCluster"
 
 FILTERS = Missing(None, (), "the answer of the HTTP filters")
 """What a decision lacks until they have run, which may take time."""
-
-CUT_FLAGS = {"timeout": "UT", "caller": "DC", "remote-reset": "UR", "refused-stream": "UR"}
-"""How a response was cut to the flag of the call; a connection that ended early is UC, to HTTP/1.1 a protocol error."""
 
 
 class OutgoingCall:
@@ -102,6 +102,12 @@ class OutgoingCall:
     """When the route's timeout ends, by the runtime's clock; None without one, and while the request is uploading."""
     timeout_s: float | None = None
     """The route's timeout."""
+    limits: StreamLimits | None = None
+    """What else ends the call, where anything does."""
+    redirects: tuple[tuple[str, str], ...] = ()
+    """The redirects that were followed inside the mesh: names of the routes that got and that took the request."""
+    race: Race | None = None
+    """Where the tries run beside each other: what tells of them."""
     uploading = False
     """Whether the request has a body that is still being sent. Its driver sets it, and calls `uploaded`."""
     bypass: str | None = None
@@ -127,27 +133,42 @@ class OutgoingCall:
         try:
             changes = self.runtime.changes
             seen = changes.generation  # before the look: what comes after it is not missed
-            waited = False
-            while (missing := self._decide()) is not None:
-                if missing is FILTERS and self.filters is not None:
-                    self.reply = yield from self.filters.request(self)
-                    if self.reply is not None:
+            while True:
+                waited, held_s = False, 0.0
+                while (missing := self._decide()) is not None:
+                    if missing is FILTERS and self.filters is not None:
+                        self.reply = yield from self.filters.request(self)
+                        if self.reply is not None:
+                            break
+                        waited = True
+                        continue
+                    self.runtime.require(missing)
+                    if self.runtime.closed:
+                        self.reply = closed(f"the mesh was closed and does not hold {missing.what}")
                         break
-                    waited = True
-                    continue
-                self.runtime.require(missing)
-                if self.runtime.closed:
-                    self.reply = closed(f"the mesh was closed and does not hold {missing.what}")
-                    break
-                if changes.generation == seen:
-                    yield AwaitConfig(missing.what, seen, self.started)
-                    waited = True
-                seen = changes.generation
-            if waited and self.deadline is not None and self.timeout_s is not None:
-                self.deadline = self.runtime.clock() + self.timeout_s  # that wait is not the route's
-            reply = self.reply
-            if reply is None:
-                reply = yield from (attempt_until_done(self) if self.bypass is None else self._bypass(self.bypass))
+                    if changes.generation == seen:
+                        since = self.runtime.clock()
+                        yield AwaitConfig(missing.what, seen, self.started)
+                        held_s += self.runtime.clock() - since
+                        waited = True
+                    seen = changes.generation
+                if waited and self.deadline is not None and self.timeout_s is not None:
+                    self.deadline = self.runtime.clock() + self.timeout_s  # that wait is not the route's
+                if held_s and self.limits is not None:
+                    self.limits.postpone(held_s)
+                reply = self.reply
+                if reply is None:
+                    outcome: LocalReply | Redirected | None
+                    if self.bypass is not None:
+                        outcome = yield from self._bypass(self.bypass)
+                    elif self.route is not None and self.route.hedges:
+                        outcome = yield from hedge_until_done(self)
+                    else:
+                        outcome = yield from attempt_until_done(self)
+                    if isinstance(outcome, Redirected):
+                        continue
+                    reply = outcome
+                break
             ended = True
         except ResourceError as error:
             reply = closed(str(error))
@@ -170,6 +191,17 @@ class OutgoingCall:
             for listener in runtime.listeners:
                 listener.on_call(self)
         return reply
+
+    def restart(self, request: RequestView, route: str) -> None:
+        """Begin anew with this request, which a route of this name will take; only the dialled address stays."""
+        self.redirects = (*self.redirects, (self.route.route.name if self.route is not None else "", route))
+        if self.filters is not None:
+            self.filters.end(self)
+            self.filters = None
+        self.request = request
+        self.vhost = self.route = self.target = self.cluster = self.host = self.upstream = self.retry = None
+        self.hash = self.cookies = self.deadline = self.timeout_s = self.limits = None
+        self.attempts, self.flags = 0, ()
 
     # -- where to ------------------------------------------------------------------------------------------------
 
@@ -203,7 +235,10 @@ class OutgoingCall:
         if type(table) is Missing:
             return table
         try:
-            self.reply = admit(request, http.admission, runtime.rng, self.port, table.internal_only)
+            if self.redirects:
+                self.reply = again(request, http.config)
+            else:
+                self.reply = admit(request, http.admission, runtime.rng, self.port, table.internal_only)
         except NotHttpError:
             return self._as_tcp()
         if self.reply is not None:
@@ -284,10 +319,14 @@ class OutgoingCall:
             return Missing(ResourceType.CLUSTER, tuple(dict.fromkeys((*route.clusters(), name))), cluster.what)
         self.cluster = cluster
         cluster.state.used_at = self.started
+        began = runtime.clock() if self.redirects else self.started
         timeout_s = route.timeout_of(request)
         self.timeout_s = timeout_s
         if timeout_s is not None and not self.uploading:
-            self.deadline = self.started + timeout_s
+            self.deadline = began + timeout_s
+        limits: StreamLimits | None = None
+        if route.limited or cluster.limited or destination.http.limited:
+            limits = self.limits = limits_of(route, destination.http.config, cluster, request, began)
         self.upstream = UpstreamRequest(
             request,
             route,
@@ -296,6 +335,7 @@ class OutgoingCall:
             destination.http,
             http2=cluster.http2,
             describe=self.subject,
+            grpc_s=None if limits is None else limits.grpc_s,
         )
         retry = route.retry if cluster.retry is None else cluster.retry
         if retry is not None and (not retry.gated or retry.allows(self.upstream)):
@@ -310,16 +350,47 @@ class OutgoingCall:
         self.uploading = False
         if self.timeout_s is not None:
             self.deadline = self.runtime.clock() + self.timeout_s
+        if self.limits is not None:
+            self.limits.sent(self.runtime.clock())
+        if self.race is not None:
+            self.race.put("uploaded")
         return self.try_until()
 
     def try_until(self) -> float | None:
         """When a try that begins now has to have its head; None without a timeout, or before the body is sent."""
-        until = self.deadline
+        until = self.end()
         retry = self.route.retry if self.route is not None else None
-        if self.uploading or retry is None or retry.per_try_timeout_s is None:
+        if self.uploading or retry is None or retry.per_try_timeout_s is None or self.race is not None:
             return until
         own = self.runtime.clock() + retry.per_try_timeout_s
         return own if until is None or own < until else until
+
+    def end(self) -> float | None:
+        """When the call ends if there is no response before; None where nothing ends it."""
+        limits = self.limits
+        return self.deadline if limits is None else limits.first(self.deadline, uploading=self.uploading)[0]
+
+    def ended_by(self) -> End | None:
+        """What has ended the call by now, if anything has."""
+        limits = self.limits
+        end: End = ROUTE
+        moment = self.deadline
+        if limits is not None:
+            moment, end = limits.first(self.deadline, uploading=self.uploading)
+        return end if moment is not None and self.runtime.clock() >= moment - EARLY_S else None
+
+    def timed_out(self) -> LocalReply:
+        """What the caller is told when nothing else came before the end."""
+        limits = self.limits
+        end = ROUTE if limits is None else limits.first(self.deadline, uploading=self.uploading)[1]
+        return reply_of(end, uploading=self.uploading)
+
+    def idle_s(self) -> float | None:
+        """How long a try may have no byte: while it is uploading that is the stream's limit, then its own."""
+        if self.uploading:
+            return None if self.limits is None else self.limits.idle_s
+        times = self.route.retry if self.route is not None else None
+        return None if times is None else times.per_try_idle_timeout_s
 
     # -- what comes back -----------------------------------------------------------------------------------------
 
@@ -369,7 +440,13 @@ class OutgoingCall:
         request = self.request
         if request.method == b"POST" and request.is_grpc:
             self.grpc_status = next((value for name, value in head.headers if name.lower() == b"grpc-status"), None)
-        return Deliver(head, self.deadline)
+        limits = self.limits
+        if limits is None:
+            return Deliver(head, self.deadline, self.idle_s())
+        limits.answered()
+        own = self.idle_s()
+        idle_s = limits.idle_s if own is None or (limits.idle_s is not None and limits.idle_s < own) else own
+        return Deliver(head, limits.first(self.deadline)[0], idle_s)
 
     def dialled(self) -> str:
         """Where the program's connection would have gone."""
@@ -411,5 +488,4 @@ class OutgoingCall:
         """The body has ended."""
         self.sent, self.received = end.sent, end.received
         if not end.complete:
-            ended = "UC" if self.cluster is not None and self.cluster.http2 else "UPE"
-            self.flags = (*self.flags, CUT_FLAGS.get(end.kind, ended))
+            self.flags = (*self.flags, *cut_by(self, end.kind))

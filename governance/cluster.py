@@ -116,6 +116,7 @@ class ClusterRuntime:
         "hosts",
         "http2",
         "is_error",
+        "limited",
         "listens",
         "mirrors",
         "name",
@@ -152,6 +153,7 @@ class ClusterRuntime:
         state.normal.configure(config.default_thresholds)
         state.high.configure(config.high_thresholds)
         self.retry = compile_retry(config.http.retry)
+        self.limited = config.http.max_stream_duration_s is not None
         self.hosts: tuple[Host, ...] = tuple(self._hosts(assignment)) if assignment else ()
         self._by_address: dict[str, Host] | None = None
         self._setting = setting

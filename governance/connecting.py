@@ -9,7 +9,7 @@ from .actions import Action, AwaitSlot, Failure, OpenConnection
 from .balancing.host import Host
 from .cluster import ClusterRuntime
 from .pool import Connect, ConnectFailed, NoPool, Overflow, Pool, Slot, Waiter
-from .replies import LocalReply, no_healthy_upstream, overflow, route_timeout
+from .replies import LocalReply, no_healthy_upstream, overflow
 
 if TYPE_CHECKING:
     from .call import OutgoingCall
@@ -27,14 +27,15 @@ def wait_for_connection(
     if isinstance(lease, Waiter):
         granted = None
         try:
-            left_s = None if call.deadline is None else call.deadline - call.runtime.clock()
+            end = call.end()
+            left_s = None if end is None else end - call.runtime.clock()
             if (yield AwaitSlot(lease, left_s)):
                 granted = lease.grant
         finally:
             if granted is None:
                 pool.leave(lease, call.runtime.clock())
         if granted is None:
-            return route_timeout()
+            return call.timed_out()
     else:
         granted = lease
     if isinstance(granted, Slot):
@@ -46,11 +47,12 @@ def wait_for_connection(
     if isinstance(granted, ConnectFailed):
         return Failure(granted.kind, granted.reason)
     limit_s, hurry = cluster.config.connect_timeout_s, False
-    if call.deadline is not None:
-        left_s = call.deadline - call.runtime.clock()
+    end = call.end()
+    if end is not None:
+        left_s = end - call.runtime.clock()
         if left_s <= 0:
             pool.abandoned()
-            return route_timeout()
+            return call.timed_out()
         if left_s < limit_s:
             limit_s, hurry = left_s, True
     made: Any = None
@@ -63,7 +65,7 @@ def wait_for_connection(
         if hurry and made.kind == "connect-timeout":
             # The route's timeout has ended it, which says nothing about the endpoint.
             pool.abandoned()
-            return route_timeout()
+            return call.timed_out()
         pool.failed(made.kind, made.reason)
         return made
     slot = pool.connected(made, call.runtime.clock())

@@ -59,7 +59,8 @@ class CopyCall(OutgoingCall):
             cluster.state.used_at = self.runtime.clock()
             if self.copy.timeout_s is not None:
                 self.deadline = self.runtime.clock() + self.copy.timeout_s
-            reply: LocalReply | None = yield from attempt_until_done(self)
+            done = yield from attempt_until_done(self)
+            reply = done if isinstance(done, LocalReply) else None
             if reply is None and self.complete:
                 outcome = "answered"
             return reply

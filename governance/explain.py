@@ -5,7 +5,6 @@ It runs the very machine that the suites run, with a dry send; the document only
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -96,6 +95,9 @@ class _DryConnection:
     def close(self) -> None:
         return
 
+    def abandon(self) -> None:
+        return
+
 
 def _dry_connect(suite: object, action: OpenConnection) -> _DryConnection:
     del suite, action
@@ -118,8 +120,14 @@ def _ignore(suite: object, action: object) -> None:
     del suite, action
 
 
-# By Action.kind: await config, connect, await slot, send, discard, sleep, bypass, ask, start.
-_DRY = (_wait_a_little, _dry_connect, _wait_a_little, _dry_send, _ignore, _ignore, _dry_send, _ignore, _ignore)
+def _dry_run(suite: Any, action: Any) -> _DryConnection:
+    drive(action.machine, _DRY, suite)
+    return _DryConnection()
+
+
+# By Action.kind: await config, connect, await slot, send, discard, sleep, bypass, ask, start, run, await race.
+_DRY: tuple[Any, ...] = (_wait_a_little, _dry_connect, _wait_a_little, _dry_send, _ignore, _ignore, _dry_send, _ignore)
+_DRY += (_ignore, _dry_run, _ignore)
 
 
 def dry_call(
@@ -154,27 +162,6 @@ def on_wire(text: str) -> bytes:
 def as_text(value: bytes) -> str:
     """The reverse, for people."""
     return value.decode("utf-8", "replace")
-
-
-class Tally:
-    """How often each cluster and each endpoint was drawn."""
-
-    __slots__ = ("clusters", "endpoints")
-
-    def __init__(self) -> None:
-        self.clusters: Counter[str] = Counter()
-        self.endpoints: Counter[str] = Counter()
-
-    def add(self, cluster: str | None, endpoint: str | None) -> None:
-        """One request's."""
-        if cluster is not None:
-            self.clusters[cluster] += 1
-        if endpoint is not None:
-            self.endpoints[endpoint] += 1
-
-    def document(self) -> dict[str, dict[str, int]]:
-        """By name."""
-        return {"clusters": dict(sorted(self.clusters.items())), "endpoints": dict(sorted(self.endpoints.items()))}
 
 
 def cluster_name(call: OutgoingCall) -> str | None:

@@ -59,7 +59,7 @@ class BadAuthorityError(ValueError):
 class HttpRuntime:
     """A connection manager ready to route: its table (inline or by RDS) and its filters."""
 
-    __slots__ = ("admission", "answering", "config", "filters", "inline", "quiet", "scope")
+    __slots__ = ("admission", "answering", "config", "filters", "inline", "limited", "quiet", "scope")
 
     def __init__(self, config: HttpConnectionManager, scope: str, plan: Plan) -> None:
         self.config = config
@@ -70,6 +70,8 @@ class HttpRuntime:
         )
         """Router.suppress_envoy_headers."""
         self.scope = scope
+        self.limited = bool(config.stream_idle_timeout_s or config.max_stream_duration_s or config.request_timeout_s)
+        """Whether something ends calls besides their routes (governance.timing)."""
         self.inline = RouteTable(config.route_config) if config.route_config is not None else None
         self.filters: FilterChainRuntime = compile_chain(
             config.http_filters,

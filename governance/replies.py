@@ -117,6 +117,32 @@ def per_try_timeout() -> LocalReply:
     return LocalReply(504, b"upstream request timeout", ("UT",), details="upstream_per_try_timeout")
 
 
+def per_try_idle_timeout() -> LocalReply:
+    """The last attempt had no byte for too long."""
+    return replace(per_try_timeout(), details="upstream_per_try_idle_timeout")
+
+
+def stream_idle_timeout() -> LocalReply:
+    """The whole call had no byte for too long."""
+    return LocalReply(504, b"stream timeout", ("SI",), details="stream_idle_timeout")
+
+
+def duration_timeout() -> LocalReply:
+    """The call has lasted too long."""
+    return LocalReply(504, b"downstream duration timeout", details="max_duration_timeout", grpc_status=4)
+
+
+def request_timeout() -> LocalReply:
+    """The request took too long to be sent."""
+    return LocalReply(408, b"request timeout", details="request_overall_timeout")
+
+
+def upstream_duration_timeout() -> LocalReply:
+    """The last attempt has lasted too long."""
+    details = "upstream_max_stream_duration_reached"
+    return LocalReply(504, b"upstream max stream duration reached", ("UMSDR",), details=details)
+
+
 RESETS = {
     "connect-failure": ("UF", "remote connection failure"),
     "connect-timeout": ("UF", "connection timeout"),

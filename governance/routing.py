@@ -13,11 +13,13 @@ from typing import Literal
 from ..xds.model.filters import FilterConfig
 from ..xds.model.route import (
     DirectResponseAction,
+    InternalRedirectPolicy,
     LazyVirtualHost,
     RedirectAction,
     Route,
     RouteAction,
     RouteConfiguration,
+    StreamDuration,
     VirtualHost,
     WeightedCluster,
 )
@@ -118,13 +120,17 @@ class CompiledRoute:
         "filters",
         "fraction",
         "hashing",
+        "hedges",
         "high_priority",
         "host_format",
         "host_rewrite",
         "host_rewrite_header",
         "host_rewrite_path",
+        "idle_timeout_s",
         "index",
+        "internal_redirect",
         "kind",
+        "limited",
         "limits",
         "limits_grpc",
         "mirrors",
@@ -136,6 +142,7 @@ class CompiledRoute:
         "response_levels",
         "retry",
         "route",
+        "stream_duration",
         "targets",
         "test",
         "timeout_s",
@@ -162,6 +169,12 @@ class CompiledRoute:
         self.targets: tuple[Target, ...] = ()
         self.cumulative: tuple[int, ...] = ()
         self.timeout_s: float | None = None
+        self.hedges = False
+        self.idle_timeout_s: float | None = None
+        self.internal_redirect: InternalRedirectPolicy | None = None
+        self.stream_duration: StreamDuration | None = None
+        self.limited = False
+        """Whether something but its timeout ends calls (governance.timing)."""
         self.retry: CompiledRetry | None = None
         self.mirrors: tuple[Mirror, ...] = ()
         self.redirect: Redirect | None = None
@@ -214,7 +227,7 @@ class CompiledRoute:
         self.limits = LimitPolicy(action.rate_limits)
         self.hashing = compile_hashing(action.hash_policies)
         self.high_priority = action.high_priority
-        self.limits_grpc = action.max_grpc_timeout_s is not None
+        self.limits_grpc = action.max_grpc_timeout_s is not None and action.stream_duration is None
         self.weights_header = action.weights_header.lower().encode()
         self.cluster_not_found = action.cluster_not_found_status
         entries = action.weighted_clusters or (
@@ -224,7 +237,13 @@ class CompiledRoute:
         drawn = [entry for entry in entries if entry.weight > 0]
         self.targets = tuple(Target(entry, self.route, self.vhost, table, self.problems) for entry in drawn)
         self.cumulative = tuple(accumulate(entry.weight for entry in drawn))
-        self.timeout_s = action.timeout_s
+        hedges = action.hedge_on_per_try_timeout
+        self.hedges = self.vhost.hedge_on_per_try_timeout if hedges is None else hedges
+        self.idle_timeout_s = action.idle_timeout_s
+        self.internal_redirect = action.internal_redirect
+        self.stream_duration = action.stream_duration
+        self.limited = action.idle_timeout_s is not None or action.stream_duration is not None
+        self.timeout_s = action.timeout_s if action.stream_duration is None else None
         self.mirrors = compile_mirrors(action.mirrors, self.vhost.mirrors, table.mirrors)
         self.retry = compile_retry(action.retry or self.vhost.retry)
         self.appends_host = action.append_x_forwarded_host
@@ -255,7 +274,7 @@ class CompiledRoute:
     def timeout_of(self, request: RequestView) -> float | None:
         """The timeout of a request; a gRPC request may bring its own (RouteAction.max_grpc_timeout)."""
         action = self.action
-        if action is None or action.max_grpc_timeout_s is None or not request.is_grpc:
+        if action is None or action.max_grpc_timeout_s is None or not self.limits_grpc or not request.is_grpc:
             return self.timeout_s
         asked_s = grpc_timeout(request.header(b"grpc-timeout"))
         most_s = action.max_grpc_timeout_s
@@ -269,7 +288,7 @@ class CompiledRoute:
 
     def expected(self, left_s: float | None) -> float | None:
         """How long an attempt may take: its own timeout, or what is left of the route's."""
-        per_try_s = self.retry.per_try_timeout_s if self.retry is not None else None
+        per_try_s = self.retry.per_try_timeout_s if self.retry is not None and not self.hedges else None
         return left_s if per_try_s is None else per_try_s if left_s is None else min(left_s, per_try_s)
 
     def clusters(self) -> tuple[str, ...]:

@@ -99,7 +99,9 @@ def choose(
         if context.override is not None:
             return context.override
     if tried is not None and retry is not None and retry.picky:
-        context = context.again(lambda host: tried.rejects(retry, host), retry.host_attempts)
+        frequency = retry.priority_frequency
+        own = (lambda loads, availability: tried.loads(frequency, loads, availability)) if frequency else None
+        context = context.again(lambda host: tried.rejects(retry, host), retry.host_attempts, own)
     return cluster.choose(context)
 
 

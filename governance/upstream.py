@@ -58,14 +58,17 @@ class UpstreamRequest:
         *,
         http2: bool,
         describe: Callable[[], Subject] | None = None,
+        grpc_s: float | None = None,
     ) -> None:
         method = self.method = request.method
         known = request.headers
         headers = list(request.raw_headers)
+        if grpc_s is not None:
+            put(headers, GRPC_TIMEOUT, _grpc_timeout(grpc_s), sent=GRPC_TIMEOUT in known)
         if route.decorator is not None and http.config.tracing:
             put(headers, DECORATOR, route.decorator, sent=DECORATOR in known)
         if expected_s is not None and not http.quiet:
-            headers.append((EXPECTED, _milliseconds(expected_s)))
+            put(headers, EXPECTED, _milliseconds(expected_s), sent=EXPECTED in known)
         self._tells_grpc = b"content-type" in known and route.limits_grpc and request.is_grpc
         if self._tells_grpc and expected_s is not None:
             put(headers, GRPC_TIMEOUT, _grpc_timeout(expected_s), sent=GRPC_TIMEOUT in known)

@@ -11,7 +11,8 @@ from .host import Host
 Loads = tuple[Sequence[int], Sequence[int]]
 """Percent of the requests for each priority: (to its healthy hosts, to its degraded ones); together 100."""
 
-PriorityLoad = Callable[[Loads], Loads]
+PriorityLoad = Callable[[Loads, Loads], Loads]
+"""Of the usual loads, and of what each priority could take, in percent."""
 
 
 @final
@@ -43,9 +44,11 @@ class PickContext:
         self.priority_load = priority_load
         self.override = override
 
-    def again(self, rejects: Callable[[Host], bool], attempts: int) -> PickContext:
-        """The same wishes of a retry that passes over some hosts."""
-        return PickContext(self.hash, self.metadata_match, rejects, attempts, self.priority_load, self.override)
+    def again(
+        self, rejects: Callable[[Host], bool], attempts: int, priority_load: PriorityLoad | None = None
+    ) -> PickContext:
+        """The same wishes of a retry that passes over some hosts, and may have its own view of the priorities."""
+        return PickContext(self.hash, self.metadata_match, rejects, attempts, priority_load, self.override)
 
 
 Pick = Callable[[PickContext], Host | None]

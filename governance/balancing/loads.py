@@ -18,13 +18,15 @@ class PriorityLoads:
     """`loads`: to the healthy and to the degraded hosts of each priority, together 100.
 
     `panic`: the priorities that are in panic: their requests go to all their hosts, however those are.
+    `availability`: percent of all requests that the healthy and the degraded hosts of each could take.
     """
 
-    __slots__ = ("loads", "panic")
+    __slots__ = ("availability", "loads", "panic")
 
-    def __init__(self, loads: Loads, panic: Sequence[bool]) -> None:
+    def __init__(self, loads: Loads, panic: Sequence[bool], availability: Loads) -> None:
         self.loads = loads
         self.panic = panic
+        self.availability = availability
 
 
 def priority_loads(sets: Sequence[HostSet], panic_threshold: float) -> PriorityLoads:
@@ -34,17 +36,19 @@ def priority_loads(sets: Sequence[HostSet], panic_threshold: float) -> PriorityL
     total = min(100, sum(healthy) + sum(degraded))
     if total == 0 and threshold == 0:
         # Nobody is there and nobody may panic: the first priority has all the requests, and nobody to give them to.
-        return PriorityLoads(((100, *[0] * (len(sets) - 1)), (0,) * len(sets)), (False,) * len(sets))
+        return PriorityLoads(
+            ((100, *[0] * (len(sets) - 1)), (0,) * len(sets)), (False,) * len(sets), (healthy, degraded)
+        )
     panic = tuple(total != 100 and in_panic(each, threshold) for each in sets)
     if all(panic):
-        return PriorityLoads((_by_size(sets), (0,) * len(sets)), panic)
+        return PriorityLoads((_by_size(sets), (0,) * len(sets)), panic, (healthy, degraded))
     first, left = _share(healthy, 100, total)
     second, left = _share(degraded, left, total)
     if left:
         taken = healthy if any(healthy) else degraded
         shares = first if any(healthy) else second
         shares[next(priority for priority, each in enumerate(taken) if each)] += left
-    return PriorityLoads((tuple(first), tuple(second)), panic)
+    return PriorityLoads((tuple(first), tuple(second)), panic, (healthy, degraded))
 
 
 def draw_priority(number: int, loads: Loads) -> tuple[int, bool]:

@@ -115,7 +115,7 @@ class Spread:
         number = self._setting.draw(WIDE)
         loads = self.loads.loads
         if context.priority_load is not None:
-            loads = context.priority_load(loads)
+            loads = context.priority_load(loads, self.loads.availability)
         priority, degraded = draw_priority(number, loads)
         source = self._source(priority, "degraded" if degraded else "healthy")
         if source is None:

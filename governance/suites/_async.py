@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from time import monotonic
 from typing import Any, Self
 
 from ..actions import (
     Ask,
     AwaitConfig,
+    AwaitRace,
     AwaitSlot,
     Bypass,
     Deliver,
@@ -17,6 +19,7 @@ from ..actions import (
     Failure,
     Head,
     OpenConnection,
+    Run,
     Send,
     Sleep,
     Start,
@@ -129,6 +132,8 @@ class AsyncGovernedPool(PoolBase):
         except library.failures as error:
             return exchange.failure(error)
         replayable = exchange.upload is None or exchange.upload.replayable
+        if exchange.beside:
+            response.extensions["proxyless.clamp"] = exchange.clamp
         return Head(response.status, response.headers, response, replayable)
 
     @staticmethod
@@ -160,6 +165,43 @@ class AsyncGovernedPool(PoolBase):
         background = exchange.pool.runtime.background
         exchange.start(action.copy, lambda copy: as_task(background, run_copy_async(copy, _PERFORM_ASYNC)))
 
+    @staticmethod
+    async def run(exchange: Exchange, action: Run) -> Task:
+        branch = exchange.branch()
+
+        async def work() -> None:
+            try:
+                await drive_async(action.machine, _PERFORM_ASYNC, branch)
+            except asyncio.CancelledError:
+                raise
+            except BaseException as error:
+                action.failed(error)
+
+        return Task(asyncio.get_running_loop().create_task(work()))
+
+    @staticmethod
+    async def await_race(exchange: Exchange, action: AwaitRace) -> None:
+        del exchange
+        race, event = action.race, asyncio.Event()
+        race.wake = event.set
+        if not race.events:
+            with suppress(TimeoutError):
+                left = None if action.until is None else max(0.0, action.until - monotonic())
+                await asyncio.wait_for(event.wait(), left)
+        race.wake = None
+
+
+class Task:
+    """A try in a task of its own."""
+
+    __slots__ = ("_task",)
+
+    def __init__(self, task: asyncio.Task[None]) -> None:
+        self._task = task
+
+    def abandon(self) -> None:
+        self._task.cancel()
+
 
 _PERFORM_ASYNC: tuple[Callable[[Any, Any], Awaitable[Any]], ...] = (
     AsyncGovernedPool.await_config,
@@ -171,4 +213,6 @@ _PERFORM_ASYNC: tuple[Callable[[Any, Any], Awaitable[Any]], ...] = (
     AsyncGovernedPool.bypass,
     AsyncGovernedPool.ask,
     AsyncGovernedPool.start,
+    AsyncGovernedPool.run,
+    AsyncGovernedPool.await_race,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from time import monotonic
 from typing import Any, Literal, Self
 
@@ -14,7 +15,7 @@ from ..mirroring import Copy
 from ..replies import LocalReply, reply_body, reply_headers
 from ..request import RequestView
 from ..runtime import Runtime
-from ._httpcore import AsyncBody, Body, Clamp, Connection, DeadlineError, Library, Timeouts, Upload
+from ._httpcore import AsyncBody, Body, Clamp, Connection, DeadlineError, IdleError, Library, Timeouts, Upload
 
 try:
     from ._h11 import checked
@@ -38,9 +39,11 @@ class Exchange:
     """One request under way: what sync and async have in common."""
 
     __slots__ = (
+        "beside",
         "call",
         "caller_deadline",
         "clamp",
+        "connection",
         "copies",
         "library",
         "machine",
@@ -64,7 +67,10 @@ class Exchange:
         self.machine: Machine = self.call.run()
         self.timeouts: dict[str, float | None] = request.extensions.get("timeout", NO_TIMEOUTS)
         self.caller_deadline: float | None = None
+        self.beside = False
+        """Whether it is a try that runs beside others."""
         self.clamp: Clamp | None = None
+        self.connection: Connection | None = None
         self.upload: Upload | None = None
         self.copies: list[tuple[Copy, Launch]] = []
         """What is to be sent once more as soon as the body is there."""
@@ -80,7 +86,8 @@ class Exchange:
         url = core.URL(scheme=b"http", host=b"copy", port=80, target=upstream.path)
         made.request = core.Request(method=upstream.method, url=url, content=body)
         made.timeouts = NO_TIMEOUTS
-        made.caller_deadline = made.clamp = made.upload = None
+        made.caller_deadline = made.clamp = made.upload = made.connection = None
+        made.beside = False
         made.copies = []
         return made
 
@@ -100,7 +107,7 @@ class Exchange:
 
     def _uploaded(self, clamp: Clamp) -> None:
         """The request has been sent whole."""
-        clamp.until(self.call.uploaded(), self._patience_from_now())
+        clamp.until(self.call.uploaded(), self._patience_from_now(), self.call.idle_s())
         upload, copies = self.upload, self.copies
         if copies and upload is not None:
             self.copies = []
@@ -110,6 +117,23 @@ class Exchange:
                     self.pool.runtime.background.drop()
                 else:
                     self._launch(copy, launch, self.library.byte_stream(body))
+
+    def branch(self) -> Exchange:
+        """The same request for a try that runs beside others: what it changes is its own."""
+        if self.call.uploading:
+            self._upload()
+        request, core = self.request, self.library.core
+        url = request.url
+        other = copy(self)
+        other.beside = True
+        other.request = core.Request(
+            request.method,
+            core.URL(scheme=url.scheme, host=url.host, port=url.port, target=url.target),
+            headers=request.headers,
+            content=request.stream,
+            extensions=request.extensions,
+        )
+        return other
 
     def patience(self, started: float) -> float | None:
         """What is left of the caller's connect timeout; None without one."""
@@ -126,9 +150,12 @@ class Exchange:
         request = self.request
         url = request.url
         host = action.host
+        if action.method != request.method:  # a redirect has made it a GET
+            request.method, request.stream, self.upload = action.method, self.library.byte_stream(b""), None
         url.host, url.port, url.target = host.host, host.port, action.path
         headers = [(b"Host", action.authority), *action.headers]
         connection: Any = action.slot.connection
+        self.connection = connection
         if connection.http2:
             # One connection, many requests: the deadline travels with the request.
             clamp = Clamp(self.library.read_timeout)
@@ -140,10 +167,10 @@ class Exchange:
         self.clamp = clamp
         call = self.call
         if call.uploading:
-            clamp.until(None, None)
+            clamp.until(action.deadline, None, action.idle_s)
             self._upload().on_end = lambda: self._uploaded(clamp)
         else:
-            clamp.until(action.deadline, self.caller_deadline or self._patience_from_now())
+            clamp.until(action.deadline, self.caller_deadline or self._patience_from_now(), action.idle_s)
         return connection  # type: ignore[no-any-return]
 
     def _upload(self) -> Upload:
@@ -152,7 +179,9 @@ class Exchange:
         if upload is None:
             request = self.request
             again = isinstance(request.stream, self.library.byte_stream)
-            keep = bool(self.copies) or self.call.retry is not None
+            route = self.call.route
+            follows = route is not None and route.internal_redirect is not None
+            keep = bool(self.copies) or self.call.retry is not None or follows
             upload = self.upload = request.stream = Upload(request.stream, again=again, keep=keep)
         return upload
 
@@ -177,6 +206,8 @@ class Exchange:
         replayable = self.upload is None or self.upload.replayable
         if isinstance(error, DeadlineError):
             return Failure("timeout", "", error, replayable)
+        if isinstance(error, IdleError):
+            return Failure("idle", "", error, replayable)
         return self.library.failure(error, replayable)
 
     def local(self, reply: LocalReply) -> Any:
@@ -193,9 +224,9 @@ class Exchange:
         """The library's response with our body around its own."""
         head = deliver.head
         response = head.handle
-        clamp = self.clamp
+        clamp = response.extensions.pop("proxyless.clamp", self.clamp)
         if clamp is not None:
-            clamp.until(deliver.deadline, None)
+            clamp.until(deliver.deadline, None, deliver.idle_s)
         response.headers = head.headers
         response.stream = body(response.stream, self.machine, self.call, clamp, self.library)
         response.extensions["proxyless"] = self.call

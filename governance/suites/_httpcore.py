@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import select
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from socket import socket
+from contextlib import suppress
+from socket import SHUT_RDWR, socket
 from time import monotonic
 from types import ModuleType
 from typing import Any
@@ -23,6 +24,14 @@ REFUSED_STREAM = 7
 
 MAX_REPLAY = 1024 * 1024
 """Bytes of a streamed body that are kept for a retry: Envoy's default per_connection_buffer_limit_bytes."""
+
+
+EARLY_S = 0.002
+"""A timer may wake this much too early."""
+
+
+class IdleError(Exception):
+    """No byte came or went for too long."""
 
 
 class DeadlineError(Exception):
@@ -44,7 +53,7 @@ class Library:
         self.connect_errors: tuple[type[Exception], ...] = (core.ConnectError, core.ConnectTimeout)
         self.resets: tuple[type[Exception], ...] = (core.ReadError, core.WriteError, core.RemoteProtocolError)
         self.unavailable: type[Exception] = core.ConnectionNotAvailable
-        self.failures: tuple[type[Exception], ...] = (DeadlineError, self.unavailable, *self.resets)
+        self.failures: tuple[type[Exception], ...] = (DeadlineError, IdleError, self.unavailable, *self.resets)
 
     def failure(self, error: BaseException, replayable: bool) -> Failure:
         """What an error of the library means to the machine."""
@@ -57,29 +66,52 @@ class Library:
 
 
 class Clamp:
-    """Until when the operations on a stream may take. `caller`: it is the caller's own patience that ends then."""
+    """Until when the operations on a stream may take. `caller`: it is the caller's own patience that ends then.
 
-    __slots__ = ("caller", "caller_error", "deadline")
+    `idle_s`: how long a single one may take; between two writes as much may pass, since nothing goes out meanwhile.
+    """
+
+    __slots__ = ("bounded", "caller", "caller_error", "deadline", "idle_s", "written_at")
 
     def __init__(self, caller_error: type[Exception]) -> None:
+        self.bounded = False
         self.deadline: float | None = None
+        self.idle_s: float | None = None
+        self.written_at = 0.0
         self.caller = False
         self.caller_error = caller_error
 
-    def until(self, deadline: float | None, caller_deadline: float | None) -> None:
+    def until(self, deadline: float | None, caller_deadline: float | None, idle_s: float | None = None) -> None:
         """The earlier of the machine's deadline and the caller's."""
         self.caller = caller_deadline is not None and (deadline is None or caller_deadline < deadline)
         self.deadline = caller_deadline if self.caller else deadline
+        self.idle_s = idle_s
+        self.bounded = self.deadline is not None or idle_s is not None
+        if idle_s is not None:
+            self.written_at = monotonic()
 
     def left(self) -> float:
-        """Seconds that remain; raises when there are none."""
-        left = (self.deadline or 0.0) - monotonic()
+        """Seconds that remain for an operation; raises when there are none."""
+        idle_s, deadline = self.idle_s, self.deadline
+        if deadline is None:
+            return idle_s or 0.0
+        left = deadline - monotonic()
         if left <= 0:
             raise self.expired()
+        return left if idle_s is None or left < idle_s else idle_s
+
+    def left_to_write(self) -> float:
+        """The same before a write."""
+        left, now = self.left(), monotonic()
+        if self.idle_s is not None and self.written_at + self.idle_s <= now:
+            raise IdleError
+        self.written_at = now
         return left
 
     def expired(self) -> Exception:
         """What to raise when the time is over."""
+        if self.idle_s is not None and (self.deadline is None or monotonic() < self.deadline - EARLY_S):
+            return IdleError()
         return self.caller_error("timed out") if self.caller else DeadlineError()
 
 
@@ -95,15 +127,17 @@ class Timeouts(dict[str, float | None]):
     def get(self, key: str, default: Any = None) -> Any:
         """The caller's timeout, or less where a deadline is nearer."""
         value = super().get(key, default)
-        if self.clamp.deadline is None or key not in ("read", "write"):
+        if not self.clamp.bounded or key not in ("read", "write"):
             return value
         left = self.clamp.left()
         return left if value is None or left < value else value
 
     def expired(self, error: Exception) -> Exception:
         """What a timeout of the library's means: that a deadline has passed, or just that."""
-        deadline = self.clamp.deadline
-        return error if deadline is None or monotonic() < deadline - 0.002 else self.clamp.expired()
+        clamp = self.clamp
+        if clamp.idle_s is not None and (super().get("read") is None or clamp.idle_s < (super().get("read") or 0.0)):
+            return clamp.expired()
+        return error if clamp.deadline is None or monotonic() < clamp.deadline - EARLY_S else clamp.expired()
 
 
 class Stream:
@@ -123,7 +157,7 @@ class Stream:
         return SocketStream(inner, clamp, core) if plain else Stream(inner, clamp, core)
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        if self.clamp.deadline is None:
+        if not self.clamp.bounded:
             return self.receive(max_bytes, timeout)
         left = self.clamp.left()
         if timeout is not None and timeout <= left:
@@ -136,10 +170,10 @@ class Stream:
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         if not buffer:
             return
-        if self.clamp.deadline is None:
+        if not self.clamp.bounded:
             self.send(buffer, timeout)
             return
-        left = self.clamp.left()
+        left = self.clamp.left_to_write()
         if timeout is not None and timeout <= left:
             self.send(buffer, timeout)
             return
@@ -228,7 +262,7 @@ class AsyncStream:
         self.core = core
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
-        if self.clamp.deadline is None:
+        if not self.clamp.bounded:
             return await self.inner.read(max_bytes, timeout)  # type: ignore[no-any-return]
         left = self.clamp.left()
         if timeout is not None and timeout <= left:
@@ -239,10 +273,10 @@ class AsyncStream:
             raise self.clamp.expired() from None
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
-        if self.clamp.deadline is None:
+        if not self.clamp.bounded:
             await self.inner.write(buffer, timeout)
             return
-        left = self.clamp.left()
+        left = self.clamp.left_to_write()
         if timeout is not None and timeout <= left:
             await self.inner.write(buffer, timeout)
             return
@@ -290,6 +324,13 @@ class Connection:
         if not self.core.is_available():
             return False
         return not (self.core.has_expired() if self.http2 else self.stream.readable())
+
+    def shut(self) -> None:
+        """End what is under way on it, from another thread."""
+        plain = self.stream.get_extra_info("socket")
+        if plain is not None:
+            with suppress(OSError):
+                plain.shutdown(SHUT_RDWR)
 
     def close(self) -> None:
         self.core.close()
@@ -392,7 +433,7 @@ class BodyBase:
         if self._open:
             self._open = False
             if self._clamp is not None:
-                self._clamp.deadline = None
+                self._clamp.until(None, None)
             finish(self._machine, BodyEnd(complete, self._call.sent, self.received, kind))
 
     def _cut(self, error: BaseException) -> BaseException:
@@ -400,6 +441,9 @@ class BodyBase:
         if isinstance(error, DeadlineError):
             self._end(False, "timeout")
             return self._library.read_timeout("the route's timeout passed before the response was complete")
+        if isinstance(error, IdleError):
+            self._end(False, "idle")
+            return self._library.read_timeout("the response stalled for longer than the route allows")
         reset = isinstance(error, self._library.resets)
         self._end(False, self._library.failure(error, replayable=False).kind if reset else "caller")
         return error

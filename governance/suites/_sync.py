@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from threading import Event
+from threading import Event, Thread
 from time import monotonic
 from typing import Any, Self
 
 from ..actions import (
     Ask,
     AwaitConfig,
+    AwaitRace,
     AwaitSlot,
     Bypass,
     Deliver,
@@ -17,6 +18,7 @@ from ..actions import (
     Failure,
     Head,
     OpenConnection,
+    Run,
     Send,
     Sleep,
     Start,
@@ -124,6 +126,8 @@ class GovernedPool(PoolBase):
         except library.failures as error:
             return exchange.failure(error)
         replayable = exchange.upload is None or exchange.upload.replayable
+        if exchange.beside:
+            response.extensions["proxyless.clamp"] = exchange.clamp
         return Head(response.status, response.headers, response, replayable)
 
     @staticmethod
@@ -156,6 +160,42 @@ class GovernedPool(PoolBase):
         background = exchange.pool.runtime.background
         exchange.start(action.copy, lambda copy: in_thread(background, lambda: run_copy(copy, _PERFORM)))
 
+    @staticmethod
+    def run(exchange: Exchange, action: Run) -> Beside:
+        branch = exchange.branch()
+
+        def work() -> None:
+            try:
+                drive(action.machine, _PERFORM, branch)
+            except BaseException as error:
+                action.failed(error)
+
+        Thread(target=work, name="proxyless-try", daemon=True).start()
+        return Beside(branch)
+
+    @staticmethod
+    def await_race(exchange: Exchange, action: AwaitRace) -> None:
+        del exchange
+        race, event = action.race, Event()
+        race.wake = event.set
+        if not race.events:
+            event.wait(None if action.until is None else max(0.0, action.until - monotonic()))
+        race.wake = None
+
+
+class Beside:
+    """A try in a thread of its own. Its socket is shut to end it; over HTTP/2, which others share, it ends itself."""
+
+    __slots__ = ("_branch",)
+
+    def __init__(self, branch: Exchange) -> None:
+        self._branch = branch
+
+    def abandon(self) -> None:
+        connection = self._branch.connection
+        if connection is not None and not connection.http2:
+            connection.shut()
+
 
 _PERFORM: tuple[Callable[[Any, Any], Any], ...] = (
     GovernedPool.await_config,
@@ -167,4 +207,6 @@ _PERFORM: tuple[Callable[[Any, Any], Any], ...] = (
     GovernedPool.bypass,
     GovernedPool.ask,
     GovernedPool.start,
+    GovernedPool.run,
+    GovernedPool.await_race,
 )

@@ -10,8 +10,9 @@ from typing import Any, TextIO
 import click
 
 from ..errors import ConfigurationError, MeshError
-from ..governance.explain import Tally, cluster_name, document, dry_call, failed
+from ..governance.explain import cluster_name, document, dry_call, failed
 from ..governance.inbound_explain import dry_request, inbound_document
+from ..governance.tally import Tally
 from ..mesh import Mesh
 from ._render import render
 from ._source import SourceOptions, open_mesh, source_options

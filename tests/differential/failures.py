@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from tests.differential.custom import cluster, custom, host, route
+from tests.differential.probes.resilience import options
 from tests.differential.probes.retries import CONDITIONS, DEAD, ENDPOINTS, H2, PREVIOUS, SITUATIONS, policy
 from tests.differential.recording import Recording, Resource
 from tests.differential.requests import Request
@@ -49,6 +50,21 @@ class Failures:
         self.requests.append(Request(method, f"http://{name}{DOMAIN}/", headers, body))
 
 
+def predicate(kind: str, **fields: object) -> Resource:
+    """A retry host predicate."""
+    return {
+        "name": kind,
+        "typed_config": {"@type": f"type.googleapis.com/envoy.extensions.retry.host.{kind}", **fields},
+    }
+
+
+def labelled(name: str, **labels: object) -> Resource:
+    """A cluster of two endpoints, the second with metadata `envoy.lb`."""
+    made = cluster(name, *ENDPOINTS[:2])
+    made["load_assignment"]["endpoints"][0]["lb_endpoints"][1]["metadata"] = {"filter_metadata": {"envoy.lb": labels}}
+    return made
+
+
 def retries(base: Recording, *, http2: bool) -> tuple[Recording, list[Request]]:
     """Every retry condition in every situation, and a refused connection."""
     extra = H2 if http2 else {}
@@ -88,6 +104,25 @@ def details(base: Recording) -> tuple[Recording, list[Request]]:
     failures.host("suppressed", {"cluster": "no-retries", "retry_policy": EVERYTHING})
     for plan in ("status=503", "fault=reset", "status=409"):
         failures.ask("suppressed", plan)
+    failures.host("of-cluster", {"cluster": "retrying", "retry_policy": policy("retriable-4xx", num_retries=4)})
+    for plan in ("status=503", "status=409", "status=503,status=200"):
+        failures.ask("of-cluster", plan)
+    failures.ask(failures.host("of-cluster-alone", {"cluster": "retrying"}), "fault=reset,status=503,status=201")
+    early = policy("retriable-status-codes", retriable_status_codes=[425])
+    failures.ask(failures.host("early", {"cluster": "a", "retry_policy": early}), "status=425")
+    failures.ask("early", "status=425", more=(("early-data", "1"),))
+    path = {"name": ":path", "string_match": {"exact": "/new"}}
+    gated = policy("5xx", retriable_request_headers=[path, {"name": "x-again", "present_match": True}])
+    failures.ask(failures.host("gated", {"cluster": "a", "retry_policy": gated}), "status=503")
+    failures.ask("gated", "status=503", more=(("x-again", ""),))
+    rewritten = {"cluster": "a", "retry_policy": gated, "prefix_rewrite": "/new"}
+    failures.ask(failures.host("gated-rewritten", rewritten), "status=503")
+    canary = {"retry_host_predicate": [predicate("omit_canary_hosts.v3.OmitCanaryHostsPredicate")]}
+    test = {"filter_metadata": {"envoy.lb": {"stage": "test"}}}
+    omit = {"retry_host_predicate": [predicate("omit_host_metadata.v3.OmitHostMetadataConfig", metadata_match=test)]}
+    for name, fields in {"canaries": canary, "stages": omit}.items():
+        rules = policy("5xx", **fields, host_selection_retry_max_attempts=20)
+        failures.ask(failures.host(name, {"cluster": name, "retry_policy": rules}), "status=503,status=503,status=200")
     failures.ask(failures.host("none", {"cluster": "a"}), "fault=reset")
     failures.ask("none", "status=503")
     full: Resource = {"circuit_breakers": {"thresholds": [{"max_pending_requests": 0}]}}
@@ -97,6 +132,9 @@ def details(base: Recording) -> tuple[Recording, list[Request]]:
         cluster("empty"),
         cluster("overflow", *ENDPOINTS, **full),
         cluster("requests", *ENDPOINTS, **no_requests),
+        cluster("retrying", *ENDPOINTS, **options(retry_policy=policy("5xx"))),
+        labelled("canaries", canary=True),
+        labelled("stages", stage="test"),
         cluster("no-retries", *ENDPOINTS, circuit_breakers={"thresholds": [{"max_retries": 0}]}),
     ]
     return custom(base, failures.hosts, clusters), failures.requests
@@ -113,13 +151,24 @@ def timeouts(base: Recording) -> tuple[Recording, list[Request]]:
         "per-try-not-retried": {"retry_policy": policy("connect-failure", per_try_timeout="0.6s")},
         "per-try-zero-retries": {"retry_policy": policy("5xx", per_try_timeout="0.6s", num_retries=0)},
         "route-before-tries": {"timeout": "0.3s", "retry_policy": policy("5xx", per_try_timeout="3s")},
+        "idle": {"timeout": "0s", "idle_timeout": "0.4s"},
+        "idle-try": {"timeout": "0s", "retry_policy": policy("5xx", per_try_idle_timeout="0.4s", num_retries=1)},
+        "idle-try-alone": {"timeout": "0s", "retry_policy": {"per_try_idle_timeout": "0.4s"}},
+        "duration": {"timeout": "0.1s", "max_stream_duration": {"max_stream_duration": "0.4s"}},
+        "short": {"timeout": "0s", "cluster": "short"},
+        "short-retried": {"timeout": "0s", "cluster": "short", "retry_policy": policy("reset", num_retries=1)},
         "grpc": {"max_grpc_timeout": "0s"},
+        "duration-grpc": {"max_stream_duration": {"grpc_timeout_header_max": "0.4s"}},
         "grpc-capped": {"timeout": "5s", "max_grpc_timeout": "0.4s"},
     }
     for name, action in actions.items():
         failures.host(name, {"cluster": "a", **action})
-        if not name.startswith("grpc"):
+        if "grpc" not in name:
             failures.ask(name, slow)
+    for name in ("idle", "idle-try", "duration", "short", "short-retried"):
+        failures.ask(name, slow_body)
+    failures.ask("duration-grpc", slow, method="POST", more=(*GRPC, ("grpc-timeout", "2S")))
+    failures.ask("duration-grpc", slow, method="POST", more=(*GRPC, ("grpc-timeout", "390m")))
     failures.ask("route", slow_body)
     failures.ask("per-try", f"{slow},status=200")
     failures.ask("grpc", slow, method="POST", more=(*GRPC, ("grpc-timeout", "300m")))
@@ -128,5 +177,51 @@ def timeouts(base: Recording) -> tuple[Recording, list[Request]]:
     failures.ask(failures.host("stalled", {"cluster": "stalled"}))
     retried = {"cluster": "stalled", "retry_policy": policy("connect-failure")}
     failures.ask(failures.host("stalled-retried", retried))
-    clusters = [cluster("a", *ENDPOINTS), cluster("stalled", STALLED, connect_timeout="0.1s")]
+    clusters = [
+        cluster("a", *ENDPOINTS),
+        cluster("stalled", STALLED, connect_timeout="0.1s"),
+        cluster("short", *ENDPOINTS, **options(common_http_protocol_options={"max_stream_duration": "0.4s"})),
+    ]
+    return custom(base, failures.hosts, clusters), failures.requests
+
+
+def hedges(base: Recording) -> tuple[Recording, list[Request]]:
+    """Tries that go on while others are started; all are sent at once."""
+    failures = Failures()
+    quick = {"retry_back_off": {"base_interval": "0.001s"}}
+    hedging = {"hedge_policy": {"hedge_on_per_try_timeout": True}, "timeout": "6s"}
+    actions: dict[str, Resource] = {
+        "hedge": {"retry_policy": policy("5xx", per_try_timeout="0.5s", **quick)},
+        "hedge-one": {"retry_policy": policy("5xx", per_try_timeout="0.5s", num_retries=1, **quick)},
+        "hedge-other": {"retry_policy": policy("connect-failure", per_try_timeout="0.5s", num_retries=1, **quick)},
+        "hedge-never": {"retry_policy": {"per_try_timeout": "0.5s"}},
+        "hedge-whole": {"timeout": "1s", "retry_policy": policy("5xx", per_try_timeout="0.4s", **quick)},
+        "hedge-idle": {"retry_policy": policy("5xx", per_try_idle_timeout="0.5s", num_retries=1, **quick)},
+    }
+    for name, action in actions.items():
+        failures.host(name, {"cluster": "a", **hedging, **action})
+    suppressed = {"cluster": "no-retries", **hedging, **actions["hedge"]}
+    failures.host("hedge-suppressed", suppressed)
+    for name, plan in (
+        ("hedge", "delay=3,status=201"),
+        ("hedge", "delay=3,status=503,status=202"),
+        ("hedge", "delay=0.8;status=200,delay=4;status=201"),
+        ("hedge", "delay=1.5;status=503,status=503,status=503"),
+        ("hedge", "status=503,status=201"),
+        ("hedge", "delay=1.2;fault=reset,delay=2;status=201"),
+        ("hedge-one", "delay=1.5,delay=3"),
+        ("hedge-one", "delay=1.5;status=404,delay=3"),
+        ("hedge-one", "delay=1.2;status=503,delay=1.5;status=502"),
+        ("hedge-other", "delay=3,status=201"),
+        ("hedge-other", "delay=3,status=503"),
+        ("hedge-never", "delay=1"),
+        ("hedge-whole", "delay=4"),
+        ("hedge-idle", "delay=3,status=201"),
+        ("hedge-suppressed", "delay=1"),
+    ):
+        failures.ask(name, plan)
+    failures.ask("hedge", "delay=3,status=201", method="POST", body=b"body")
+    none_left: Resource = {"circuit_breakers": {"thresholds": [{"max_retries": 0}]}}
+    wide: Resource = {"circuit_breakers": {"thresholds": [{"max_retries": 100}]}}
+    clusters = [cluster("a", *ENDPOINTS, **wide), cluster("no-retries", *ENDPOINTS, **none_left)]
     return custom(base, failures.hosts, clusters), failures.requests

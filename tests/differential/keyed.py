@@ -150,7 +150,7 @@ def refusing() -> Iterator[None]:
     """No connection of a dry call can be made."""
     before = explain._DRY
     try:
-        explain._DRY = (*before[:1], lambda suite, action: Failure("connect-failure", "refused"), *before[2:])  # type: ignore[assignment, return-value]
+        explain._DRY = (*before[:1], lambda suite, action: Failure("connect-failure", "refused"), *before[2:])
         yield
     finally:
         explain._DRY = before

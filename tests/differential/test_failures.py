@@ -63,3 +63,12 @@ def test_every_timeout_ends_a_call_in_the_same_way(frontend: Recording) -> None:
         theirs = ask_envoy(rig, requests, parallel=len(requests))
         same(requests, theirs, ask_async(mesh, rig.backends, requests))
         same(requests, theirs, ask_sync(mesh, rig.backends, requests))
+
+
+def test_hedged_calls_end_in_the_same_way(frontend: Recording) -> None:
+    envoy.require()
+    recording, requests = failures.hedges(frontend)
+    with Rig(recording) as rig, mesh_on(rig.recording) as mesh:
+        theirs = ask_envoy(rig, requests, parallel=len(requests))
+        same(requests, theirs, ask_async(mesh, rig.backends, requests))
+        same(requests, theirs, ask_sync(mesh, rig.backends, requests))

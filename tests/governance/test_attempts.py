@@ -8,9 +8,10 @@ import pytest
 
 from proxyless.governance.actions import AwaitSlot, Deliver, Discard, Failure, Head, OpenConnection, Send, Sleep
 from proxyless.xds.model.cluster import HttpProtocol, RetryBudget, Thresholds, TransportSocket
+from proxyless.xds.model.endpoint import LocalityLbEndpoints
 from proxyless.xds.model.matchers import HeaderMatcher, StringMatcher
 from proxyless.xds.model.route import BackOff, RateLimitedBackOff, ResetHeader, RetryPolicy, RouteAction
-from tests.support.model import CLUSTER, PREVIOUS_HOSTS, bad, cluster, eds, resource, route, table, vhost
+from tests.support.model import CLUSTER, PREVIOUS_HOSTS, bad, cluster, eds, host, resource, route, table, vhost
 from tests.support.world import Answer, Steps, World
 
 ADDRESSES = [f"10.0.0.{last}:80" for last in range(1, 4)]
@@ -597,3 +598,13 @@ def test_a_window_of_a_budget_counts_every_try() -> None:
     window = fixture.breaker().window
     assert window is not None
     assert window.count(fixture.clock.now) == 3
+
+
+def test_a_retry_leaves_the_priorities_that_were_tried() -> None:
+    levels = [LocalityLbEndpoints((host(address),), priority=level) for level, address in enumerate(ADDRESSES)]
+    fixture = World(
+        tables=[table(route("/", "a", retry=retries(4, priority_update_frequency=1), timeout_s=None))],
+        clusters=[cluster("a", *levels)],
+    )
+    steps = fixture.call(answers=[503] * 5)
+    assert steps.hosts == [ADDRESSES[each] for each in (0, 1, 2, 0, 1)]

@@ -12,9 +12,10 @@ import pytest
 
 from proxyless.cli._url import parse_url
 from proxyless.governance.call import BLACKHOLE, PASSTHROUGH
-from proxyless.governance.explain import Tally, cluster_name, document, dry_call, failed
+from proxyless.governance.explain import cluster_name, document, dry_call, failed
 from proxyless.governance.inbound_explain import dry_request, inbound_document
 from proxyless.governance.plan import INBOUND
+from proxyless.governance.tally import Tally
 from proxyless.xds.model.cluster import TransportSocket
 from proxyless.xds.model.filters import Alpn
 from proxyless.xds.model.listener import HttpConnectionManager, TcpProxy

@@ -123,8 +123,9 @@ def table(*hosts: LazyVirtualHost | Route, name: str = "80", **fields: Any) -> R
 
 
 def manager(routes: RouteConfiguration | str, *filters: HttpFilter, **fields: Any) -> HttpConnectionManager:
-    """A connection manager as istiod makes them: paths are normalized, tracing is on; a name asks for RDS."""
-    fields = {"normalize_path": True, "tracing": True, **fields}
+    """A connection manager as istiod makes them: paths are normalized, tracing is on, streams may idle; a name asks for
+    RDS."""
+    fields = {"normalize_path": True, "tracing": True, "stream_idle_timeout_s": None, **fields}
     if isinstance(routes, str):
         return HttpConnectionManager("test", rds=routes, http_filters=filters, **fields)
     return HttpConnectionManager("test", routes, http_filters=filters, **fields)

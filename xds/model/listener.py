@@ -48,6 +48,7 @@ class HttpConnectionManager:
     """always_set_request_id_in_response."""
     request_timeout_s: float | None = None
     stream_idle_timeout_s: float | None = 300.0
+    max_stream_duration_s: float | None = None
     tracing: bool = False
     max_request_headers_kb: int = 60
     max_headers: int = 100

@@ -168,6 +168,31 @@ class RateLimit:
 
 
 @dataclass(frozen=True, slots=True)
+class InternalRedirectPolicy:
+    """envoy.config.route.v3.InternalRedirectPolicy. `allowed_routes`: None where no predicate names any."""
+
+    max_redirects: int = 1
+    codes: frozenset[int] = frozenset({302})
+    allow_cross_scheme: bool = False
+    copied_headers: tuple[bytes, ...] = ()
+    allowed_routes: frozenset[str] | None = None
+    previous_routes: bool = False
+    safe_cross_scheme: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StreamDuration:
+    """RouteAction.MaxStreamDuration. `max_s`: 0 for no limit, None for the connection manager's.
+
+    `grpc_header_max_s`: the most that `grpc-timeout` may ask for, 0 for no limit; None where it is not looked at.
+    """
+
+    max_s: float | None = None
+    grpc_header_max_s: float | None = None
+    grpc_header_offset_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RouteAction:
     """envoy.config.route.v3.RouteAction. `timeout_s` None means that the route sets no limit (0 on the wire)."""
 
@@ -194,7 +219,11 @@ class RouteAction:
     """The most that `grpc-timeout` of a gRPC request may ask for, 0 for no limit; None where it is not looked at."""
     grpc_timeout_offset_s: float | None = None
     idle_timeout_s: float | None = None
-    max_stream_duration_s: float | None = None
+    internal_redirect: InternalRedirectPolicy | None = None
+    hedge_on_per_try_timeout: bool | None = None
+    """None: as the virtual host says."""
+    stream_duration: StreamDuration | None = None
+    """Where it is there, `timeout_s` and `max_grpc_timeout_s` do not count."""
     retry: RetryPolicy | None = None
     mirrors: tuple[MirrorPolicy, ...] = ()
     hash_policies: tuple[HashPolicy, ...] = ()
@@ -262,6 +291,7 @@ class VirtualHost:
     retry: RetryPolicy | None = None
     include_request_attempt_count: bool = False
     include_attempt_count_in_response: bool = False
+    hedge_on_per_try_timeout: bool = False
     rate_limits: tuple[RateLimit, ...] = ()
     mirrors: tuple[MirrorPolicy, ...] = ()
     filters: Mapping[str, FilterConfig] = field(default_factory=dict)

@@ -209,7 +209,7 @@ ACTIONS = [
     effect("envoy.type.metadata.v3.MetadataKey.key", acting(metadata=OF_ROUTE), asked, of("m", "v")),
     effect("envoy.type.metadata.v3.MetadataKey.path", acting(metadata=OF_ROUTE), asked, of("m", "v")),
     effect("envoy.type.metadata.v3.MetadataKey.PathSegment.key", acting(metadata=OF_ROUTE), asked, of("m", "v")),
-    effect(R + "Route.metadata", acting(metadata=OF_ROUTE), asked, of("m", "v")),
+    effect(R + "Route.metadata", acting(metadata=OF_ROUTE), asked, of("m", "v"), what="asked"),
 ]
 
 LOCAL = HTTP + "local_ratelimit.v3.LocalRateLimit"

@@ -7,7 +7,7 @@ from typing import Any
 from proxyless.governance.actions import Head, Send
 
 from ..registry import Effect, effect
-from ..resources import Json, Shop, endpoint, extension, shop, typed
+from ..resources import Json, Shop, endpoint, extension, locality, shop, typed
 from ..scene import Scene
 from ..seeing import drive, explained, refusals, tried
 
@@ -60,6 +60,14 @@ ASKED = retrying(
     },
 )
 OMIT_METADATA = "envoy.extensions.retry.host.omit_host_metadata.v3.OmitHostMetadataConfig"
+PRIORITIES = "envoy.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig"
+FIRST, SECOND = "10.0.0.1:80", "10.0.0.2:80"
+LEVELS = [locality(endpoint("10.0.0.1")), locality(endpoint("10.0.0.2"), priority=1)]
+TWO_LEVELS = shop(action={"retry_policy": {"retry_on": "5xx"}}, endpoints=LEVELS)
+SPILLING = shop(
+    action={"retry_policy": {"retry_on": "5xx", "retry_priority": extension(PRIORITIES, "p", update_frequency=1)}},
+    endpoints=LEVELS,
+)
 STAGE: Json = {"filter_metadata": {"envoy.lb": {"stage": "test"}}}
 OMITTING = shop(
     action={
@@ -118,6 +126,9 @@ CASES: list[Effect] = [
     effect(RETRY + "RetryBackOff.base_interval", SLOW, slept, against=retrying(num_retries=4)),
     effect(RETRY + "RetryBackOff.max_interval", SLOW, slept),
     effect(RETRY + "retry_on", retrying(), explained("retry"), what="explained"),
+    effect(RETRY + "retry_priority", SPILLING, where),
+    effect(RETRY + "RetryPriority.typed_config", SPILLING, where, [[FIRST, SECOND]] * 8, against=TWO_LEVELS),
+    effect(PRIORITIES + ".update_frequency", SPILLING, where, [[FIRST, SECOND]] * 8),
     effect(RETRY + "retriable_request_headers", GATED, tried([503, 200]), (1, 503, "-")),
     effect(RETRY + "rate_limited_retry_back_off", ASKED, paused, [3.0, 4.0]),
     effect(RETRY + "RateLimitedRetryBackOff.reset_headers", ASKED, paused, [3.0, 4.0], against=retrying()),

@@ -141,7 +141,8 @@ def test_where_nobody_is_there_nobody_is_asked_again() -> None:
 def test_a_retry_may_have_its_own_view_of_the_priorities(policy: HostPolicy) -> None:
     seen: list[Loads] = []
 
-    def other(loads: Loads) -> Loads:
+    def other(loads: Loads, availability: Loads) -> Loads:
+        del availability
         seen.append(loads)
         return (0, 100), (0, 0)
 

@@ -326,7 +326,7 @@ CLUSTERS: Mapping[str, Entry] = {
         **honoured("max_connection_duration"),
         **meaningless("Envoy has no jitter for connections to endpoints either", "max_connection_duration_jitter"),
         **not_yet("the library's own limits on headers count", "max_headers_count max_response_headers_kb"),
-        **not_yet("max_stream_duration is not kept yet", "max_stream_duration"),
+        **honoured("max_stream_duration"),
         **not_yet("headers with underscores pass", "headers_with_underscores_action"),
     },
     CORE + "Http1ProtocolOptions": {

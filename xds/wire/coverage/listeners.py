@@ -108,8 +108,7 @@ LISTENERS: Mapping[str, Entry] = {
         ),
         **meaningless("ids are version 4 UUIDs; what they say about tracing goes with tracing", "request_id_extension"),
         **not_yet("scoped routes are not implemented yet: the chain refuses connections", "scoped_routes"),
-        **not_yet("idle timeouts of streams are not kept yet", "stream_idle_timeout"),
-        **not_yet("the time that a request takes to arrive is not limited yet", "request_timeout"),
+        **honoured("stream_idle_timeout request_timeout"),
         **not_yet(
             ACCESS_LOGS, "access_log access_log_flush_interval flush_access_log_on_new_request access_log_options"
         ),
@@ -136,8 +135,7 @@ LISTENERS: Mapping[str, Entry] = {
         **meaningless(
             LIBRARY, "idle_timeout max_connection_duration max_connection_duration_jitter max_requests_per_connection"
         ),
-        **honoured("max_response_headers_kb"),
-        **not_yet("max_stream_duration is not kept yet", "max_stream_duration"),
+        **honoured("max_response_headers_kb max_stream_duration"),
     },
     MANAGER + "Rds": honoured("config_source route_config_name"),
     MANAGER + "HttpFilter": {

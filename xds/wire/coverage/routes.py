@@ -8,6 +8,7 @@ from .common import CORS_POLICY
 from .status import Entry, always, honoured, meaningless, not_yet, told
 
 ROUTE = "envoy.config.route.v3."
+REDIRECT = "envoy.extensions.internal_redirect."
 
 STATISTICS = "metrics have names of their own"
 NO_RUNTIME = "there is no runtime to override it: the default value counts"
@@ -40,7 +41,7 @@ ROUTES: Mapping[str, Entry] = {
         **not_yet("x-envoy-attempt-count is not sent in responses yet", "include_attempt_count_in_response"),
         **not_yet("x-envoy-is-timeout-retry is not sent yet", "include_is_timeout_retry_header"),
         **not_yet("retry policies by extension are not implemented yet", "retry_policy_typed_config"),
-        **not_yet("requests are not hedged yet", "hedge_policy"),
+        **honoured("hedge_policy"),
         **not_yet(
             KEPT,
             "per_request_buffer_limit_bytes request_body_buffer_limit",
@@ -92,14 +93,12 @@ ROUTES: Mapping[str, Entry] = {
         ),
         **meaningless("nothing is sent before the handshake is done", "early_data_policy"),
         **not_yet(f"cluster specifiers {ANSWERS}", "cluster_specifier_plugin inline_cluster_specifier_plugin"),
-        **not_yet("idle timeouts of routes are not kept yet", "idle_timeout flush_timeout"),
+        **honoured("idle_timeout"),
+        **meaningless("what has come is the program's: nothing is flushed", "flush_timeout"),
         **not_yet("retry policies by extension are not implemented yet", "retry_policy_typed_config"),
         **not_yet("upgrades are not looked at route by route yet", "upgrade_configs"),
-        **not_yet(
-            "redirects are not followed inside the mesh yet",
-            "internal_redirect_policy internal_redirect_action max_internal_redirects",
-        ),
-        **not_yet("requests are not hedged yet", "hedge_policy"),
+        **honoured("internal_redirect_policy internal_redirect_action max_internal_redirects"),
+        **honoured("hedge_policy"),
     },
     ROUTE + "RouteAction.HashPolicy": {
         **honoured("header cookie connection_properties query_parameter terminal"),
@@ -117,12 +116,19 @@ ROUTES: Mapping[str, Entry] = {
         ),
         **meaningless("nothing is traced", "trace_sampled"),
     },
-    ROUTE + "RouteAction.MaxStreamDuration": {
-        **not_yet("max_stream_duration is not kept yet", "max_stream_duration"),
-        **not_yet(
-            "only max_grpc_timeout of the route is looked at", "grpc_timeout_header_max grpc_timeout_header_offset"
-        ),
+    ROUTE + "HedgePolicy": {
+        **honoured("hedge_on_per_try_timeout"),
+        **meaningless("Envoy does not look at it either", "initial_requests additional_request_chance"),
     },
+    ROUTE + "InternalRedirectPolicy": honoured(
+        "max_internal_redirects redirect_response_codes predicates allow_cross_scheme_redirect response_headers_to_copy"
+    ),
+    REDIRECT + "allow_listed_routes.v3.AllowListedRoutesConfig": honoured("allowed_route_names"),
+    REDIRECT + "previous_routes.v3.PreviousRoutesConfig": {},
+    REDIRECT + "safe_cross_scheme.v3.SafeCrossSchemeConfig": {},
+    ROUTE + "RouteAction.MaxStreamDuration": honoured(
+        "max_stream_duration grpc_timeout_header_max grpc_timeout_header_offset"
+    ),
     ROUTE + "WeightedCluster": {
         **honoured("clusters header_name"),
         **meaningless("Envoy does not look at it either: the sum of the weights counts", "total_weight"),
@@ -136,15 +142,18 @@ ROUTES: Mapping[str, Entry] = {
         **honoured(
             "retry_on num_retries per_try_timeout retry_host_predicate host_selection_retry_max_attempts "
             "retriable_status_codes retry_back_off retriable_headers retriable_request_headers "
-            "rate_limited_retry_back_off"
+            "rate_limited_retry_back_off per_try_idle_timeout"
         ),
-        **honoured("retry_options_predicates"),
-        **not_yet("idle timeouts of attempts are not kept yet", "per_try_idle_timeout"),
-        **not_yet("retries stay in the priority that is chosen", "retry_priority"),
+        **honoured("retry_options_predicates retry_priority"),
         **not_yet("a retry goes to the same cluster", "refresh_cluster_on_retry"),
     },
     ROUTE + "RetryPolicy.RateLimitedRetryBackOff": honoured("reset_headers max_interval"),
     ROUTE + "RetryPolicy.ResetHeader": honoured("name format"),
+    ROUTE + "RetryPolicy.RetryPriority": {
+        **meaningless("the type decides, as in Envoy", "name"),
+        **honoured("typed_config"),
+    },
+    "envoy.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig": honoured("update_frequency"),
     ROUTE + "RetryPolicy.RetryHostPredicate": {
         **meaningless("the type decides, as in Envoy", "name"),
         **honoured("typed_config"),

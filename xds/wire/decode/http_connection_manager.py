@@ -74,6 +74,7 @@ def http_connection_manager(
         request_id_in_response=message.always_set_request_id_in_response,
         request_timeout_s=seconds(message.request_timeout) or None,
         stream_idle_timeout_s=idle,
+        max_stream_duration_s=seconds(message.common_http_protocol_options.max_stream_duration) or None,
         tracing=message.HasField("tracing"),
         max_request_headers_kb=message.max_request_headers_kb.value or MAX_HEADERS_KB,
         max_headers=message.common_http_protocol_options.max_headers_count.value or MAX_HEADERS,

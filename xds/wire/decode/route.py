@@ -11,6 +11,7 @@ from ...model.route import (
     Route,
     RouteAction,
     RouteMatch,
+    StreamDuration,
     WeightedCluster,
 )
 from ..refused import NotUnderstoodError, RefusedError
@@ -21,7 +22,7 @@ from .http_filters import per_filter_configs
 from .http_filters.cors import cors_policy
 from .matchers import header_matcher, query_matcher, regex, regex_rewrite, string_matcher
 from .rate_limits import rate_limits
-from .route_policies import hash_policies, mirror_policies, refuse_unusable, retry_policy
+from .route_policies import hash_policies, internal_redirect, mirror_policies, refuse_unusable, retry_policy
 from .templates import template_pattern
 from .values import data_source, header_mutations, metadata, named, runtime_fraction, seconds
 
@@ -179,11 +180,11 @@ def route_action(
             seconds(message.grpc_timeout_offset) or None if message.HasField("grpc_timeout_offset") else None
         ),
         idle_timeout_s=seconds(message.idle_timeout) if message.HasField("idle_timeout") else None,
-        max_stream_duration_s=(
-            seconds(message.max_stream_duration.max_stream_duration) or None
-            if message.max_stream_duration.HasField("max_stream_duration")
-            else None
+        hedge_on_per_try_timeout=(
+            message.hedge_policy.hedge_on_per_try_timeout if message.HasField("hedge_policy") else None
         ),
+        internal_redirect=internal_redirect(message),
+        stream_duration=_stream_duration(message) if message.HasField("max_stream_duration") else None,
         retry=retry_policy(message.retry_policy) if message.HasField("retry_policy") else None,
         mirrors=mirror_policies(message.request_mirror_policies),
         cors=cors_policy(message.cors) if message.HasField("cors") else None,
@@ -210,6 +211,15 @@ def _refuse_rewrites(message: pb.route_v3.RouteAction, match: pb.route_v3.RouteM
             raise RefusedError(f"unable to use {rewriter} extension without {matcher} extension")
     if by_template and message.prefix_rewrite:
         raise RefusedError("Cannot use prefix_rewrite with matcher extension")
+
+
+def _stream_duration(message: pb.route_v3.RouteAction) -> StreamDuration:
+    said = message.max_stream_duration
+    return StreamDuration(
+        seconds(said.max_stream_duration) if said.HasField("max_stream_duration") else None,
+        seconds(said.grpc_timeout_header_max) if said.HasField("grpc_timeout_header_max") else None,
+        seconds(said.grpc_timeout_header_offset) if said.HasField("grpc_timeout_header_offset") else None,
+    )
 
 
 def _refuse_unknown_ways(message: pb.route_v3.RouteAction, cluster: str | None) -> None:

@@ -175,6 +175,7 @@ def _virtual_host(message: pb.route_v3.VirtualHost, max_body: int) -> VirtualHos
         require_tls=named(TLS, message.require_tls),
         headers=header_mutations(message),
         retry=retry_policy(message.retry_policy) if message.HasField("retry_policy") else None,
+        hedge_on_per_try_timeout=message.hedge_policy.hedge_on_per_try_timeout,
         include_request_attempt_count=message.include_request_attempt_count,
         include_attempt_count_in_response=message.include_attempt_count_in_response,
         rate_limits=rate_limits(message.rate_limits),

@@ -8,6 +8,7 @@ from ...model.route import (
     OMIT_METADATA,
     BackOff,
     HashPolicy,
+    InternalRedirectPolicy,
     MirrorPolicy,
     RateLimitedBackOff,
     ResetHeader,
@@ -29,6 +30,9 @@ from .extensions import (
 from .matchers import header_matcher, regex_rewrite, understood
 from .mutations import mutations
 from .values import metadata, runtime_fraction, seconds
+
+HANDLE_INTERNAL_REDIRECT = 1
+"""RouteAction.InternalRedirectAction."""
 
 UNIX_TIMESTAMP = 1
 """RetryPolicy.ResetHeaderFormat."""
@@ -91,6 +95,33 @@ def _rate_limited(message: pb.route_v3.RetryPolicy.RateLimitedRetryBackOff) -> R
     if not message.HasField("max_interval"):
         return RateLimitedBackOff(headers)
     return RateLimitedBackOff(headers, max(seconds(message.max_interval), 0.001))
+
+
+REDIRECT_CODES = frozenset({301, 302, 303, 307, 308})
+
+
+def internal_redirect(message: pb.route_v3.RouteAction) -> InternalRedirectPolicy | None:
+    """RouteAction.internal_redirect_policy, or the two older fields that say less."""
+    policy = message.internal_redirect_policy
+    if not message.HasField("internal_redirect_policy"):
+        if message.internal_redirect_action != HANDLE_INTERNAL_REDIRECT:
+            return None
+        given = message.HasField("max_internal_redirects")
+        return InternalRedirectPolicy(message.max_internal_redirects.value if given else 1)
+    predicates = [unchecked(each.typed_config) for each in policy.predicates]
+    listed = [each for each in predicates if isinstance(each, pb.allow_listed_routes_v3.AllowListedRoutesConfig)]
+    names = [frozenset(each.allowed_route_names) for each in listed]
+    return InternalRedirectPolicy(
+        policy.max_internal_redirects.value if policy.HasField("max_internal_redirects") else 1,
+        frozenset(policy.redirect_response_codes) & REDIRECT_CODES
+        if policy.redirect_response_codes
+        else frozenset({302}),
+        policy.allow_cross_scheme_redirect,
+        tuple(each.lower().encode() for each in policy.response_headers_to_copy),
+        frozenset.intersection(*names) if names else None,
+        any(isinstance(each, pb.previous_routes_v3.PreviousRoutesConfig) for each in predicates),
+        any(isinstance(each, pb.safe_cross_scheme_v3.SafeCrossSchemeConfig) for each in predicates),
+    )
 
 
 def mirror_policies(messages: Iterable[pb.route_v3.RouteAction.RequestMirrorPolicy]) -> tuple[MirrorPolicy, ...]:

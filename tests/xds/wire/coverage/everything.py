@@ -77,16 +77,21 @@ RATE_LIMITS = [
         ],
     }
 ]
+REDIRECT = "envoy.extensions.internal_redirect."
 PREDICATES = "envoy.extensions.retry.host."
 RETRY: Json = {
     "retry_on": "5xx",
     "num_retries": 2,
+    "per_try_idle_timeout": "7s",
     "retriable_headers": [{"name": "a", "string_match": EXACT}],
     "retriable_request_headers": [{"name": "a", "present_match": True}],
     "rate_limited_retry_back_off": {
         "reset_headers": [{"name": "a", "format": "UNIX_TIMESTAMP"}],
         "max_interval": "7s",
     },
+    "retry_priority": extension(
+        "envoy.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig", update_frequency=7
+    ),
     "retry_host_predicate": [
         extension(
             PREDICATES + "omit_host_metadata.v3.OmitHostMetadataConfig",
@@ -159,6 +164,14 @@ HASHED: list[Json] = [
 ]
 ROUTES: list[Json] = [
     {
+        "match": {"prefix": "/"},
+        "route": {
+            "cluster": "c",
+            "internal_redirect_action": "HANDLE_INTERNAL_REDIRECT",
+            "max_internal_redirects": 7,
+        },
+    },
+    {
         "match": {
             "prefix": "/",
             "case_sensitive": False,
@@ -173,6 +186,22 @@ ROUTES: list[Json] = [
             "include_vh_rate_limits": True,
             "max_grpc_timeout": "5s",
             "grpc_timeout_offset": "1s",
+            "hedge_policy": {"hedge_on_per_try_timeout": True},
+            "internal_redirect_policy": {
+                "max_internal_redirects": 7,
+                "redirect_response_codes": [301],
+                "predicates": [
+                    extension(REDIRECT + "allow_listed_routes.v3.AllowListedRoutesConfig", allowed_route_names=["a"])
+                ],
+                "allow_cross_scheme_redirect": True,
+                "response_headers_to_copy": ["a"],
+            },
+            "idle_timeout": "7s",
+            "max_stream_duration": {
+                "max_stream_duration": "7s",
+                "grpc_timeout_header_max": "7s",
+                "grpc_timeout_header_offset": "7s",
+            },
             "retry_policy": RETRY,
             "rate_limits": RATE_LIMITS,
             "hash_policy": HASHED,
@@ -247,7 +276,7 @@ DISCOVERED: Json = {
     },
 }
 CODEC = extension("envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec")
-HTTP: Json = {"idle_timeout": "2s", "max_requests_per_connection": 3}
+HTTP: Json = {"idle_timeout": "2s", "max_requests_per_connection": 3, "max_stream_duration": "2s"}
 HTTP2: Json = {"max_concurrent_streams": 5}
 CONSISTENT: Json = {"use_hostname_for_hashing": True, "hash_balance_factor": 150}
 SUBSETS: Json = {
@@ -338,6 +367,9 @@ LISTENERS = [
         route_config=TABLE,
         http_filters=[DISCOVERED, ROUTER],
         merge_slashes=True,
+        stream_idle_timeout="7s",
+        request_timeout="7s",
+        common_http_protocol_options={"max_stream_duration": "7s"},
         path_with_escaped_slashes_action="REJECT_REQUEST",
     ),
     {**listener(), "filter_chains": [{"filters": [manager()], "filter_chain_match": MATCH}]},
