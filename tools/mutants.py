@@ -10,7 +10,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from proxyless.governance import admission, call, headers, matching, paths, plan, redirects, routing, upstream
+from proxyless.governance import (
+    admission,
+    call,
+    headers,
+    matching,
+    paths,
+    plan,
+    redirects,
+    route_table,
+    routing,
+    upstream,
+)
 from proxyless.governance.regex import compile_regex
 from proxyless.governance.replies import LocalReply
 from proxyless.governance.request import RequestView
@@ -192,20 +203,20 @@ def _searching(pattern: str) -> Any:
 
 def hosts() -> Iterator[tuple[str, Mutant]]:
     """Virtual hosts, paths and what is made of a request before its route."""
-    add = routing.RouteTable._add
+    add = route_table.RouteTable._add
 
     def without(chosen: Callable[[bytes], bool]) -> Mutant:
         def kept(self: Any, domain: bytes, vhost: Any) -> None:
             if not chosen(domain):
                 add(self, domain, vhost)
 
-        return patch(routing.RouteTable, "_add", kept)
+        return patch(route_table.RouteTable, "_add", kept)
 
     yield "virtual host by exact domain", without(lambda domain: b"*" not in domain)
     yield "virtual host by suffix", without(lambda domain: len(domain) > 1 and domain.startswith(b"*"))
     yield "virtual host by prefix", without(lambda domain: len(domain) > 1 and domain.endswith(b"*"))
     yield "virtual host *", without(lambda domain: domain == b"*")
-    yield "ports are no part of a host", patch(routing, "strip_port", lambda authority: authority)
+    yield "ports are no part of a host", patch(route_table, "strip_port", lambda authority: authority)
     yield "path normalization", patch(paths, "_canonical", lambda path: path)
     yield "dot segments", patch(paths, "_DOTS", {})
     yield "escapes of unreserved characters", patch(paths, "_characters", lambda segment: segment)
