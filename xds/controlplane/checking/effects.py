@@ -22,7 +22,6 @@ EFFECTS: Mapping[str, Mapping[str, str]] = {
     },
     "DestinationRule": {
         "*.proxyProtocol": "is not implemented yet: calls to these endpoints fail with UF",
-        "*.connectionPool.tcp.tcpKeepalive": "has no effect: sockets are made as the library makes them",
     },
     "RequestAuthentication": {"jwtRules": _REFUSED},
     "Telemetry": {"accessLogging": "has no effect yet: access logs are not written"},

@@ -31,7 +31,6 @@ ELSEWHERE = "http.retries.retryRemoteLocalities"
 OUTGOING = {
     ("VirtualService", ELSEWHERE): route("retries: {attempts: 1, retryRemoteLocalities: true}"),
     ("DestinationRule", "*.proxyProtocol"): rule("proxyProtocol: {version: V1}"),
-    ("DestinationRule", "*.connectionPool.tcp.tcpKeepalive"): rule("connectionPool: {tcp: {tcpKeepalive: {time: 5s}}}"),
     ("DestinationRule", "tls"): rule("tls: {mode: SIMPLE}"),
 }
 INCOMING = {

@@ -19,7 +19,6 @@ NAMED = {
     "TLS to endpoints": "spec.trafficPolicy.tls",
     "retries stay in the priority": "spec.http[1].retries.retryRemoteLocalities",
     "a retry looks at priorities": "spec.http[1].retries.retryRemoteLocalities",
-    "sockets are made": "spec.trafficPolicy.connectionPool.tcp.tcpKeepalive",
 }
 """How a reason begins, and the field for which `check` has a warning."""
 
