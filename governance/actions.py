@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, final
 
 from .balancing.host import Host
 from .headers import HeaderList
+from .passing import TcpRoute
 from .pool import Pool, Slot, Waiter
 from .sockets import SocketOptions
 
@@ -132,14 +133,19 @@ class Deliver:
 class Bypass:
     """Send the request unchanged with the library's own means. Result: a `Head`; the library raises what fails.
 
-    `tcp` names the cluster whose endpoints the connections shall go to; None leaves the address to the library.
+    `tcp` says to whose endpoints the connections shall go, and how; None leaves the address to the library.
     """
 
     __slots__ = ("tcp",)
     kind: ClassVar[int] = BYPASS
 
-    def __init__(self, tcp: str | None) -> None:
+    def __init__(self, tcp: TcpRoute | None) -> None:
         self.tcp = tcp
+
+    @property
+    def cluster(self) -> str | None:
+        """The cluster of those endpoints."""
+        return None if self.tcp is None else self.tcp.cluster
 
 
 class Service(Protocol):

@@ -18,6 +18,7 @@ from collections.abc import Generator
 from dataclasses import replace
 from typing import Any
 
+from ..xds.model.listener import TcpProxy
 from ..xds.model.resource import ResourceError, ResourceType
 from .actions import Action, AwaitConfig, BodyEnd, Bypass, Deliver, Head, Race
 from .admission import admit, request_id
@@ -30,6 +31,7 @@ from .hashing import Cookies
 from .headers import HeaderList, apply_levels, formats
 from .hedging import hedge_until_done
 from .internal_redirects import Redirected, again
+from .passing import TcpRoute
 from .paths import NotHttpError
 from .plan import OPAQUE, BadAuthorityError, Destination, Missing
 from .pool import Slot
@@ -412,7 +414,9 @@ class OutgoingCall:
     def _bypass(self, cluster: str) -> Machine:
         """Unrouted: the library's own means, to the name or to an endpoint of a TCP cluster."""
         self.attempts = 1
-        head: Head = yield Bypass(cluster or None)
+        chain = self.destination.chain if self.destination is not None else None
+        tcp = chain.tcp if chain is not None else None
+        head: Head = yield Bypass(TcpRoute(cluster, tcp or TcpProxy(cluster)) if cluster else None)
         self.status = head.status
         self.finished((yield self.deliver(head)))
         return None

@@ -7,6 +7,7 @@ knows when one of those that run will end.
 from typing import final
 from weakref import finalize
 
+from .balancing.context import ANY, PickContext
 from .balancing.host import Host, HostState
 from .cluster import ClusterRuntime, ClusterState
 from .outliers.results import Result
@@ -37,12 +38,12 @@ class TcpConnection:
                 _forget(self._state, self._host)
 
 
-def choose(cluster: ClusterRuntime) -> Host | None:
+def choose(cluster: ClusterRuntime, context: PickContext = ANY) -> Host | None:
     """The endpoint of the next connection."""
     detector = cluster.state.detector
     if detector is not None:
         detector.refresh()
-    return cluster.choose()
+    return cluster.choose(context)
 
 
 def connect(cluster: ClusterRuntime, host: Host) -> TcpConnection | None:

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.request import getproxies, proxy_bypass
 
 from ..cluster import ClusterRuntime
+from ..passing import TcpRoute
 from ..plan import Missing
 from ..runtime import Runtime
 from ._httpcore import Library
@@ -33,17 +34,17 @@ class _Base:
         self._inner = inner
         self._library = library
         self._proxied = proxied
-        self._pools: dict[str, Any] = {}
+        self._pools: dict[object, Any] = {}
 
-    def _pool(self, request: Any, cluster: str | None) -> Any:
-        if cluster is not None:
-            return self._cached(f"tcp {cluster}", self._tcp_pool, cluster)
+    def _pool(self, request: Any, route: TcpRoute | None) -> Any:
+        if route is not None:
+            return self._cached(route, self._tcp_pool, route)
         if self._proxied is None:
             return self._inner
         proxy = proxy_for(request.url.scheme.decode(), request.url.host.decode())
         return self._inner if proxy is None else self._cached(f"proxy {proxy}", self._proxied, proxy)
 
-    def _cached(self, key: str, make: Any, argument: str) -> Any:
+    def _cached(self, key: object, make: Any, argument: object) -> Any:
         pool = self._pools.get(key)
         if pool is None:
             pool = self._pools.setdefault(key, make(argument))
@@ -60,7 +61,7 @@ class _Base:
             "http2": inner._http2,
         }
 
-    def _tcp_pool(self, cluster: str) -> Any:
+    def _tcp_pool(self, route: TcpRoute) -> Any:
         raise NotImplementedError
 
     def _find(self, cluster: str) -> ClusterRuntime | Missing | None:
@@ -70,9 +71,9 @@ class _Base:
 class Ungoverned(_Base):
     """For sync code."""
 
-    def handle_request(self, request: Any, cluster: str | None) -> Any:
+    def handle_request(self, request: Any, route: TcpRoute | None) -> Any:
         """Send the request as it is."""
-        return self._pool(request, cluster).handle_request(request)
+        return self._pool(request, route).handle_request(request)
 
     def close(self) -> None:
         """Close all pools."""
@@ -80,18 +81,18 @@ class Ungoverned(_Base):
             pool.close()
         self._inner.close()
 
-    def _tcp_pool(self, cluster: str) -> Any:
+    def _tcp_pool(self, route: TcpRoute) -> Any:
         core = self._library.core
-        backend = TcpBackend(self._find, self._library, cluster, core.SyncBackend())
+        backend = TcpBackend(self._find, self._library, route, self._runtime, core.SyncBackend())
         return core.ConnectionPool(network_backend=backend, **self._options())
 
 
 class AsyncUngoverned(_Base):
     """For asyncio."""
 
-    async def handle_async_request(self, request: Any, cluster: str | None) -> Any:
+    async def handle_async_request(self, request: Any, route: TcpRoute | None) -> Any:
         """Send the request as it is."""
-        return await self._pool(request, cluster).handle_async_request(request)
+        return await self._pool(request, route).handle_async_request(request)
 
     async def aclose(self) -> None:
         """Close all pools."""
@@ -99,7 +100,7 @@ class AsyncUngoverned(_Base):
             await pool.aclose()
         await self._inner.aclose()
 
-    def _tcp_pool(self, cluster: str) -> Any:
+    def _tcp_pool(self, route: TcpRoute) -> Any:
         core = self._library.core
-        backend = AsyncTcpBackend(self._find, self._library, cluster, core.AnyIOBackend())
+        backend = AsyncTcpBackend(self._find, self._library, route, self._runtime, core.AnyIOBackend())
         return core.AsyncConnectionPool(network_backend=backend, **self._options())

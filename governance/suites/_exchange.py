@@ -15,15 +15,16 @@ from ..mirroring import Copy
 from ..replies import LocalReply, reply_body, reply_headers
 from ..request import RequestView
 from ..runtime import Runtime
+from ..spelling import lower, spell
 from ._httpcore import AsyncBody, Body, Clamp, Connection, DeadlineError, IdleError, Library, Timeouts, Upload
 
 try:
     from ._h11 import checked
 except ImportError:
 
-    def checked(pairs: HeaderList) -> Any:
-        """With another h11, headers as they are."""
-        return pairs
+    def checked(pairs: HeaderList, *, in_lower_case: bool = False) -> Any:
+        """With another h11, a plain list."""
+        return lower(pairs) if in_lower_case else pairs
 
 
 ErrorMode = Literal["response", "raise"]
@@ -45,6 +46,7 @@ class Exchange:
         "clamp",
         "connection",
         "copies",
+        "given",
         "library",
         "machine",
         "pool",
@@ -62,6 +64,7 @@ class Exchange:
         self.pool = pool
         self.library = pool.library
         self.request = request
+        self.given: HeaderList = request.headers
         self.call = OutgoingCall(pool.runtime, pool.owner(), view, url.host, url.port or DEFAULT_PORTS.get(scheme, 0))
         self.call.uploading = b"transfer-encoding" in known or known.get(b"content-length", b"0") != b"0"
         self.machine: Machine = self.call.run()
@@ -88,7 +91,7 @@ class Exchange:
         made.timeouts = NO_TIMEOUTS
         made.caller_deadline = made.clamp = made.upload = made.connection = None
         made.beside = False
-        made.copies = []
+        made.copies, made.given = [], []
         return made
 
     def start(self, copy: Copy, launch: Launch) -> None:
@@ -163,7 +166,8 @@ class Exchange:
             request.headers = headers
         else:
             clamp = connection.clamp
-            request.headers = checked(headers)
+            spelled = spell(self.call, action, headers, self.given)
+            request.headers = checked(headers, in_lower_case=True) if spelled is None else checked(spelled)
         self.clamp = clamp
         call = self.call
         if call.uploading:

@@ -15,6 +15,7 @@ from typing import Any
 from h11._headers import Headers
 
 from ..headers import HeaderList
+from ..spelling import lower
 
 _NAME = re.compile(rb"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
 _ORDINARY = bytes(range(0x20, 0x7F))
@@ -26,20 +27,23 @@ _lower: dict[bytes, bytes] = {}
 """Names that were found to be good, in lower case."""
 
 
-def checked(pairs: HeaderList) -> Any:
-    """The headers of a request in h11's form, or as they were where h11 shall look at them itself."""
+def checked(pairs: HeaderList, *, in_lower_case: bool = False) -> Any:
+    """The headers of a request in h11's form, or as they were where h11 shall look at them itself.
+
+    Names are written as they are spelled, or in lower case.
+    """
     full = []
     short = []
     length = b""
     for raw, value in pairs:
         name = _lower.get(raw) or _learn(raw)
         if name is None or value.translate(None, _ORDINARY) or value[:1] == b" " or value[-1:] == b" ":
-            return pairs
+            return lower(pairs) if in_lower_case else pairs
         if name is _LENGTH:
             if length or not value.isdigit() or len(value) > _MAX_LENGTH_DIGITS:
-                return pairs
+                return lower(pairs) if in_lower_case else pairs
             length = value
-        full.append((raw, name, value))
+        full.append((name if in_lower_case else raw, name, value))
         short.append((name, value))
     return CheckedHeaders(full, short)
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from time import monotonic
 from typing import Any
 
 from ...xds.model.values import Address
 from ..cluster import ClusterRuntime
+from ..passing import Life, TcpRoute, pauses, wishes
 from ..plan import Missing
+from ..runtime import Runtime
 from ..tcp import TcpConnection, choose, connect
 from ._httpcore import Library
 
@@ -15,17 +18,19 @@ Find = Callable[[str], ClusterRuntime | Missing | None]
 
 
 class _Backend:
-    def __init__(self, find: Find, library: Library, cluster: str, inner: Any) -> None:
+    def __init__(self, find: Find, library: Library, route: TcpRoute, runtime: Runtime, inner: Any) -> None:
         self._find = find
         self._library = library
-        self._cluster = cluster
+        self._route = route
+        self._runtime = runtime
+        self._wishes = wishes(route.proxy, runtime.options.workload.address)
         self._inner = inner
 
-    def _connect(self, timeout: float | None, options: dict[str, Any]) -> tuple[TcpConnection, Address, float]:
+    def _connect(self, timeout: float | None) -> tuple[TcpConnection, Address, float, dict[str, Any]]:
         """An endpoint for a new connection; as behind a sidecar, no endpoint means a connection that fails."""
-        name = self._cluster
+        name = self._route.cluster
         found = self._find(name)
-        host = choose(found) if isinstance(found, ClusterRuntime) else None
+        host = choose(found, self._wishes) if isinstance(found, ClusterRuntime) else None
         if not isinstance(found, ClusterRuntime) or host is None:
             raise self._refused("UH", f"cluster {name} has no healthy endpoint")
         if host.must_be_secure:
@@ -33,24 +38,35 @@ class _Backend:
         held = connect(found, host)
         if held is None:
             raise self._refused("UO", f"cluster {name} has as many connections as it may have")
-        if found.socket_options:
-            options["socket_options"] = (*(options.get("socket_options") or ()), *found.socket_options)
         limit = found.config.connect_timeout_s
-        return held, host.endpoint.address, limit if timeout is None else min(timeout, limit)
+        own = {"socket_options": found.socket_options} if found.socket_options else {}
+        return held, host.endpoint.address, limit if timeout is None else min(timeout, limit), own
 
-    def _made(self, held: TcpConnection, stream: Any) -> Any:
-        held.report("connected-finally")
-        return stream
+    def _tries(self, timeout: float | None) -> Iterator[tuple[float, float | None]]:
+        """(the pause before it, what is left of the caller's patience after that) of each try to connect."""
+        until = None if timeout is None else monotonic() + timeout
+        yield 0.0, timeout
+        for pause_s in pauses(self._route.proxy, self._runtime.uniform):
+            left_s = None if until is None else until - monotonic() - pause_s
+            if left_s is not None and left_s <= 0:
+                return
+            yield pause_s, left_s
+
+    def _life(self) -> Life:
+        return Life(self._route.proxy, self._runtime.clock, self._runtime.uniform)
 
     def _failed(self, held: TcpConnection, error: BaseException, timeout: float | None, limit: float) -> None:
-        """A caller that is less patient than the cluster says nothing of the endpoint."""
+        """A caller that is less patient than the cluster says nothing of the endpoint. What is no failure to connect is
+        raised again."""
         core = self._library.core
+        held.end()
         if isinstance(error, core.ConnectTimeout):
             if timeout is None or timeout > limit:
                 held.report("timeout")
         elif isinstance(error, core.ConnectError):
             held.report("connect-failed")
-        held.end()
+        else:
+            raise error
 
     def _refused(self, flag: str, reason: str) -> Exception:
         error: Exception = self._library.core.ConnectError(f"{flag}: {reason}")
@@ -63,17 +79,24 @@ class TcpBackend(_Backend):
 
     def connect_tcp(self, host: str, port: int, timeout: float | None = None, **options: Any) -> Any:
         del host, port
-        held, address, limit = self._connect(timeout, options)
-        try:
-            stream = (
-                self._inner.connect_unix_socket(address.unix, limit)
-                if address.unix
-                else self._inner.connect_tcp(address.host, address.port, timeout=limit, **options)
-            )
-            return self._made(held, Stream(stream, held))
-        except BaseException as error:
-            self._failed(held, error, timeout, limit)
-            raise
+        failed: BaseException | None = None
+        for pause_s, left_s in self._tries(timeout):
+            if pause_s:
+                self._inner.sleep(pause_s)
+            held, address, limit, own = self._connect(left_s)
+            try:
+                stream = (
+                    self._inner.connect_unix_socket(address.unix, limit)
+                    if address.unix
+                    else self._inner.connect_tcp(address.host, address.port, timeout=limit, **{**options, **own})
+                )
+            except BaseException as error:
+                self._failed(held, error, left_s, limit)
+                failed = error
+                continue
+            held.report("connected-finally")
+            return Stream(stream, held, self._life(), self._library.core)
+        raise failed or self._library.core.ConnectTimeout("timed out")
 
     def sleep(self, seconds: float) -> None:
         self._inner.sleep(seconds)
@@ -84,39 +107,71 @@ class AsyncTcpBackend(_Backend):
 
     async def connect_tcp(self, host: str, port: int, timeout: float | None = None, **options: Any) -> Any:  # noqa: ASYNC109
         del host, port
-        held, address, limit = self._connect(timeout, options)
-        try:
-            stream = await (
-                self._inner.connect_unix_socket(address.unix, limit)
-                if address.unix
-                else self._inner.connect_tcp(address.host, address.port, timeout=limit, **options)
-            )
-            return self._made(held, AsyncStream(stream, held))
-        except BaseException as error:
-            self._failed(held, error, timeout, limit)
-            raise
+        failed: BaseException | None = None
+        for pause_s, left_s in self._tries(timeout):
+            if pause_s:
+                await self._inner.sleep(pause_s)
+            held, address, limit, own = self._connect(left_s)
+            try:
+                stream = await (
+                    self._inner.connect_unix_socket(address.unix, limit)
+                    if address.unix
+                    else self._inner.connect_tcp(address.host, address.port, timeout=limit, **{**options, **own})
+                )
+            except BaseException as error:
+                self._failed(held, error, left_s, limit)
+                failed = error
+                continue
+            held.report("connected-finally")
+            return AsyncStream(stream, held, self._life(), self._library.core)
+        raise failed or self._library.core.ConnectTimeout("timed out")
 
     async def sleep(self, seconds: float) -> None:
         await self._inner.sleep(seconds)
 
 
 class _Stream:
-    __slots__ = ("_held", "_inner", "read", "write")
+    __slots__ = ("_core", "_held", "_inner", "_life")
 
-    def __init__(self, inner: Any, held: TcpConnection) -> None:
+    def __init__(self, inner: Any, held: TcpConnection, life: Life, core: Any) -> None:
         self._inner = inner
         self._held = held
-        self.read = inner.read
-        self.write = inner.write
+        self._life = life
+        self._core = core
 
     def get_extra_info(self, info: str) -> Any:
+        if info == "is_readable" and self._life.over():
+            return True  # what a pool takes for one that the other side has closed
         return self._inner.get_extra_info(info)
 
 
 class Stream(_Stream):
-    """A connection that is counted until it is closed, with TLS on it or without."""
+    """A connection that is counted until it is closed, with TLS on it or without; it ends when its life is over."""
 
     __slots__ = ()
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> Any:
+        bound, last = self._life.bound(timeout)
+        try:
+            data = self._inner.read(max_bytes, bound)
+        except self._core.ReadTimeout:
+            if not last:
+                raise
+            self.close()
+            raise self._core.ReadError("the mesh has closed the connection: its time is over") from None
+        self._life.touch()
+        return data
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        bound, last = self._life.bound(timeout)
+        try:
+            self._inner.write(buffer, bound)
+        except self._core.WriteTimeout:
+            if not last:
+                raise
+            self.close()
+            raise self._core.WriteError("the mesh has closed the connection: its time is over") from None
+        self._life.touch()
 
     def close(self) -> None:
         self._held.end()
@@ -124,7 +179,8 @@ class Stream(_Stream):
 
     def start_tls(self, ssl_context: Any, server_hostname: str | None = None, timeout: float | None = None) -> Stream:
         try:
-            return Stream(self._inner.start_tls(ssl_context, server_hostname, timeout), self._held)
+            inner = self._inner.start_tls(ssl_context, server_hostname, timeout)
+            return Stream(inner, self._held, self._life, self._core)
         except BaseException:
             self._held.end()
             raise
@@ -134,6 +190,29 @@ class AsyncStream(_Stream):
     """The same, awaited."""
 
     __slots__ = ()
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> Any:  # noqa: ASYNC109
+        bound, last = self._life.bound(timeout)
+        try:
+            data = await self._inner.read(max_bytes, bound)
+        except self._core.ReadTimeout:
+            if not last:
+                raise
+            await self.aclose()
+            raise self._core.ReadError("the mesh has closed the connection: its time is over") from None
+        self._life.touch()
+        return data
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
+        bound, last = self._life.bound(timeout)
+        try:
+            await self._inner.write(buffer, bound)
+        except self._core.WriteTimeout:
+            if not last:
+                raise
+            await self.aclose()
+            raise self._core.WriteError("the mesh has closed the connection: its time is over") from None
+        self._life.touch()
 
     async def aclose(self) -> None:
         self._held.end()
@@ -146,7 +225,8 @@ class AsyncStream(_Stream):
         timeout: float | None = None,  # noqa: ASYNC109
     ) -> AsyncStream:
         try:
-            return AsyncStream(await self._inner.start_tls(ssl_context, server_hostname, timeout), self._held)
+            inner = await self._inner.start_tls(ssl_context, server_hostname, timeout)
+            return AsyncStream(inner, self._held, self._life, self._core)
         except BaseException:
             self._held.end()
             raise

@@ -258,7 +258,7 @@ def test_a_black_hole_lets_nothing_out() -> None:
 def test_a_tcp_cluster_is_governed_per_connection() -> None:
     fixture = outside(TcpProxy("db"))
     steps = fixture.steps("https://db.example.com/")
-    assert steps.wants(Bypass).tcp == "db"
+    assert steps.wants(Bypass).cluster == "db"
     steps.finish()
     assert steps.call.cluster is fixture.cluster("db")
     assert fixture.cluster("db").state.used_at == steps.call.started
@@ -287,7 +287,7 @@ def test_what_the_inspector_does_not_take_for_http_goes_where_other_bytes_go() -
     assert steps.wants(Bypass).tcp is None
     steps.finish([200])
     assert (steps.status, steps.flags, steps.call.route) == (200, "-", None)
-    assert inspected(chain(TcpProxy("db"), "rest")).steps("http://x/a b").wants(Bypass).tcp == "db"
+    assert inspected(chain(TcpProxy("db"), "rest")).steps("http://x/a b").wants(Bypass).cluster == "db"
     assert reply_of(inspected().call("http://x/a b", answers=[])) == (503, "UF", b"no filter chain matches")
 
 
@@ -302,7 +302,7 @@ def test_opaque_bytes_wait_for_their_clusters_endpoints_too() -> None:
     assert steps.wants(AwaitConfig).missing == "endpoints of cluster 'cold'"
     fixture.update(assignments={"cold": resource(ENDPOINT, "cold", assignment("cold", ADDRESS))})
     steps.answer()
-    assert steps.wants(Bypass).tcp == "cold"
+    assert steps.wants(Bypass).cluster == "cold"
 
 
 def test_opaque_bytes_wait_for_the_filters_of_the_chain_that_takes_them() -> None:

@@ -63,6 +63,8 @@ class HttpProtocol:
     max_connection_duration_s: float | None = None
     max_requests_per_connection: int | None = None
     max_concurrent_streams: int | None = None
+    proper_case: bool = False
+    """Http1ProtocolOptions.header_key_format: names of headers in proper words."""
     auto_sni: bool = False
     hash_policies: tuple[HashPolicy, ...] = ()
     """They stand before those of a route."""

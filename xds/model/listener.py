@@ -1,12 +1,13 @@
 """Listeners and what their filter chains do (envoy.config.listener.v3, http_connection_manager.v3, tcp_proxy.v3)."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from .filters import HttpFilter
 from .forwarding import SIDECAR, Forwarding
-from .route import RouteConfiguration
-from .values import Address, Cidr, Note
+from .route import BackOff, RouteConfiguration
+from .values import Address, Cidr, MetadataValue, Note
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,7 @@ class FilterChainMatch:
     source_ports: tuple[int, ...] = ()
 
 
+Spelling = Literal["lower", "as it came", "as it came, own proper"]
 PathAction = Literal["KEEP_UNCHANGED", "REJECT_REQUEST", "UNESCAPE_AND_REDIRECT", "UNESCAPE_AND_FORWARD"]
 
 
@@ -53,6 +55,8 @@ class HttpConnectionManager:
     max_request_headers_kb: int = 60
     max_headers: int = 100
     """common_http_protocol_options.max_headers_count."""
+    spelling: Spelling = "lower"
+    """http_protocol_options.header_key_format, of requests: those of endpoints that speak HTTP/1.1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,14 @@ class TcpProxy:
     weighted_clusters: tuple[tuple[str, int], ...] = ()
     stat_prefix: str = ""
     idle_timeout_s: float | None = 3600.0
+    max_duration_s: float | None = None
+    """max_downstream_connection_duration, which may be longer by `max_duration_jitter` of itself."""
+    max_duration_jitter: float = 0.0
+    max_connect_attempts: int = 1
+    back_off: BackOff | None = None
+    hash_source_ip: bool = False
+    metadata_match: Mapping[str, MetadataValue] = field(default_factory=dict, hash=False)
+    """Of the namespace `envoy.lb`."""
 
 
 @dataclass(frozen=True, slots=True)

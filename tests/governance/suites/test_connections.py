@@ -77,3 +77,12 @@ def test_and_so_are_those_of_tasks(mesh: Mesh, backends: Backends) -> None:
             assert told(response.extensions["network_stream"]) == [value for _, _, value in WANTED]
 
     asyncio.run(ask())
+
+
+def test_header_names_go_out_in_lower_case(mesh: Mesh, backends: Backends) -> None:
+    with httpx.Client(transport=proxyless.httpx.Transport(mesh, trust_env=False)) as client:
+        client.get("http://kept.example.com/", headers={"X-Mine": "Yes"})
+    (arrival,) = backends.take()
+    names = [name for name, _ in arrival.headers]
+    assert "x-mine" in names
+    assert names == [name.lower() for name in names]

@@ -83,3 +83,10 @@ def test_without_the_class_the_suite_works_all_the_same() -> None:
     assert (
         "Transport" in subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
     )
+
+
+def test_names_may_be_written_in_lower_case() -> None:
+    found = _h11.checked(ORDINARY, in_lower_case=True).raw_items()
+    assert found == [(name.lower(), value) for name, value in ORDINARY]
+    odd = [*ORDINARY, (b"X-Odd", b" ")]
+    assert _h11.checked(odd, in_lower_case=True) == [(name.lower(), value) for name, value in odd]

@@ -9,15 +9,24 @@ from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Event, Thread
+from typing import Any
 
+import httpcore
 import httpx
 import pytest
 
 import proxyless.httpx
 from proxyless import Mesh, Node
 from proxyless.governance.cluster import ClusterRuntime
+from proxyless.governance.passing import TcpRoute
+from proxyless.governance.suites._httpcore import Library
+from proxyless.governance.suites._tcp import AsyncTcpBackend, TcpBackend
+from proxyless.xds.model.listener import TcpProxy
+from proxyless.xds.model.route import BackOff
 from tests.governance.suites.conftest import eventually
 from tests.support.certificates import authority
+from tests.support.model import cluster
+from tests.support.world import World
 
 TLS, PLAIN = "outbound|443||db.example.com", "outbound|9000||db.example.com"
 CONFIG = """\
@@ -179,3 +188,70 @@ def test_an_endpoint_that_refuses_leaves_no_connection(mesh: Mesh, servers: tupl
     with pytest.raises(httpx.ConnectError):
         asyncio.run(ask())
     assert connections(mesh, PLAIN) == 0
+
+
+def backend_of(kind: Any, inner: Any, world: World, **proxy: Any) -> Any:
+    """What dials cluster `a` for a proxy with these settings."""
+    route = TcpRoute("a", TcpProxy("a", **proxy))
+    return kind(world.runtime.plan.cluster, Library(httpcore, httpx.ByteStream), route, world.runtime, inner)
+
+
+@pytest.fixture
+def half_dead(servers: tuple[Server, Server]) -> World:
+    """Cluster `a`: the first endpoint refuses."""
+    return World(clusters=[cluster("a", "127.0.43.1:1", f"127.0.43.1:{servers[1].server_address[1]}")])
+
+
+def test_another_try_to_connect_goes_to_the_next_endpoint(half_dead: World) -> None:
+    backend = backend_of(TcpBackend, httpcore.SyncBackend(), half_dead)
+    with pytest.raises(httpcore.ConnectError):
+        backend.connect_tcp("x", 1, timeout=5)
+    backend.connect_tcp("x", 1).close()
+    pausing = {"max_connect_attempts": 2, "back_off": BackOff(0.02, 0.02)}
+    backend = backend_of(TcpBackend, httpcore.SyncBackend(), half_dead, **pausing)
+    backend.connect_tcp("x", 1, timeout=5).close()
+    assert half_dead.breaker().connections == 0
+    hasty = backend_of(TcpBackend, httpcore.SyncBackend(), half_dead, max_connect_attempts=2, back_off=BackOff(60, 60))
+    with pytest.raises(httpcore.ConnectError):
+        hasty.connect_tcp("x", 1, timeout=0.5)
+
+    async def ask() -> None:
+        backend = backend_of(AsyncTcpBackend, httpcore.AnyIOBackend(), half_dead)
+        await (await backend.connect_tcp("x", 1)).aclose()
+        with pytest.raises(httpcore.ConnectError):
+            await backend.connect_tcp("x", 1)
+        await (await backend.connect_tcp("x", 1)).aclose()
+        backend = backend_of(AsyncTcpBackend, httpcore.AnyIOBackend(), half_dead, **pausing)
+        await (await backend.connect_tcp("x", 1, timeout=5)).aclose()
+
+    asyncio.run(ask())
+    assert half_dead.breaker().connections == 0
+
+
+def test_a_connection_whose_time_is_over_is_closed(half_dead: World) -> None:
+    live = {"max_connect_attempts": 2, "idle_timeout_s": 10.0}
+    backend = backend_of(TcpBackend, httpcore.SyncBackend(), half_dead, **live)
+    stream = backend.connect_tcp("x", 1, timeout=5)
+    assert not stream.get_extra_info("is_readable")
+    with pytest.raises(httpcore.ReadTimeout):
+        stream.read(1, timeout=0.05)
+    half_dead.clock.advance(9.95)
+    assert half_dead.breaker().connections == 1
+    with pytest.raises(httpcore.ReadError, match="its time is over"):
+        stream.read(1, timeout=5)
+    assert half_dead.breaker().connections == 0
+
+    async def ask() -> None:
+        backend = backend_of(AsyncTcpBackend, httpcore.AnyIOBackend(), half_dead, **live)
+        stream = await backend.connect_tcp("x", 1, timeout=5)
+        await stream.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n", timeout=5)
+        while b"\r\n\r\n" not in await stream.read(1000, timeout=5):
+            pass
+        with pytest.raises(httpcore.ReadTimeout):
+            await stream.read(100, timeout=0.05)
+        half_dead.clock.advance(9.95)
+        with pytest.raises(httpcore.ReadError, match="its time is over"):
+            await stream.read(1, timeout=5)
+
+    asyncio.run(ask())
+    assert half_dead.breaker().connections == 0

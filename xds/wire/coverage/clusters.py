@@ -309,8 +309,8 @@ CLUSTERS: Mapping[str, Entry] = {
         **not_yet(CLOSED, "config_discovery"),
     },
     "envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec": {},
-    "envoy.extensions.upstreams.tcp.v3.TcpProtocolOptions": not_yet(
-        "idle TCP connections are left to the library", "idle_timeout"
+    "envoy.extensions.upstreams.tcp.v3.TcpProtocolOptions": meaningless(
+        "a TCP connection has a user as soon as it is made, and none afterwards", "idle_timeout"
     ),
     HTTP + ".ExplicitHttpConfig": {
         **honoured("http_protocol_options http2_protocol_options"),
@@ -336,9 +336,17 @@ CLUSTERS: Mapping[str, Entry] = {
             "allow_custom_methods ignore_http_11_upgrade",
         ),
         **meaningless(LIBRARY, "use_balsa_parser override_stream_error_on_invalid_http_message"),
-        **not_yet("header names go out in lower case", "header_key_format"),
+        **honoured("header_key_format"),
         **not_yet("trailers are dropped", "enable_trailers"),
         **not_yet("requests name a path only", "send_fully_qualified_url"),
+    },
+    CORE + "Http1ProtocolOptions.HeaderKeyFormat": {
+        **honoured("proper_case_words stateful_formatter"),
+    },
+    CORE + "Http1ProtocolOptions.HeaderKeyFormat.ProperCaseWords": {},
+    "envoy.extensions.http.header_formatters.preserve_case.v3.PreserveCaseFormatterConfig": {
+        **honoured("formatter_type_on_envoy_headers"),
+        **meaningless("a program sees an endpoint's own reason", "forward_reason_phrase"),
     },
     CORE + "Http2ProtocolOptions": {
         **honoured("max_concurrent_streams"),

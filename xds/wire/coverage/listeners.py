@@ -87,7 +87,8 @@ LISTENERS: Mapping[str, Entry] = {
     MANAGER + "HttpConnectionManager": {
         **honoured(
             "rds route_config http_filters tracing normalize_path merge_slashes path_with_escaped_slashes_action "
-            "upgrade_configs common_http_protocol_options max_request_headers_kb use_remote_address skip_xff_append "
+            "upgrade_configs common_http_protocol_options http_protocol_options max_request_headers_kb "
+            "use_remote_address skip_xff_append "
             "xff_num_trusted_hops add_user_agent via internal_address_config generate_request_id "
             "preserve_external_request_id always_set_request_id_in_response strip_matching_host_port "
             "strip_any_host_port strip_trailing_host_dot scheme_header_transformation forward_proto_config "
@@ -96,7 +97,7 @@ LISTENERS: Mapping[str, Entry] = {
         **meaningless(METRICS, "stat_prefix"),
         **meaningless(
             LIBRARY,
-            "codec_type http1_safe_max_connection_duration http_protocol_options http2_protocol_options "
+            "codec_type http1_safe_max_connection_duration http2_protocol_options "
             "http3_protocol_options drain_timeout drain_timeout_jitter delayed_close_timeout stream_flush_timeout "
             "request_headers_timeout proxy_100_continue stream_error_on_invalid_http_message "
             "append_local_overload",
@@ -130,6 +131,15 @@ LISTENERS: Mapping[str, Entry] = {
         **honoured("https_destination_ports"),
         **meaningless("connections to the mesh are plaintext: http is what is said anyhow", "http_destination_ports"),
     },
+    MANAGER + "HttpConnectionManager.http_protocol_options": {
+        **honoured("header_key_format"),
+        **meaningless(
+            LIBRARY,
+            "allow_absolute_url accept_http_10 default_host_for_http_10 enable_trailers allow_chunked_length "
+            "override_stream_error_on_invalid_http_message send_fully_qualified_url use_balsa_parser "
+            "allow_custom_methods ignore_http_11_upgrade",
+        ),
+    },
     MANAGER + "HttpConnectionManager.common_http_protocol_options": {
         **honoured("max_headers_count headers_with_underscores_action"),
         **meaningless(
@@ -156,6 +166,12 @@ LISTENERS: Mapping[str, Entry] = {
             "spawn_upstream_span operation upstream_operation no_context_propagation",
         ),
     },
+    "envoy.config.core.v3.BackoffStrategy": honoured("base_interval max_interval"),
+    "envoy.type.v3.HashPolicy": {
+        **honoured("source_ip"),
+        **meaningless("nothing here writes filter state", "filter_state"),
+    },
+    "envoy.type.v3.HashPolicy.SourceIp": {},
     TCP_PROXY + "TcpProxy.WeightedCluster": honoured("clusters"),
     TCP_PROXY + "TcpProxy.WeightedCluster.ClusterWeight": {
         **honoured("name weight"),
@@ -170,17 +186,12 @@ LISTENERS: Mapping[str, Entry] = {
             "proxy_protocol_tlv_merge_policy",
         ),
         **honoured("weighted_clusters"),
-        **not_yet("subsets are not selected by metadata yet: all endpoints count", "metadata_match"),
-        **not_yet(
-            "idle TCP connections are left to the library", "idle_timeout downstream_idle_timeout upstream_idle_timeout"
+        **honoured(
+            "metadata_match idle_timeout max_connect_attempts backoff_options hash_policy "
+            "max_downstream_connection_duration max_downstream_connection_duration_jitter_percentage"
         ),
+        **meaningless("Envoy does not look at it either", "downstream_idle_timeout upstream_idle_timeout"),
         **not_yet(ACCESS_LOGS, "access_log access_log_flush_interval flush_access_log_on_connected access_log_options"),
-        **not_yet("one attempt is made to connect", "max_connect_attempts backoff_options"),
-        **not_yet("hash policies are not implemented yet", "hash_policy"),
         **not_yet("tunnels are not implemented yet: the chain refuses connections", "tunneling_config"),
-        **not_yet(
-            "TCP connections live as long as they like",
-            "max_downstream_connection_duration max_downstream_connection_duration_jitter_percentage",
-        ),
     },
 }

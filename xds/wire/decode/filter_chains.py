@@ -15,13 +15,14 @@ from ...model.listener import (
     TcpProxy,
     UnknownNetworkFilter,
 )
+from ...model.route import BackOff
 from ..opening import type_of
 from ..refused import NotUnderstoodError, RefusedError
 from ..schema import types as pb
 from .extensions import DOWNSTREAM_TRANSPORT_SOCKETS, NETWORK_FILTERS, TERMINAL_NETWORK_FILTERS, extension
 from .http_connection_manager import http_connection_manager
 from .inert import INERT_NETWORK_FILTERS, INERT_NETWORK_TYPES, NOT_DONE
-from .values import cidrs, named, seconds
+from .values import cidrs, metadata, named, seconds
 
 SOURCES: tuple[Literal["ANY", "SAME_IP_OR_LOOPBACK", "EXTERNAL"], ...] = ("ANY", "SAME_IP_OR_LOOPBACK", "EXTERNAL")
 
@@ -169,4 +170,15 @@ def _last(
         weighted_clusters=tuple((each.name, each.weight) for each in message.weighted_clusters.clusters),
         stat_prefix=message.stat_prefix,
         idle_timeout_s=seconds(message.idle_timeout) or None if message.HasField("idle_timeout") else 3600.0,
+        max_duration_s=seconds(message.max_downstream_connection_duration) or None,
+        max_duration_jitter=message.max_downstream_connection_duration_jitter_percentage.value / 100,
+        max_connect_attempts=message.max_connect_attempts.value or 1,
+        back_off=_back_off(message.backoff_options) if message.HasField("backoff_options") else None,
+        hash_source_ip=any(each.HasField("source_ip") for each in message.hash_policy),
+        metadata_match=metadata(message.metadata_match).get("envoy.lb", {}),
     )
+
+
+def _back_off(message: pb.core_v3.BackoffStrategy) -> BackOff:
+    base_s = seconds(message.base_interval)
+    return BackOff(base_s, seconds(message.max_interval) if message.HasField("max_interval") else 10 * base_s)

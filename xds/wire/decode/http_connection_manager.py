@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from typing import Literal
 
 from ...model.forwarding import Forwarding, StripPort, Underscores
-from ...model.listener import HttpConnectionManager, PathAction
+from ...model.listener import HttpConnectionManager, PathAction, Spelling
 from ...model.values import Cidr
-from ..opening import type_of
+from ..opening import open_any, type_of
 from ..refused import NotUnderstoodError, RefusedError
 from ..schema import find
 from ..schema import types as pb
@@ -78,7 +78,18 @@ def http_connection_manager(
         tracing=message.HasField("tracing"),
         max_request_headers_kb=message.max_request_headers_kb.value or MAX_HEADERS_KB,
         max_headers=message.common_http_protocol_options.max_headers_count.value or MAX_HEADERS,
+        spelling=_spelling(message.http_protocol_options.header_key_format),
     )
+
+
+def _spelling(message: pb.core_v3.Http1ProtocolOptions.HeaderKeyFormat) -> Spelling:
+    """Envoy's proper words are about responses: what goes on is spelled as the cluster says, unless it is kept."""
+    if not message.HasField("stateful_formatter"):
+        return "lower"
+    formatter = open_any(message.stateful_formatter.typed_config)
+    if isinstance(formatter, pb.preserve_case_v3.PreserveCaseFormatterConfig):
+        return "as it came, own proper" if formatter.formatter_type_on_envoy_headers else "as it came"
+    return "lower"
 
 
 def _forwarding(message: pb.http_connection_manager_v3.HttpConnectionManager) -> Forwarding:

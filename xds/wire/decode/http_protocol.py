@@ -39,7 +39,8 @@ def http_protocol(message: pb.cluster_v3.Cluster) -> HttpProtocol:
     protocol: UpstreamProtocol = "downstream" if downstream else "http2" if http2 else "http1"
     streams = _streams(message.http2_protocol_options) if http2 else None
     requests = message.max_requests_per_connection.value or None
-    return _common(message.common_http_protocol_options, protocol, streams, requests, auto_sni=False)
+    found = _common(message.common_http_protocol_options, protocol, streams, requests, auto_sni=False)
+    return replace(found, proper_case=_proper_case(message.http_protocol_options))
 
 
 def options_of(message: pb.cluster_v3.Cluster) -> pb.upstreams_http_v3.HttpProtocolOptions | None:
@@ -67,9 +68,11 @@ def options_of(message: pb.cluster_v3.Cluster) -> pb.upstreams_http_v3.HttpProto
 def _from_options(options: pb.upstreams_http_v3.HttpProtocolOptions) -> HttpProtocol:
     protocol: UpstreamProtocol = "http1"
     streams = None
+    http1 = options.auto_config.http_protocol_options
     match options.WhichOneof("upstream_protocol_options"):
         case "explicit_http_config":
             explicit = options.explicit_http_config
+            http1 = explicit.http_protocol_options
             which = explicit.WhichOneof("protocol_config")
             if which == "http2_protocol_options":
                 protocol = "http2"
@@ -78,6 +81,7 @@ def _from_options(options: pb.upstreams_http_v3.HttpProtocolOptions) -> HttpProt
                 protocol = "http3"
         case "use_downstream_protocol_config":
             protocol = "downstream"
+            http1 = options.use_downstream_protocol_config.http_protocol_options
             streams = _streams(options.use_downstream_protocol_config.http2_protocol_options)
         case _:
             protocol = "auto"
@@ -90,6 +94,8 @@ def _from_options(options: pb.upstreams_http_v3.HttpProtocolOptions) -> HttpProt
         auto_sni=options.upstream_http_protocol_options.auto_sni,
         retry=retry_policy(options.retry_policy) if options.HasField("retry_policy") else None,
     )
+    if _proper_case(http1):
+        found = replace(found, proper_case=True)
     if options.hash_policy:
         found = replace(found, hash_policies=hash_policies(options.hash_policy))
     if options.request_mirror_policies:
@@ -97,6 +103,10 @@ def _from_options(options: pb.upstreams_http_v3.HttpProtocolOptions) -> HttpProt
     if options.outlier_detection.HasField("error_matcher"):
         return replace(found, error_matcher=response_predicate(options.outlier_detection.error_matcher))
     return found
+
+
+def _proper_case(options: pb.core_v3.Http1ProtocolOptions) -> bool:
+    return options.header_key_format.HasField("proper_case_words")
 
 
 def _streams(options: pb.core_v3.Http2ProtocolOptions) -> int | None:
