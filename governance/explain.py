@@ -204,7 +204,7 @@ def document(
         "route_config": getattr(getattr(table, "config", None), "name", None),
         "virtual_host": call.vhost.config.name if call.vhost is not None else None,
         "route": route.route.name if route is not None else None,
-        "route_index": route.index if route is not None else None,
+        "route_index": route.index if route is not None and route.index >= 0 else None,
         "action": kind,
         "status": reply.status if reply is not None else None,
         "response_flags": ",".join(call.flags) or None if reply is not None else None,
@@ -461,7 +461,7 @@ def why(call: OutgoingCall, missing: str = "") -> list[str]:
     if destination.kind == "tcp":
         said.append(f"TCP: connections go to cluster {destination.cluster}; no routes, no retries")
     elif route is not None:
-        said.append(f"virtual host {route.vhost.name}, route {route.index} {route.route.name or '(unnamed)'} matches")
+        said.append(f"virtual host {route.vhost.name}, {route.label} matches")
         said += _said_of_target(call, route)
     else:
         said.append("no virtual host or route matches")

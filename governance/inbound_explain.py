@@ -44,7 +44,7 @@ def inbound_document(
         "route_config": getattr(getattr(table, "config", None), "name", None),
         "virtual_host": route.vhost.name if route is not None else None,
         "route": route.route.name if route is not None else None,
-        "route_index": route.index if route is not None else None,
+        "route_index": route.index if route is not None and route.index >= 0 else None,
         "action": _action(inbound),
         "status": reply.status if reply is not None else None,
         "response_flags": reply.flag if reply is not None and reply.flags else None,
@@ -111,7 +111,7 @@ def _why(inbound: InboundRequest) -> list[str]:
         return [as_text(inbound.reply.body) if inbound.reply is not None else "no listener takes incoming requests"]
     said = [f"filter chain {inbound.chain.name} takes port {inbound.port}"]
     if inbound.route is not None:
-        said.append(f"route {inbound.route.index} {inbound.route.route.name or '(unnamed)'} matches")
+        said.append(f"{inbound.route.label} matches")
     if inbound.reply is not None:
         said.append(f"answered {inbound.reply.status} {inbound.reply.flag if inbound.reply.flags else ''}".rstrip())
         if inbound.reply.details == "refused":

@@ -75,6 +75,20 @@ class Redirect:
         return only
 
 
+class ToHttps(Redirect):
+    """VirtualHost.require_tls: the same URL by https, with the port as it was sent."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        super().__init__(RedirectAction(https=True), PathMatcher("prefix", "/"))
+
+    def location(self, request: RequestView, describe: Callable[[], Subject] | None = None) -> bytes:
+        """The value of the Location header."""
+        del describe
+        return b"https://" + request.authority + request.path
+
+
 def scheme_of(request: RequestView) -> bytes:
     """The scheme as the connection manager sees it: what `x-forwarded-proto` says, if that is one."""
     said = (request.header(b"x-forwarded-proto") or b"").lower()

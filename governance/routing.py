@@ -11,6 +11,7 @@ from itertools import accumulate
 from typing import Literal
 
 from ..xds.model.filters import FilterConfig
+from ..xds.model.matchers import PathMatcher
 from ..xds.model.route import (
     DirectResponseAction,
     InternalRedirectPolicy,
@@ -19,6 +20,7 @@ from ..xds.model.route import (
     Route,
     RouteAction,
     RouteConfiguration,
+    RouteMatch,
     StreamDuration,
     VirtualHost,
     WeightedCluster,
@@ -31,7 +33,7 @@ from .headers import Levels, apply_levels, compile_levels, formats
 from .matching import RequestTest, RouteTest, all_of, cookie_test, decimal, header_test, path_test, query_test, tls_test
 from .mirroring import Mirror, compile_mirrors
 from .paths import PathRewrite, has_rewrite
-from .redirects import Redirect, own_url
+from .redirects import Redirect, ToHttps, own_url
 from .regex import Rewriter
 from .replies import LocalReply, closed, no_cluster
 from .request import RequestView, strip_query
@@ -42,6 +44,12 @@ Uniform = Callable[[], float]
 """A draw from [0, 1)."""
 
 GRPC_UNITS = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
+
+FORWARDED_PROTO = b"x-forwarded-proto"
+LOCATION = b"location"
+
+NO_ROUTE = -1
+"""The index of what a virtual host answers before its routes are looked at."""
 
 SUBSETS = "envoy.lb"
 """The namespace of metadata that balancers look at."""
@@ -144,6 +152,7 @@ class CompiledRoute:
         "route",
         "stream_duration",
         "targets",
+        "tells_attempts",
         "test",
         "timeout_s",
         "vhost",
@@ -160,6 +169,7 @@ class CompiledRoute:
         self.route = route
         self.vhost = vhost
         self.counts_attempts = vhost.include_request_attempt_count
+        self.tells_attempts = vhost.include_attempt_count_in_response
         self.decorator = route.decorator.encode() if route.decorator is not None and route.decorator_propagate else None
         self.problems: list[str] = []
         self.test = _route_test(route)
@@ -257,6 +267,11 @@ class CompiledRoute:
         if action.host_rewrite_path_regex is not None:
             self.host_rewrite_path = Rewriter(action.host_rewrite_path_regex)
 
+    @property
+    def label(self) -> str:
+        """Its place and name, for people."""
+        return f"route {self.index} {self.route.name or '(unnamed)'}" if self.index >= 0 else "what asks for https"
+
     def draw(self, request: RequestView, uniform: Uniform) -> Target:
         """The cluster of this request (envoy source: pickWeightedCluster); a header may hold the draw."""
         targets = self.targets
@@ -328,12 +343,15 @@ class CompiledRoute:
             return reply
         if self.redirect is not None:
             request = self.redirect.rewritten(request, describe)
+        # What a router or a filter says itself follows what the route adds; where to go comes before.
+        own = [pair for pair in reply.headers if pair[0] == LOCATION]
+        after = [pair for pair in reply.headers if pair[0] != LOCATION]
         subject = None
         if describe is not None and formats(levels):
             subject = describe()
             subject.flags, subject.details, subject.local_status = reply.flags, reply.details, reply.status
-            subject.response = list(reply.headers)
-        return replace(reply, headers=tuple(apply_levels(levels, list(reply.headers), request, subject=subject)))
+            subject.response = own
+        return replace(reply, headers=(*apply_levels(levels, own, request, subject=subject), *after))
 
     def authority(self, request: RequestView) -> bytes:
         """The Host that goes out, of a request that has its mutations; the same object where nothing rewrites it."""
@@ -350,7 +368,7 @@ class CompiledRoute:
 class CompiledVirtualHost:
     """The routes of one virtual host, in order."""
 
-    __slots__ = ("_without_parameters", "config", "lazy", "routes")
+    __slots__ = ("_to_https", "_without_parameters", "config", "lazy", "routes")
 
     def __init__(self, lazy: LazyVirtualHost, table: RouteConfiguration) -> None:
         self.lazy = lazy
@@ -360,9 +378,12 @@ class CompiledVirtualHost:
         self.routes = tuple(
             CompiledRoute(index, route, config, table, limits) for index, route in enumerate(config.routes)
         )
+        self._to_https = None if config.require_tls == "NONE" else _to_https(config, limits)
 
     def match(self, request: RequestView, uniform: Uniform) -> CompiledRoute | None:
-        """The first route that takes the request."""
+        """The first route that takes the request; https may be asked for before."""
+        if self._to_https is not None and self._must_be_secure(request):
+            return self._to_https
         path = strip_query(request.path)
         if self._without_parameters:
             path = path.partition(b";")[0]
@@ -372,6 +393,20 @@ class CompiledVirtualHost:
                 if fraction is None or fraction.hit(int(uniform() * fraction.denominator)):
                     return route
         return None
+
+    def _must_be_secure(self, request: RequestView) -> bool:
+        if (request.header(FORWARDED_PROTO) or request.scheme) == b"https":
+            return False
+        return self.config.require_tls == "ALL" or not request.internal
+
+
+def _to_https(vhost: VirtualHost, limits: LimitPolicy) -> CompiledRoute:
+    """What stands before the routes of a virtual host that asks for https; nothing that the host says is its own."""
+    route = Route(RouteMatch(PathMatcher("prefix", "/")), RedirectAction(https=True))
+    bare = VirtualHost(vhost.name, vhost.domains)
+    made = CompiledRoute(NO_ROUTE, route, bare, RouteConfiguration(""), limits)
+    made.redirect = ToHttps()
+    return made
 
 
 def grpc_timeout(value: bytes | None) -> float | None:

@@ -108,7 +108,7 @@ def from_response(request: Request, response: httpx.Response, arrivals: tuple[Ar
     place, cluster = "", None
     if call.destination is not None and call.destination.http is None:
         return Decision(place=TCP, cluster=call.destination.cluster)
-    if call.route is not None:
+    if call.route is not None and call.route.index >= 0:
         place = f"{_table(call)}/{call.route.vhost.name}/{call.route.index}"
     if call.target is not None and MISSING not in call.flags:
         cluster = cluster_name(call)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from proxyless.governance.replies import LocalReply, as_grpc, reply_body, reply_headers
+from proxyless.xds.model.route import RetryPolicy, RouteAction
+from tests.support.model import cluster, route, table, vhost
+from tests.support.world import World
 
 OWN = ((b"location", b"/x"), (b"content-type", b"text/html"), (b"content-length", b"7"))
 LENGTH = (b"content-length", b"4")
@@ -56,3 +61,22 @@ def test_some_answers_have_no_body(status: int, head: bool, body: bytes) -> None
 def test_in_answer_to_head_a_grpc_client_gets_no_message() -> None:
     names = [name for name, _ in as_grpc(LocalReply(503, b"why"), head=True).headers]
     assert names == [b"content-type", b"grpc-status"]
+
+
+COUNTED = vhost(
+    route("/a", RouteAction("a", retry=RetryPolicy(("5xx",), num_retries=1))),
+    route("/empty", "empty"),
+    route("/none", "none"),
+    include_attempt_count_in_response=True,
+)
+
+
+@pytest.mark.parametrize(
+    ("path", "answers", "told"),
+    [("/a", [503, 200], [b"2"]), ("/a", [503, 503], [b"2"]), ("/empty", [], [b"1"]), ("/none", [], [])],
+)
+def test_responses_say_how_many_tries_it_took(path: str, answers: list[Any], told: list[bytes]) -> None:
+    world = World(tables=[table(COUNTED)], clusters=[cluster("a", "10.0.0.1:80"), cluster("empty")])
+    steps = world.call(f"http://shop{path}", answers=answers)
+    found = steps.reply.headers if steps.reply is not None else steps.head.headers if steps.head is not None else ()
+    assert [value for name, value in found if name == b"x-envoy-attempt-count"] == told

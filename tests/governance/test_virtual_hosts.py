@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxyless.governance.request import RequestView
 from proxyless.governance.route_table import RouteTable, strip_port
 from proxyless.xds.model.resource import ResourceError
 from proxyless.xds.model.values import HeaderMutation, HeaderMutations
@@ -160,3 +161,45 @@ def test_a_virtual_host_that_envoy_would_refuse_raises_when_it_is_hit() -> None:
     with pytest.raises(ResourceError, match="no route"):
         hosts.find(b"bad")
     assert hosts.find(b"good") is not None
+
+
+def took(requirement: str, *headers: tuple[bytes, bytes], internal: bool = False) -> str:
+    """What a virtual host with a route makes of a request for /a?b."""
+    held = RouteTable(table(vhost(route(), require_tls=requirement)))
+    request = RequestView(b"GET", b"http", b"shop:80", b"/a?b", headers)
+    request.internal = internal
+    found = held.of(request)
+    assert found is not None
+    one = found.match(request, lambda: 0.0)
+    assert one is not None
+    return one.answer(request).headers[0][1].decode() if one.kind == "redirect" else one.label
+
+
+AS_HTTPS = "https://shop:80/a?b"
+
+
+@pytest.mark.parametrize(
+    ("requirement", "proto", "internal", "expected"),
+    [
+        ("NONE", None, False, "route 0 (unnamed)"),
+        ("ALL", None, False, AS_HTTPS),
+        ("ALL", b"HTTPS", False, AS_HTTPS),
+        ("ALL", b"https", False, "route 0 (unnamed)"),
+        ("ALL", None, True, AS_HTTPS),
+        ("EXTERNAL_ONLY", None, False, AS_HTTPS),
+        ("EXTERNAL_ONLY", None, True, "route 0 (unnamed)"),
+    ],
+)
+def test_a_virtual_host_asks_for_https_before_its_routes(
+    requirement: str, proto: bytes | None, *, internal: bool, expected: str
+) -> None:
+    sent = ((b"x-forwarded-proto", proto),) if proto is not None else ()
+    assert took(requirement, *sent, internal=internal) == expected
+
+
+def test_what_asks_for_https_is_no_route_of_the_table() -> None:
+    held = RouteTable(table(vhost(route(), require_tls="ALL"))).find(b"shop")
+    assert held is not None
+    one = held.match(RequestView(b"GET", b"http", b"shop", b"/"), lambda: 0.0)
+    assert one is not None
+    assert (one.label, one.index) == ("what asks for https", -1)

@@ -165,6 +165,13 @@ CASES: list[Effect] = [
     effect(VALUE + "key", option(), sent("x"), ["new"]),
     effect(VALUE + "value", option(), sent("x"), ["new"]),
     effect(VALUE + "raw_value", option(header={"key": "x", "raw_value": "bmV3"}), sent("x"), ["new"]),
+    effect(HOST + "require_tls", shop(host_fields={"require_tls": "ALL"}), explained("status"), 301),
+    effect(
+        HOST + "include_attempt_count_in_response",
+        shop(host_fields={"include_attempt_count_in_response": True}),
+        answered("x-envoy-attempt-count"),
+        [b"1"],
+    ),
     # What a route says to a filter.
     effect(
         FILTER + "config",
