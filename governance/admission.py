@@ -125,15 +125,17 @@ def _admit(
         return bad_request("http1.codec_error")
     forwarder = admission.forwarder
     edge = False
+    known = request.headers
     if forwarder is None:
         gone = REMOVED
-        if FOR in request.headers:
-            request.remote = forwarded_for(request.headers[FOR], 0)[0]
+        if FOR in known:
+            request.remote = forwarded_for(known[FOR], 0)[0]
     else:
         if _has_underscores(request) and (forwarder.rejects_underscores or forwarder.drops_underscores):
             if forwarder.rejects_underscores:
                 return bad_request("http1.unexpected_underscore")
             request.replace_headers([pair for pair in request.raw_headers if b"_" not in pair[0]])
+            known = request.headers
         request.authority = forwarder.authority(request.authority, port)
         edge = forwarder.locate(request)
         gone = HOP if request.internal else HOP | FROM_OUTSIDE
@@ -143,7 +145,6 @@ def _admit(
             gone |= {CLIENT_CERT}
     if internal_only and not request.internal:
         gone |= internal_only
-    known = request.headers
     raw = request.raw_headers
     if len(b"".join(known.values())) > admission.small and _size(request) > admission.max_bytes:
         return headers_too_large()

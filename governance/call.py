@@ -27,7 +27,6 @@ from .attempts import attempt_until_done
 from .balancing.host import Host
 from .cluster import ClusterRuntime
 from .filters.chain import FilterChainRuntime
-from .forwarding import put
 from .hashing import Cookies
 from .headers import HeaderList, apply_levels, formats
 from .hedging import hedge_until_done
@@ -43,7 +42,7 @@ from .routing import CompiledRoute, CompiledVirtualHost, Target
 from .runtime import Runtime
 from .subject import Subject
 from .timing import EARLY_S, ROUTE, End, StreamLimits, cut_by, limits_of, reply_of
-from .upstream import ATTEMPT_COUNT, UpstreamRequest
+from .upstream import UpstreamRequest, counted
 
 Machine = Generator[Action, Any, LocalReply | None]
 """Returns the reply that the mesh itself gives, or None after a response was delivered."""
@@ -402,7 +401,7 @@ class OutgoingCall:
         if self.route is not None:
             reply = self.route.mutated(reply, self.target, self._as_sent(), self.subject)
             if self.route.tells_attempts and self.attempts:
-                reply = replace(reply, headers=tuple(self._counted(list(reply.headers))))
+                reply = replace(reply, headers=tuple(counted(reply.headers, self.attempts)))
         if self.cookies is not None and self.cookies.late:
             reply = replace(reply, headers=(*reply.headers, *self.cookies.headers()))
         if self.filters is not None:
@@ -439,7 +438,7 @@ class OutgoingCall:
             else:
                 head.headers = apply_levels(levels, head.headers, self.request)
         if self.route is not None and self.route.tells_attempts:
-            head.headers = self._counted(head.headers)
+            head.headers = counted(head.headers, self.attempts)
         if cookies is not None and cookies.late:
             head.headers = [*head.headers, *cookies.headers()]
         if self.filters is not None:
@@ -456,12 +455,6 @@ class OutgoingCall:
         own = self.idle_s()
         idle_s = limits.idle_s if own is None or (limits.idle_s is not None and limits.idle_s < own) else own
         return Deliver(head, limits.first(self.deadline)[0], idle_s)
-
-    def _counted(self, headers: HeaderList) -> HeaderList:
-        """VirtualHost.include_attempt_count_in_response."""
-        headers = list(headers)
-        put(headers, ATTEMPT_COUNT, b"%d" % self.attempts)
-        return headers
 
     def dialled(self) -> str:
         """Where the program's connection would have gone."""

@@ -149,6 +149,7 @@ class CompiledRoute:
         "request_levels",
         "response_levels",
         "retry",
+        "rewrites",
         "route",
         "stream_duration",
         "targets",
@@ -197,6 +198,8 @@ class CompiledRoute:
         self.cluster_not_found = 503
         self.appends_host = False
         self.auto_host = False
+        self.rewrites = False
+        """Whether the host or the path goes out as another; `auto_host` is for each try."""
         self.path_format: bytes | Formatter | None = None
         self.host_format: bytes | Formatter | None = None
         self.path_rewrite: PathRewrite | None = None
@@ -266,6 +269,17 @@ class CompiledRoute:
             self.host_rewrite_header = action.host_rewrite_header.lower().encode()
         if action.host_rewrite_path_regex is not None:
             self.host_rewrite_path = Rewriter(action.host_rewrite_path_regex)
+        self.rewrites = any(
+            each is not None
+            for each in (
+                self.path_format,
+                self.host_format,
+                self.path_rewrite,
+                self.host_rewrite,
+                action.host_rewrite_header,
+                self.host_rewrite_path,
+            )
+        )
 
     @property
     def label(self) -> str:
@@ -289,7 +303,7 @@ class CompiledRoute:
     def timeout_of(self, request: RequestView) -> float | None:
         """The timeout of a request; a gRPC request may bring its own (RouteAction.max_grpc_timeout)."""
         action = self.action
-        if action is None or action.max_grpc_timeout_s is None or not self.limits_grpc or not request.is_grpc:
+        if not self.limits_grpc or action is None or b"content-type" not in request.headers or not request.is_grpc:
             return self.timeout_s
         asked_s = grpc_timeout(request.header(b"grpc-timeout"))
         most_s = action.max_grpc_timeout_s

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from .formatter import Formatter
 from .forwarding import put
 from .headers import HeaderList, apply_levels, formats
-from .request import RequestView, strip_query
+from .request import RawHeaders, RequestView, strip_query
 from .routing import CompiledRoute, Target
 from .subject import Subject
 
@@ -69,43 +69,29 @@ class UpstreamRequest:
             put(headers, DECORATOR, route.decorator, sent=DECORATOR in known)
         if expected_s is not None and not http.quiet:
             put(headers, EXPECTED, _milliseconds(expected_s), sent=EXPECTED in known)
-        self._tells_grpc = b"content-type" in known and route.limits_grpc and request.is_grpc
-        if self._tells_grpc and expected_s is not None:
+        tells_grpc = self._tells_grpc = b"content-type" in known and route.limits_grpc and request.is_grpc
+        if tells_grpc and expected_s is not None:
             put(headers, GRPC_TIMEOUT, _grpc_timeout(expected_s), sent=GRPC_TIMEOUT in known)
         self._counts = route.counts_attempts
         if self._counts:
             put(headers, ATTEMPT_COUNT, b"1", sent=ATTEMPT_COUNT in known)
         levels = target.request_levels
-        subject = describe() if describe is not None and levels and formats(levels) else None
-        if target.host_rewrite is not None:
-            # The chosen cluster's host comes before all that the route says, and leaves no trace.
-            headers = apply_levels(levels[: target.own_levels], headers, request, live=True, subject=subject)
-            levels = levels[target.own_levels :]
-            request = request.having(headers)
-            request.authority = target.host_rewrite
-        if levels:
-            headers = apply_levels(levels, headers, request, live=True, subject=subject)
+        if levels or target.host_rewrite is not None:
+            subject = describe() if describe is not None and formats(levels) else None
+            if target.host_rewrite is not None:
+                # The chosen cluster's host comes before all that the route says, and leaves no trace.
+                headers = apply_levels(levels[: target.own_levels], headers, request, live=True, subject=subject)
+                levels = levels[target.own_levels :]
+                request = request.having(headers)
+                request.authority = target.host_rewrite
+            if levels:
+                headers = apply_levels(levels, headers, request, live=True, subject=subject)
         self._scheme, self._source, self._remote = request.scheme, request.source, request.remote
-        quiet = http.quiet
+        self._quiet, self._appends = http.quiet, route.appends_host
         self.authority = request.authority
-        if route.host_format is not None:
-            self.authority = _filled(route.host_format, request.having(headers), describe) or request.authority
-        else:
-            self.authority = route.authority(request.having(headers) if route.host_rewrite_header else request)
-        self._quiet, self._appends = quiet, route.appends_host
-        if self.authority is not request.authority:
-            self._moved(headers, request.authority)
         self.path = request.path
-        new = None
-        if route.path_rewrite is not None:
-            new = route.path_rewrite(request.path)
-        elif route.path_format is not None:
-            new = _filled(route.path_format, request.having(headers), describe)
-            new = new + request.path[len(strip_query(request.path)) :] if new else None
-        if new is not None:
-            if not quiet:
-                put(headers, ORIGINAL_PATH, request.path)
-            self.path = new
+        if route.rewrites:
+            self._rewrite(route, request, headers, describe)
         if (
             method not in _LENGTHLESS
             and not http2
@@ -114,6 +100,30 @@ class UpstreamRequest:
         ):
             headers.append((b"content-length", b"0"))
         self.headers = headers
+
+    def _rewrite(
+        self,
+        route: CompiledRoute,
+        request: RequestView,
+        headers: HeaderList,
+        describe: Callable[[], Subject] | None,
+    ) -> None:
+        if route.host_format is not None:
+            self.authority = _filled(route.host_format, request.having(headers), describe) or request.authority
+        else:
+            self.authority = route.authority(request.having(headers) if route.host_rewrite_header else request)
+        if self.authority is not request.authority:
+            self._moved(headers, request.authority)
+        new = None
+        if route.path_rewrite is not None:
+            new = route.path_rewrite(request.path)
+        elif route.path_format is not None:
+            new = _filled(route.path_format, request.having(headers), describe)
+            new = new + request.path[len(strip_query(request.path)) :] if new else None
+        if new is not None:
+            if not self._quiet:
+                put(headers, ORIGINAL_PATH, request.path)
+            self.path = new
 
     def _moved(self, headers: HeaderList, before: bytes) -> None:
         """Remember the host that is written over."""
@@ -159,6 +169,13 @@ class UpstreamRequest:
                 pair = (GRPC_TIMEOUT, _grpc_timeout(expected_s))
             new.append(pair)
         self.headers = new
+
+
+def counted(headers: RawHeaders, attempts: int) -> HeaderList:
+    """The headers of a response that says how many tries it took (VirtualHost.include_attempt_count_in_response)."""
+    said = list(headers)
+    put(said, ATTEMPT_COUNT, b"%d" % attempts)
+    return said
 
 
 def _filled(value: bytes | Formatter, request: RequestView, describe: Callable[[], Subject] | None) -> bytes:
