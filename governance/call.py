@@ -256,7 +256,7 @@ class OutgoingCall:
         uniform = runtime.uniform
         route = self.route = vhost.match(request, uniform) if vhost is not None else None
         if route is not None and route.action is not None:
-            target = self.target = route.draw(request, uniform)
+            target = self.target = route.draw(request, uniform, runtime.options.workload.address)
         if http.filters.active:
             filters = http.filters.at(target if target is not None else route)
             if filters.active:

@@ -29,15 +29,20 @@ class Caller:
 
     __slots__ = ("_local", "_port", "address", "cookies")
 
-    def __init__(self, address: str, local: str, port: Callable[[], int]) -> None:
-        """`address`: without a port; `port` gives that where somebody needs it. `local`: what was dialled."""
+    def __init__(self, address: str, local: str = "", port: Callable[[], int] | None = None) -> None:
+        """`address`: without a port; `port` gives that where somebody needs it. `local`: what was dialled.
+
+        Without a port no cookie is made.
+        """
         self.address = address
         self._port = port
         self._local = local
         self.cookies: list[bytes] = []
 
-    def token(self) -> bytes:
-        """The value of a cookie that is made for this connection: 16 hexadecimal digits."""
+    def token(self) -> bytes | None:
+        """The value of a cookie that is made for this connection: 16 hexadecimal digits; None where none is."""
+        if self._port is None:
+            return None
         host = f"[{self.address}]" if ":" in self.address else self.address
         digits: str = xxh64_hexdigest(f"{host}:{self._port()}{self._local}".encode())
         return digits.encode()
@@ -119,11 +124,11 @@ def _cookie(policy: HashPolicy) -> Method:
         value = cookie_value(request, name)
         if value:
             return xx_hash(value)
-        if about is None:
+        made = caller.token() if about is not None else None
+        if about is None or made is None:
             return None
-        value = caller.token()
-        caller.cookies.append(name + b'="' + value + b'"' + about)
-        return xx_hash(value)
+        caller.cookies.append(name + b'="' + made + b'"' + about)
+        return xx_hash(made)
 
     return method
 

@@ -151,7 +151,7 @@ class InboundRequest:
         route = vhost.match(request, runtime.uniform) if vhost is not None else None
         self.route = route
         if route is not None and route.action is not None:
-            self.target = route.draw(request, runtime.uniform)
+            self.target = route.draw(request, runtime.uniform, request.source)
         if http.filters.active:
             self.filters = http.filters.at(self.target if self.target is not None else route)
             reply = yield from self.filters.request(self)

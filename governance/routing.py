@@ -28,7 +28,7 @@ from ..xds.model.route import (
 from ..xds.model.values import HeaderMutations, MetadataValue
 from .descriptors import LimitPolicy
 from .formatter import DASH, Formatter, UnsupportedFormatError, compile_value
-from .hashing import HashPolicies, compile_hashing
+from .hashing import Caller, HashPolicies, compile_hashing
 from .headers import Levels, apply_levels, compile_levels, formats
 from .matching import RequestTest, RouteTest, all_of, cookie_test, decimal, header_test, path_test, query_test, tls_test
 from .mirroring import Mirror, compile_mirrors
@@ -158,6 +158,7 @@ class CompiledRoute:
         "timeout_s",
         "vhost",
         "vhost_limits",
+        "weights_by_hash",
         "weights_header",
     )
 
@@ -195,6 +196,7 @@ class CompiledRoute:
         self.high_priority = False
         self.limits_grpc = False
         self.weights_header = b""
+        self.weights_by_hash: HashPolicies | None = None
         self.cluster_not_found = 503
         self.appends_host = False
         self.auto_host = False
@@ -242,6 +244,7 @@ class CompiledRoute:
         self.high_priority = action.high_priority
         self.limits_grpc = action.max_grpc_timeout_s is not None and action.stream_duration is None
         self.weights_header = action.weights_header.lower().encode()
+        self.weights_by_hash = self.hashing if action.weights_by_hash else None
         self.cluster_not_found = action.cluster_not_found_status
         entries = action.weighted_clusters or (
             WeightedCluster(action.cluster, 1, cluster_header=action.cluster_header),
@@ -286,8 +289,11 @@ class CompiledRoute:
         """Its place and name, for people."""
         return f"route {self.index} {self.route.name or '(unnamed)'}" if self.index >= 0 else "what asks for https"
 
-    def draw(self, request: RequestView, uniform: Uniform) -> Target:
-        """The cluster of this request (envoy source: pickWeightedCluster); a header may hold the draw."""
+    def draw(self, request: RequestView, uniform: Uniform, address: str = "") -> Target:
+        """The cluster of this request (envoy source: pickWeightedCluster); a header or a hash may hold the draw.
+
+        `address`: where the request is from. It is hashed as it came, unlike for a balancer.
+        """
         targets = self.targets
         if len(targets) == 1:
             return targets[0]
@@ -298,6 +304,10 @@ class CompiledRoute:
             number = decimal(given[0]) if len(given) == 1 else None  # several are as good as none
             if number is not None and number >= 0:
                 return targets[bisect_right(cumulative, number % total)]
+        if self.weights_by_hash is not None:
+            hash_ = self.weights_by_hash.hash(request, Caller(address))  # Envoy makes no cookie here
+            if hash_ is not None:
+                return targets[bisect_right(cumulative, hash_ % total)]
         return targets[bisect_right(cumulative, int(uniform() * total))]
 
     def timeout_of(self, request: RequestView) -> float | None:

@@ -210,11 +210,22 @@ RETRIED = [
     for kind, policy in KINDS.items()
 ]
 
+WEIGHTS = {"clusters": [{"name": "third", "weight": 3}, {"name": "rest", "weight": 7}], "use_hash_policy": True}
+OF_CLUSTERS = {"by-header": [KEY], "by-cookie": [MADE], "by-query": [QUERY], "by-source": [SOURCE]}
+WEIGHTED = [
+    Case(cluster("third", POOL[:1])),
+    Case(cluster("rest", POOL[1:2])),
+    *(
+        Case(cluster(name, POOL[2:3]), {"weighted_clusters": WEIGHTS, "hash_policy": policies}, MUTATED)
+        for name, policies in OF_CLUSTERS.items()
+    ),
+]
+
 
 @pytest.fixture(scope="module")
 def sides(frontend: Recording) -> Iterator[Pickers]:
     envoy.require()
-    with pickers(frontend, [*CASES, *BY_POLICY, *IN_SHAPE, *RETRIED]) as started:
+    with pickers(frontend, [*CASES, *BY_POLICY, *IN_SHAPE, *RETRIED, *WEIGHTED]) as started:
         yield started
 
 
@@ -249,3 +260,19 @@ def test_weights_localities_priorities_and_health_shape_a_table_as_envoys(sides:
 def test_retries_that_avoid_hosts_go_on_along_the_table(sides: Pickers, name: str) -> None:
     asked = keys(100)
     assert sides.ours(name, asked, refused=True) == sides.theirs(name, asked)
+
+
+@pytest.mark.parametrize("name", OF_CLUSTERS)
+def test_a_hash_chooses_one_of_several_clusters(sides: Pickers, name: str) -> None:
+    """Of the request as it came: what the route adds to it is not hashed."""
+    asked = [Asked((("x-key", f"k{number}"), ("cookie", f"c={number}")), f"/?q={number}") for number in range(300)]
+    theirs = sides.theirs(name, asked)
+    assert sides.ours(name, asked) == theirs
+    assert len({each.endpoint for each in theirs}) == (1 if name == "by-source" else 2)
+
+
+def test_no_cookie_is_made_for_the_choice_of_a_cluster(sides: Pickers) -> None:
+    asked = [Asked()] * 100
+    theirs, ours = sides.theirs("by-cookie", asked), sides.ours("by-cookie", asked)
+    assert len({each.endpoint for each in theirs}) == 2, "drawn"
+    assert not any(each.cookies for each in (*theirs, *ours))

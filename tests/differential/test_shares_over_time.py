@@ -181,7 +181,7 @@ def test_endpoints_that_come_back_start_slowly(frontend: Recording) -> None:
         for part in range(PARTS):
             total = sum(theirs[part].values())
             share = ours[part]["1"] / sum(ours[part].values())
-            assert total >= 40, "the machine is too slow to tell"
+            assert total >= 10, "the machine is too slow to tell"
             assert near(theirs[part]["1"], total, share), (label, part, theirs, ours)
         assert ours[0]["1"] < ours[PARTS - 1]["1"], f"{label}: it has not started slowly"
 

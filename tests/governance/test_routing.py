@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from proxyless.governance.hashing import Caller, HashPolicies
 from proxyless.governance.request import RequestView
 from proxyless.governance.route_table import RouteTable
 from proxyless.governance.routing import CompiledRoute, Target, grpc_timeout
@@ -14,6 +15,7 @@ from proxyless.xds.model.filters import InertFilter
 from proxyless.xds.model.matchers import HeaderMatcher, PathMatcher, QueryParameterMatcher, RegexRewrite, StringMatcher
 from proxyless.xds.model.route import (
     DirectResponseAction,
+    HashPolicy,
     MirrorPolicy,
     NonForwardingAction,
     RedirectAction,
@@ -173,6 +175,24 @@ def test_a_header_may_hold_the_draw(value: str | None, name: str) -> None:
 def test_a_header_with_two_draws_holds_none() -> None:
     one = compiled(route("/", {"a": 80, "b": 20}, weights_header="X-Draw"))
     assert one.draw(request("/", ("x-draw", "0"), ("x-draw", "0")), lambda: 0.9).cluster == "b"
+
+
+KEYED = (HashPolicy("header", "x-key"), HashPolicy("source_ip"))
+
+
+@pytest.mark.parametrize(("key", "address"), [("k", "10.0.0.1"), ("k", "10.0.0.2"), ("other", "10.0.0.1")])
+def test_a_hash_of_the_request_and_of_where_it_is_from_may_hold_the_draw(key: str, address: str) -> None:
+    one = compiled(route("/", {"a": 80, "b": 20}, weights_by_hash=True, hash_policies=KEYED))
+    found = HashPolicies(KEYED).hash(request("/", ("x-key", key)), Caller(address))
+    assert found is not None
+    expected = "a" if found % 100 < 80 else "b"
+    assert one.draw(request("/", ("x-key", key)), never_drawn, address).cluster == expected
+
+
+@pytest.mark.parametrize("policies", [(), (HashPolicy("header", "x-key"),), (HashPolicy("cookie", "c", ttl_s=60.0),)])
+def test_what_cannot_be_hashed_is_drawn_and_no_cookie_is_made_for_it(policies: tuple[HashPolicy, ...]) -> None:
+    one = compiled(route("/", {"a": 80, "b": 20}, weights_by_hash=True, hash_policies=policies))
+    assert [drawn(one, request("/"), draw) for draw in (0.0, 0.9)] == ["a", "b"]
 
 
 def test_the_clusters_of_a_route_are_named_once_each_mirrors_included() -> None:

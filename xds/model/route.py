@@ -200,6 +200,7 @@ class RouteAction:
     cluster_header: str = ""
     weighted_clusters: tuple[WeightedCluster, ...] = ()
     weights_header: str = ""
+    weights_by_hash: bool = False
     cluster_not_found_status: int = 503
     metadata_match: FilterMetadata = field(default_factory=dict)
     prefix_rewrite: str | None = None

@@ -117,6 +117,20 @@ CASES: list[Effect] = [
         clusters(*({"headers": [("x-at", str(each))]} for each in (0, 10, 20))),
         ["a", "a", "a"],
     ),
+    effect(
+        WEIGHTED + "use_hash_policy",
+        shop(
+            action={
+                "weighted_clusters": {
+                    "clusters": [{"name": "a", "weight": 1}, {"name": "b", "weight": 1}],
+                    "use_hash_policy": True,
+                },
+                "hash_policy": [{"header": {"header_name": "x-key"}}],
+            }
+        ),
+        clusters(*({"headers": [("x-key", str(each))]} for each in range(6))),
+        ["a", "a", "b", "a", "b", "b"],
+    ),
     effect(WEIGHT + "name", weighted({"name": "b", "weight": 1}), explained("cluster"), "b"),
     effect(
         WEIGHT + "cluster_header",

@@ -128,10 +128,9 @@ ROUTES: Mapping[str, Entry] = {
         "max_stream_duration grpc_timeout_header_max grpc_timeout_header_offset"
     ),
     ROUTE + "WeightedCluster": {
-        **honoured("clusters header_name"),
+        **honoured("clusters header_name use_hash_policy"),
         **meaningless("Envoy does not look at it either: the sum of the weights counts", "total_weight"),
         **meaningless(NO_RUNTIME, "runtime_key_prefix"),
-        **not_yet("clusters are drawn at random, not by hash", "use_hash_policy"),
     },
     ROUTE + "WeightedCluster.ClusterWeight": {
         **honoured(f"name cluster_header weight {LEVEL} typed_per_filter_config host_rewrite_literal metadata_match"),

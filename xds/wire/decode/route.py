@@ -160,6 +160,7 @@ def route_action(
         cluster_header=message.cluster_header,
         weighted_clusters=weighted_clusters(message.weighted_clusters, name) if cluster == "weighted_clusters" else (),
         weights_header=message.weighted_clusters.header_name,
+        weights_by_hash=message.weighted_clusters.use_hash_policy.value,
         cluster_not_found_status=named(NOT_FOUND_STATUSES, message.cluster_not_found_response_code),
         metadata_match=metadata(message.metadata_match),
         prefix_rewrite=message.prefix_rewrite or None,
