@@ -6,7 +6,7 @@ endpoints change.
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from threading import Lock
 from typing import Any
 
@@ -88,6 +88,14 @@ class ClusterState:
         """A host's `ejected`, `failing`, `degraded` or `pending` has changed."""
         with self.lock:
             self.health_version += 1
+
+    def drain(self, hosts: Iterable[HostState]) -> None:
+        """Connections to these hosts take no new request: those that are idle are closed, the others when they are."""
+        for host in hosts:
+            for key in list(host.pools):
+                pool: Pool | None = host.pools.pop(key, None)
+                for slot in pool.retire() if pool is not None else ():
+                    slot.connection.close()
 
     def host(self, address: str) -> HostState:
         """What is remembered of an address."""
@@ -194,6 +202,12 @@ class ClusterRuntime:
                             state.healthy_since = None  # another host, whatever was at this address once
                         host = Host(endpoint, state, group.locality, group.priority, self.socket(endpoint))
                 found.append(host)
+        if (
+            self.config.drains_on_change
+            and before
+            and {each.address for each in before} != {each.address for each in found}
+        ):
+            self.state.drain(list(self.state.hosts.values()))
         self.state.remember(self.config, found)
         return found
 

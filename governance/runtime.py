@@ -17,7 +17,7 @@ from .balancing.host_set import HostSet
 from .balancing.setting import Setting
 from .checking.checker import Checker
 from .cluster import ClusterRuntime, ClusterState
-from .events import Event
+from .events import Ejected, Event
 from .filters.local_ratelimit import Limiters
 from .forwarding import Workload
 from .names import NameCaches, NoResolver
@@ -231,7 +231,13 @@ class Runtime:
         return checker.warm
 
     def emit(self, event: Event) -> None:
-        """Tell everybody what has happened to a host."""
+        """Tell everybody what has happened to a host. Connections to one that fails are given up: new ones may do
+        better (envoy source: ClusterManagerImpl::postThreadLocalHealthFailure)."""
+        if event.enforced if isinstance(event, Ejected) else getattr(event, "health", "") == "unhealthy":
+            state = self.states.get(event.cluster)
+            host = state.hosts.get(event.address) if state is not None else None
+            if state is not None and host is not None:
+                state.drain((host,))
         for listener in self.event_listeners:
             listener.on_event(event)
 

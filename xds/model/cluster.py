@@ -219,6 +219,8 @@ class Cluster:
     health_check: HealthCheck | None = None
     ignore_new_hosts: bool = False
     """CommonLbConfig.ignore_new_hosts_until_first_hc."""
+    drains_on_change: bool = False
+    """CommonLbConfig.close_connections_on_host_set_change."""
     transport_socket: TransportSocket = TransportSocket()
     transport_socket_matches: tuple[TransportSocketMatch, ...] = ()
     dns: DnsOptions = DnsOptions()

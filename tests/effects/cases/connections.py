@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import replace
 from typing import Any
 
 from proxyless.governance.actions import Bypass, OpenConnection, Send
+from proxyless.governance.cluster import ClusterRuntime
 from proxyless.governance.passing import Life, TcpRoute, pauses, wishes
 from proxyless.governance.spelling import spell
+from proxyless.xds.model.values import Address
 
 from ..registry import Effect, effect
 from ..resources import MANAGER, TCP_PROXY, Json, Shop, chain, endpoint, extension, shop, tcp_proxy, typed
@@ -129,6 +132,24 @@ BY_HASH: Json = {"lb_policy": "MAGLEV"}
 BY_SUBSET: Json = {"lb_subset_config": {"subset_selectors": [{"keys": ["version"]}]}}
 MATCH: Json = {"filter_metadata": {"envoy.lb": {"version": "v2"}}}
 DURATION: Json = {"max_downstream_connection_duration": "40s"}
+
+
+def outlive_a_change(scene: Scene) -> int:
+    """How many connections two calls need between which an endpoint comes."""
+    scene.call()
+    config = scene.world.cluster().config
+    load = scene.world.cluster().assignment
+    assert load is not None
+    (group,) = load.localities
+    (first,) = group.endpoints
+    new = replace(first, address=Address("10.0.0.2", 80), health="UNHEALTHY")
+    more = replace(load, localities=(replace(group, endpoints=(first, new)),))
+    state = scene.world.cluster().state
+    ClusterRuntime(config, more, state, scene.world.runtime.setting("a"))
+    scene.call()
+    return len(scene.world.connections)
+
+
 PROPER: Json = {"proper_case_words": {}}
 OWN_PROPER = spelled(manager=keeping(formatter_type_on_envoy_headers="PROPER_CASE"))
 ON = ("SO_KEEPALIVE", 1)
@@ -145,6 +166,12 @@ CASES: list[Effect] = [
     effect(CORE + "Address.pipe", piped("/run/a.sock"), explained("endpoint"), "/run/a.sock"),
     effect(CORE + "Pipe.path", piped("@a"), explained("endpoint"), "@a", against=piped("/run/a.sock")),
     effect(CORE + "Pipe.path", piped("/" + "a" * 107), refusals, against=piped("/a"), what="too long"),
+    effect(
+        C + "Cluster.CommonLbConfig.close_connections_on_host_set_change",
+        of(common_lb_config={"close_connections_on_host_set_change": True}),
+        outlive_a_change,
+        2,
+    ),
     effect(TCP_PROXY + ".idle_timeout", passing(idle_timeout="7s"), lasts, 7.0),
     effect(TCP_PROXY + ".max_downstream_connection_duration", passing(**DURATION), lasts, 40.0),
     effect(
@@ -158,7 +185,12 @@ CASES: list[Effect] = [
     effect(CORE + "BackoffStrategy.base_interval", backing_off(base_interval="2s"), tries, [1.0, 2.0]),
     effect(CORE + "BackoffStrategy.max_interval", backing_off(max_interval="1.5s"), tries, [0.5, 0.75]),
     effect(TCP_PROXY + ".hash_policy", passing(BY_HASH, hash_policy=[{"source_ip": {}}]), wanted),
-    effect("envoy.type.v3.HashPolicy.source_ip", passing(BY_HASH, hash_policy=[{"source_ip": {}}]), wanted),
+    effect(
+        "envoy.type.v3.HashPolicy.source_ip",
+        passing(BY_HASH, hash_policy=[{"source_ip": {}}]),
+        wanted,
+        against=passing(BY_HASH, hash_policy=[{"filter_state": {"key": "k"}}]),
+    ),
     effect(TCP_PROXY + ".metadata_match", passing(BY_SUBSET, metadata_match=MATCH), wanted, "10.0.0.9:80"),
     effect(FORMAT + "proper_case_words", spelled(PROPER), names, ["X-Mine", "X-Request-Id"]),
     effect(FORMAT + "stateful_formatter", spelled(manager=keeping()), names, ["X-mINE", "x-request-id"]),

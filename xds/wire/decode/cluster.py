@@ -75,6 +75,7 @@ def cluster(raw: bytes) -> Cluster:
         outlier_detection=_outlier(message.outlier_detection) if message.HasField("outlier_detection") else None,
         health_check=health_check(message.health_checks),
         ignore_new_hosts=message.common_lb_config.ignore_new_hosts_until_first_hc,
+        drains_on_change=message.common_lb_config.close_connections_on_host_set_change,
         transport_socket=socket,
         transport_socket_matches=matches,
         dns=dns_options(message, type_),
