@@ -20,6 +20,7 @@ from .resources import (
     messages_in,
     route,
     shop,
+    typed,
 )
 from .seeing import both, each_of, tried
 
@@ -113,11 +114,21 @@ RESOLVERS = "envoy.extensions.network.dns_resolver."
 DNS = "envoy.extensions.clusters.dns.v3.DnsCluster"
 
 
+TCP = "envoy.extensions.upstreams.tcp.v3.TcpProtocolOptions"
+
+
 def named(name: str, resolver: str) -> dict[str, Any]:
     """A cluster that a resolver resolves."""
     load = {"cluster_name": name, "endpoints": [{"lb_endpoints": [endpoint("x.test")]}]}
     by = extension(f"{RESOLVERS}{resolver}")
-    return cluster(name, type="STRICT_DNS", load_assignment=load, typed_dns_resolver_config=by)
+    options = {TCP: typed(TCP)}
+    return cluster(
+        name,
+        type="STRICT_DNS",
+        load_assignment=load,
+        typed_dns_resolver_config=by,
+        typed_extension_protocol_options=options,
+    )
 
 
 OBSERVERS = (

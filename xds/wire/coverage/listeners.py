@@ -169,7 +169,7 @@ LISTENERS: Mapping[str, Entry] = {
     "envoy.config.core.v3.BackoffStrategy": honoured("base_interval max_interval"),
     "envoy.type.v3.HashPolicy": {
         **honoured("source_ip"),
-        **meaningless("nothing here writes filter state", "filter_state"),
+        **not_yet("nothing writes filter state yet", "filter_state"),
     },
     "envoy.type.v3.HashPolicy.SourceIp": {},
     TCP_PROXY + "TcpProxy.WeightedCluster": honoured("clusters"),
