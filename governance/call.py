@@ -110,6 +110,7 @@ class OutgoingCall:
     """The redirects that were followed inside the mesh: names of the routes that got and that took the request."""
     race: Race | None = None
     """Where the tries run beside each other: what tells of them."""
+    cut = True  # until the body has ended
     uploading = False
     """Whether the request has a body that is still being sent. Its driver sets it, and calls `uploaded`."""
     bypass: str | None = None
@@ -494,6 +495,6 @@ class OutgoingCall:
 
     def finished(self, end: BodyEnd) -> None:
         """The body has ended."""
-        self.sent, self.received = end.sent, end.received
-        if not end.complete:
+        self.sent, self.received, self.cut = end.sent, end.received, not end.complete
+        if self.cut:
             self.flags = (*self.flags, *cut_by(self, end.kind))

@@ -32,6 +32,7 @@ class InboundRequest:
 
     __slots__ = (
         "chain",
+        "cut",
         "ended_at",
         "filters",
         "flags",
@@ -74,6 +75,7 @@ class InboundRequest:
         self.received = 0
         self.sent = 0
         self.grpc_status: bytes | None = None
+        self.cut = False
 
     def decide(self) -> LocalReply | None:
         """The outcome of `run` at once: nobody waits, and no service is asked (`proxyless explain`)."""
@@ -182,6 +184,7 @@ class InboundRequest:
         """The response is over, or the client went away."""
         self.status = status
         self.flags = (*self.flags, *flags)
+        self.cut = bool(flags)
         if self.filters is not None:
             self.filters.end(self)
         self.ended_at = self.runtime.clock()

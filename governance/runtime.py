@@ -1,10 +1,10 @@
 """What a process governs by: the plan in force, the state that survives it, and who is told what happens."""
 
 import random
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import dataclass, field
 from time import monotonic, time
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar, cast
 
 from ..xds.model.cluster import Cluster
 from ..xds.model.filters import GrpcTarget
@@ -69,6 +69,9 @@ class Options:
     workload: Workload = Workload()
 
 
+T = TypeVar("T")
+
+
 def _nobody_subscribes(type_: ResourceType, names: Collection[str]) -> None:
     del type_, names
 
@@ -78,6 +81,7 @@ class Runtime:
 
     __slots__ = (
         "__weakref__",
+        "_lasting",
         "_setting",
         "_setting_of_local",
         "background",
@@ -126,6 +130,7 @@ class Runtime:
         self.names: NameCaches = NameCaches(clock)
         self.resolver: Service = NoResolver()
         self.limiters: Limiters = Limiters(clock, self.uniform)
+        self._lasting: dict[Hashable, object] = {}
         own, local = options.locality, self._local_hosts if options.local_cluster else None
         self._setting = Setting(self.draw, clock, own, local)
         self._setting_of_local = Setting(self.draw, clock, own)
@@ -147,8 +152,16 @@ class Runtime:
         self.states = {}
         self.names = NameCaches(self.clock)
         self.limiters = Limiters(self.clock, self.uniform)
+        self._lasting = {}
         self.on_reset()
         self.plan = Plan(self.plan.snapshot, self)
+
+    def lasting(self, key: Hashable, make: Callable[[], T]) -> T:
+        """What a filter measures from one configuration to the next: made once for each key."""
+        found = self._lasting.get(key)
+        if found is None:
+            found = self._lasting.setdefault(key, make())
+        return cast("T", found)
 
     def busy(self) -> bool:
         """Whether calls are under way."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ...xds.model.filters import (
     Cors,
@@ -17,12 +17,15 @@ from ...xds.model.filters import (
     LocalRateLimit,
     UnenforceableFilter,
 )
+from ...xds.model.overload import AdaptiveConcurrency, AdmissionControl
 from ...xds.model.resource import Resource
 from ...xds.model.values import Note
 from ..headers import HeaderList
 from ..replies import LocalReply
 from ..replies import closed as closed_by_filter
 from ..routing import CompiledRoute, Target
+from .adaptive_concurrency import AdaptiveConcurrencyFilter
+from .admission_control import AdmissionControlFilter
 from .cors import CorsFilter
 from .dynamic_forward_proxy import DynamicForwardProxyFilter
 from .fault import FaultFilter
@@ -110,9 +113,17 @@ class SwitchedOnByRoute:
         return closed_by_filter(_why_closed(self.name, config))
 
 
+T = TypeVar("T")
+
 Factory = Callable[[HttpFilter, FilterConfig | None, str, "Runtime"], RequestFilter]
 
 FACTORIES: Mapping[type, Factory] = {
+    AdaptiveConcurrency: lambda http_filter, config, scope, runtime: AdaptiveConcurrencyFilter(
+        http_filter.name, _own(AdaptiveConcurrency, http_filter, config), scope, runtime, on=config is not None
+    ),
+    AdmissionControl: lambda http_filter, config, scope, runtime: AdmissionControlFilter(
+        http_filter.name, _own(AdmissionControl, http_filter, config), scope, runtime, on=config is not None
+    ),
     Cors: lambda http_filter, config, scope, runtime: CorsFilter(http_filter.name),
     Fault: lambda http_filter, config, scope, runtime: FaultFilter(
         http_filter.name, config if isinstance(config, Fault) else None
@@ -128,6 +139,12 @@ FACTORIES: Mapping[type, Factory] = {
     ),
 }
 """By the filter's configuration; the factory gets none where the filter is switched off but for single routes."""
+
+
+def _own(kind: type[T], http_filter: HttpFilter, config: FilterConfig | None) -> T | None:
+    """The chain's configuration of a filter that routes only switch on and off."""
+    found = config if config is not None else http_filter.config
+    return found if isinstance(found, kind) else None
 
 
 def _allowed(name: str, config: UnenforceableFilter, runtime: Runtime) -> bool:

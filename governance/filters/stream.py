@@ -33,6 +33,10 @@ class Stream(Protocol):
     kept: dict[Any, Any]
     """What filters remember of this stream, by filter object."""
     incoming: bool
+    reply: LocalReply | None
+    """What the mesh itself answered, once the stream has ended."""
+    cut: bool
+    """Whether the response of somebody else has not come to its end."""
 
 
 class RequestFilter(Protocol):

@@ -26,6 +26,8 @@ class FakeStream:
     flags: tuple[str, ...] = ()
     kept: dict[Any, Any] = field(default_factory=dict)
     incoming: bool = False
+    reply: LocalReply | None = None
+    cut: bool = False
 
 
 @dataclass

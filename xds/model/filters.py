@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Literal
 
 from .dns import DnsCache
 from .matchers import HeaderMatcher, StringMatcher
+from .overload import AdaptiveConcurrency, AdmissionControl
 from .values import Fraction, HeaderMutation
 
 if TYPE_CHECKING:
@@ -183,6 +184,8 @@ FilterConfig = (
     | Alpn
     | RouterFilter
     | Fault
+    | AdmissionControl
+    | AdaptiveConcurrency
     | Cors
     | CorsPolicy
     | DynamicForwardProxy

@@ -83,6 +83,14 @@ COMMON: Mapping[str, Entry] = {
         **honoured("default_value"),
         **meaningless(NO_RUNTIME, "runtime_key"),
     },
+    CORE + "RuntimePercent": {
+        **honoured("default_value"),
+        **meaningless(NO_RUNTIME, "runtime_key"),
+    },
+    CORE + "RuntimeUInt32": {
+        **honoured("default_value"),
+        **meaningless(NO_RUNTIME, "runtime_key"),
+    },
     CORE + "RuntimeFeatureFlag": {
         **honoured("default_value"),
         **meaningless(NO_RUNTIME, "runtime_key"),
@@ -105,6 +113,7 @@ COMMON: Mapping[str, Entry] = {
     MATCHER + "RegexMatchAndSubstitute": honoured("pattern substitution"),
     "envoy.type.v3.FractionalPercent": honoured("numerator denominator"),
     "envoy.type.v3.Percent": honoured("value"),
+    "envoy.type.v3.Int32Range": honoured("start end"),
     "envoy.type.v3.Int64Range": honoured("start end"),
     "envoy.type.v3.TokenBucket": honoured("max_tokens tokens_per_fill fill_interval"),
     "envoy.type.v3.HttpStatus": honoured("code"),

@@ -12,6 +12,9 @@ from .status import Entry, all_of, honoured, meaningless, none_of, not_yet, told
 
 HTTP = "envoy.extensions.filters.http."
 
+ADMISSION = HTTP + "admission_control.v3.AdmissionControl"
+ADAPTIVE = HTTP + "adaptive_concurrency.v3."
+
 STATISTICS = "metrics have names of their own"
 RUNTIME = "there is no runtime to read it from"
 OBSERVES = "it observes or exchanges what has no meaning inside a process"
@@ -25,6 +28,22 @@ DONE: Mapping[str, Entry] = {
         **not_yet("access logs are not written yet", "access_log"),
         **not_yet(f"{NOT_DONE}; its chain refuses connections", "delay"),
     },
+    ADMISSION: honoured(
+        "enabled success_criteria sampling_window aggression sr_threshold rps_threshold max_rejection_probability"
+    ),
+    ADMISSION + ".SuccessCriteria": honoured("http_criteria grpc_criteria"),
+    ADMISSION + ".SuccessCriteria.HttpCriteria": honoured("http_success_status"),
+    ADMISSION + ".SuccessCriteria.GrpcCriteria": honoured("grpc_success_status"),
+    ADAPTIVE + "AdaptiveConcurrency": honoured("gradient_controller_config enabled concurrency_limit_exceeded_status"),
+    ADAPTIVE + "GradientControllerConfig": honoured(
+        "sample_aggregate_percentile concurrency_limit_params min_rtt_calc_params"
+    ),
+    ADAPTIVE + "GradientControllerConfig.ConcurrencyLimitCalculationParams": honoured(
+        "max_concurrency_limit concurrency_update_interval"
+    ),
+    ADAPTIVE + "GradientControllerConfig.MinimumRTTCalculationParams": honoured(
+        "interval fixed_value request_count jitter min_concurrency buffer"
+    ),
     HTTP + "cors.v3.Cors": {},
     HTTP + "cors.v3.CorsPolicy": CORS_POLICY,
     HTTP + "fault.v3.HTTPFault": {

@@ -81,6 +81,8 @@ UPSTREAM_HTTP_FILTERS = {
 
 WITHOUT_ROUTES = frozenset(
     {
+        _HTTP + "adaptive_concurrency.v3.AdaptiveConcurrency",
+        _HTTP + "admission_control.v3.AdmissionControl",
         _HTTP + "grpc_http1_bridge.v3.Config",
         _HTTP + "grpc_stats.v3.FilterConfig",
         _HTTP + "grpc_web.v3.GrpcWeb",

@@ -35,6 +35,7 @@ from .cors import cors_policy
 from .fault import fault
 from .global_ratelimit import global_ratelimit, ratelimit_per_route
 from .local_ratelimit import local_ratelimit
+from .overload import adaptive_concurrency, admission_control
 
 FORWARD_PROXY = "envoy.extensions.filters.http.dynamic_forward_proxy.v3."
 
@@ -132,6 +133,8 @@ def _forward_proxy(message: pb.http_dynamic_forward_proxy_v3.FilterConfig) -> Fi
 
 
 DECODERS: Mapping[str, Callable[..., FilterConfig]] = {
+    "envoy.extensions.filters.http.adaptive_concurrency.v3.AdaptiveConcurrency": adaptive_concurrency,
+    "envoy.extensions.filters.http.admission_control.v3.AdmissionControl": admission_control,
     "envoy.extensions.filters.http.cors.v3.Cors": lambda message: Cors(),
     "envoy.extensions.filters.http.cors.v3.CorsPolicy": cors_policy,
     "envoy.extensions.filters.http.fault.v3.HTTPFault": fault,
