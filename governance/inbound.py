@@ -13,12 +13,13 @@ from typing import Any
 from ..xds.model.listener import FilterChain
 from ..xds.model.resource import ResourceError
 from .actions import Ask, Sleep
-from .admission import elsewhere
+from .admission import admit
 from .filters.chain import FilterChainRuntime
+from .forwarding import DECORATOR, put
 from .headers import HeaderList, apply_levels
-from .paths import BadPathError, EscapedSlashesError, NotHttpError, normalize
+from .paths import NotHttpError
 from .plan import HttpRuntime, Missing
-from .replies import LocalReply, as_grpc, bad_path, bad_request, no_route, refused
+from .replies import LocalReply, as_grpc, bad_request, no_route, refused
 from .request import RequestView
 from .routing import CompiledRoute, Target
 from .runtime import Runtime
@@ -40,6 +41,7 @@ class InboundRequest:
         "http",
         "incoming",
         "kept",
+        "named",
         "port",
         "received",
         "reply",
@@ -69,6 +71,8 @@ class InboundRequest:
         self.filters: FilterChainRuntime | None = None
         self.kept: dict[Any, Any] = {}
         self.incoming = True
+        self.named = False
+        """Whether the client said what the operation is called."""
         self.reply: LocalReply | None = None
         self.status = 0
         self.flags: tuple[str, ...] = ()
@@ -100,6 +104,7 @@ class InboundRequest:
             if self.filters is not None:
                 headers = self.filters.response(self, reply.status, list(reply.headers))
                 reply = replace(reply, headers=(*headers, *self.response_headers))
+            reply = replace(reply, headers=tuple(self._answered(list(reply.headers))))
             if self.request.is_grpc:
                 reply = as_grpc(reply, head=self.request.method == b"HEAD")
             self.reply = reply
@@ -137,18 +142,17 @@ class InboundRequest:
     def _filters(self, http: HttpRuntime) -> Decision:
         runtime = self.runtime
         request = self.request
-        try:
-            request.path = normalize(request.path, http.config)
-        except BadPathError:
-            return bad_path()
-        except NotHttpError:
-            return bad_request("http1.codec_error")
-        except EscapedSlashesError as error:
-            return elsewhere(request, error.redirect)
         table = http.table(runtime.plan)
         if isinstance(table, Missing):
             runtime.require(table)
             return refused(f"waiting for {table.what}")
+        try:
+            reply = admit(request, http.admission, runtime.rng, self.port, table.internal_only)
+        except NotHttpError:
+            reply = bad_request("http1.codec_error")
+        if reply is not None:
+            return reply
+        self._name(http)
         vhost = table.of(request)
         route = vhost.match(request, runtime.uniform) if vhost is not None else None
         self.route = route
@@ -169,6 +173,29 @@ class InboundRequest:
             request.replace_headers(headers)
         return None
 
+    def _name(self, http: HttpRuntime) -> None:
+        """What the app gets that a next hop does not: Host among the headers. The name of an operation stays here."""
+        request = self.request
+        headers = [pair for pair in request.raw_headers if pair[0].lower() != b"host"]
+        if http.config.tracing and request.headers.get(DECORATOR):
+            headers = [pair for pair in headers if pair[0].lower() != DECORATOR]
+            self.named = True
+        if request.authority:
+            headers.insert(0, (b"host", request.authority))
+        request.replace_headers(headers)
+
+    def _answered(self, headers: HeaderList) -> HeaderList:
+        """The headers of any response as they leave; the list given is not changed."""
+        http, route = self.http, self.route
+        if http is None:
+            return headers
+        if http.answering is not None:
+            headers = http.answering(headers, self.request)
+        if http.config.tracing and route is not None and route.decorator is not None and not self.named:
+            headers = list(headers)
+            put(headers, DECORATOR, route.decorator)
+        return headers
+
     def response(self, status: int, headers: HeaderList) -> HeaderList:
         """The headers of the app's response after the mesh's mutations; the list given is not changed."""
         if self.target is not None and self.target.response_levels:
@@ -178,7 +205,7 @@ class InboundRequest:
             self.grpc_status = next((value for name, value in headers if name.lower() == b"grpc-status"), None)
         if self.filters is not None:
             headers = self.filters.response(self, status, headers)
-        return [*headers, *self.response_headers] if self.response_headers else headers
+        return self._answered([*headers, *self.response_headers] if self.response_headers else headers)
 
     def ended(self, status: int, flags: tuple[str, ...] = ()) -> None:
         """The response is over, or the client went away."""

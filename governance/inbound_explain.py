@@ -10,12 +10,15 @@ from typing import Any
 
 from ..xds.model.filters import LocalRateLimit
 from ..xds.model.values import Note
-from .explain import KEYS, as_text, described_mutations, location, of_chain, on_wire
+from .explain import EPHEMERAL, KEYS, as_text, described_mutations, location, of_chain, on_wire
 from .inbound import InboundRequest
 from .plan import INBOUND
 from .replies import reply_body
 from .request import RequestView
 from .runtime import Runtime
+
+UNSAID = EPHEMERAL | {"host"}
+"""Headers that the document leaves out."""
 
 
 def dry_request(
@@ -54,7 +57,9 @@ def inbound_document(
         "method": as_text(view.method),
         "authority": as_text(view.authority),
         "path": as_text(view.path),
-        "request_headers": [[as_text(name), as_text(value)] for name, value in view.raw_headers if name != b"host"],
+        "request_headers": [
+            [as_text(name), as_text(value)] for name, value in view.raw_headers if as_text(name) not in UNSAID
+        ],
         "response_headers": described_mutations(inbound.target.response_levels if inbound.target else (), view),
         "timeout_s": route.timeout_of(view) if route is not None else None,
         "rate_limit": _rate_limit(inbound),

@@ -36,6 +36,7 @@ SAFE = "/:@!$&'()*+,;=~"
 """What a path may hold besides letters, digits and `-._` (RFC 3986, section 3.3)."""
 
 XFCC = b"x-forwarded-client-cert"
+SCHEMES = {"http": b"http", "https": b"https", "ws": b"http", "wss": b"https"}
 
 
 class AsgiMiddleware:
@@ -106,7 +107,7 @@ def _view(scope: Scope) -> RequestView:
     client = scope.get("client")
     return RequestView(
         scope.get("method", "GET").encode(),
-        scope.get("scheme", "http").encode(),
+        SCHEMES.get(scope.get("scheme", "http"), b"http"),
         authority,
         path + b"?" + query if query else path,
         headers,

@@ -12,6 +12,7 @@ from proxyless.governance.replies import LocalReply
 from proxyless.governance.request import RequestView
 from proxyless.governance.runtime import Options
 from proxyless.xds.model.filters import LocalRateLimit, TokenBucket, UnenforceableFilter
+from proxyless.xds.model.forwarding import Forwarding
 from proxyless.xds.model.listener import HttpConnectionManager, TcpProxy, UnknownNetworkFilter
 from proxyless.xds.model.route import DirectResponseAction, RedirectAction
 from proxyless.xds.model.snapshot import Snapshot
@@ -56,10 +57,18 @@ def answer(request: InboundRequest) -> tuple[int, str, bytes]:
     return request.reply.status, request.reply.flag, request.reply.body
 
 
-def test_a_request_that_the_chain_takes_reaches_the_app_unchanged() -> None:
-    request = asked(routed(), "/a?b", ("x", "1"))
+def got(request: InboundRequest) -> list[tuple[bytes, bytes]]:
+    """The headers that the app gets, but for what every request has."""
     assert request.reply is None
-    assert list(request.request.raw_headers) == [(b"x", b"1")]
+    first, *rest = request.request.raw_headers
+    assert first == (b"host", b"app")
+    assert {b"x-forwarded-proto", b"x-request-id"} <= {name for name, _ in rest}
+    return [pair for pair in rest if pair[0] not in (b"x-forwarded-proto", b"x-request-id")]
+
+
+def test_a_request_that_the_chain_takes_reaches_the_app_with_an_id_and_without_what_is_hop_by_hop() -> None:
+    request = asked(routed(), "/a?b", ("x", "1"), ("connection", "keep-alive"), ("x-envoy-max-retries", "1"))
+    assert got(request) == [(b"x", b"1")]
     assert request.request.path == b"/a?b"
     assert request.chain is not None
     assert request.chain.name == "app"
@@ -162,7 +171,7 @@ def test_a_rate_limit_refuses_and_says_how_much_is_left() -> None:
 
 def test_mutations_change_what_the_app_gets_and_what_it_answers() -> None:
     request = asked(routed(route(headers=MUTATIONS)), "/", ("a", "b"))
-    assert list(request.request.raw_headers) == [(b"a", b"b"), (b"x-in", b"1")]
+    assert got(request) == [(b"a", b"b"), (b"x-in", b"1")]
     given = [(b"server", b"uvicorn"), (b"a", b"b")]
     assert request.response(200, given) == [(b"a", b"b"), (b"x-out", b"2")]
     assert given == [(b"server", b"uvicorn"), (b"a", b"b")]
@@ -253,3 +262,43 @@ def test_what_a_grpc_response_says_in_its_headers_is_kept(status: str | None, ke
     assert request.decide() is None
     request.response(200, [(b"grpc-status", status.encode())] if status else [])
     assert request.grpc_status == kept
+
+
+OPERATION = (b"x-envoy-decorator-operation", b"app:80/*")
+
+
+@pytest.mark.parametrize(
+    ("tracing", "decorator", "sent", "told"),
+    [
+        (True, "app:80/*", (), [OPERATION]),
+        (False, "app:80/*", (), []),
+        (True, None, (), []),
+        (True, "app:80/*", (("x-envoy-decorator-operation", "mine"),), []),
+    ],
+)
+def test_clients_are_told_the_name_of_the_operation_unless_they_gave_it(
+    *, tracing: bool, decorator: str | None, sent: tuple[tuple[str, str], ...], told: list[tuple[bytes, bytes]]
+) -> None:
+    request = asked(routed(route(decorator=decorator), tracing=tracing), "/", *sent)
+    assert request.reply is None
+    assert request.response(200, []) == told
+    assert not [pair for pair in request.request.raw_headers if pair[0] == OPERATION[0]]
+
+
+def test_responses_of_all_kinds_get_what_the_connection_manager_adds() -> None:
+    through = routed(forwarding=Forwarding(via="mesh"), request_id_in_response=True)
+    assert asked(through, "/", ("x-request-id", "own")).response(200, []) == [
+        (b"x-request-id", b"own"),
+        (b"via", b"mesh"),
+    ]
+    away = asked(routed(route(to=RedirectAction(host="x")), forwarding=Forwarding(via="mesh")))
+    assert away.reply is not None
+    assert away.reply.headers == ((b"location", b"http://x/"), (b"via", b"mesh"))
+
+
+def test_what_is_no_http_is_answered_and_a_request_without_host_stays_so() -> None:
+    assert answer(asked(routed(), "no path"))[0] == 400
+    view = RequestView(b"GET", b"http", b"", b"/", [])
+    request = InboundRequest(routed().runtime, view, PORT)
+    assert request.decide() is None
+    assert [name for name, _ in view.raw_headers] == [b"x-forwarded-proto", b"x-request-id"]
