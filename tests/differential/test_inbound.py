@@ -69,7 +69,7 @@ def ask_app(mesh: Mesh, path: str, sent: Headers) -> tuple[int, Headers, Headers
         "server": ("127.0.0.1", 8080),
         "headers": [(b"host", b"app"), *((name.encode(), value.encode()) for name, value in sent)],
     }
-    asyncio.run(proxyless.asgi.Middleware(app, mesh, port=8080)(scope, nothing, take))  # type: ignore[arg-type]
+    asyncio.run(proxyless.asgi.Middleware(app, mesh, port=8080)(scope, nothing, take))
     return answered[0]["status"], plain(got), plain(answered[0]["headers"])
 
 
