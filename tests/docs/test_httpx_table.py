@@ -51,4 +51,4 @@ def test_a_row_says_status_and_exception(flag: str) -> None:
 
 
 def test_the_other_rows_are_of_flags_that_no_reply_begins_with() -> None:
-    assert set(ROWS) - set(REPLIES) == {"RL", "URX", "DC", "UPE", "FI", "RLSE"}
+    assert set(ROWS) - set(REPLIES) == {"RL", "URX", "DC", "UPE", "FI", "RLSE", "SI", "UMSDR"}

@@ -17,9 +17,6 @@ from .finding import Keys
 _REFUSED = "is not enforced yet: the processes it selects refuse requests, unless they are told to allow them"
 
 EFFECTS: Mapping[str, Mapping[str, str]] = {
-    "VirtualService": {
-        "http.retries.retryRemoteLocalities": "has no effect yet: a retry looks at priorities as the first try does",
-    },
     "DestinationRule": {
         "*.proxyProtocol": "is not implemented yet: calls to these endpoints fail with UF",
     },

@@ -27,9 +27,7 @@ def rule(policy: str) -> str:
     return istio("DestinationRule", "web", f"{{host: web, trafficPolicy: {{{policy}}}}}")
 
 
-ELSEWHERE = "http.retries.retryRemoteLocalities"
 OUTGOING = {
-    ("VirtualService", ELSEWHERE): route("retries: {attempts: 1, retryRemoteLocalities: true}"),
     ("DestinationRule", "*.proxyProtocol"): rule("proxyProtocol: {version: V1}"),
     ("DestinationRule", "tls"): rule("tls: {mode: SIMPLE}"),
 }

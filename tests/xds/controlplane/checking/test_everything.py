@@ -17,8 +17,6 @@ NAMED = {
     "envoy.filters.http.jwt_authn": "spec.jwtRules",
     "TLS of a listener": "spec.mtls",
     "TLS to endpoints": "spec.trafficPolicy.tls",
-    "retries stay in the priority": "spec.http[1].retries.retryRemoteLocalities",
-    "a retry looks at priorities": "spec.http[1].retries.retryRemoteLocalities",
 }
 """How a reason begins, and the field for which `check` has a warning."""
 
