@@ -21,11 +21,12 @@ from typing import Any
 from ..xds.model.listener import TcpProxy
 from ..xds.model.resource import ResourceError, ResourceType
 from .actions import Action, AwaitConfig, BodyEnd, Bypass, Deliver, Head, Race
-from .admission import admit, request_id
+from .admission import admit
 from .answering import Answering
 from .attempts import attempt_until_done
 from .balancing.host import Host
 from .cluster import ClusterRuntime
+from .describing import subject_of
 from .filters.chain import FilterChainRuntime
 from .hashing import Cookies
 from .headers import HeaderList, apply_levels, formats
@@ -40,6 +41,7 @@ from .request import RequestView
 from .retry import CompiledRetry
 from .routing import CompiledRoute, CompiledVirtualHost, Target
 from .runtime import Runtime
+from .steering import Steering, steer
 from .subject import Subject
 from .timing import EARLY_S, ROUTE, End, StreamLimits, cut_by, limits_of, reply_of
 from .upstream import UpstreamRequest, counted
@@ -106,6 +108,8 @@ class OutgoingCall:
     """The route's timeout."""
     limits: StreamLimits | None = None
     """What else ends the call, where anything does."""
+    steering: Steering | None = None
+    """What the request says of it itself, where it may."""
     redirects: tuple[tuple[str, str], ...] = ()
     """The redirects that were followed inside the mesh: names of the routes that got and that took the request."""
     race: Race | None = None
@@ -203,7 +207,7 @@ class OutgoingCall:
             self.filters = None
         self.request = request
         self.vhost = self.route = self.target = self.cluster = self.host = self.upstream = self.retry = None
-        self.hash = self.cookies = self.deadline = self.timeout_s = self.limits = None
+        self.hash = self.cookies = self.deadline = self.timeout_s = self.limits = self.steering = None
         self.attempts, self.flags = 0, ()
 
     # -- where to ------------------------------------------------------------------------------------------------
@@ -323,13 +327,20 @@ class OutgoingCall:
         self.cluster = cluster
         cluster.state.used_at = self.started
         began = runtime.clock() if self.redirects else self.started
-        timeout_s = route.timeout_of(request)
+        steering = steer(request, route, cluster) if request.internal else None
+        if steering is not None:
+            self.steering, self.route = steering, steering.route
+            route, timeout_s = steering.route, steering.timeout_s
+        else:
+            timeout_s = route.timeout_of(request)
         self.timeout_s = timeout_s
         if timeout_s is not None and not self.uploading:
             self.deadline = began + timeout_s
         limits: StreamLimits | None = None
         if route.limited or cluster.limited or destination.http.limited:
             limits = self.limits = limits_of(route, destination.http.config, cluster, request, began)
+        if steering is not None:
+            limits = self.limits = steering.limits(limits, began)
         self.upstream = UpstreamRequest(
             request,
             route,
@@ -341,6 +352,8 @@ class OutgoingCall:
             grpc_s=None if limits is None else limits.grpc_s,
         )
         retry = route.retry if cluster.retry is None else cluster.retry
+        if steering is not None:
+            retry = steering.retry
         if retry is not None and (not retry.gated or retry.allows(self.upstream)):
             self.retry = retry
         return None
@@ -399,6 +412,8 @@ class OutgoingCall:
 
     def _own(self, reply: LocalReply) -> LocalReply:
         """A reply of the mesh's own as the caller gets it."""
+        if self.steering is not None:
+            reply = self.steering.reply(reply)
         if self.route is not None:
             reply = self.route.mutated(reply, self.target, self._as_sent(), self.subject)
             if self.route.tells_attempts and self.attempts:
@@ -470,24 +485,7 @@ class OutgoingCall:
 
     def subject(self) -> Subject:
         """What formats may ask about."""
-        runtime, destination, cluster = self.runtime, self.destination, self.cluster
-        now, elapsed_s = runtime.wall(), runtime.clock() - self.started
-        chain = destination.chain if destination is not None else None
-        return Subject(
-            self.request,
-            flags=self.flags,
-            route=self.route,
-            cluster=cluster.config if cluster is not None else None,
-            http2=cluster is not None and cluster.http2,
-            attempts=max(1, self.attempts) if cluster is not None else 0,
-            started=now - elapsed_s,
-            now=now,
-            local=self.dialled(),
-            listener=(destination.listener if destination is not None else None) or "",
-            chain=chain.name if chain is not None else "",
-            workload=runtime.options.workload,
-            new_id=lambda: request_id(runtime.rng.getrandbits(128)),
-        )
+        return subject_of(self)
 
     def _as_sent(self) -> RequestView:
         """The request as response headers see it: with mutations and rewrites, once they were made."""

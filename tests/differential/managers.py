@@ -37,6 +37,21 @@ STEERING: Headers = (
     ("x-envoy-original-url", "own"),
     ("x-only", "inside"),
 )
+OWN: Headers = (
+    ("x-forwarded-for", "10.1.1.1"),
+    ("x-envoy-upstream-alt-stat-name", "own"),
+    ("x-envoy-retriable-status-codes", "500"),
+    ("x-envoy-retriable-header-names", "x-a"),
+)
+TIMED: tuple[Headers, ...] = (
+    (("x-envoy-upstream-rq-timeout-ms", "7000"), ("x-envoy-expected-rq-timeout-ms", "5")),
+    (("x-envoy-upstream-rq-timeout-ms", "0"), ("x-envoy-upstream-stream-duration-ms", "9000")),
+    (("x-envoy-upstream-rq-per-try-timeout-ms", "6000"), ("x-envoy-upstream-rq-timeout-alt-response", "")),
+    (("x-envoy-upstream-rq-per-try-timeout-ms", "600000"), ("x-envoy-max-retries", "x")),
+    (("x-envoy-upstream-rq-per-try-timeout-ms", "6000"), ("x-envoy-hedge-on-per-try-timeout", "true")),
+    (("x-envoy-retry-on", "5xx"), ("x-envoy-retry-grpc-on", "internal"), ("x-envoy-max-retries", "2")),
+)
+"""What an internal request steers by: none of it is passed on."""
 SENT: tuple[Headers, ...] = ((), *FOR, STEERING, *((*STEERING, *each) for each in FOR[:3]))
 IDS: tuple[Headers, ...] = tuple(
     (("x-request-id", value),) for value in ("word", "", "01234567-89ab-4cde-8fab-0123456789ab")
@@ -133,6 +148,7 @@ MANAGERS: dict[str, Manager] = {
     "strip dot": Manager({"strip_trailing_host_dot": True}, HOSTS, table="81"),
     "strip all": Manager({"strip_trailing_host_dot": True, "strip_any_host_port": True}, HOSTS, table="81"),
     "ports stay": Manager({}, HOSTS, table="81"),
+    "internal, steering": Manager(INSIDE, tuple((*OWN, *each) for each in TIMED)),
 }
 
 

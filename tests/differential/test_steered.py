@@ -1,0 +1,33 @@
+"""What internal requests say of their timeouts and retries is heard as Envoy hears it, and not passed on."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.differential import steered
+from tests.differential.ours import mesh_on
+from tests.differential.outcomes import ask_async, ask_envoy, ask_sync
+from tests.differential.recording import Recording
+from tests.differential.rig import Rig
+from tests.differential.test_failures import PARALLEL, same
+from tests.support import envoy
+
+pytestmark = pytest.mark.envoy
+
+
+def test_retries_that_a_request_asks_for(frontend: Recording) -> None:
+    envoy.require()
+    recording, requests = steered.retries(frontend)
+    with Rig(recording) as rig, mesh_on(rig.recording) as mesh:
+        theirs = ask_envoy(rig, requests, parallel=PARALLEL)
+        same(requests, theirs, ask_sync(mesh, rig.backends, requests))
+    assert {len(each.tries) for each in theirs} >= {1, 2, 3, 4}
+
+
+def test_timeouts_that_a_request_asks_for(frontend: Recording) -> None:
+    envoy.require()
+    recording, requests = steered.timeouts(frontend)
+    with Rig(recording) as rig, mesh_on(rig.recording) as mesh:
+        theirs = ask_envoy(rig, requests, parallel=len(requests))
+        same(requests, theirs, ask_async(mesh, rig.backends, requests))
+    assert {(each.status, each.flags) for each in theirs} >= {(200, ""), (204, "UT"), (504, "UT"), (504, "UMSDR")}
