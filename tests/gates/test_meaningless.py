@@ -13,7 +13,6 @@ from tests.effects.seeing import refusals
 
 UNMET = {
     ("envoy.config.endpoint.v3.LbEndpoint", "endpoint_name"),  # it stands in place of an endpoint
-    ("envoy.config.core.v3.RuntimeFeatureFlag", "runtime_key"),  # only what is not done holds one
     ("envoy.extensions.filters.http.grpc_stats.v3.FilterConfig", "stats_for_all_methods"),  # the allow list is set
 }
 

@@ -88,7 +88,6 @@ ADMITTED = [
     ),
     effect(ADMISSION + ".sampling_window", admission(sampling_window="5s"), told(500, 500, step_s=6.0), [500, 500]),
     effect(ADMISSION + ".aggression", admission(aggression=said(2.0)), told(500, 500, draw=0.6), [500, 503]),
-    effect(CORE + "RuntimeDouble.default_value", admission(aggression=said(2.0)), told(500, 500, draw=0.6), [500, 503]),
     effect(
         ADMISSION + ".sr_threshold", admission(sr_threshold=said({"value": 50})), told(200, 500, 200), [200, 500, 200]
     ),
