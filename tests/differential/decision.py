@@ -33,8 +33,6 @@ LENGTH = "content-length"
 
 PASSTHROUGH = "PassthroughCluster"
 TCP = "tcp"
-MISSING = "NC"
-"""Flag of a cluster that does not exist; Envoy logs no name then."""
 
 
 @dataclass(frozen=True, slots=True)

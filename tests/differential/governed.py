@@ -14,7 +14,7 @@ import proxyless.httpx
 from proxyless.governance.call import OutgoingCall
 from proxyless.governance.explain import cluster_name
 from proxyless.mesh import Mesh
-from tests.differential.decision import MISSING, PASSTHROUGH, TCP, Decision, answered, arrived_as, own_arrivals
+from tests.differential.decision import PASSTHROUGH, TCP, Decision, answered, arrived_as, own_arrivals
 from tests.differential.ours import drawing
 from tests.differential.requests import Request
 from tests.support.backends import Backends
@@ -110,8 +110,10 @@ def from_response(request: Request, response: httpx.Response, arrivals: tuple[Ar
         return Decision(place=TCP, cluster=call.destination.cluster)
     if call.route is not None and call.route.index >= 0:
         place = f"{_table(call)}/{call.route.vhost.name}/{call.route.index}"
-    if call.target is not None and MISSING not in call.flags:
-        cluster = cluster_name(call)
+    if call.target is not None:
+        name = cluster_name(call)
+        known = name == PASSTHROUGH or (name is not None and call.runtime.plan.configured(name) is not None)
+        cluster = name if known else None
     came_back = answered(tuple((name.decode(), value.decode()) for name, value in response.headers.raw))
     if call.reply is not None:
         return Decision(

@@ -7,6 +7,7 @@ import json
 import random
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,7 +15,7 @@ from typing import Any
 
 from proxyless.cli.explain import explain_one
 from proxyless.mesh import Mesh
-from tests.differential.decision import MISSING, PASSTHROUGH, RIG, TCP, Decision
+from tests.differential.decision import PASSTHROUGH, RIG, TCP, Decision
 from tests.differential.recording import Recording, Resource
 from tests.differential.requests import Request
 from tests.support.behaviour import Headers
@@ -64,12 +65,19 @@ def drawn(mesh: Mesh, request: Request, draw: float) -> tuple[Decision, bool]:
     """What `explain` says where every draw is this one, and whether the route has weighted clusters."""
     with drawing(mesh, partial(float, draw)):
         document = _document(mesh, request)
-    return from_document(document), bool(document["weighted_clusters"])
+    return _named(mesh, from_document(document)), bool(document["weighted_clusters"])
 
 
 def explained_once(mesh: Mesh, request: Request) -> Decision:
     """What `explain` says, by the draws that the mesh makes."""
-    return from_document(_document(mesh, request))
+    return _named(mesh, from_document(_document(mesh, request)))
+
+
+def _named(mesh: Mesh, decision: Decision) -> Decision:
+    """Of a cluster that does not exist Envoy logs no name, whoever answers in its place."""
+    name = decision.cluster
+    missing = name not in (None, PASSTHROUGH) and decision.place != TCP and mesh.runtime.plan.configured(name) is None
+    return replace(decision, cluster=None) if missing else decision
 
 
 def _document(mesh: Mesh, request: Request) -> Mapping[str, Any]:
@@ -90,7 +98,7 @@ def drawing(mesh: Mesh, uniform: Callable[[], float]) -> Iterator[None]:
 
 def from_document(document: Mapping[str, Any]) -> Decision:
     """An `explain` document in the common words."""
-    cluster = document["cluster"] if document["response_flags"] != MISSING else None
+    cluster = document["cluster"]
     if document["listener"] is None or document["route_config"] is None:
         return Decision(place=TCP if document["action"] in ("tcp", "passthrough") else "", cluster=cluster)
     place = ""
