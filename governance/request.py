@@ -13,7 +13,7 @@ JOINED = frozenset(
     b"access-control-request-private-network authorization cache-control content-encoding content-type expect "
     b"grpc-accept-encoding grpc-timeout if-match if-modified-since if-none-match if-range if-unmodified-since origin "
     b"pragma proxy-status referer user-agent via x-client-trace-id x-envoy-attempt-count "
-    b"x-envoy-downstream-service-cluster "
+    b"x-envoy-decorator-operation x-envoy-downstream-service-cluster "
     b"x-envoy-downstream-service-node x-envoy-external-address x-envoy-is-timeout-retry x-envoy-original-host "
     b"x-envoy-original-path x-forwarded-for x-forwarded-host x-forwarded-port x-forwarded-proto x-request-id".split()
 )

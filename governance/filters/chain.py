@@ -37,6 +37,11 @@ if TYPE_CHECKING:
     from ..runtime import Runtime
 
 
+def _answers_itself(stream: Stream) -> bool:
+    """Whether the route is a redirect or a direct response: what filters say there goes out as it is."""
+    return stream.target is None and (stream.route is None or stream.route.kind != "none")
+
+
 @dataclass(frozen=True, slots=True)
 class FilterChainRuntime:
     """What an HTTP connection manager's filters amount to here."""
@@ -82,7 +87,7 @@ class FilterChainRuntime:
                 reply = yield from reply
             if reply is not None:
                 # Response headers of redirects and direct responses are the answer's own, not the route's.
-                return reply if stream.target is not None else replace(reply, plain=True)
+                return replace(reply, plain=True) if _answers_itself(stream) else reply
         return None
 
     def response(self, stream: Stream, status: int, headers: HeaderList) -> HeaderList:

@@ -18,6 +18,8 @@ from proxyless.governance.replies import LocalReply
 from proxyless.governance.request import RequestView
 from proxyless.governance.suites.asgi import AsgiMiddleware
 from proxyless.xds.model.filters import LocalRateLimit
+from proxyless.xds.model.route import DirectResponseAction, NonForwardingAction, RedirectAction
+from proxyless.xds.model.values import HeaderMutation, HeaderMutations
 from tests.support.backends import Backends
 from tests.support.model import chain, cluster, eds, http_filter, listener, manager, route, snapshot, table
 from tests.support.streams import Oracle, Spy
@@ -210,3 +212,19 @@ def test_the_body_end_is_the_end_of_the_stream(spy: Install) -> None:
     assert "spy end" not in seen
     steps.answer(BodyEnd(complete=True))
     assert seen[-1] == "spy end"
+
+
+@pytest.mark.parametrize(
+    ("action", "added"),
+    [(NonForwardingAction(), True), (DirectResponseAction(200), False), (RedirectAction(), False), ("a", True)],
+)
+def test_what_a_filter_answers_has_the_routes_headers_unless_the_route_is_an_answer(
+    spy: Install, action: Any, added: bool
+) -> None:
+    spy(reply=BUSY)
+    adds = HeaderMutations(response_add=(HeaderMutation("x-added", "1"),))
+    taken = route("/", action, headers=adds)
+    fixture = World(tables=[table(taken)], clusters=[cluster("a", "10.0.0.1:80")], filters=[FILTER])
+    run = fixture.call(answers=[])
+    assert run.reply is not None
+    assert ((b"x-added", b"1") in run.reply.headers) == added

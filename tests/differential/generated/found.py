@@ -6,6 +6,69 @@ from tests.differential.case import Case
 from tests.differential.requests import Request
 
 FOUND: dict[str, Case] = {
+    "a decorator sent twice is one line": Case(
+        (
+            {
+                "name": "10.9.9.9",
+                "domains": ["10.9.9.9"],
+                "routes": [{"match": {"safe_regex": {"regex": "/[a-s]vc(/.*)?"}}, "route": {"cluster": "c"}}],
+            },
+        ),
+        (
+            Request(
+                "GET",
+                "http://case.test/svc/b/c",
+                (
+                    ("host", "10.9.9.9"),
+                    ("x-envoy-decorator-operation", "w"),
+                    ("x-envoy-decorator-operation", "w"),
+                ),
+            ),
+        ),
+    ),
+    "what a filter answers on a route that forwards nothing has the route's headers": Case(
+        (
+            {
+                "name": "shop.test:80",
+                "domains": ["shop.test:80"],
+                "routes": [
+                    {
+                        "match": {"prefix": "/svc/x"},
+                        "non_forwarding_action": {},
+                        "typed_per_filter_config": {
+                            "envoy.filters.http.fault": {
+                                "@type": "type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault",
+                                "abort": {"http_status": 503, "percentage": {"numerator": 100}},
+                            }
+                        },
+                    }
+                ],
+                "response_headers_to_add": [{"header": {"key": "x-new", "value": "%RESPONSE_FLAGS%"}}],
+            },
+        ),
+        (Request("GET", "http://case.test/svc/x/", (("host", "shop.test:80"),)),),
+    ),
+    "a fault on a route to a cluster that is not there names none": Case(
+        (
+            {
+                "name": "*.shop.test",
+                "domains": ["*.shop.test"],
+                "routes": [
+                    {
+                        "match": {"prefix": "/"},
+                        "route": {"cluster": "none"},
+                        "typed_per_filter_config": {
+                            "envoy.filters.http.fault": {
+                                "@type": "type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault",
+                                "abort": {"http_status": 418, "percentage": {"numerator": 100}},
+                            }
+                        },
+                    }
+                ],
+            },
+        ),
+        (Request("GET", "http://case.test/A/", (("host", "a.shop.test"),)),),
+    ),
     "a direct response of 204 has no body": Case(
         (
             {
