@@ -243,7 +243,7 @@ def packed_any(type_url: str, message: Any) -> Any:
     return pb.google_protobuf.Any(type_url=type_url, value=raw)
 
 
-def wait_for(condition: Callable[[], object], timeout_s: float = 10.0) -> None:
+def wait_for(condition: Callable[[], object], timeout_s: float = 30.0) -> None:
     """Until a condition holds; a test that waits in vain fails here."""
     deadline = time.monotonic() + timeout_s
     while not condition():
