@@ -11,7 +11,7 @@ from threading import Lock
 from typing import Any
 
 from ..xds.model.cluster import Cluster, TransportSocket
-from ..xds.model.dns import DNS_CACHE_PORT, DNS_CACHE_TLS_PORT
+from ..xds.model.dns import DNS_CACHE_PORT, DNS_CACHE_TLS_PORT, DnsCache
 from ..xds.model.endpoint import ClusterLoadAssignment, LbEndpoint
 from ..xds.model.values import Address, Note
 from .balancing.build import build_picker
@@ -229,11 +229,8 @@ class ClusterRuntime:
                     hosts.pop(each, None)
         return Host(endpoint, self.state.host(str(endpoint.address)), socket=self.socket(endpoint))
 
-    def forwarded(self, authority: bytes, names: NameCaches) -> Host | None:
+    def forwarded(self, cache: DnsCache, authority: bytes, names: NameCaches) -> Host | None:
         """The endpoint of a dynamic forward proxy: what the filter found for this Host."""
-        cache = self.config.dns_cache
-        if cache is None:
-            return None
         host = full_name(authority, DNS_CACHE_TLS_PORT if self.config.transport_socket.tls else DNS_CACHE_PORT)
         found = names.get(cache).find(host)
         return self.dialled(found[0], int(host.rpartition(":")[2])) if found else None

@@ -87,8 +87,9 @@ def choose(
     detector = cluster.state.detector
     if detector is not None:
         detector.look(call.runtime.clock())
-    if cluster.config.dns_cache is not None and call.upstream is not None:
-        return cluster.forwarded(call.upstream.authority, call.runtime.names)
+    cache = cluster.config.dns_cache
+    if cache is not None and call.upstream is not None:
+        return cluster.forwarded(cache, call.upstream.authority, call.runtime.names)
     if cluster.original_dst:
         destination = call.destination
         resolved = destination.resolved if destination is not None else None

@@ -49,7 +49,7 @@ class DynamicForwardProxyFilter:
         if isinstance(route, DynamicForwardProxyRoute):
             if route.host_rewrite:
                 request.authority = route.host_rewrite.encode()
-            elif route.host_rewrite_header:
+            else:
                 request.authority = request.header(route.host_rewrite_header.lower().encode()) or request.authority
         if not request.authority:
             return EMPTY_HOST

@@ -57,7 +57,7 @@ ANSWERED = ("x-new", "x-all", "x-kept", "cache-control", "set-cookie", "content-
 REMOVED = ("x-a", "X-B", "accept", "x-d", "x-all", "x-new", "x-envoy-attempt-count", "x-kept")
 FORMATS = (
     *("1", "2", "", "text", "100%%"),
-    *("%REQ(x-a)%", "<%REQ(X-B?x-a)%>", "%REQ(x-a):2%", "%REQ(:path)%", "%REQ(:authority)% %REQ(:method)%"),
+    *("%REQ(x-a)%", "<%REQ(X-B?x-a)%>", "%REQ(x-a):2%", "%REQ(:path)%", "%REQ(:authority)%-%REQ(:method)%"),
     *("%REQ(x-none)%", "a%REQ(x-none)%b", "%REQ(x-envoy-attempt-count)%", "%REQ(x-all)%", "%PROTOCOL%"),
     *("%REQ(x-envoy-original-path?:path)%", "%REQ(user-agent)%", "%PATH(NQ)%", "%PATH(WQ:ORIG)%", "%PATH:3%"),
     *("%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%", "%RESPONSE_CODE% %RESPONSE_FLAGS%", "%UPSTREAM_CLUSTER%"),
