@@ -11,14 +11,19 @@ import pytest
 
 import proxyless.httpx
 from proxyless import Mesh
-from proxyless.governance.actions import AwaitConfig, BodyEnd, Deliver, Send, Sleep
+from proxyless.governance.actions import AwaitConfig, BodyEnd, Deliver, Head, Send, Sleep
 from proxyless.governance.filters.chain import FACTORIES
 from proxyless.governance.inbound import InboundRequest
 from proxyless.governance.replies import LocalReply
 from proxyless.governance.request import RequestView
 from proxyless.governance.suites.asgi import AsgiMiddleware
 from proxyless.xds.model.filters import LocalRateLimit
-from proxyless.xds.model.route import DirectResponseAction, NonForwardingAction, RedirectAction
+from proxyless.xds.model.route import (
+    DirectResponseAction,
+    InternalRedirectPolicy,
+    NonForwardingAction,
+    RedirectAction,
+)
 from proxyless.xds.model.values import HeaderMutation, HeaderMutations
 from tests.support.backends import Backends
 from tests.support.model import chain, cluster, eds, http_filter, listener, manager, route, snapshot, table
@@ -228,3 +233,12 @@ def test_what_a_filter_answers_has_the_routes_headers_unless_the_route_is_an_ans
     run = fixture.call(answers=[])
     assert run.reply is not None
     assert ((b"x-added", b"1") in run.reply.headers) == added
+
+
+def test_a_redirect_followed_inside_goes_through_the_filters_again(spy: Install) -> None:
+    seen = spy()
+    follows = route("/", "a", internal_redirect=InternalRedirectPolicy())
+    fixture = World(tables=[table(follows)], clusters=[cluster("a", "10.0.0.1:80")], filters=[FILTER])
+    run = fixture.call(answers=[Head(302, [(b"location", b"http://shop/next")], None), 200])
+    assert (run.status, len(run.sent())) == (200, 2)
+    assert [each for each in seen if "response" not in each] == ["spy request", "spy end", "spy request", "spy end"]
