@@ -11,6 +11,7 @@ import jsonschema
 import pytest
 
 from proxyless.cli._url import parse_url
+from proxyless.governance import explain
 from proxyless.governance.call import BLACKHOLE, PASSTHROUGH
 from proxyless.governance.explain import cluster_name, document, dry_call, failed
 from proxyless.governance.inbound_explain import dry_request, inbound_document
@@ -195,3 +196,17 @@ def test_an_incoming_connection_that_is_no_http_is_the_apps() -> None:
 def test_an_incoming_request_that_no_route_takes_is_404() -> None:
     found = incoming(manager(table(route("/other"))))
     assert (found["action"], found["status"], found["response_flags"]) == ("none", 404, "NR")
+
+
+def test_a_route_that_hedges_is_explained_without_sending() -> None:
+    retry = RetryPolicy(("5xx",), 1, per_try_timeout_s=1.0)
+    hedging = route("/", "a", hedge_on_per_try_timeout=True, retry=retry)
+    assert told(World(tables=[table(hedging)], clusters=[cluster("a", "10.0.0.1:80")]))["endpoint"] == "10.0.0.1:80"
+
+
+def test_what_stands_for_a_connection_in_a_dry_run_does_nothing() -> None:
+    dry = explain._DryConnection()
+    dry.close()
+    dry.abandon()
+    assert dry.usable()
+    assert dry.fresh()

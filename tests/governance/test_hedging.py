@@ -389,3 +389,8 @@ def test_what_the_control_plane_has_dropped_is_not_tried() -> None:
     fixture = world(policy())
     fixture.cluster().dropped = 100.0
     assert Hedged(fixture, []).run().outcome == (503, "UDO", 0)
+
+
+def test_a_try_that_ran_out_of_time_ends_the_call() -> None:
+    found = Hedged(world(policy()), [(0.2, "timeout")]).run()
+    assert found.outcome[0] == 504

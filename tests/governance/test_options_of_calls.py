@@ -15,8 +15,10 @@ from proxyless.xds.model.matchers import PathMatcher, TlsMatcher
 from proxyless.xds.model.route import DirectResponseAction, RouteMatch
 from proxyless.xds.model.values import Address
 from tests.support.model import (
+    CLUSTER,
     ENDPOINT,
     assignment,
+    bad,
     chain,
     cluster,
     eds,
@@ -110,3 +112,9 @@ def test_a_race_tells_whoever_waits() -> None:
     race.wake = lambda: woken.append(1)
     race.put("somebody does")
     assert (list(race.events), woken) == (["nobody waits", "somebody does"], [1])
+
+
+def test_a_cluster_that_envoy_would_refuse_is_not_configured() -> None:
+    fixture = world(route("/", "a"))
+    fixture.update(clusters={"a": bad(CLUSTER, "a")})
+    assert fixture.runtime.plan.configured("a") is None
