@@ -66,7 +66,6 @@ e2e: $(VENV)/.installed
 	$(BIN)/python -m pytest -p no:cacheprovider -v --timeout=900 $(PYTEST_ARGS) e2e
 
 simulation: $(VENV)/.installed
-	$(BIN)/pip install --quiet --group simulation
 	$(BIN)/python -m tests.simulation
 
 bench: $(VENV)/.installed

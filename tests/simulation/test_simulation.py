@@ -93,7 +93,6 @@ def test_a_report_is_a_section_with_a_table_and_a_plot() -> None:
 
 
 def test_plots_are_the_same_bytes_each_time(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
     plot = Plot("p", "P", "x", "y", [Series("a", [0.0, 1.0], [1.0, 2.0])])
     draw(plot, tmp_path / "one")
     draw(plot, tmp_path / "two")
