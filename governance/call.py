@@ -15,7 +15,6 @@ to that moment. A machine that is closed early (the caller went away) gives ever
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import replace
 from typing import Any
 
 from ..xds.model.listener import TcpProxy
@@ -36,7 +35,8 @@ from .passing import TcpRoute
 from .paths import NotHttpError
 from .plan import OPAQUE, BadAuthorityError, Destination, Missing
 from .pool import Slot
-from .replies import DOWNSTREAM_ERROR, LocalReply, as_grpc, bad_authority, bad_request, closed, no_cluster, no_route
+from .replies import LocalReply, bad_authority, bad_request, closed, no_cluster, no_route
+from .replying import own_reply
 from .request import RequestView
 from .retry import CompiledRetry
 from .routing import CompiledRoute, CompiledVirtualHost, Target
@@ -188,7 +188,7 @@ class OutgoingCall:
                 # Closed from outside: the caller went away, or its own timeout passed.
                 self.flags = (*self.flags, "DC")
             elif reply is not None:
-                reply = self.reply = self._own(reply)
+                reply = self.reply = own_reply(self, reply)
                 self.status = reply.status
                 self.flags = (*self.flags, *reply.flags)
             if self.filters is not None:
@@ -410,25 +410,6 @@ class OutgoingCall:
 
     # -- what comes back -----------------------------------------------------------------------------------------
 
-    def _own(self, reply: LocalReply) -> LocalReply:
-        """A reply of the mesh's own as the caller gets it."""
-        if self.steering is not None:
-            reply = self.steering.reply(reply)
-        if self.route is not None:
-            reply = self.route.mutated(reply, self.target, self._as_sent(), self.subject)
-            if self.route.tells_attempts and self.attempts:
-                reply = replace(reply, headers=tuple(counted(reply.headers, self.attempts)))
-        if self.cookies is not None and self.cookies.late:
-            reply = replace(reply, headers=(*reply.headers, *self.cookies.headers()))
-        if self.filters is not None:
-            headers = self.filters.response(self, reply.status, list(reply.headers))
-            reply = replace(reply, headers=(*headers, *self.response_headers))
-        if self.request.is_grpc and reply.flags != DOWNSTREAM_ERROR:
-            reply = as_grpc(reply, head=self.request.method == b"HEAD")
-        if self.answering is not None:
-            reply = replace(reply, headers=tuple(self.answering(list(reply.headers), self._as_sent())))
-        return reply
-
     def _bypass(self, cluster: str) -> Machine:
         """Unrouted: the library's own means, to the name or to an endpoint of a TCP cluster."""
         self.attempts = 1
@@ -450,7 +431,7 @@ class OutgoingCall:
                 subject = self.subject()
                 subject.status, subject.response, subject.host = head.status, head.headers, self.host
                 subject.details, subject.attempts = "via_upstream", self.attempts
-                head.headers = apply_levels(levels, head.headers, self._as_sent(), subject=subject)
+                head.headers = apply_levels(levels, head.headers, self.as_sent(), subject=subject)
             else:
                 head.headers = apply_levels(levels, head.headers, self.request)
         if self.route is not None and self.route.tells_attempts:
@@ -460,7 +441,7 @@ class OutgoingCall:
         if self.filters is not None:
             head.headers = self.filters.response(self, head.status, head.headers) + self.response_headers
         if self.answering is not None:
-            head.headers = self.answering(head.headers, self._as_sent())
+            head.headers = self.answering(head.headers, self.as_sent())
         request = self.request
         if request.method == b"POST" and request.is_grpc:
             self.grpc_status = next((value for name, value in head.headers if name.lower() == b"grpc-status"), None)
@@ -481,13 +462,13 @@ class OutgoingCall:
 
     def sent_header(self, name: str) -> bytes | None:
         """The first value of a header as it goes out."""
-        return self._as_sent().header(name.encode())
+        return self.as_sent().header(name.encode())
 
     def subject(self) -> Subject:
         """What formats may ask about."""
         return subject_of(self)
 
-    def _as_sent(self) -> RequestView:
+    def as_sent(self) -> RequestView:
         """The request as response headers see it: with mutations and rewrites, once they were made."""
         return self.request if self.upstream is None else self.upstream.view()
 
