@@ -19,6 +19,7 @@ from ..xds.model.route import RouteConfiguration
 from ..xds.model.snapshot import Snapshot
 from .admission import Admission, valid_authority
 from .answering import answering_of
+from .bodies import DEFAULT_BODY_LIMIT
 from .chains import Connection, find_chain
 from .cluster import ClusterRuntime
 from .filters.chain import FilterChainRuntime, compile_chain
@@ -89,7 +90,18 @@ class HttpRuntime:
 class Destination:
     """What becomes of connections to one dialled address."""
 
-    __slots__ = ("chain", "cluster", "hosts", "http", "kind", "listener", "reason", "resolved", "resolved_by")
+    __slots__ = (
+        "body_limit",
+        "chain",
+        "cluster",
+        "hosts",
+        "http",
+        "kind",
+        "listener",
+        "reason",
+        "resolved",
+        "resolved_by",
+    )
 
     def __init__(
         self,
@@ -109,6 +121,8 @@ class Destination:
         self.http: HttpRuntime | None = None
         self.cluster = ""
         self.hosts: dict[bytes, CompiledVirtualHost | None] = {}
+        self.body_limit = DEFAULT_BODY_LIMIT
+        """The most of a body that is kept where no route says it; 0 for no limit."""
 
     def tcp_cluster(self, uniform: Uniform) -> str:
         """The cluster of one connection; empty where there is none (TcpProxy.cluster, weighted_clusters)."""
@@ -264,7 +278,7 @@ class Plan:
             http = self._http(chain.http, listener.name, chain.name)
             if http.filters.missing is not None:
                 return Missing(ResourceType.EXTENSION, (http.filters.missing,), f"filter {http.filters.missing}")
-            destination.http = http
+            destination.http, destination.body_limit = http, listener.buffer_limit
             return destination
         if chain.tcp is not None:
             destination = Destination("tcp", listener.name, chain, resolved, by)

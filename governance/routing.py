@@ -119,6 +119,7 @@ class CompiledRoute:
         "action",
         "appends_host",
         "auto_host",
+        "body_limit",
         "chain",
         "cluster_not_found",
         "counts_attempts",
@@ -193,6 +194,8 @@ class CompiledRoute:
         self.direct: DirectResponseAction | None = None
         self.action: RouteAction | None = None
         self.hashing: HashPolicies | None = None
+        limits = (route.body_limit, vhost.body_limit, route.old_body_limit, vhost.old_body_limit)
+        self.body_limit = next((each for each in limits if each is not None), None)
         self.high_priority = False
         self.limits_grpc = False
         self.weights_header = b""

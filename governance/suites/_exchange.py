@@ -8,6 +8,7 @@ from time import monotonic
 from typing import Any, Literal, Self
 
 from ..actions import Deliver, Failure, Send
+from ..bodies import most_kept
 from ..call import Machine, OutgoingCall
 from ..copies import CopyCall
 from ..headers import HeaderList
@@ -16,7 +17,8 @@ from ..replies import LocalReply, reply_body, reply_headers
 from ..request import RequestView
 from ..runtime import Runtime
 from ..spelling import lower, spell
-from ._httpcore import AsyncBody, Body, Clamp, Connection, DeadlineError, IdleError, Library, Timeouts, Upload
+from ._httpcore import AsyncBody, Body, Clamp, Connection, DeadlineError, IdleError, Library, Timeouts
+from ._upload import Upload
 
 try:
     from ._h11 import checked
@@ -185,8 +187,10 @@ class Exchange:
             again = isinstance(request.stream, self.library.byte_stream)
             route = self.call.route
             follows = route is not None and route.internal_redirect is not None
-            keep = bool(self.copies) or self.call.retry is not None or follows
-            upload = self.upload = request.stream = Upload(request.stream, again=again, keep=keep)
+            most = most_kept(self.call) if self.call.retry is not None or follows else 0
+            upload = self.upload = request.stream = Upload(
+                request.stream, again=again, most=most, copied=bool(self.copies)
+            )
         return upload
 
     def _patience_from_now(self) -> float | None:

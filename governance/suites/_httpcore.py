@@ -7,7 +7,7 @@ is wrapped so that every operation is clamped to the time that is left: in sync 
 from __future__ import annotations
 
 import select
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import suppress
 from socket import SHUT_RDWR, socket
 from time import monotonic
@@ -21,9 +21,6 @@ from ._h2 import for_tasks, for_threads
 
 REFUSED_STREAM = 7
 """HTTP/2 error code (RFC 9113, section 7)."""
-
-MAX_REPLAY = 1024 * 1024
-"""Bytes of a streamed body that are kept for a retry: Envoy's default per_connection_buffer_limit_bytes."""
 
 
 EARLY_S = 0.002
@@ -349,70 +346,6 @@ class AsyncConnection(Connection):
         if self.core.is_closed() or self._loop.is_closed():
             return
         self._loop.call_soon_threadsafe(lambda: self._loop.create_task(self.core.aclose()))
-
-
-class Upload:
-    """A request body on its way out. Says when it has been sent; a streamed one can be sent again while it is small.
-
-    `again`: the source can be iterated as often as one likes. `keep`: what it yields is kept for a retry, as Envoy
-    buffers it.
-    """
-
-    __slots__ = ("_again", "_iterator", "_kept", "_size", "_source", "complete", "on_end", "replayable")
-
-    def __init__(self, source: Any, *, again: bool, keep: bool) -> None:
-        self._source = source
-        self._again = again
-        self._kept: list[bytes] = []
-        self._size = 0
-        self._iterator: Any = None
-        self.replayable = again or keep
-        self.complete = False
-        self.on_end: Callable[[], None] | None = None
-
-    def _keep(self, chunk: bytes) -> None:
-        self._size += len(chunk)
-        if self._size > MAX_REPLAY:
-            self.replayable = False
-            self._kept.clear()
-        elif self.replayable:
-            self._kept.append(chunk)
-
-    def kept(self) -> bytes | None:
-        """A streamed body that has been sent, whole; None if it was too large to be kept."""
-        return b"".join(self._kept) if self.replayable else None
-
-    def _ended(self) -> None:
-        if not self.complete:
-            self.complete = True
-            if self.on_end is not None:
-                self.on_end()
-
-    def __iter__(self) -> Iterator[bytes]:
-        if self._again:
-            yield from self._source
-        else:
-            yield from list(self._kept)
-            if self._iterator is None:
-                self._iterator = iter(self._source)
-            for chunk in self._iterator:
-                self._keep(chunk)
-                yield chunk
-        self._ended()
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        if self._again:
-            async for chunk in self._source:
-                yield chunk
-        else:
-            for chunk in list(self._kept):
-                yield chunk
-            if self._iterator is None:
-                self._iterator = aiter(self._source)
-            async for chunk in self._iterator:
-                self._keep(chunk)
-                yield chunk
-        self._ended()
 
 
 class BodyBase:

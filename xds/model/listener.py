@@ -112,6 +112,8 @@ class Listener:
     use_original_dst: bool = False
     bind_to_port: bool = True
     listener_filters: tuple[str, ...] = ()
+    buffer_limit: int = 1024 * 1024
+    """per_connection_buffer_limit_bytes, 0 for no limit: the most of a body that is kept, where no route says it."""
     notes: tuple[Note, ...] = ()
 
     def all_chains(self) -> tuple[FilterChain, ...]:

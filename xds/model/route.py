@@ -278,6 +278,9 @@ class Route:
     decorator: str | None = None
     decorator_propagate: bool = True
     metadata: FilterMetadata = field(default_factory=dict)
+    body_limit: int | None = None
+    """request_body_buffer_limit; `old_body_limit` is per_request_buffer_limit_bytes, which counts less."""
+    old_body_limit: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,6 +301,9 @@ class VirtualHost:
     filters: Mapping[str, FilterConfig] = field(default_factory=dict)
     cors: CorsPolicy | None = None
     metadata: FilterMetadata = field(default_factory=dict)
+    body_limit: int | None = None
+    """As of a route, where the route says nothing."""
+    old_body_limit: int | None = None
     notes: tuple[Note, ...] = ()
 
 

@@ -33,7 +33,7 @@ LISTENERS: Mapping[str, Entry] = {
         **meaningless("listeners are found by their name, which says the address", "address traffic_direction"),
         **meaningless(
             NO_SOCKET,
-            "per_connection_buffer_limit_bytes per_connection_buffer_high_watermark_timeout deprecated_v1 drain_type "
+            "per_connection_buffer_high_watermark_timeout deprecated_v1 drain_type "
             "transparent freebind socket_options tcp_fast_open_queue_length udp_listener_config "
             "connection_balance_config reuse_port enable_reuse_port tcp_backlog_size "
             "max_connections_to_accept_per_socket_event bind_to_port enable_mptcp ignore_global_conn_limit "
@@ -46,7 +46,7 @@ LISTENERS: Mapping[str, Entry] = {
         ),
         **meaningless(METRICS, "stat_prefix"),
         **meaningless("nothing that is done looks at it", "metadata"),
-        **honoured("listener_filters"),
+        **honoured("listener_filters per_connection_buffer_limit_bytes"),
         **not_yet("only the first address is looked at", "additional_addresses"),
         **not_yet("filter chains are not asked for one by one", "fcds_config"),
         **not_yet("trees of matchers are not implemented yet: connections are refused", "filter_chain_matcher"),

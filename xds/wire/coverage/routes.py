@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from .common import CORS_POLICY
-from .status import Entry, always, honoured, meaningless, not_yet, told
+from .status import Entry, honoured, meaningless, not_yet, told
 
 ROUTE = "envoy.config.route.v3."
 REDIRECT = "envoy.extensions.internal_redirect."
@@ -14,7 +14,6 @@ STATISTICS = "metrics have names of their own"
 NO_RUNTIME = "there is no runtime to override it: the default value counts"
 ANSWERS = "is not implemented yet: the route answers 503"
 MATCHES_NOTHING = "is not implemented yet: the route matches nothing"
-KEPT = "bodies are kept for a retry up to 1 MiB"
 LEVEL = "request_headers_to_add request_headers_to_remove response_headers_to_add response_headers_to_remove"
 
 
@@ -40,11 +39,7 @@ ROUTES: Mapping[str, Entry] = {
         **not_yet("x-envoy-is-timeout-retry is not sent yet", "include_is_timeout_retry_header"),
         **not_yet("retry policies by extension are not implemented yet", "retry_policy_typed_config"),
         **honoured("hedge_policy"),
-        **not_yet(
-            KEPT,
-            "per_request_buffer_limit_bytes request_body_buffer_limit",
-            always,
-        ),
+        **honoured("per_request_buffer_limit_bytes request_body_buffer_limit"),
     },
     ROUTE + "CorsPolicy": CORS_POLICY,
     ROUTE + "FilterConfig": honoured("config is_optional disabled"),
@@ -56,11 +51,7 @@ ROUTES: Mapping[str, Entry] = {
         **meaningless(STATISTICS, "stat_prefix"),
         **not_yet(f"filter_action {ANSWERS}", "filter_action"),
         **not_yet("nothing is traced yet", "tracing"),
-        **not_yet(
-            KEPT,
-            "per_request_buffer_limit_bytes request_body_buffer_limit",
-            always,
-        ),
+        **honoured("per_request_buffer_limit_bytes request_body_buffer_limit"),
     },
     ROUTE + "Decorator": honoured("operation propagate"),
     ROUTE + "NonForwardingAction": {},

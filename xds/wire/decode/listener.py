@@ -11,11 +11,14 @@ from ..schema import types as pb
 from .extensions import LISTENER_FILTERS, extension
 from .filter_chains import filter_chain, refuse_ambiguous
 from .http_connection_manager import http_connection_manager
-from .values import address, named, resolved_address
+from .values import address, named, optional, resolved_address
 
 DIRECTIONS: tuple[Literal["UNSPECIFIED", "INBOUND", "OUTBOUND"], ...] = ("UNSPECIFIED", "INBOUND", "OUTBOUND")
 
 UDP = 1
+
+DEFAULT_BUFFER = 1024 * 1024
+"""Listener.per_connection_buffer_limit_bytes when unset."""
 
 
 def listener(raw: bytes) -> Listener:
@@ -36,6 +39,7 @@ def listener(raw: bytes) -> Listener:
         use_original_dst=message.use_original_dst.value,
         bind_to_port=not message.HasField("bind_to_port") or message.bind_to_port.value,
         listener_filters=tuple(each.name for each in message.listener_filters),
+        buffer_limit=optional(message, "per_connection_buffer_limit_bytes", DEFAULT_BUFFER),
     )
 
 

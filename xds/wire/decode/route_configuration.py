@@ -30,7 +30,7 @@ from .http_filters.cors import cors_policy
 from .rate_limits import rate_limits
 from .route import MAX_BODY, route
 from .route_policies import mirror_policies, retry_policy
-from .values import header_mutations, metadata, named
+from .values import header_mutations, metadata, named, optional
 
 log = logging.getLogger("proxyless.xds")
 
@@ -183,6 +183,8 @@ def _virtual_host(message: pb.route_v3.VirtualHost, max_body: int) -> VirtualHos
         filters=per_filter_configs(message.typed_per_filter_config),
         cors=cors_policy(message.cors) if message.HasField("cors") else None,
         metadata=metadata(message.metadata),
+        body_limit=optional(message, "request_body_buffer_limit"),
+        old_body_limit=optional(message, "per_request_buffer_limit_bytes"),
     )
 
 

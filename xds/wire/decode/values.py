@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from ipaddress import ip_address, ip_network
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, overload
+
+from google.protobuf.message import Message
 
 from ...model.values import (
     Address,
@@ -41,6 +43,18 @@ def named(names: Sequence[T], number: int) -> T:
 def seconds(duration: pb.google_protobuf.Duration) -> float:
     """A Duration in seconds; Envoy counts whole milliseconds and drops what is below."""
     return (duration.seconds * 1000 + duration.nanos // 1_000_000) / 1000
+
+
+@overload
+def optional(message: Message, name: str) -> int | None: ...
+@overload
+def optional(message: Message, name: str, default: int) -> int: ...
+def optional(message: Message, name: str, default: int | None = None) -> int | None:
+    """A wrapped number of a message, and what it is where it is not set."""
+    if not message.HasField(name):
+        return default
+    value: int = getattr(message, name).value
+    return value
 
 
 def fraction(percent: pb.type_v3.FractionalPercent) -> Fraction:
