@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from .api import kubernetes
 from .api.destination_rule import DestinationRule
 from .api.envoy_filter import EnvoyFilter
+from .api.mesh_config import IstioOperator, MeshMap
+from .api.proxy_config import ProxyConfigResource
 from .api.security import AuthorizationPolicy, PeerAuthentication, RequestAuthentication
 from .api.service_entry import ServiceEntry, Sidecar, WorkloadEntry
 from .api.telemetry import Telemetry
@@ -26,9 +30,20 @@ class Kind:
     versions: tuple[str, ...] = ("v1", "v1beta1", "v1alpha3")
     spec: bool = True  # whether the content stands under `spec`
     namespaced: bool = True
+    concerns: Callable[[Mapping[str, Any]], bool] = lambda value: True  # whether an object is one of ours
 
 
 _CORE = ("v1",)
+_MESH_KEYS = ("mesh", "meshNetworks")
+
+
+def _is_mesh(value: Mapping[str, Any]) -> bool:
+    """Whether a ConfigMap is istiod's: `istio`, or `istio-` and a revision, with a mesh or networks in it."""
+    meta, data = value.get("metadata"), value.get("data")
+    name = str(meta.get("name", "")) if isinstance(meta, dict) else ""
+    ours = name == "istio" or name.startswith("istio-")
+    return ours and isinstance(data, dict) and any(key in data for key in _MESH_KEYS)
+
 
 KINDS: dict[str, Kind] = {
     "VirtualService": Kind(NETWORKING, VirtualService),
@@ -46,6 +61,9 @@ KINDS: dict[str, Kind] = {
     "EndpointSlice": Kind("discovery.k8s.io", kubernetes.EndpointSlice, versions=("v1", "v1beta1"), spec=False),
     "Pod": Kind("", kubernetes.Pod, versions=_CORE, spec=False),
     "Node": Kind("", kubernetes.Node, versions=_CORE, spec=False, namespaced=False),
+    "ProxyConfig": Kind(NETWORKING, ProxyConfigResource, version="v1beta1", versions=("v1beta1",)),
+    "ConfigMap": Kind("", MeshMap, versions=_CORE, spec=False, concerns=_is_mesh),
+    "IstioOperator": Kind("install.istio.io", IstioOperator, version="v1alpha1", versions=("v1alpha1",)),
     "Namespace": Kind("", kubernetes.Namespace, versions=_CORE, spec=False, namespaced=False),
 }
 
@@ -59,7 +77,6 @@ INERT: dict[str, str] = {
 UNREAD = frozenset(
     {
         "Gateway",
-        "ProxyConfig",
         "WorkloadGroup",
         "WasmPlugin",
         "TrafficExtension",

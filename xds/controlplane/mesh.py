@@ -1,37 +1,34 @@
-"""MeshConfig: what holds for the whole mesh, with istiod's defaults.
+"""The mesh: MeshConfig as it holds, with what istiod knows from its environment instead.
 
-Only the fields that the emitters read. Reading them from a ConfigMap or a file is a source's job and comes later.
+`registry.meshes` makes one from the objects of a source. It is compared by identity: the same Python object means that
+nothing changed for the mesh as a whole, and another one that everything may have.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
-OutboundMode = Literal["ALLOW_ANY", "REGISTRY_ONLY"]
+from .api import mesh_config
+from .api.extension_providers import ExtensionProvider
+from .api.mesh_config import MeshNetworks
 
 
-@dataclass(frozen=True, slots=True)
-class MeshConfig:
+@dataclass(frozen=True, slots=True, eq=False)
+class MeshConfig(mesh_config.MeshConfig):
     """istio.mesh.v1alpha1.MeshConfig. Durations in seconds."""
 
-    root_namespace: str = "istio-system"
-    trust_domain: str = "cluster.local"
-    trust_domain_aliases: tuple[str, ...] = ()
+    extension_providers: tuple[ExtensionProvider, ...] = mesh_config.BUILT_IN
+    networks: MeshNetworks = MeshNetworks()
     domain_suffix: str = "cluster.local"
     cluster_id: str = "Kubernetes"
-    outbound_traffic_policy: OutboundMode = "ALLOW_ANY"
-    enable_auto_mtls: bool = True
-    connect_timeout_s: float = 10.0
-    dns_refresh_rate_s: float = 60.0
-    dns_jitter_s: float = 0.1
-    protocol_detection_timeout_s: float = 0.0
-    proxy_listen_port: int = 15001
-    proxy_inbound_listen_port: int = 15006
-    proxy_http_port: int = 0
-    enable_tracing: bool = True
+    dns_jitter: float = 0.1
     trace_sampling: float = 1.0
-    h2_upgrade: bool = False
-    locality_lb: bool = True
-    access_log_file: str = ""
     send_unhealthy_endpoints: bool = True
+
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
+    def provider(self, name: str) -> ExtensionProvider | None:
+        """The extension provider of that name, in any case, as Telemetry objects find it."""
+        wanted = name.lower()
+        return next((each for each in self.extension_providers if each.name.lower() == wanted), None)

@@ -155,3 +155,11 @@ def recorded_node(folder: Path) -> pb.core_v3.Node:
     made = pb.core_v3.Node()
     json_format.ParseDict(json.loads((folder / "node.json").read_text()), made)
     return made
+
+
+def mesh(settings: str, *, name: str = "istio", namespace: str = "istio-system", networks: str = "") -> str:
+    """The ConfigMap of a mesh's settings, as a document of YAML."""
+    data = {"mesh": textwrap.dedent(settings)} | ({"meshNetworks": textwrap.dedent(networks)} if networks else {})
+    meta = {"name": name, "namespace": namespace}
+    document = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": data}
+    return f"---\n{yaml.safe_dump(document)}"

@@ -18,7 +18,9 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, NamedTuple, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import re2
+import yaml
 
+from ..loader import Loader
 from .fields import Bounds, Format, Inert, Required
 from .validity import RULES
 
@@ -221,12 +223,30 @@ def _later(message: Any) -> Read:
 
 
 def _marked(base: Any, marks: tuple[object, ...]) -> Read:
+    if Format.YAML in marks:
+        return _embedded(_reader(base))
     read = next((_FORMATS[mark] for mark in marks if isinstance(mark, Format)), None) or _reader(base)
     for mark in marks:
         if isinstance(mark, Bounds):
             read = _bounded(read, mark)
         elif isinstance(mark, Inert):
             read = _inert(read, mark.why)
+    return read
+
+
+def _embedded(inner: Read) -> Read:
+    """A message as YAML in a string; keys of the message follow those of the string in a path."""
+
+    def read(value: Any, path: Path, sink: Sink) -> Any:
+        try:
+            content = yaml.load(_text(value, path, sink), Loader=Loader)  # noqa: S506  Loader is a safe one
+        except (yaml.YAMLError, ValueError) as error:
+            mark = getattr(error, "problem_mark", None)
+            at = f"line {mark.line + 1} of it: {getattr(error, 'problem', '')}" if mark is not None else str(error)
+            sink(path, f"is not YAML: {at}")
+            content = None
+        return inner({} if content is None else content, path, sink)
+
     return read
 
 

@@ -26,6 +26,7 @@ class Format(Enum):
     DURATION = "duration"
     REGEX = "regex"
     BYTES = "bytes"
+    YAML = "yaml"
 
 
 class Required(Enum):

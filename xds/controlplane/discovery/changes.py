@@ -70,7 +70,7 @@ def between(before: World, after: World) -> Changes:
     for key, of_headless in _instances(before, after):
         keys.add(key)
         headless |= of_headless
-    return Changes(frozenset(keys), headless, bool(changed), before.mesh != after.mesh)
+    return Changes(frozenset(keys), headless, bool(changed), before.mesh is not after.mesh)
 
 
 def _configuration(before: World, after: World) -> Iterable[Key]:

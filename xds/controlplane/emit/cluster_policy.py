@@ -60,7 +60,7 @@ def apply(cluster: Cluster, policy: TrafficPolicy | None, target: Target) -> Opt
     options = _protocol(target, http)
     _thresholds(cluster, http, tcp, policy.retry_budget)
     cluster.connect_timeout.CopyFrom(
-        duration(target.mesh.connect_timeout_s if tcp.connect_timeout is None else tcp.connect_timeout)
+        duration(target.mesh.connect_timeout if tcp.connect_timeout is None else tcp.connect_timeout)
     )
     _keepalive(cluster, tcp)
     options = _connections(options, http, tcp)
@@ -108,7 +108,7 @@ def _upgraded(target: Target, http: HTTPSettings) -> bool:
         return False
     if http.h2_upgrade_policy == "UPGRADE":
         return True
-    return target.mesh.h2_upgrade and target.port.protocol in protocols.HTTP
+    return target.mesh.h2_upgrade_policy == "UPGRADE" and target.port.protocol in protocols.HTTP
 
 
 def _thresholds(cluster: Cluster, http: HTTPSettings, tcp: TCPSettings, budget: RetryBudget | None) -> None:

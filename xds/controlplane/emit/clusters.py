@@ -114,8 +114,8 @@ def _resolve(made: Cluster, service: Service, seen: Seen) -> None:
     resolver = cares_v3.CaresDnsResolverConfig(udp_max_queries=u32(100))
     made.typed_dns_resolver_config.name = "envoy.network.dns_resolver.cares"
     made.typed_dns_resolver_config.typed_config.CopyFrom(pack(resolver))
-    made.dns_jitter.CopyFrom(duration(seen.mesh.dns_jitter_s))
-    made.dns_refresh_rate.CopyFrom(duration(seen.mesh.dns_refresh_rate_s))
+    made.dns_jitter.CopyFrom(duration(seen.mesh.dns_jitter))
+    made.dns_refresh_rate.CopyFrom(duration(seen.mesh.dns_refresh_rate))
     made.respect_dns_ttl = True
 
 

@@ -107,7 +107,7 @@ def _virtual(view: View) -> Listener:
         address=socket_address(view.proxy.wildcard, view.mesh.proxy_inbound_listen_port),
         filter_chains=chains,
         listener_filters=_listener_filters(chains, view),
-        listener_filters_timeout=duration(view.mesh.protocol_detection_timeout_s),
+        listener_filters_timeout=duration(view.mesh.protocol_detection_timeout),
         continue_on_listener_filters_timeout=True,
         transparent=flag(True) if view.proxy.interception == "TPROXY" else None,
         traffic_direction=INBOUND,

@@ -94,7 +94,10 @@ def effective(settings: LoadBalancerSettings | None, service: Service, mesh: Mes
     if service.traffic_distribution == "PreferSameNode":
         order = (NETWORK, REGION, ZONE, SUBZONE, HOSTNAME)
         return Setting(LocalityLoadBalancerSetting(failover_priority=order), forced=True)
-    return Setting(LocalityLoadBalancerSetting()) if mesh.locality_lb else None
+    if mesh.zone_aware_lb_setting is not None:
+        return Setting(None, mesh.zone_aware_lb_setting)
+    of_mesh = mesh.locality_lb_setting
+    return None if of_mesh is None or of_mesh.enabled is False else Setting(of_mesh)
 
 
 def _split(text: str) -> Locality:

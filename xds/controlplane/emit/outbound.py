@@ -181,7 +181,7 @@ def _listener(entry: _Entry, view: View) -> Listener:
         made.listener_filters.append(filters.tls_inspector())
     if any(chain.protocols for chain in entry.chains):
         made.listener_filters.append(filters.http_inspector())
-        made.listener_filters_timeout.CopyFrom(duration(view.mesh.protocol_detection_timeout_s))
+        made.listener_filters_timeout.CopyFrom(duration(view.mesh.protocol_detection_timeout))
     default: FilterChain | None = None
     for chain in entry.chains:
         filter_chain = FilterChain(
@@ -211,7 +211,7 @@ def _fall_through(view: View) -> FilterChain:
 
 def _unknown(view: View) -> str:
     """Where connections go that no service takes."""
-    return PASSTHROUGH if view.mesh.outbound_traffic_policy == "ALLOW_ANY" else tcp_proxy.BLACK_HOLE
+    return PASSTHROUGH if view.mesh.outbound_traffic_policy.mode == "ALLOW_ANY" else tcp_proxy.BLACK_HOLE
 
 
 def _virtual(view: View) -> Listener:

@@ -42,7 +42,7 @@ def black_hole(mesh: MeshConfig) -> Cluster:
     return Cluster(
         name=BLACK_HOLE,
         type=Cluster.STATIC,
-        connect_timeout=duration(mesh.connect_timeout_s),
+        connect_timeout=duration(mesh.connect_timeout),
         alt_stat_name=f"{BLACK_HOLE};",
     )
 
@@ -56,7 +56,7 @@ def passthrough(mesh: MeshConfig) -> Cluster:
     made = Cluster(
         name=PASSTHROUGH,
         type=Cluster.ORIGINAL_DST,
-        connect_timeout=duration(mesh.connect_timeout_s),
+        connect_timeout=duration(mesh.connect_timeout),
         lb_policy=Cluster.CLUSTER_PROVIDED,
         circuit_breakers=cluster_policy.unlimited(),
         alt_stat_name=f"{PASSTHROUGH};",

@@ -65,7 +65,7 @@ def _only(hosts: list[VirtualHost], name: str, host: str) -> list[VirtualHost]:
 
 def catch_all(mesh: MeshConfig) -> VirtualHost:
     """Hosts that nobody knows: through as they are, or refused."""
-    if mesh.outbound_traffic_policy == "ALLOW_ANY":
+    if mesh.outbound_traffic_policy.mode == "ALLOW_ANY":
         name = "allow_any"
         action = route_v3.RouteAction(cluster=PASSTHROUGH, timeout=duration(0), max_grpc_timeout=duration(0))
         route = Route(name=name, match=route_v3.RouteMatch(prefix="/"), route=action)

@@ -21,6 +21,7 @@ from . import endpoints as eps
 from .authn import PeerAuthentications, selects
 from .destination_rules import DestinationRules, Rule
 from .endpoints import Endpoint, Workload
+from .meshes import Settings, settings
 from .policies import Policies
 from .services import Service, from_kubernetes, from_service_entry, with_aliases
 from .telemetry import Telemetries
@@ -69,12 +70,16 @@ class Memory:
 
 
 class World:
-    """The mesh at one version. Parts are derived when first asked for."""
+    """The mesh at one version. Parts are derived when first asked for.
+
+    `mesh` is what holds where no object says otherwise.
+    """
 
     def __init__(self, objects: Iterable[Object[object]], mesh: MeshConfig, before: World | None = None) -> None:
-        self.mesh = mesh
         self.by_ref: dict[Ref, Object[object]] = {item.ref: item for item in objects}
-        self._kept: Memory = before.memory if before is not None and before.mesh == mesh else Memory()
+        self.settings: Settings = settings(self.by_ref.values(), mesh, before.settings if before is not None else None)
+        self.mesh: MeshConfig = self.settings.mesh
+        self._kept: Memory = before.memory if before is not None and before.mesh is self.mesh else Memory()
         self.memory: Memory = Memory()
         found: dict[str, list[Object[Any]]] = {}
         for item in self.by_ref.values():

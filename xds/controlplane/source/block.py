@@ -21,7 +21,7 @@ from typing import Any, Final, NamedTuple
 
 import yaml
 
-from .loader import Loader
+from ..loader import Loader
 
 _LINE = re.compile(
     r"""

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import yaml
 
+from ..loader import Loader
 from .block import BlockReader
-from .loader import Loader
 
 
 @dataclass(frozen=True, slots=True)

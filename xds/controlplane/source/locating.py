@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import yaml
 
 from ..api.decode import Path
-from .loader import Loader
+from ..loader import Loader
 
 
 def locate(text: str, path: Path, line: int) -> tuple[int, int]:
@@ -23,12 +23,35 @@ def locate(text: str, path: Path, line: int) -> tuple[int, int]:
     if node is None:
         return line, 0
     mark = node.start_mark
+    column = 1
     for key in reversed(keys):
         step = _step(node, key)
+        if step is None and isinstance(node, yaml.ScalarNode):
+            inner = _inside(node, text)
+            if inner is not None:
+                node, below, right = inner
+                line, column = line + below, column + right
+                step = _step(node, key)
         if step is None:
             break
         mark, node = step
-    return mark.line + line, mark.column + 1
+    return mark.line + line, mark.column + column
+
+
+def _inside(node: yaml.ScalarNode, text: str) -> tuple[yaml.Node, int, int] | None:
+    """What a literal block (`|`) holds, if that is YAML itself; how far down and to the right of the text it stands."""
+    if node.style != "|":
+        return None
+    try:
+        inner = yaml.compose(node.value, Loader=Loader)
+    except (yaml.YAMLError, ValueError):
+        return None
+    first = node.start_mark.line + 1
+    written = next((each for each in text.split("\n")[first:] if each.strip()), "")
+    bare = next((each for each in node.value.split("\n") if each.strip()), "")
+    if inner is None:
+        return None
+    return inner, first, len(written) - len(written.lstrip(" ")) - (len(bare) - len(bare.lstrip(" ")))
 
 
 def duplicate_keys(text: str, line: int) -> Iterator[tuple[int, int, str]]:

@@ -84,6 +84,8 @@ class _Reader:
         if kind is None or kind.group != group:
             self._unread(kind_name, group)
             return None
+        if not kind.concerns(value):
+            return None
         meta = self._meta(value.get("metadata"), kind)
         if meta is None:
             return None
