@@ -66,12 +66,13 @@ def attempt_until_done(call: OutgoingCall) -> Generator[Action, Any, LocalReply 
                 result = closed(host.why_not(cluster.name))
             else:
                 call.host = host
+                own = cluster if cluster.aggregate is None else cluster.aggregate.of(host)
                 if call.attempts == 1 and (cluster.mirrors or route.mirrors):
                     yield from mirrored(call, cluster, upstream)
-                pool = cluster.pool(host, call.owner, route.high_priority)
+                pool = own.pool(host, call.owner, route.high_priority)
                 lease = pool.lease(clock())
                 granted = (
-                    lease if type(lease) is Slot else (yield from wait_for_connection(call, pool, host, cluster, lease))
+                    lease if type(lease) is Slot else (yield from wait_for_connection(call, pool, host, own, lease))
                 )
                 if type(granted) is Slot:
                     call.slot = granted
@@ -99,12 +100,12 @@ def attempt_until_done(call: OutgoingCall) -> Generator[Action, Any, LocalReply 
                     )
                     result = answer
                     if monitor is not None:
-                        report(monitor, answer, call, cluster)
-                    if cluster.state.checker is not None:
-                        heed(cluster.state.checker, host, answer)
+                        report(monitor, answer, call, own)
+                    if own.state.checker is not None:
+                        heed(own.state.checker, host, answer)
                     if type(result) is Head:
-                        if cluster.listens:
-                            listen(call, cluster, host, result.headers)
+                        if own.listens:
+                            listen(call, own, host, result.headers)
                         if retry is not None:
                             wanted = _judge_head(retry, result, call)
                         if not wanted:
@@ -148,7 +149,7 @@ def attempt_until_done(call: OutgoingCall) -> Generator[Action, Any, LocalReply 
                 tried, back_off = Tried(), retry.back_off()
             if host is None:
                 raise AssertionError("a retry of nothing")
-            tried.add(host)
+            tried.add(host, None if cluster.aggregate is None else cluster.aggregate.priority(host))
             pause_s = 0.0
             if wanted == "pause":
                 asked_ms = None

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 def wish(call: OutgoingCall, cluster: ClusterRuntime) -> PickContext:
     """The context of a try. What the first one found out is good for all."""
     config = cluster.config.lb
-    if call.attempts == 1:
-        if cluster.hashes:
+    if call.attempts == 1 or cluster is not call.cluster:
+        if cluster.hashes and call.hash is None:
             call.hash = _hash(call, cluster)
-        if config.override_headers:
+        if config.override_headers and call.attempts == 1:
             values = (call.sent_header(name) or b"" for name in config.override_headers)
             texts = (each.strip().decode("latin-1") for value in values for each in value.split(b","))
             call.wanted = tuple(filter(None, texts))

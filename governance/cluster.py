@@ -14,6 +14,7 @@ from ..xds.model.cluster import Cluster, TransportSocket
 from ..xds.model.dns import DNS_CACHE_PORT, DNS_CACHE_TLS_PORT, DnsCache
 from ..xds.model.endpoint import ClusterLoadAssignment, LbEndpoint
 from ..xds.model.values import Address, Note
+from .aggregate import Aggregate
 from .balancing.build import build_picker
 from .balancing.context import ANY, Pick, PickContext
 from .balancing.host import Host, HostState
@@ -102,7 +103,7 @@ class ClusterState:
         state = self.hosts.get(address)
         if state is None:
             with self.lock:
-                state = self.hosts.setdefault(address, HostState())
+                state = self.hosts.setdefault(address, HostState(self.name))
         return state
 
 
@@ -114,6 +115,7 @@ class ClusterRuntime:
         "_memory",
         "_seen",
         "_setting",
+        "aggregate",
         "asks",
         "assignment",
         "config",
@@ -137,12 +139,19 @@ class ClusterRuntime:
     )
 
     def __init__(
-        self, config: Cluster, assignment: ClusterLoadAssignment | None, state: ClusterState, setting: Setting
+        self,
+        config: Cluster,
+        assignment: ClusterLoadAssignment | None,
+        state: ClusterState,
+        setting: Setting,
+        inner: Sequence["ClusterRuntime"] = (),
     ) -> None:
+        """`inner`: the clusters that an aggregate is made of, as far as they exist."""
         self.name = config.name
         self.config = config
         self.assignment = assignment
         self.original_dst = config.type == "ORIGINAL_DST"
+        self.aggregate: Aggregate | None = None
         self.http2 = config.http.protocol == "http2"
         self.mirrors = compile_mirrors(config.http.mirrors)
         self.socket_options = socket_options(config)
@@ -169,6 +178,10 @@ class ClusterRuntime:
         self._seen = state.health_version
         self.host_sets = host_sets(self.hosts, assignment, setting.locality)
         self.pick: Pick = build_picker(config, self.host_sets, setting, self._memory)
+        if config.aggregate:
+            self.aggregate = Aggregate(inner, config.lb.panic_threshold, setting.draw)
+            self.pick = self.aggregate.pick
+            self.http2 = bool(inner) and all(each.http2 for each in inner)
         self.notes: tuple[Note, ...] = ()
 
     def look_again(self) -> tuple[HostSet, ...]:
@@ -240,6 +253,10 @@ class ClusterRuntime:
         if self._seen != self.state.health_version:
             self.look_again()
         return self.pick(context)
+
+    def of(self, host: Host) -> "ClusterRuntime":
+        """The cluster that an endpoint belongs to: another one where this is an aggregate."""
+        return self if self.aggregate is None else self.aggregate.of(host)
 
     def named(self, address: str) -> Host | None:
         """The endpoint of that address, whatever its priority and health."""

@@ -379,6 +379,8 @@ def _alpn(call: OutgoingCall) -> tuple[str, ...]:
 
 def endpoints(cluster: ClusterRuntime | None) -> list[dict[str, Any]]:
     """The endpoints of a cluster in the order configured."""
+    if cluster is not None and cluster.aggregate is not None:
+        return [found for each in cluster.aggregate.clusters.values() for found in endpoints(each)]
     if cluster is None or cluster.assignment is None:
         return []
     weights = {(each.locality, each.priority): each.weight for each in cluster.assignment.localities}

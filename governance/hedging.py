@@ -41,10 +41,12 @@ class Waiting:
 class Try:
     """One of the tries. Whoever finds it both ended and abandoned gives its connection back; under the race's lock."""
 
-    __slots__ = ("abandoned", "ended", "error", "host", "outcome", "retried", "running", "slot", "soft_at")
+    __slots__ = ("abandoned", "cluster", "ended", "error", "host", "outcome", "retried", "running", "slot", "soft_at")
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, cluster: ClusterRuntime) -> None:
         self.host = host
+        self.cluster = cluster
+        """That the host belongs to."""
         self.slot: Slot | None = None
         self.running: Running = Waiting()
         self.soft_at: float | None = None
@@ -165,15 +167,16 @@ class Hedge:
             yield from mirrored(call, self.cluster, self.upstream)
         if route.auto_host:
             self.upstream.towards(host)
-        self.tried.add(host)
-        one = Try(host)
+        aggregate = self.cluster.aggregate
+        self.tried.add(host, None if aggregate is None else aggregate.priority(host))
+        one = Try(host, self.cluster.of(host))
         self.tries.append(one)
         one.running = yield Run(self._attempt(one), self.race, one)
         return None
 
     def _attempt(self, one: Try) -> Generator[Action, Any, None]:
         """The machine of a try: runs beside the others."""
-        call, cluster, host, upstream = self.call, self.cluster, one.host, self.upstream
+        call, cluster, host, upstream = self.call, one.cluster, one.host, self.upstream
         send = (upstream.method, upstream.authority, upstream.path, upstream.headers)
         try:
             pool = cluster.pool(host, call.owner, self.route.high_priority)
@@ -271,13 +274,13 @@ class Hedge:
             raise one.error
         monitor = one.host.state.monitor
         if monitor is not None and isinstance(outcome, Head | Failure):
-            report(monitor, outcome, call, self.cluster)
-        checker = self.cluster.state.checker
+            report(monitor, outcome, call, one.cluster)
+        checker = one.cluster.state.checker
         if checker is not None and isinstance(outcome, Head | Failure):
             heed(checker, one.host, outcome)
         if isinstance(outcome, Head):
-            if self.cluster.listens:
-                listen(call, self.cluster, one.host, outcome.headers)
+            if one.cluster.listens:
+                listen(call, one.cluster, one.host, outcome.headers)
             return (yield from self._headed(one, outcome)), None
         self._release(one)
         if isinstance(outcome, LocalReply):

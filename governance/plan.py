@@ -175,7 +175,11 @@ class Plan:
         old, new = previous.snapshot, self.snapshot
         for name, kept in list(previous._clusters.items()):
             resource, endpoints, cluster = kept
-            if new.clusters.get(name) is resource and self._endpoints(cluster.config) is endpoints:
+            if (
+                new.clusters.get(name) is resource
+                and cluster.aggregate is None  # it holds the others as they are in one snapshot
+                and self._endpoints(cluster.config) is endpoints
+            ):
                 self.clusters[name] = cluster
                 self._clusters[name] = kept
         if old.routes is new.routes:
@@ -356,7 +360,15 @@ class Plan:
             assignment = endpoints.get()
         elif isinstance(endpoints, ClusterLoadAssignment):
             assignment = endpoints
-        found = ClusterRuntime(config, assignment, self.runtime.state(name, config), self.runtime.setting(name))
+        inner: list[ClusterRuntime] = []
+        for each in config.aggregate:
+            part = self.cluster(each) if self._joins(each) else None
+            if isinstance(part, Missing):
+                # Whoever subscribes follows the aggregate to all of them.
+                return Missing(ResourceType.CLUSTER, (name,), part.what)
+            if part is not None:
+                inner.append(part)
+        found = ClusterRuntime(config, assignment, self.runtime.state(name, config), self.runtime.setting(name), inner)
         self._clusters[name] = (resource, endpoints, found)
         if self is self.runtime.plan:
             self.runtime.oversee(found)
@@ -364,6 +376,11 @@ class Plan:
                 return Missing(None, (), f"the health of cluster {name!r}")
         self.clusters[name] = found
         return found
+
+    def _joins(self, name: str) -> bool:
+        """Whether a cluster can be a part of an aggregate: another aggregate has no hosts, and would go round."""
+        config = self.configured(name)
+        return config is not None and not config.aggregate
 
     def _endpoints(self, config: Cluster) -> object | None:
         """What the endpoints of a cluster rest on; None while it is not there."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from .balancing.context import ANY, Loads
+from .aggregate import Aggregate
+from .balancing.context import ANY, Loads, PriorityLoad
 from .balancing.host import Host
 from .choosing import wish
 from .cluster import ClusterRuntime
@@ -28,10 +29,10 @@ class Tried:
         self._priorities: list[int] = []
         self._loads: Loads | None = None
 
-    def add(self, host: Host) -> None:
-        """A try went there."""
+    def add(self, host: Host, priority: int | None = None) -> None:
+        """A try went there; `priority` where it is not that of the host itself."""
         self.hosts.append(host)
-        self._priorities.append(host.priority)
+        self._priorities.append(host.priority if priority is None else priority)
 
     def rejects(self, retry: CompiledRetry, host: Host) -> bool:
         """Whether a retry passes the endpoint over (RetryPolicy.retry_host_predicate)."""
@@ -40,6 +41,10 @@ class Tried:
             or (retry.omit_canaries and is_canary(host))
             or any(_has(host, each) for each in retry.omitted_metadata)
         )
+
+    def own_loads(self, frequency: int) -> PriorityLoad | None:
+        """What the balancer asks about the priorities, where the policy leaves some (RetryPolicy.retry_priority)."""
+        return (lambda loads, availability: self.loads(frequency, loads, availability)) if frequency else None
 
     def loads(self, frequency: int, loads: Loads, availability: Loads) -> Loads:
         """The shares of the priorities for a retry that leaves those tried before (previous_priorities).
@@ -94,16 +99,43 @@ def choose(
         destination = call.destination
         resolved = destination.resolved if destination is not None else None
         return cluster.dialled(resolved or call.url_host.decode("latin-1").strip("[]"), call.port)
+    again = tried if retry is not None and retry.picky else None
+    if cluster.aggregate is not None:
+        return _choose_in(cluster.aggregate, call, retry, again)
     context = ANY
     if cluster.asks:
         context = wish(call, cluster)
         if context.override is not None:
             return context.override
-    if tried is not None and retry is not None and retry.picky:
-        frequency = retry.priority_frequency
-        own = (lambda loads, availability: tried.loads(frequency, loads, availability)) if frequency else None
-        context = context.again(lambda host: tried.rejects(retry, host), retry.host_attempts, own)
+    if again is not None and retry is not None:
+        context = context.again(
+            lambda host: again.rejects(retry, host), retry.host_attempts, again.own_loads(retry.priority_frequency)
+        )
     return cluster.choose(context)
+
+
+def _choose_in(
+    aggregate: Aggregate, call: OutgoingCall, retry: CompiledRetry | None, tried: Tried | None
+) -> Host | None:
+    """An endpoint of one of the clusters that an aggregate joins, by that one's own policy."""
+    now = call.runtime.clock()
+    for each in aggregate.clusters.values():
+        each.state.used_at = call.started
+        if each.state.detector is not None:
+            each.state.detector.look(now)
+    own = tried.own_loads(retry.priority_frequency) if tried is not None and retry is not None else None
+    drawn = aggregate.draw(own)
+    if drawn is None:
+        return None
+    part, degraded = drawn
+    context = ANY
+    if part.cluster.asks:
+        context = wish(call, part.cluster)
+        if context.override is not None:
+            return context.override
+    if tried is not None and retry is not None:
+        context = context.again(lambda host: tried.rejects(retry, host), retry.host_attempts)
+    return part.cluster.choose(part.context(context, degraded))
 
 
 def is_canary(host: Host) -> bool:

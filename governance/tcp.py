@@ -40,9 +40,10 @@ class TcpConnection:
 
 def choose(cluster: ClusterRuntime, context: PickContext = ANY) -> Host | None:
     """The endpoint of the next connection."""
-    detector = cluster.state.detector
-    if detector is not None:
-        detector.refresh()
+    for each in (cluster,) if cluster.aggregate is None else cluster.aggregate.clusters.values():
+        detector = each.state.detector
+        if detector is not None:
+            detector.refresh()
     return cluster.choose(context)
 
 

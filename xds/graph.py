@@ -227,14 +227,16 @@ class Graph:
             self._join(type_)
 
     def _follow_clusters(self) -> None:
-        names = self._assignment_names(self._used_clusters)
+        names = self._assignment_names(self._followed_clusters())
         self._followed |= names
         self.wanted[ENDPOINT] |= names
         self.wanted_dns |= self._dns_names()
 
     def _let_go(self) -> None:
         """What clusters in use do not lead to any more: neither the newest nor those still in force."""
-        needed = self._assignment_names(self._used_clusters).union(*(each.endpoints for each in self._held.values()))
+        needed = self._assignment_names(self._followed_clusters()).union(
+            *(each.endpoints for each in self._held.values())
+        )
         gone, self._followed = self._followed - needed, needed
         if gone:
             self.unwant(ENDPOINT, gone)
@@ -247,7 +249,15 @@ class Graph:
         return {config.assignment_name for name in clusters for config in self._clusters(name) if config.type == "EDS"}
 
     def _dns_names(self) -> set[str]:
-        return {name for name in self._used_clusters for config in self._clusters(name) if config.type in DNS_TYPES}
+        used = self._followed_clusters()
+        return {name for name in used for config in self._clusters(name) if config.type in DNS_TYPES}
+
+    def _followed_clusters(self) -> set[str]:
+        """The clusters in use, and those that aggregates among them join."""
+        return self._used_clusters | self._joined(self._used_clusters)
+
+    def _joined(self, names: Iterable[str]) -> set[str]:
+        return {each for name in names for config in self._clusters(name) for each in config.aggregate}
 
     def _clusters(self, name: str) -> Iterable[Cluster]:
         """The newest version of a cluster, and the one in force."""
@@ -342,10 +352,12 @@ class Graph:
 
     def _needs_of_cluster(self, resource: Resource[Any], now: Resource[Any]) -> Held:
         held = Held(resource)
-        if now.decoded and resource.name in self._used_clusters:
+        if now.decoded and resource.name in self._followed_clusters():
             config: Cluster = resource.get()
             if config.type == "EDS":
                 held.endpoints = {config.assignment_name}
+            elif config.aggregate:
+                held.endpoints = self._assignment_names(config.aggregate)
         return held
 
     def _needs_of_table(self, resource: Resource[Any], now: Resource[Any]) -> Held:
@@ -360,7 +372,7 @@ class Graph:
                 continue
             reached = self._reached(before, host)
             self._used_clusters |= reached
-            held.endpoints |= self._assignment_names(reached)
+            held.endpoints |= self._assignment_names(reached | self._joined(reached))
         return held
 
     def _reached(self, before: LazyVirtualHost, host: LazyVirtualHost) -> set[str]:

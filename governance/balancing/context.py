@@ -45,7 +45,7 @@ class PickContext:
         self.override = override
 
     def again(
-        self, rejects: Callable[[Host], bool], attempts: int, priority_load: PriorityLoad | None = None
+        self, rejects: Callable[[Host], bool] | None, attempts: int, priority_load: PriorityLoad | None = None
     ) -> PickContext:
         """The same wishes of a retry that passes over some hosts, and may have its own view of the priorities."""
         return PickContext(self.hash, self.metadata_match, rejects, attempts, priority_load, self.override)

@@ -37,11 +37,13 @@ class HostState:
     CommonLbConfig.ignore_new_hosts_until_first_hc) are those of active health checks. Whoever changes one calls
     `ClusterState.health_changed`. `healthy_since`: when it was first seen healthy, or passed an active health check
     after failing some (Host::lastHcPassTime), for slow start. `monitor` is where outcomes are reported, None where the
-    cluster has no outlier detection. `load`: what it says of its own load, where somebody listens.
+    cluster has no outlier detection. `load`: what it says of its own load, where somebody listens. `cluster`: the name
+    of the cluster that it is of.
     """
 
     __slots__ = (
         "active",
+        "cluster",
         "connections",
         "degraded",
         "ejected",
@@ -54,8 +56,9 @@ class HostState:
         "self_degraded",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, cluster: str = "") -> None:
         self.active = 0
+        self.cluster = cluster
         self.connections = 0
         self.pools: dict[Any, Any] = {}
         self.ejected = False

@@ -160,7 +160,7 @@ class Unary(Generic[Q, A]):
             return Failure("unreachable", f"cluster {cluster.name!r} has no healthy endpoint")
         if host.must_be_secure:
             return Failure("unreachable", host.why_not(cluster.name))
-        channel = self._channels.get(cluster, self._target.authority, host.address)
+        channel = self._channels.get(cluster.of(host), self._target.authority or cluster.name, host.address)
         call = channel.unary_unary(self._method)
         return call.future(self._encode(request), timeout=timeout_s, metadata=self._target.metadata)
 

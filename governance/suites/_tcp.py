@@ -35,6 +35,7 @@ class _Backend:
             raise self._refused("UH", f"cluster {name} has no healthy endpoint")
         if host.must_be_secure:
             raise self._refused("UF", host.why_not(name))
+        found = found.of(host)
         held = connect(found, host)
         if held is None:
             raise self._refused("UO", f"cluster {name} has as many connections as it may have")

@@ -12,7 +12,7 @@ from .subsets import SubsetConfig
 from .values import FilterMetadata, MetadataValue, Note
 
 DiscoveryType = Literal[
-    "STATIC", "STRICT_DNS", "LOGICAL_DNS", "EDS", "ORIGINAL_DST", "DYNAMIC_FORWARD_PROXY", "UNKNOWN"
+    "STATIC", "STRICT_DNS", "LOGICAL_DNS", "EDS", "ORIGINAL_DST", "DYNAMIC_FORWARD_PROXY", "AGGREGATE", "UNKNOWN"
 ]
 LbPolicy = Literal["ROUND_ROBIN", "LEAST_REQUEST", "RING_HASH", "RANDOM", "MAGLEV", "CLUSTER_PROVIDED"]
 UpstreamProtocol = Literal["http1", "http2", "http3", "downstream", "auto"]
@@ -226,6 +226,8 @@ class Cluster:
     dns: DnsOptions = DnsOptions()
     dns_cache: DnsCache | None = None
     """Of a dynamic forward proxy: where its hosts are found."""
+    aggregate: tuple[str, ...] = ()
+    """The clusters that an aggregate joins (envoy.extensions.clusters.aggregate.v3.ClusterConfig.clusters)."""
     metadata: FilterMetadata = field(default_factory=dict)
     original_dst_header: str = ""
     alt_stat_name: str = ""

@@ -19,7 +19,7 @@ from ...model.cluster import (
 from ..opening import checked
 from ..refused import RefusedError
 from ..schema import types as pb
-from .cluster_type import discovery_type, dns_cache, dns_options, original_dst_header
+from .cluster_type import aggregated, discovery_type, dns_cache, dns_options, original_dst_header
 from .endpoint import inline_assignment
 from .health_check import health_check
 from .http_protocol import http_protocol, options_of
@@ -80,6 +80,7 @@ def cluster(raw: bytes) -> Cluster:
         transport_socket_matches=matches,
         dns=dns_options(message, type_),
         dns_cache=dns_cache(message, options_of(message)),
+        aggregate=aggregated(message),
         metadata=metadata(message.metadata),
         original_dst_header=original_dst_header(message),
         alt_stat_name=message.alt_stat_name,
@@ -106,12 +107,12 @@ def _refuse_policy(message: pb.cluster_v3.Cluster, type_: DiscoveryType, policy:
                 f"cluster manager: cluster provided LB not specified but cluster '{message.name}' provided one. Check "
                 "cluster documentation."
             )
-    elif policy != "CLUSTER_PROVIDED" and type_ == "DYNAMIC_FORWARD_PROXY":
+    elif policy != "CLUSTER_PROVIDED" and type_ in ("DYNAMIC_FORWARD_PROXY", "AGGREGATE"):
         raise RefusedError(
             f"cluster manager: cluster provided LB not specified but cluster '{message.name}' provided one. Check "
             "cluster documentation."
         )
-    elif policy == "CLUSTER_PROVIDED" and type_ not in ("UNKNOWN", "DYNAMIC_FORWARD_PROXY"):
+    elif policy == "CLUSTER_PROVIDED" and type_ not in ("UNKNOWN", "DYNAMIC_FORWARD_PROXY", "AGGREGATE"):
         raise RefusedError(
             f"cluster manager: cluster provided LB specified but cluster '{message.name}' did not provide one. Check "
             "cluster documentation."

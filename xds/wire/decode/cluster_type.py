@@ -69,8 +69,16 @@ def _custom(message: pb.cluster_v3.Cluster.CustomClusterType) -> DiscoveryType:
             return "ORIGINAL_DST"
         case pb.clusters_dynamic_forward_proxy_v3.ClusterConfig():
             return "DYNAMIC_FORWARD_PROXY" if opened.HasField("dns_cache_config") else "UNKNOWN"
+        case pb.aggregate_v3.ClusterConfig():
+            return "AGGREGATE"
         case _:
             return "UNKNOWN"
+
+
+def aggregated(message: pb.cluster_v3.Cluster) -> tuple[str, ...]:
+    """The clusters that an aggregate joins."""
+    opened = _opened(message)
+    return tuple(opened.clusters) if isinstance(opened, pb.aggregate_v3.ClusterConfig) else ()
 
 
 def original_dst_header(message: pb.cluster_v3.Cluster) -> str:
