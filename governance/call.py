@@ -223,7 +223,8 @@ class OutgoingCall:
             self._without_target(self.route)
             return None
         request = self.request
-        destination = plan.destination(request.scheme, self.url_host, self.port)
+        scheme = b"http" if self.redirects else request.scheme  # the program's connection stays what it was
+        destination = plan.destination(scheme, self.url_host, self.port)
         if type(destination) is Missing:
             if destination.type is None and runtime.options.passthrough_until_ready:
                 self.bypass = ""

@@ -18,7 +18,8 @@ class Case:
     `hosts` are virtual hosts, `table` further fields of the RouteConfiguration, `manager` of the connection manager.
     `clusters` are there beside those that every case has (`tests.differential.batch.SHARED`); cases that run together
     name theirs differently. `backends` is what their endpoints do over time. The URLs of `requests` name port 80, which
-    stands for the port that the case gets; each is sent at its `at_s`.
+    stands for the port that the case gets; each is sent at its `at_s`. `primed`: requests that do not count bring round
+    robin to its beginning, over connections that stay.
     """
 
     hosts: tuple[Resource, ...]
@@ -27,6 +28,7 @@ class Case:
     manager: Resource = field(default_factory=dict)
     clusters: tuple[Resource, ...] = ()
     backends: tuple[Act, ...] = ()
+    primed: bool = True
 
     def addresses(self) -> list[Address]:
         """The endpoints of its own clusters, as the backends are asked for."""
@@ -36,6 +38,6 @@ class Case:
     def prime(self, ask: Callable[[], Address]) -> None:
         """Ask until the last endpoint was asked: round robin begins anywhere, and goes on with the first then."""
         own = self.addresses()
-        for _ in range(2 * len(own) if len(own) > 1 else 0):
+        for _ in range(2 * len(own) if len(own) > 1 and self.primed else 0):
             if ask() == own[-1]:
                 return

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from tests.differential.custom import cluster, custom, host, route
+from tests.differential.case import Case
+from tests.differential.custom import cluster, host, route
 from tests.differential.probes.resilience import options
 from tests.differential.probes.retries import CONDITIONS, DEAD, ENDPOINTS, H2, PREVIOUS, SITUATIONS, policy
-from tests.differential.recording import Recording, Resource
+from tests.differential.recording import Resource
 from tests.differential.requests import Request
 from tests.support.behaviour import Headers
 
@@ -49,6 +50,10 @@ class Failures:
             headers = (*headers, ("content-length", str(len(body))))
         self.requests.append(Request(method, f"http://{name}{DOMAIN}/", headers, body))
 
+    def case(self, clusters: list[Resource], **manager: object) -> Case:
+        """All of it."""
+        return Case(tuple(self.hosts), tuple(self.requests), manager=manager, clusters=tuple(clusters))
+
 
 def predicate(kind: str, **fields: object) -> Resource:
     """A retry host predicate."""
@@ -65,7 +70,7 @@ def labelled(name: str, **labels: object) -> Resource:
     return made
 
 
-def retries(base: Recording, *, http2: bool) -> tuple[Recording, list[Request]]:
+def retries(*, http2: bool) -> Case:
     """Every retry condition in every situation, and a refused connection."""
     extra = H2 if http2 else {}
     failures = Failures()
@@ -78,10 +83,10 @@ def retries(base: Recording, *, http2: bool) -> tuple[Recording, list[Request]]:
         failures.ask(failures.host(f"dead{index}", {"cluster": "dead", "retry_policy": rules}))
     wide = {"circuit_breakers": {"thresholds": [{"max_retries": 1000}]}}
     clusters = [cluster("a", *ENDPOINTS, **extra, **wide), cluster("dead", DEAD, **extra, **wide)]
-    return custom(base, failures.hosts, clusters), failures.requests
+    return failures.case(clusters)
 
 
-def details(base: Recording) -> tuple[Recording, list[Request]]:
+def details() -> Case:
     """Numbers of tries, other hosts, bodies, and what is never retried."""
     failures = Failures()
     for label, fields in {
@@ -137,10 +142,10 @@ def details(base: Recording) -> tuple[Recording, list[Request]]:
         labelled("stages", stage="test"),
         cluster("no-retries", *ENDPOINTS, circuit_breakers={"thresholds": [{"max_retries": 0}]}),
     ]
-    return custom(base, failures.hosts, clusters), failures.requests
+    return failures.case(clusters)
 
 
-def timeouts(base: Recording) -> tuple[Recording, list[Request]]:
+def timeouts() -> Case:
     """Timeouts of the route, of a try, of a connection; all are sent at once."""
     failures = Failures()
     slow, slow_body = f"delay={SLOW_S}", f"body-delay={SLOW_S}"
@@ -182,46 +187,4 @@ def timeouts(base: Recording) -> tuple[Recording, list[Request]]:
         cluster("stalled", STALLED, connect_timeout="0.1s"),
         cluster("short", *ENDPOINTS, **options(common_http_protocol_options={"max_stream_duration": "0.4s"})),
     ]
-    return custom(base, failures.hosts, clusters), failures.requests
-
-
-def hedges(base: Recording) -> tuple[Recording, list[Request]]:
-    """Tries that go on while others are started; all are sent at once."""
-    failures = Failures()
-    quick = {"retry_back_off": {"base_interval": "0.001s"}}
-    hedging = {"hedge_policy": {"hedge_on_per_try_timeout": True}, "timeout": "6s"}
-    actions: dict[str, Resource] = {
-        "hedge": {"retry_policy": policy("5xx", per_try_timeout="0.5s", **quick)},
-        "hedge-one": {"retry_policy": policy("5xx", per_try_timeout="0.5s", num_retries=1, **quick)},
-        "hedge-other": {"retry_policy": policy("connect-failure", per_try_timeout="0.5s", num_retries=1, **quick)},
-        "hedge-never": {"retry_policy": {"per_try_timeout": "0.5s"}},
-        "hedge-whole": {"timeout": "1s", "retry_policy": policy("5xx", per_try_timeout="0.4s", **quick)},
-        "hedge-idle": {"retry_policy": policy("5xx", per_try_idle_timeout="0.5s", num_retries=1, **quick)},
-    }
-    for name, action in actions.items():
-        failures.host(name, {"cluster": "a", **hedging, **action})
-    suppressed = {"cluster": "no-retries", **hedging, **actions["hedge"]}
-    failures.host("hedge-suppressed", suppressed)
-    for name, plan in (
-        ("hedge", "delay=3,status=201"),
-        ("hedge", "delay=3,status=503,status=202"),
-        ("hedge", "delay=0.8;status=200,delay=4;status=201"),
-        ("hedge", "delay=1.5;status=503,status=503,status=503"),
-        ("hedge", "status=503,status=201"),
-        ("hedge", "delay=1.2;fault=reset,delay=2;status=201"),
-        ("hedge-one", "delay=1.5,delay=3"),
-        ("hedge-one", "delay=1.5;status=404,delay=3"),
-        ("hedge-one", "delay=1.2;status=503,delay=1.5;status=502"),
-        ("hedge-other", "delay=3,status=201"),
-        ("hedge-other", "delay=3,status=503"),
-        ("hedge-never", "delay=1"),
-        ("hedge-whole", "delay=4"),
-        ("hedge-idle", "delay=3,status=201"),
-        ("hedge-suppressed", "delay=1"),
-    ):
-        failures.ask(name, plan)
-    failures.ask("hedge", "delay=3,status=201", method="POST", body=b"body")
-    none_left: Resource = {"circuit_breakers": {"thresholds": [{"max_retries": 0}]}}
-    wide: Resource = {"circuit_breakers": {"thresholds": [{"max_retries": 100}]}}
-    clusters = [cluster("a", *ENDPOINTS, **wide), cluster("no-retries", *ENDPOINTS, **none_left)]
-    return custom(base, failures.hosts, clusters), failures.requests
+    return failures.case(clusters)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from tests.differential.bootstrap import HCM
-from tests.differential.custom import cluster, custom
+from tests.differential.case import Case
+from tests.differential.custom import cluster
 from tests.differential.failures import GRPC, Failures
 from tests.differential.managers import INSIDE
 from tests.differential.probes.resilience import options
 from tests.differential.probes.retries import ENDPOINTS, policy
-from tests.differential.recording import Recording, Resource
-from tests.differential.requests import Request
+from tests.differential.recording import Resource
 from tests.support.behaviour import Headers
 
 FROM_INSIDE: Headers = (("x-forwarded-for", "10.1.1.1"),)
@@ -78,15 +77,6 @@ TIMEOUTS: tuple[tuple[str, Headers], ...] = (
 )
 
 
-def _inside(made: Recording) -> Recording:
-    for listener in made.listeners.values():
-        for chain in (*listener.get("filter_chains", ()), listener.get("default_filter_chain", {})):
-            for each in chain.get("filters", ()):
-                if each["name"] == HCM:
-                    each["typed_config"].update(INSIDE)
-    return made
-
-
 def _clusters() -> list[Resource]:
     wide: Resource = {"circuit_breakers": {"thresholds": [{"max_retries": 1000}]}}
     return [
@@ -96,7 +86,7 @@ def _clusters() -> list[Resource]:
     ]
 
 
-def retries(base: Recording) -> tuple[Recording, list[Request]]:
+def retries() -> Case:
     """Conditions and numbers of tries; from outside nothing of it is heard."""
     failures = Failures()
     gate = [{"name": "x-again", "present_match": True}]
@@ -117,10 +107,10 @@ def retries(base: Recording) -> tuple[Recording, list[Request]]:
         failures.ask(name, plan, more=(*FROM_OUTSIDE, *steer, *more))
         failures.ask(name, plan, more=(*steer, *more))
     failures.ask("gated", FAILING, more=(*FROM_INSIDE, ("x-again", ""), *_asking(max_retries="2")))
-    return _inside(custom(base, failures.hosts, _clusters())), failures.requests
+    return failures.case(_clusters(), **INSIDE)
 
 
-def timeouts(base: Recording) -> tuple[Recording, list[Request]]:
+def timeouts() -> Case:
     """Times of the call and of a try, hedging, and what a timeout is told by; all are sent at once."""
     failures = Failures()
     tries: Resource = {"timeout": "5s", "retry_policy": policy("5xx", per_try_timeout="0.5s", num_retries=1)}
@@ -136,4 +126,4 @@ def timeouts(base: Recording) -> tuple[Recording, list[Request]]:
     for name, steer in TIMEOUTS:
         failures.ask(name, SLOW, more=(*FROM_INSIDE, *steer))
         failures.ask(name, SLOW, more=(*FROM_OUTSIDE, *steer))
-    return _inside(custom(base, failures.hosts, _clusters())), failures.requests
+    return failures.case(_clusters(), **INSIDE)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
 
+from proxyless.mesh import Mesh
 from tests.differential import failures
+from tests.differential.batch import requests_of, together
+from tests.differential.case import Case
 from tests.differential.failures import OTHER_HOST, STALLED
+from tests.differential.generated.running import Batch
 from tests.differential.ours import mesh_on
 from tests.differential.outcomes import Outcome, ask_async, ask_envoy, ask_sync
 from tests.differential.probes.retries import DEAD
@@ -33,11 +38,17 @@ def same(requests: Sequence[Request], theirs: Sequence[Outcome], ours: Sequence[
     assert not lines, "\n".join([f"{len(lines)} of {len(requests)} end otherwise", *lines])
 
 
+@contextmanager
+def running(base: Recording, case: Case) -> Iterator[tuple[Rig, Mesh, list[Request]]]:
+    """Envoy and a mesh on a case, and its requests."""
+    with Batch(together(base, [case])) as rig, mesh_on(rig.recording) as mesh:
+        yield rig, mesh, requests_of([case])
+
+
 @pytest.mark.parametrize("http2", [False, True], ids=["HTTP/1.1", "HTTP/2"])
 def test_each_condition_is_retried_in_the_same_situations(frontend: Recording, http2: bool) -> None:
     envoy.require()
-    recording, requests = failures.retries(frontend, http2=http2)
-    with Rig(recording) as rig, mesh_on(rig.recording) as mesh:
+    with running(frontend, failures.retries(http2=http2)) as (rig, mesh, requests):
         rig.backends.refuse(DEAD)
         theirs = ask_envoy(rig, requests, parallel=1 if http2 else PARALLEL)
         same(requests, theirs, ask_sync(mesh, rig.backends, requests))
@@ -49,26 +60,15 @@ def test_each_condition_is_retried_in_the_same_situations(frontend: Recording, h
 
 def test_how_often_where_and_with_which_body_a_call_is_tried_again(frontend: Recording) -> None:
     envoy.require()
-    recording, requests = failures.details(frontend)
-    with Rig(recording) as rig, mesh_on(rig.recording) as mesh:
+    with running(frontend, failures.details()) as (rig, mesh, requests):
         theirs = ask_envoy(rig, requests)
         same(requests, theirs, ask_sync(mesh, rig.backends, requests))
 
 
 def test_every_timeout_ends_a_call_in_the_same_way(frontend: Recording) -> None:
     envoy.require()
-    recording, requests = failures.timeouts(frontend)
-    with Rig(recording) as rig, mesh_on(rig.recording) as mesh:
+    with running(frontend, failures.timeouts()) as (rig, mesh, requests):
         rig.backends.stall(STALLED)
-        theirs = ask_envoy(rig, requests, parallel=len(requests))
-        same(requests, theirs, ask_async(mesh, rig.backends, requests))
-        same(requests, theirs, ask_sync(mesh, rig.backends, requests))
-
-
-def test_hedged_calls_end_in_the_same_way(frontend: Recording) -> None:
-    envoy.require()
-    recording, requests = failures.hedges(frontend)
-    with Rig(recording) as rig, mesh_on(rig.recording) as mesh:
         theirs = ask_envoy(rig, requests, parallel=len(requests))
         same(requests, theirs, ask_async(mesh, rig.backends, requests))
         same(requests, theirs, ask_sync(mesh, rig.backends, requests))

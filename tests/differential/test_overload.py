@@ -23,7 +23,6 @@ from tests.differential.ours import mesh_on
 from tests.differential.recording import Recording, Resource
 from tests.differential.requests import Request
 from tests.differential.rig import VIP, Rig, Sent
-from tests.differential.test_overflow import arrived
 from tests.support import envoy, rawhttp
 from tests.support.backends import Backends
 
@@ -35,6 +34,7 @@ DEVIATIONS = 4.5
 """One run in 150,000 is further off by chance."""
 
 HELD_S = 1.5
+WAIT_S = 20.0
 
 
 def behind(base: Recording, name: str, kind: str, config: Resource) -> Recording:
@@ -127,6 +127,16 @@ BURSTS: dict[str, tuple[Resource, int, int]] = {
 
 BURST = 12
 Answers = Counter[tuple[int, bytes]]
+
+
+def arrived(backends: Backends, count: int) -> int:
+    """Wait until `count` requests are at the backends."""
+    seen, deadline = 0, time.monotonic() + WAIT_S
+    while seen < count:
+        seen += len(backends.take())
+        assert time.monotonic() < deadline, f"{seen} of {count} arrived"
+        time.sleep(0.005)
+    return seen
 
 
 def by_envoy(rig: Rig, before: int, passing: int) -> Answers:

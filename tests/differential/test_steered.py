@@ -5,11 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests.differential import steered
-from tests.differential.ours import mesh_on
 from tests.differential.outcomes import ask_async, ask_envoy, ask_sync
 from tests.differential.recording import Recording
-from tests.differential.rig import Rig
-from tests.differential.test_failures import PARALLEL, same
+from tests.differential.test_failures import PARALLEL, running, same
 from tests.support import envoy
 
 pytestmark = pytest.mark.envoy
@@ -17,8 +15,7 @@ pytestmark = pytest.mark.envoy
 
 def test_retries_that_a_request_asks_for(frontend: Recording) -> None:
     envoy.require()
-    recording, requests = steered.retries(frontend)
-    with Rig(recording) as rig, mesh_on(rig.recording) as mesh:
+    with running(frontend, steered.retries()) as (rig, mesh, requests):
         theirs = ask_envoy(rig, requests, parallel=PARALLEL)
         same(requests, theirs, ask_sync(mesh, rig.backends, requests))
     assert {len(each.tries) for each in theirs} >= {1, 2, 3, 4}
@@ -26,8 +23,7 @@ def test_retries_that_a_request_asks_for(frontend: Recording) -> None:
 
 def test_timeouts_that_a_request_asks_for(frontend: Recording) -> None:
     envoy.require()
-    recording, requests = steered.timeouts(frontend)
-    with Rig(recording) as rig, mesh_on(rig.recording) as mesh:
+    with running(frontend, steered.timeouts()) as (rig, mesh, requests):
         theirs = ask_envoy(rig, requests, parallel=len(requests))
         same(requests, theirs, ask_async(mesh, rig.backends, requests))
     assert {(each.status, each.flags) for each in theirs} >= {(200, ""), (204, "UT"), (504, "UT"), (504, "UMSDR")}

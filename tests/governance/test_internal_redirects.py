@@ -291,3 +291,8 @@ def test_a_route_table_that_has_gone_meanwhile_leads_nowhere() -> None:
     fixture.update(routes={})
     steps.finish([to("http://shop/other")])
     assert steps.status == 302
+
+
+def test_to_https_the_call_goes_on_behind_the_listener_that_it_came_to() -> None:
+    steps = redirected(to("https://shop/other"), 200, policy=InternalRedirectPolicy(allow_cross_scheme=True))
+    assert (steps.status, second(steps).host.address) == (200, "10.0.0.2:80")

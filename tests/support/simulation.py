@@ -14,7 +14,9 @@ from heapq import heappop, heappush
 from itertools import count
 
 from proxyless.governance.actions import (
+    Action,
     AwaitConfig,
+    AwaitRace,
     AwaitSlot,
     Bypass,
     Deliver,
@@ -22,6 +24,7 @@ from proxyless.governance.actions import (
     Failure,
     Head,
     OpenConnection,
+    Run,
     Send,
     Sleep,
 )
@@ -46,6 +49,41 @@ class Result:
     flags: str
     took_s: float
     host: str
+
+
+class Aside:
+    """A machine that runs beside a call's own (hedging). What it sends is in the trace of the call."""
+
+    def __init__(self, simulation: Simulation, number: int, steps: Steps, run: Run) -> None:
+        self._simulation = simulation
+        self._number = number
+        self._steps = steps
+        self._machine = run.machine
+        self.action: Action | None = None
+        self.turn = 0
+
+    def answer(self, result: object = None) -> None:
+        """Tell the machine what came of its action."""
+        self.turn += 1
+        try:
+            self.action = self._machine.send(result)
+        except StopIteration:
+            self.action = None
+        if isinstance(self.action, Send):
+            self._steps.trace.append(self.action)
+
+    def connection(self) -> FakeConnection:
+        """One that has just been opened."""
+        return self._steps.connection()
+
+    def abandon(self) -> None:
+        """Whatever it waits for fails."""
+        if isinstance(self.action, Send):
+            assert isinstance(self.action.slot.connection, FakeConnection)
+            self.action.slot.connection.open = False
+        if self.action is not None:
+            self.answer(Failure("reset", "abandoned"))
+            self._simulation.go_on(self._number, self)
 
 
 def serve_200(send: Send) -> Served:
@@ -109,22 +147,27 @@ class Simulation:
         self._at(self.world.clock.now + seconds, happen)
 
     def _begin(self, number: int, begin: Callable[[], Steps]) -> None:
-        self._go_on(number, begin())
+        self.go_on(number, begin())
 
-    def _resume(self, number: int, steps: Steps, result: object) -> None:
+    def _resume(self, number: int, steps: Steps | Aside, result: object, turn: int) -> None:
+        if steps.turn != turn:
+            return  # abandoned meanwhile
         steps.answer(result)
-        self._go_on(number, steps)
+        self.go_on(number, steps)
 
-    def _go_on(self, number: int, steps: Steps) -> None:
+    def go_on(self, number: int, steps: Steps | Aside) -> None:
+        """Do what a machine wants, each in its time."""
+
         def later(seconds: float, result: object) -> None:
-            self._after(seconds, partial(self._resume, number, steps, result))
+            self._after(seconds, partial(self._resume, number, steps, result, steps.turn))
 
         match steps.action:
             case None:
-                call = steps.call
-                address = call.host.address if call.host is not None else ""
-                took_s = round(self.world.clock.now - call.started, 2)
-                self._results[number] = Result(steps.status, steps.flags, took_s, address)
+                if isinstance(steps, Steps):
+                    call = steps.call
+                    address = call.host.address if call.host is not None else ""
+                    took_s = round(self.world.clock.now - call.started, 2)
+                    self._results[number] = Result(steps.status, steps.flags, took_s, address)
             case OpenConnection(host=host) as action:
                 self.opened[host.address] += 1
                 took_s, failed = (self.connect_s, None) if self.connect is None else self.connect(action)
@@ -139,10 +182,18 @@ class Simulation:
                 later(self.body_s, OK)
             case Discard():
                 later(0.0, None)
+            case Run() as action:
+                assert isinstance(steps, Steps)
+                beside = Aside(self, number, steps, action)
+                beside.answer()
+                self.go_on(number, beside)
+                later(0.0, beside)
+            case AwaitRace() as action:
+                self._await_race(number, steps, action)
             case AwaitConfig() | Bypass() as other:
                 raise AssertionError(other)
 
-    def _opened(self, address: str, steps: Steps) -> FakeConnection:
+    def _opened(self, address: str, steps: Steps | Aside) -> FakeConnection:
         made = steps.connection()
         self._open.setdefault(address, []).append(made)
         return made
@@ -157,14 +208,11 @@ class Simulation:
             send.slot.connection.open = False
         return seconds, answer
 
-    def _await(self, number: int, steps: Steps, action: AwaitSlot) -> None:
-        waits = True
+    def _await(self, number: int, steps: Steps | Aside, action: AwaitSlot) -> None:
+        turn = steps.turn
 
         def resume(given: bool) -> None:
-            nonlocal waits
-            if waits:
-                waits = False
-                self._resume(number, steps, given)
+            self._resume(number, steps, given, turn)
 
         def wake() -> None:
             self._after(0.0, partial(resume, True))
@@ -174,3 +222,11 @@ class Simulation:
             wake()
         if action.timeout_s is not None:
             self._after(max(0.0, action.timeout_s), partial(resume, False))
+
+    def _await_race(self, number: int, steps: Steps | Aside, action: AwaitRace) -> None:
+        resume = partial(self._resume, number, steps, None, steps.turn)
+        action.race.wake = partial(self._after, 0.0, resume)
+        if action.race.events:
+            action.race.wakes()
+        if action.until is not None:
+            self._at(action.until, resume)

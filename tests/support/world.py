@@ -193,9 +193,11 @@ class Steps:
         self.action: Action | None = None
         self.reply: LocalReply | None = None
         self.slept: list[float] = []
+        self.turn = 0
         self._next(lambda: next(self.machine))
 
     def _next(self, resume: Callable[[], Action]) -> Action | None:
+        self.turn += 1
         try:
             self.action = resume()
         except StopIteration as stop:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from tests.differential.case import Case
 from tests.differential.custom import cluster, host, route
+from tests.differential.probes.retries import H2
 from tests.differential.recording import Resource
 from tests.differential.requests import Request
 from tests.differential.timeline.script import Act
@@ -14,9 +15,6 @@ from tests.support.behaviour import Address
 ANY: Resource = {"prefix": "/"}
 GAP_S = 0.15
 """Between two requests of a burst."""
-
-APART_S = 0.06
-"""Between the beginnings of two cases."""
 
 OFF: Resource = {
     "enforcing_success_rate": 0,
@@ -38,7 +36,8 @@ CALM: Resource = {**AT_ONCE, "healthy_panic_threshold": {"value": 0}}
 
 def backends(number: int, count: int) -> list[Address]:
     """The backends of the case with this number."""
-    return [(f"127.0.41.{number * 8 + each}", 80) for each in range(1, count + 1)]
+    block, place = divmod(number, 31)
+    return [(f"127.0.{41 + block}.{place * 8 + each}", 80) for each in range(1, count + 1)]
 
 
 def asks(*bursts: tuple[float, int], gap_s: float = GAP_S) -> tuple[Request, ...]:
@@ -57,13 +56,15 @@ def case(
     retry: Resource | None = None,
     action: Resource | None = None,
     http2: bool = False,
+    primed: bool = True,
     **fields: object,
 ) -> Case:
     """One cluster by the name of the case behind one route; round robin begins with the first backend."""
     rule = {"cluster": name, "timeout": "0s", **({"retry_policy": retry} if retry else {}), **(action or {})}
+    fields = {**(H2 if http2 else {}), **fields}
     made = cluster(name, *addresses, **{"lb_policy": "ROUND_ROBIN", "common_lb_config": AT_ONCE, **fields})
     virtual = host(route(ANY, rule), name=name, include_request_attempt_count=True)
-    return Case((virtual,), requests, clusters=(made,), backends=tuple(acts))
+    return Case((virtual,), requests, clusters=(made,), backends=tuple(acts), primed=primed)
 
 
 def _detection(**fields: object) -> Resource:
@@ -210,12 +211,6 @@ def tries() -> dict[str, Case]:
         action={"timeout": "0.8s"},
     )
     return found
-
-
-def every() -> dict[str, Case]:
-    """All of them by name, each begun a little after the one before: not everything happens at once."""
-    found = {**ejections(), **tries()}
-    return {name: later(case, number * APART_S) for number, (name, case) in enumerate(found.items())}
 
 
 def later(case: Case, seconds: float) -> Case:

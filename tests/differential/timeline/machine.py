@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from proxyless.governance.actions import Failure, Head, OpenConnection, Send
 from proxyless.governance.events import Ejected, Event, Unejected
+from proxyless.governance.replies import reply_body
 from proxyless.xds.model.snapshot import Snapshot
 from tests.differential.batch import placed
 from tests.differential.case import Case
 from tests.differential.requests import Request
 from tests.differential.timeline.script import Script
-from tests.differential.timeline.story import Change, Story, Told
-from tests.support.behaviour import Address, Behaviour
+from tests.differential.timeline.story import Change, Story, Told, answered, tried
+from tests.support.behaviour import Address, Behaviour, Headers
 from tests.support.simulation import Begun, Simulation
-from tests.support.world import Steps, World
+from tests.support.world import FakeConnection, Steps, World
 
 FAULTS = {"reset": "reset", "close": "reset", "refused": "refused-stream"}
 """What a fault of a backend is to the machine."""
+
+CLOSING = ("connection", "close")
+"""With such a response a connection ends."""
 
 
 def by_machine(snapshot: Snapshot, case: Case, number: int, ports: dict[Address, int], until_s: float) -> Story:
@@ -30,7 +34,11 @@ def by_machine(snapshot: Snapshot, case: Case, number: int, ports: dict[Address,
     known = {f"{address[0]}:{port}": address for address, port in ports.items()}
 
     def serve(send: Send) -> tuple[float, Head | Failure]:
-        return _served(script.play(known[send.host.address], world.clock.now - start))
+        what = script.play(known[send.host.address], world.clock.now - start)
+        if CLOSING in what.headers:
+            assert isinstance(send.slot.connection, FakeConnection)
+            send.slot.connection.open = False
+        return _served(what)
 
     def connect(action: OpenConnection) -> tuple[float, Failure | None]:
         match script.closed(known[action.host.address], world.clock.now - start):
@@ -59,15 +67,25 @@ def by_machine(snapshot: Snapshot, case: Case, number: int, ports: dict[Address,
     simulation.run_at([Begun(request.at_s, beginning(request)) for request in asked])
     world.clock.now = max(world.clock.now, start + until_s)
     world.runtime.tick()
-    told = [
-        Told(
-            each.status,
-            "" if each.flags == "-" else each.flags,
-            tuple(known[host] for host in each.hosts),
-        )
-        for each in calls
-    ]
+    told = [_told(each, known) for each in calls]
     return Story(tuple(told), tuple(_changes(noted.events, known, start)))
+
+
+def _told(steps: Steps, known: dict[str, Address]) -> Told:
+    tries = tuple(
+        tried(known[each.host.address], each.method.decode(), each.authority.decode(), each.path.decode(), plain)
+        for each, plain in ((send, _plain(send.headers)) for send in steps.sent())
+    )
+    flags = "" if steps.flags == "-" else steps.flags
+    if steps.reply is not None:
+        body = reply_body(steps.reply).decode()
+        return Told(steps.status, flags, body, answered(_plain(steps.reply.headers)), tries)
+    headers = steps.head.headers if steps.head is not None else ()
+    return Told(steps.status, flags, None, answered(_plain(headers)), tries)
+
+
+def _plain(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
+    return tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in headers)
 
 
 class _Noted:

@@ -18,13 +18,13 @@ from proxyless.governance.events import Ejected, Event, Unejected
 from proxyless.mesh import Mesh
 from tests.differential.batch import placed, requests_of
 from tests.differential.case import Case
-from tests.differential.decision import own_arrivals
+from tests.differential.decision import PROXIED, own_arrivals
 from tests.differential.governed import Governed, as_httpx, call_of, governed
 from tests.differential.requests import Names, Request
-from tests.differential.rig import Rig
+from tests.differential.rig import Observation, Rig
 from tests.differential.timeline import QUIET_S
 from tests.differential.timeline.script import Script
-from tests.differential.timeline.story import Change, Story, Told
+from tests.differential.timeline.story import Change, Story, Told, Try, answered, tried
 from tests.support.backends import Backends
 from tests.support.behaviour import Address, Arrival
 from tests.support.envoy import Envoy
@@ -68,9 +68,24 @@ class Stage:
         self._timers.clear()
         self.backends.follow(None)
 
-    def hosts(self, arrivals: Sequence[Arrival]) -> tuple[Address, ...]:
-        """Who was asked, in order."""
-        return tuple(arrival.backend for arrival in own_arrivals(tuple(arrivals)))
+
+def _tries(arrivals: Sequence[Arrival]) -> tuple[Try, ...]:
+    own = own_arrivals(tuple(arrivals))
+    return tuple(tried(each.backend, each.method, each.authority, each.target, each.headers) for each in own)
+
+
+def _of_envoy(seen: Observation) -> Told:
+    response = seen.response
+    body = None if seen.details in PROXIED else response.body.decode("utf-8", "replace")
+    flags = "" if seen.flags == "-" else seen.flags
+    return Told(response.status, flags, body, answered(response.headers), _tries(seen.arrivals))
+
+
+def _of_httpx(response: httpx.Response, arrivals: Sequence[Arrival]) -> Told:
+    call = call_of(response)
+    body = None if call.reply is None else response.text
+    headers = answered((name.decode("latin-1"), value.decode("latin-1")) for name, value in response.headers.raw)
+    return Told(response.status_code, ",".join(call.flags), body, headers, _tries(arrivals))
 
 
 def tagged(cases: Sequence[Case], tag: str) -> list[Request]:
@@ -107,8 +122,7 @@ def by_envoy(rig: Rig, cases: Sequence[Case]) -> list[Story]:
         sent = [replace(names.sent(each), at=stage.start + each.at_s) for each in requests]
         seen = rig.run(sent, parallel=len(sent), settle_s=QUIET_S)
     stage.end()
-    told = [Told(s.response.status, "" if s.flags == "-" else s.flags, stage.hosts(s.arrivals)) for s in seen]
-    return _stories(cases, told, changes)
+    return _stories(cases, [_of_envoy(each) for each in seen], changes)
 
 
 @contextmanager
@@ -180,19 +194,18 @@ def by_httpx(mesh: Mesh, backends: Backends, cases: Sequence[Case]) -> list[Stor
     for arrival in backends.take():
         arrived.setdefault(arrival.header("x-request-id"), []).append(arrival)
     told = [
-        Told(status, flags, stage.hosts(arrived.get(request.header("x-request-id") or "", [])))
-        for request, (status, flags) in zip(requests, ended, strict=True)
+        _of_httpx(response, arrived.get(request.header("x-request-id") or "", []))
+        for request, response in zip(requests, ended, strict=True)
     ]
     return _stories(cases, told, hearing.changes)
 
 
-async def _send(mesh: Mesh, requests: Sequence[Request], stage: Stage) -> list[tuple[int, str]]:
+async def _send(mesh: Mesh, requests: Sequence[Request], stage: Stage) -> list[httpx.Response]:
     async with httpx.AsyncClient(transport=proxyless.httpx.AsyncTransport(mesh), timeout=TIMEOUTS) as client:
 
-        async def one(request: Request) -> tuple[int, str]:
+        async def one(request: Request) -> httpx.Response:
             await asyncio.sleep(stage.start + request.at_s - time.monotonic())
-            response = await client.send(as_httpx(request))
-            return response.status_code, ",".join(call_of(response).flags)
+            return await client.send(as_httpx(request))
 
         return list(await asyncio.gather(*(one(request) for request in requests)))
 

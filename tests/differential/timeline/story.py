@@ -6,16 +6,52 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from tests.differential.timeline import TOLERANCE_S
-from tests.support.behaviour import Address
+from tests.support.behaviour import Address, Headers
+
+OWN = frozenset({"x-request-id", "x-envoy-expected-rq-timeout-ms"})
+"""What is another with each run, or says how much time is left."""
+
+ANSWERED = ("location", "x-envoy-overloaded", "x-answer")
+"""Headers of responses that cases are about."""
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """What one endpoint got: headers in order, in lower case, without the host and what `OWN` names."""
+
+    host: Address
+    method: str
+    authority: str
+    path: str
+    headers: Headers
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """One request: what the caller got, and the endpoints that it was sent to, in order."""
+    """One request: what the caller got, and the tries that it was, in order; `body` where no endpoint gave it."""
 
     status: int
     flags: str
-    hosts: tuple[Address, ...]
+    body: str | None
+    answer: Headers
+    tries: tuple[Try, ...]
+
+    @property
+    def hosts(self) -> tuple[Address, ...]:
+        """The endpoints that it was sent to."""
+        return tuple(each.host for each in self.tries)
+
+
+def tried(host: Address, method: str, authority: str, path: str, headers: Headers) -> Try:
+    """A try in the common words."""
+    lower = ((name.lower(), value) for name, value in headers)
+    kept = tuple(pair for pair in lower if pair[0] not in OWN and pair[0] != "host" and pair[0][0] != ":")
+    return Try(host, method, authority, path, kept)
+
+
+def answered(headers: Iterable[tuple[str, str]]) -> Headers:
+    """What is compared of the headers of a response."""
+    return tuple((name.lower(), value) for name, value in headers if name.lower() in ANSWERED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +75,7 @@ def differences(theirs: Story, ours: Story, *, timed: bool = True) -> Iterator[s
     """Where two stories differ; `timed`: when hosts were ejected and came back, too."""
     for number, (one, other) in enumerate(zip(theirs.told, ours.told, strict=True)):
         if one != other:
-            yield f"request {number}: Envoy {one}, ours {other}"
+            yield f"request {number}:\n  Envoy {one}\n  ours  {other}"
     if _who(theirs.changes) != _who(ours.changes):
         yield f"changes: Envoy {theirs.changes}, ours {ours.changes}"
     elif timed:
