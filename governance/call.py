@@ -226,7 +226,7 @@ class OutgoingCall:
         scheme = b"http" if self.redirects else request.scheme  # the program's connection stays what it was
         destination = plan.destination(scheme, self.url_host, self.port)
         if type(destination) is Missing:
-            if destination.type is None and runtime.options.passthrough_until_ready:
+            if runtime.options.passthrough_until_ready and not plan.snapshot.complete:
                 self.bypass = ""
                 return None
             return destination

@@ -452,7 +452,7 @@ def why(call: OutgoingCall, missing: str = "") -> list[str]:
     said = [
         f"{host} is {destination.resolved} ({(destination.resolved_by or '').replace('_', ' ')})"
         if destination.resolved
-        else f"{host} is not in the name table"
+        else f"{host} is not in the name table" + ("" if destination.found is None else ", nor does DNS have it")
     ]
     if destination.listener is None or destination.kind == "refused":
         return [*said, f"refused: {destination.reason}"]

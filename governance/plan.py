@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 MAX_DESTINATIONS = 4096
 """Dialled addresses remembered per plan; beyond it they are found anew."""
 
+ANY_ADDRESS = "0.0.0.0"  # it names a listener
 CATCH_ALL = "virtualOutbound"
 INBOUND = "virtualInbound"
 
@@ -94,6 +95,7 @@ class Destination:
         "body_limit",
         "chain",
         "cluster",
+        "found",
         "hosts",
         "http",
         "kind",
@@ -123,6 +125,8 @@ class Destination:
         self.hosts: dict[bytes, CompiledVirtualHost | None] = {}
         self.body_limit = DEFAULT_BODY_LIMIT
         """The most of a body that is kept where no route says it; 0 for no limit."""
+        self.found: tuple[str, ...] | None = None
+        """The addresses that DNS had, where it was asked: it holds as long as they do."""
 
     def tcp_cluster(self, uniform: Uniform) -> str:
         """The cluster of one connection; empty where there is none (TcpProxy.cluster, weighted_clusters)."""
@@ -157,7 +161,17 @@ class Destination:
 class Plan:
     """One snapshot, compiled lazily. Its dictionaries only ever gain entries that every reader would compute alike."""
 
-    __slots__ = ("_clusters", "_destinations", "_https", "_inbound", "_tables", "clusters", "runtime", "snapshot")
+    __slots__ = (
+        "_clusters",
+        "_destinations",
+        "_https",
+        "_inbound",
+        "_ports",
+        "_tables",
+        "clusters",
+        "runtime",
+        "snapshot",
+    )
 
     def __init__(self, snapshot: Snapshot, runtime: Runtime, previous: Plan | None = None) -> None:
         self.snapshot = snapshot
@@ -168,6 +182,7 @@ class Plan:
         self._https: dict[int, tuple[str, HttpConnectionManager, HttpRuntime]] = {}
         self._destinations: dict[tuple[bytes, bytes, int], Destination] = {}
         self._inbound: dict[tuple[int, bool, str], tuple[FilterChain, HttpRuntime | None] | None] = {}
+        self._ports: frozenset[str] | None = None
         if previous is not None:
             self._take_over(previous)
 
@@ -193,6 +208,8 @@ class Plan:
                     # The virtual hosts that did not change stay compiled.
                     with suppress(ResourceError):  # told to the calls that ask for it
                         self._tables[name] = (current, RouteTable(current.get(), table))
+        if old.listeners is new.listeners:
+            self._ports = previous._ports
         if old.extensions is new.extensions:
             if old.listeners is new.listeners:
                 self._https = previous._https
@@ -218,7 +235,7 @@ class Plan:
         """What becomes of a connection dialled to `host` and `port` (decision 3 of the design)."""
         key = (scheme, host, port)
         found: Destination | Missing | None = self._destinations.get(key)
-        if found is None:
+        if found is None or (found.found is not None and found.found != self._ask(host.decode("latin-1"))):
             found = self._find_destination(scheme, host.decode("latin-1"), port)
             if isinstance(found, Destination):
                 if len(self._destinations) > MAX_DESTINATIONS:
@@ -227,13 +244,47 @@ class Plan:
         return found
 
     def _find_destination(self, scheme: bytes, host: str, port: int) -> Destination | Missing:
-        tls = scheme == b"https"
         snapshot = self.snapshot
         if not snapshot.complete:
             return Missing(None, (), "the first complete configuration")
         resolved, by = self._resolve(host)
+        addresses = None
+        if resolved is None and self._by_address(port):
+            addresses = self._ask(host)
+            if addresses is None:
+                return Missing(None, (), f"the address of {host}")
+            if addresses:
+                own = (each for each in addresses if f"{each}_{port}" in snapshot.listeners)
+                resolved, by = next(own, addresses[0]), "dns"
+        found = self._find_listener(scheme, host, port, resolved, by)
+        if isinstance(found, Destination):
+            found.found = addresses
+        return found
+
+    def _ask(self, host: str) -> tuple[str, ...] | None:
+        return self.runtime.dialled.find(host.lower())
+
+    def _by_address(self, port: int) -> bool:
+        """Whether an address makes a difference at a port: something listens to one, or tells them apart."""
+        if self.runtime.dialled.ask is None:
+            return False
+        listeners, ports = self.snapshot.listeners, self._ports
+        if ports is None:
+            named = (name.rpartition("_") for name in listeners)
+            ports = self._ports = frozenset(own for address, _, own in named if address not in ("", ANY_ADDRESS))
+        if str(port) in ports:
+            return True
+        resource = listeners.get(f"{ANY_ADDRESS}_{port}") or listeners.get(CATCH_ALL)
+        with suppress(ResourceError):  # said by whoever takes it
+            return resource is not None and any(chain.match.prefix_ranges for chain in resource.get().chains)
+        return False
+
+    def _find_listener(
+        self, scheme: bytes, host: str, port: int, resolved: str | None, by: ResolvedBy | None
+    ) -> Destination | Missing:
+        snapshot, tls = self.snapshot, scheme == b"https"
         names = [f"{resolved}_{port}"] if resolved else []
-        names += [f"0.0.0.0_{port}", CATCH_ALL]
+        names += [f"{ANY_ADDRESS}_{port}", CATCH_ALL]
         resource = next((found for name in names if (found := snapshot.listeners.get(name)) is not None), None)
         if resource is None:
             return self._to_api_listener(scheme, host, port, resolved, by)

@@ -17,6 +17,7 @@ from .balancing.host_set import HostSet
 from .balancing.setting import Setting
 from .checking.checker import Checker
 from .cluster import ClusterRuntime, ClusterState
+from .dialled import DialledHosts
 from .events import Ejected, Event
 from .filters.local_ratelimit import Limiters
 from .forwarding import Workload
@@ -88,6 +89,7 @@ class Runtime:
         "changes",
         "clock",
         "closed",
+        "dialled",
         "event_listeners",
         "limiters",
         "listeners",
@@ -128,6 +130,7 @@ class Runtime:
         self.event_listeners: tuple[EventListener, ...] = ()
         self.states: dict[str, ClusterState] = {}
         self.names: NameCaches = NameCaches(clock)
+        self.dialled = DialledHosts(clock)
         self.resolver: Service = NoResolver()
         self.limiters: Limiters = Limiters(clock, self.uniform)
         self._lasting: dict[Hashable, object] = {}
@@ -151,6 +154,8 @@ class Runtime:
         self.changes = Changes()
         self.states = {}
         self.names = NameCaches(self.clock)
+        asks, self.dialled = self.dialled.ask, DialledHosts(self.clock)
+        self.dialled.ask = asks
         self.limiters = Limiters(self.clock, self.uniform)
         self._lasting = {}
         self.on_reset()

@@ -1,11 +1,14 @@
-"""What the filters of a mesh ask: names of hosts, and services over gRPC, which is imported when the first one does."""
+"""What the decisions of a mesh ask: names of hosts, and services over gRPC (imported when the first one is asked)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
+from threading import Thread
 from typing import TYPE_CHECKING
 
 from .governance.actions import Told
+from .governance.dialled import OPTIONS
 from .governance.runtime import Runtime
 from .xds.model.filters import GrpcTarget
 from .xds.transport.resolver import NameService
@@ -17,7 +20,31 @@ if TYPE_CHECKING:
 def give_services(runtime: Runtime) -> None:
     """Let the calls of a mesh ask what they have to."""
     runtime.resolver = NameService()
+    runtime.dialled.ask = lambda host: Thread(target=_look_up, args=(runtime, host), daemon=True).start()
     runtime.rate_limiter = services_of(runtime)
+
+
+def look_up_at_once(runtime: Runtime) -> None:
+    """For a command that ends soon: it waits for each name, and an answer stays the same until it ends. Where nobody
+    answers the first time, nobody is asked again."""
+
+    def ask(host: str) -> None:
+        addresses = None if silent else NameService().ask((host, OPTIONS), OPTIONS.query_timeout_s)[0]
+        if addresses is None:
+            silent.append(host)
+        runtime.dialled.answer(host, addresses, inf)
+
+    silent: list[str] = []
+    runtime.dialled.ask = ask
+
+
+def _look_up(runtime: Runtime, host: str) -> None:
+    addresses, ttl_s = None, None
+    try:
+        addresses, ttl_s = NameService().ask((host, OPTIONS), OPTIONS.query_timeout_s)
+    finally:
+        runtime.dialled.answer(host, addresses, ttl_s)
+        runtime.changes.advance()
 
 
 def services_of(runtime: Runtime) -> Callable[[GrpcTarget], Told]:

@@ -9,6 +9,7 @@ from typing import Any, TextIO
 
 import click
 
+from .._services import look_up_at_once
 from ..errors import ConfigurationError, MeshError
 from ..governance.explain import cluster_name, document, dry_call, failed
 from ..governance.inbound_explain import dry_request, inbound_document
@@ -61,6 +62,7 @@ def command(
     overrides = dict(_pair(each, "=", "--resolve") for each in resolve)
     patience_s = 0.0 if source.recorded is not None else source.timeout_s
     with open_mesh(source, rng=random.Random(seed), overrides=overrides) as mesh:
+        look_up_at_once(mesh.runtime)
         if requests is None:
             line: dict[str, Any] = {"method": method, "url": url, "headers": [_header(each) for each in headers]}
             if repeat is not None:

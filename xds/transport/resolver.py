@@ -113,11 +113,19 @@ def _from_file(host: str, family: socket.AddressFamily) -> Answer | None:
     found: list[str] = []
     for line in lines:
         address, *names = line.partition("#")[0].split() or [""]
-        if name in (each.lower() for each in names):
-            v6 = ":" in address
-            if family in (socket.AF_UNSPEC, V6 if v6 else V4):
-                found.append(address)
+        if name in (each.lower() for each in names) and _family(address) in (
+            (V4, V6) if family == socket.AF_UNSPEC else (family,)
+        ):
+            found.append(address)
     return Answer(tuple(dict.fromkeys(found))) if found else None
+
+
+def _family(address: str) -> socket.AddressFamily | None:
+    """None where it is no address at all."""
+    try:
+        return V6 if ip_address(address).version == 6 else V4
+    except ValueError:
+        return None
 
 
 def _ask(host: str, family: socket.AddressFamily, options: DnsOptions) -> Answer | None:

@@ -7,23 +7,18 @@ import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from threading import Thread
-from typing import Any
 
-import dns.flags
-import dns.message
-import dns.rcode
-import dns.rrset
 import pytest
 
 from proxyless.xds.model.dns import DnsOptions
 from proxyless.xds.model.values import Address
 from proxyless.xds.transport import resolver
 from proxyless.xds.transport.resolver import FAILED, Answer, NameService, resolve
+from tests.support.nameserver import Names, Zone
 
 V4, V6, BOTH = socket.AF_INET, socket.AF_INET6, socket.AF_UNSPEC
 
-ZONE: dict[tuple[str, str], list[tuple[Any, ...]]] = {
+ZONE: Zone = {
     ("a.test.", "A"): [("a.test.", 30, "A", "10.0.0.1", "10.0.0.2")],
     ("a.test.", "AAAA"): [("a.test.", 20, "AAAA", "fd00::1")],
     ("alias.test.", "A"): [("alias.test.", 5, "CNAME", "a.test."), ("a.test.", 30, "A", "10.0.0.1")],
@@ -33,62 +28,9 @@ ZONE: dict[tuple[str, str], list[tuple[Any, ...]]] = {
 }
 
 
-class Names(Thread):
-    """A server of the zone over UDP (and TCP where `tcp`)."""
-
-    def __init__(self, *, tcp: bool = False) -> None:
-        super().__init__(daemon=True)
-        self.tcp = tcp
-        self.socket = socket.socket(V4, socket.SOCK_STREAM if tcp else socket.SOCK_DGRAM)
-        self.socket.bind(("127.0.0.1", 0))
-        if tcp:
-            self.socket.listen()
-        self.port = self.socket.getsockname()[1]
-        self.asked: list[str] = []
-
-    def run(self) -> None:
-        try:
-            while True:
-                if self.tcp:
-                    peer, _ = self.socket.accept()
-                    with peer, peer.makefile("rwb") as stream:
-                        size = int.from_bytes(stream.read(2), "big")
-                        answer = self.answer(stream.read(size))
-                        stream.write(len(answer).to_bytes(2, "big") + answer)
-                else:
-                    query, address = self.socket.recvfrom(4096)
-                    self.socket.sendto(self.answer(query), address)
-        except OSError:
-            return
-
-    def answer(self, raw: bytes) -> bytes:
-        query = dns.message.from_wire(raw)
-        (question,) = query.question
-        name, kind = question.name.to_text(), dns.rdatatype.to_text(question.rdtype)
-        self.asked.append(f"{name} {kind}")
-        reply = dns.message.make_response(query)
-        reply.flags |= dns.flags.RA
-        found = ZONE.get((name, kind))
-        if name == "broken.test.":
-            reply.set_rcode(dns.rcode.SERVFAIL)
-        elif found is not None:
-            for owner, ttl, type_, *data in found:
-                reply.answer.append(dns.rrset.from_text(owner, ttl, "IN", type_, *data))
-        elif not any(each == name for each, _ in ZONE):
-            reply.set_rcode(dns.rcode.NXDOMAIN)
-        return reply.to_wire()
-
-    def close(self) -> None:
-        if self.tcp:
-            self.socket.shutdown(socket.SHUT_RDWR)
-        else:
-            self.socket.sendto(b"", ("127.0.0.1", self.port))
-        self.socket.close()
-
-
 @pytest.fixture
 def names() -> Iterator[Names]:
-    server = Names()
+    server = Names(ZONE)
     server.start()
     yield server
     with_error = server.is_alive()
@@ -137,7 +79,7 @@ def test_the_file_of_hosts_comes_first(names: Names, tmp_path: Path, monkeypatch
 
 
 def test_over_tcp() -> None:
-    server = Names(tcp=True)
+    server = Names(ZONE, tcp=True)
     server.start()
     assert resolve("four.test", V4, options(server, use_tcp=True)) == Answer(("10.0.0.4",), 30.0)
     server.close()
