@@ -234,13 +234,14 @@ class Plan:
     def destination(self, scheme: bytes, host: bytes, port: int) -> Destination | Missing:
         """What becomes of a connection dialled to `host` and `port` (decision 3 of the design)."""
         key = (scheme, host, port)
-        found: Destination | Missing | None = self._destinations.get(key)
-        if found is None or (found.found is not None and found.found != self._ask(host.decode("latin-1"))):
-            found = self._find_destination(scheme, host.decode("latin-1"), port)
-            if isinstance(found, Destination):
-                if len(self._destinations) > MAX_DESTINATIONS:
-                    self._destinations.clear()
-                self._destinations[key] = found
+        known = self._destinations.get(key)
+        if known is not None and (known.found is None or known.found == self._ask(host.decode("latin-1"))):
+            return known
+        found = self._find_destination(scheme, host.decode("latin-1"), port)
+        if isinstance(found, Destination):
+            if len(self._destinations) > MAX_DESTINATIONS:
+                self._destinations.clear()
+            self._destinations[key] = found
         return found
 
     def _find_destination(self, scheme: bytes, host: str, port: int) -> Destination | Missing:

@@ -148,7 +148,7 @@ def test_what_passes_until_there_is_configuration_does_not_pass_for_want_of_an_a
     assert world.steps("http://db/").wants(Bypass).cluster is None
     world = World(listeners=LISTENERS, options=Options(passthrough_until_ready=True))
     Dns(world)
-    assert world.steps("http://db/").wants(AwaitConfig)
+    assert world.steps("http://db/").wants(AwaitConfig).missing == "the address of db"
 
 
 def test_an_answer_holds_for_its_ttl_and_while_it_is_asked_for_anew() -> None:

@@ -16,8 +16,10 @@ import pytest
 import proxyless.httpx
 from proxyless import Mesh, Node, _services
 from proxyless.cli import main
+from proxyless.governance.dialled import OPTIONS
 from proxyless.xds.model.dns import DnsOptions
 from proxyless.xds.model.values import Address
+from proxyless.xds.transport.resolver import NameService
 from tests.support.backends import Backends
 from tests.support.nameserver import Names, Zone
 
@@ -46,7 +48,7 @@ WHO = ("--app", "me", "--namespace", "shop", "--ip", "127.0.0.9")
 def names(monkeypatch: pytest.MonkeyPatch) -> Iterator[Names]:
     server = Names(ZONE)
     server.start()
-    asked = replace(_services.OPTIONS, servers=(Address("127.0.0.1", server.port),), no_search=True)
+    asked = replace(OPTIONS, servers=(Address("127.0.0.1", server.port),), no_search=True)
     monkeypatch.setattr(_services, "OPTIONS", asked)
     yield server
     server.close()
@@ -104,7 +106,7 @@ def test_a_resolver_that_fails_leaves_no_call_waiting(mesh: Mesh, monkeypatch: p
     def fail(self: object, request: tuple[str, DnsOptions], timeout_s: float) -> Any:
         raise RuntimeError("not a name")
 
-    monkeypatch.setattr(_services.NameService, "ask", fail)
+    monkeypatch.setattr(NameService, "ask", fail)
     monkeypatch.setattr("threading.excepthook", lambda arguments: None)
     with (
         httpx.Client(transport=proxyless.httpx.Transport(mesh, trust_env=False), timeout=30) as client,
