@@ -68,7 +68,10 @@ class DestinationRules:
         export_to = frozenset({"."}) if selected else frozenset(source.spec.export_to)
         if not export_to or export_to & {"*", ".", namespace}:
             self._merge(self._local.setdefault(namespace, _Hosts()), source, export_to)
-        private = len(export_to) == 1 and bool(export_to & {".", namespace})
+        if export_to:
+            private = len(export_to) == 1 and bool(export_to & {".", namespace})
+        else:
+            private = "." in self._mesh.default_destination_rule_export_to
         if not private:
             self._merge(self._exported.setdefault(namespace, _Hosts()), source, export_to)
         elif namespace == self._mesh.root_namespace:

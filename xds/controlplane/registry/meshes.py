@@ -16,6 +16,7 @@ HOME = "istio-system"
 """The namespace that a control plane is installed in, unless somebody says otherwise."""
 
 _NAME = "istio"
+KINDS = ("ConfigMap", "IstioOperator")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,7 +35,7 @@ def settings(objects: Iterable[Object[object]], base: MeshConfig, before: Settin
     One ConfigMap counts: `istio` before any revision's, in `istio-system` before other namespaces, then the first name.
     What istioctl would install from counts where there is none.
     """
-    found = sorted((item for item in objects if item.kind in ("ConfigMap", "IstioOperator")), key=_rank)
+    found = sorted((item for item in objects if item.kind in KINDS), key=_rank)
     sources, passed_over = tuple(found[:1]), tuple(found[1:])
     if before is not None and before.base is base and before.sources == sources:
         if before.passed_over == passed_over:

@@ -53,8 +53,8 @@ class Scope:
         return [EgressListener(self._imported(), self.world.virtual_services.visible_to(self.namespace))]
 
     def _visible(self, service: Service) -> bool:
-        export_to = service.export_to
-        if not export_to or "*" in export_to:
+        export_to = self.world.exports(service)
+        if "*" in export_to:
             return True
         return "~" not in export_to and (
             self.namespace in export_to or ("." in export_to and service.namespace == self.namespace)
@@ -64,7 +64,7 @@ class Scope:
         """Visible services; of several namespaces that claim a host one is chosen, the own one first."""
         exported = [s for s in self.world.services if self._visible(s)]
         # Services that only some namespaces see come before the public ones.
-        candidates = sorted(exported, key=lambda s: not s.export_to or "*" in s.export_to)
+        candidates = sorted(exported, key=lambda s: "*" in self.world.exports(s))
         chosen: dict[str, Service] = {}
         for service in candidates:
             known = chosen.get(service.hostname)

@@ -223,6 +223,18 @@ def _declared_accounts(annotations: Mapping[str, str], namespace: str, trust_dom
     return tuple(accounts)
 
 
+def in_every_domain(accounts: frozenset[str], aliases: tuple[str, ...]) -> set[str]:
+    """Identities, and the same ones in the other trust domains that are taken for the mesh's own."""
+    out = set(accounts)
+    if not aliases:
+        return out
+    for account in accounts:
+        domain, found, rest = account.removeprefix("spiffe://").partition("/ns/")
+        if found and account.startswith("spiffe://") and "/" not in domain:
+            out.update(f"spiffe://{alias}/ns/{rest}" for alias in aliases)
+    return out
+
+
 def spiffe(trust_domain: str, namespace: str, service_account: str) -> str:
     return f"spiffe://{trust_domain}/ns/{namespace}/sa/{service_account}"
 

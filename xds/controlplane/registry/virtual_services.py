@@ -77,12 +77,17 @@ class VirtualServices:
                     routes.append(route)
                     continue
                 delegate = next(remaining)
-                if delegate is None or not _visible(delegate, namespace):
+                if delegate is None or not self._exports(delegate) & {"*", namespace}:
                     continue
                 theirs = resolved(delegate.spec, delegate.meta.namespace, self._mesh.domain_suffix)
                 routes += merge_routes(route, theirs.http)
             spec = replace(spec, http=tuple(routes))
-        return Routing(source, spec, _exports(source))
+        return Routing(source, spec, self._exports(source))
+
+    def _exports(self, source: VirtualServiceObject) -> frozenset[str]:
+        own = source.meta.namespace
+        said = source.spec.export_to or self._mesh.default_virtual_service_export_to
+        return frozenset(own if part == "." else part for part in said)
 
     def visible_to(self, namespace: str) -> list[Routing]:
         """Those that only this namespace sees first, then those exported to it, then the public ones."""
@@ -95,15 +100,6 @@ class VirtualServices:
             elif namespace in routing.export_to and "~" not in routing.export_to:
                 (private if routing.namespace == namespace else exported).append(routing)
         return private + exported + public
-
-
-def _exports(source: VirtualServiceObject) -> frozenset[str]:
-    own = source.meta.namespace
-    return frozenset(own if part == "." else part for part in source.spec.export_to) or frozenset({"*"})
-
-
-def _visible(source: VirtualServiceObject, namespace: str) -> bool:
-    return bool(_exports(source) & {"*", namespace})
 
 
 def resolved(spec: VirtualService, namespace: str, domain: str) -> VirtualService:

@@ -23,9 +23,10 @@ from .destination_rules import DestinationRules, Rule
 from .endpoints import Endpoint, Workload
 from .meshes import Settings, settings
 from .policies import Policies
-from .services import Service, from_kubernetes, from_service_entry, with_aliases
+from .services import Service, from_kubernetes, from_service_entry, in_every_domain, with_aliases
 from .telemetry import Telemetries
 from .virtual_services import Routing, VirtualServices
+from .visibility import capped, discovered, labels_of, namespace_labels
 
 T = TypeVar("T")
 ServiceKey = tuple[str, str]
@@ -80,6 +81,8 @@ class World:
         self.settings: Settings = settings(self.by_ref.values(), mesh, before.settings if before is not None else None)
         self.mesh: MeshConfig = self.settings.mesh
         self._kept: Memory = before.memory if before is not None and before.mesh is self.mesh else Memory()
+        if self.mesh.discovery_selectors:
+            self.by_ref = discovered(self.by_ref, self.mesh)
         self.memory: Memory = Memory()
         found: dict[str, list[Object[Any]]] = {}
         for item in self.by_ref.values():
@@ -142,6 +145,22 @@ class World:
         for service in self.services:
             out[service.key] = (*out.get(service.key, ()), service)
         return out
+
+    def exports(self, service: Service) -> frozenset[str]:
+        """The namespaces that may call a service, as written: `*` is all of them, `.` its own, `~` none."""
+        said = service.export_to or self._default_exports
+        visibility = self.mesh.service_entry_visibility
+        if not visibility.apply_to_sidecars or service.registry == "Kubernetes":
+            return said
+        return capped(said, service, visibility, labels_of(service.namespace, self._namespace_labels))
+
+    @cached_property
+    def _namespace_labels(self) -> dict[str, Mapping[str, str]]:
+        return namespace_labels(self.by_ref.values())
+
+    @cached_property
+    def _default_exports(self) -> frozenset[str]:
+        return frozenset(self.mesh.default_service_export_to)
 
     def service(self, namespace: str, host: str) -> Service | None:
         return self.by_host.get(host, {}).get(namespace)
@@ -295,7 +314,7 @@ class World:
     def accounts(self, service: Service) -> tuple[str, ...]:
         """The identities that may answer for a service, sorted."""
         found = self.instances.get(service.key, NOWHERE).accounts
-        return tuple(sorted(found.union(service.service_accounts)))
+        return tuple(sorted(in_every_domain(found.union(service.service_accounts), self.mesh.trust_domain_aliases)))
 
     @cached_property
     def destination_rules(self) -> DestinationRules:
