@@ -79,6 +79,8 @@ class OutgoingCall:
     kept: dict[Any, Any]
     """What they remember of the call."""
     incoming = False
+    named: str | None = None
+    """The cluster that a header named before a filter changed the headers."""
     hash: int | None = None
     """What the balancer went by, where it goes by a hash."""
     wanted: tuple[str, ...] = ()
@@ -207,7 +209,7 @@ class OutgoingCall:
             self.filters = None
         self.request = request
         self.vhost = self.route = self.target = self.cluster = self.host = self.upstream = self.retry = None
-        self.hash = self.cookies = self.deadline = self.timeout_s = self.limits = self.steering = None
+        self.named = self.hash = self.cookies = self.deadline = self.timeout_s = self.limits = self.steering = None
         self.attempts, self.flags = 0, ()
 
     # -- where to ------------------------------------------------------------------------------------------------
@@ -314,7 +316,9 @@ class OutgoingCall:
             raise AssertionError("a target without a route")
         runtime = self.runtime
         request = self.request
-        name = target.name_for(request) if target.cluster_header else target.cluster
+        name = target.cluster
+        if target.cluster_header:
+            name = target.name_for(request) if self.named is None else self.named
         if name == PASSTHROUGH:
             self.bypass = ""
             return None

@@ -42,6 +42,7 @@ class InboundRequest:
         "incoming",
         "kept",
         "named",
+        "names_operation",
         "port",
         "received",
         "reply",
@@ -71,7 +72,8 @@ class InboundRequest:
         self.filters: FilterChainRuntime | None = None
         self.kept: dict[Any, Any] = {}
         self.incoming = True
-        self.named = False
+        self.named: str | None = None
+        self.names_operation = False
         """Whether the client said what the operation is called."""
         self.reply: LocalReply | None = None
         self.status = 0
@@ -179,7 +181,7 @@ class InboundRequest:
         headers = [pair for pair in request.raw_headers if pair[0].lower() != b"host"]
         if http.config.tracing and request.headers.get(DECORATOR):
             headers = [pair for pair in headers if pair[0].lower() != DECORATOR]
-            self.named = True
+            self.names_operation = True
         if request.authority:
             headers.insert(0, (b"host", request.authority))
         request.replace_headers(headers)
@@ -191,7 +193,7 @@ class InboundRequest:
             return headers
         if http.answering is not None:
             headers = http.answering(headers, self.request)
-        if http.config.tracing and route is not None and route.decorator is not None and not self.named:
+        if http.config.tracing and route is not None and route.decorator is not None and not self.names_operation:
             headers = list(headers)
             put(headers, DECORATOR, route.decorator)
         return headers

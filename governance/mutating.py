@@ -10,6 +10,7 @@ from ..xds.model.values import HeaderMutation
 from .headers import HeaderList, Level, compile_additions
 from .matching import ValueTest, string_test
 from .request import RequestView
+from .subject import Subject
 
 Mutation = Level | bytes | ValueTest
 """An addition, the name of a header to remove, or a test of names to remove."""
@@ -27,12 +28,20 @@ def _compiled(mutation: HeaderMutation | str | StringMatcher) -> Mutation:
 
 
 def mutate(
-    mutations: Sequence[Mutation], headers: HeaderList, request: RequestView, *, live: bool = True
+    mutations: Sequence[Mutation],
+    headers: HeaderList,
+    request: RequestView,
+    *,
+    live: bool = True,
+    subject: Subject | None = None,
 ) -> HeaderList:
-    """The headers after all of them; values are formatted from the request, with `live` having these headers."""
+    """The headers after all of them; values are formatted from the request, with `live` having these headers.
+
+    `subject`: what else is known.
+    """
     for each in mutations:
         if isinstance(each, Level):
-            headers = each.apply(headers, request, live=live)
+            headers = each.apply(headers, request, live=live, subject=subject)
         elif isinstance(each, bytes):
             headers = [pair for pair in headers if pair[0].lower() != each]
         else:

@@ -101,6 +101,11 @@ class RequestView:
         self._headers = None
         self._more = None
 
+    def replace_path(self, path: bytes) -> None:
+        """Take another target."""
+        self.path = path
+        self._query = None
+
     def having(self, headers: RawHeaders) -> "RequestView":
         """The same request with these headers."""
         view = RequestView(self.method, self.scheme, self.authority, self.path, headers, self.source)

@@ -126,6 +126,7 @@ class CompiledRoute:
         "cumulative",
         "decorator",
         "direct",
+        "filter_levels",
         "filters",
         "fraction",
         "hashing",
@@ -178,6 +179,7 @@ class CompiledRoute:
         self.test = _route_test(route)
         self.fraction = route.match.fraction
         self.filters: Mapping[str, FilterConfig] = {**table.filters, **vhost.filters, **route.filters}
+        self.filter_levels = (route.filters, vhost.filters, table.filters)
         self.chain: tuple[object, object] | None = None
         self.targets: tuple[Target, ...] = ()
         self.cumulative: tuple[int, ...] = ()

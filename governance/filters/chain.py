@@ -15,6 +15,7 @@ from ...xds.model.filters import (
     GlobalRateLimit,
     HttpFilter,
     LocalRateLimit,
+    MutateHeaders,
     UnenforceableFilter,
 )
 from ...xds.model.overload import AdaptiveConcurrency, AdmissionControl
@@ -30,6 +31,7 @@ from .cors import CorsFilter
 from .dynamic_forward_proxy import DynamicForwardProxyFilter
 from .fault import FaultFilter
 from .global_ratelimit import GlobalRateLimitFilter
+from .header_mutation import HeaderMutationFilter
 from .local_ratelimit import LocalRateLimitFilter
 from .stream import EndFilter, RequestFilter, ResponseFilter, Steps, Stream, of_route
 
@@ -138,6 +140,11 @@ FACTORIES: Mapping[type, Factory] = {
     ),
     GlobalRateLimit: lambda http_filter, config, scope, runtime: GlobalRateLimitFilter(
         http_filter.name, config if isinstance(config, GlobalRateLimit) else None, runtime
+    ),
+    MutateHeaders: lambda http_filter, config, scope, runtime: HeaderMutationFilter(
+        http_filter.name,
+        config if isinstance(config, MutateHeaders) else None,
+        wins=getattr(_own(MutateHeaders, http_filter, config), "most_specific_wins", False),
     ),
     LocalRateLimit: lambda http_filter, config, scope, runtime: LocalRateLimitFilter(
         http_filter.name, config if isinstance(config, LocalRateLimit) else None, scope, runtime.limiters

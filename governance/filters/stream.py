@@ -35,6 +35,8 @@ class Stream(Protocol):
     incoming: bool
     reply: LocalReply | None
     """What the mesh itself answered, once the stream has ended."""
+    named: str | None
+    """The cluster that a header named when the route was found: whoever changes headers keeps it."""
     cut: bool
     """Whether the response of somebody else has not come to its end."""
 

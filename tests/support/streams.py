@@ -28,6 +28,7 @@ class FakeStream:
     incoming: bool = False
     reply: LocalReply | None = None
     cut: bool = False
+    named: str | None = None
 
 
 @dataclass

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 from .dns import DnsCache
 from .matchers import HeaderMatcher, StringMatcher
 from .overload import AdaptiveConcurrency, AdmissionControl
-from .values import Fraction, HeaderMutation
+from .values import AppendAction, Fraction, HeaderMutation
 
 if TYPE_CHECKING:
     from .route import RateLimit
@@ -165,6 +165,26 @@ class DynamicForwardProxyRoute:
 
 
 @dataclass(frozen=True, slots=True)
+class ParameterMutation:
+    """envoy.config.core.v3.KeyValueMutation of a query parameter; `value`: with `%...%` formatters, None removes it."""
+
+    key: str
+    value: str | None
+    action: AppendAction = AppendAction.APPEND_IF_EXISTS_OR_ADD
+
+
+@dataclass(frozen=True, slots=True)
+class MutateHeaders:
+    """envoy.extensions.filters.http.header_mutation.v3.HeaderMutation, and what a route says of it."""
+
+    request: tuple[HeaderMutation | str | StringMatcher, ...] = ()
+    parameters: tuple[ParameterMutation, ...] = ()
+    response: tuple[HeaderMutation | str | StringMatcher, ...] = ()
+    most_specific_wins: bool = False
+    """Of the chain's alone: what is more specific comes later."""
+
+
+@dataclass(frozen=True, slots=True)
 class DisabledFilter:
     """A filter that a route switches off (envoy.config.route.v3.FilterConfig.disabled)."""
 
@@ -190,6 +210,7 @@ FilterConfig = (
     | CorsPolicy
     | DynamicForwardProxy
     | DynamicForwardProxyRoute
+    | MutateHeaders
     | InertFilter
     | DisabledFilter
     | UnenforceableFilter

@@ -13,6 +13,7 @@ from .status import Entry, all_of, honoured, meaningless, none_of, not_yet, told
 HTTP = "envoy.extensions.filters.http."
 
 ADMISSION = HTTP + "admission_control.v3.AdmissionControl"
+MUTATION = HTTP + "header_mutation.v3."
 ADAPTIVE = HTTP + "adaptive_concurrency.v3."
 
 STATISTICS = "metrics have names of their own"
@@ -113,6 +114,18 @@ DONE: Mapping[str, Entry] = {
         **not_yet("the limit is enforced all the same", "shadow_mode"),
     },
     "envoy.extensions.common.ratelimit.v3.RateLimitDescriptor.Entry": honoured("key value"),
+    MUTATION + "HeaderMutation": honoured("mutations most_specific_header_mutations_wins"),
+    MUTATION + "HeaderMutationPerRoute": honoured("mutations"),
+    MUTATION + "Mutations": {
+        **honoured("request_mutations response_mutations query_parameter_mutations"),
+        **not_yet("trailers are dropped", "request_trailers_mutations response_trailers_mutations"),
+    },
+    "envoy.config.core.v3.KeyValueMutation": honoured("append remove"),
+    "envoy.config.core.v3.KeyValueAppend": {
+        **honoured("record action"),
+        **meaningless("Envoy does not look at it either", "entry"),
+    },
+    "envoy.config.core.v3.KeyValuePair": honoured("key value"),
     HTTP + "router.v3.Router": {
         **meaningless(STATISTICS, "dynamic_stats suppress_grpc_request_failure_code_stats"),
         **meaningless("no program makes a CONNECT request here", "reject_connect_request_early_data"),

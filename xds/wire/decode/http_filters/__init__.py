@@ -34,6 +34,7 @@ from ..values import named
 from .cors import cors_policy
 from .fault import fault
 from .global_ratelimit import global_ratelimit, ratelimit_per_route
+from .header_mutation import header_mutation
 from .local_ratelimit import local_ratelimit
 from .overload import adaptive_concurrency, admission_control
 
@@ -142,6 +143,8 @@ DECODERS: Mapping[str, Callable[..., FilterConfig]] = {
     FORWARD_PROXY + "PerRouteConfig": (
         lambda message: DynamicForwardProxyRoute(message.host_rewrite_literal, message.host_rewrite_header)
     ),
+    "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation": header_mutation,
+    "envoy.extensions.filters.http.header_mutation.v3.HeaderMutationPerRoute": header_mutation,
     "envoy.extensions.filters.http.ratelimit.v3.RateLimit": global_ratelimit,
     "envoy.extensions.filters.http.ratelimit.v3.RateLimitPerRoute": ratelimit_per_route,
     "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit": local_ratelimit,

@@ -48,6 +48,12 @@ def per_route(name: str, config: Json) -> Json:
     return route(filters=[FILTER, ROUTER], typed_per_filter_config={name: config})
 
 
+def mutation(**fields: Any) -> Json:
+    """A header mutation filter that mutates the query."""
+    config = {"query_parameter_mutations": [fields]}
+    return filtered(extension(HEADER_MUTATION + "HeaderMutation", "hm", mutations=config), ROUTER)
+
+
 CASES = [
     Case("local rate limit: none", limiter()),
     Case(
@@ -396,6 +402,25 @@ CASES = [
     ),
     Case(
         "per route: header mutation", per_route("hm", typed(HEADER_MUTATION + "HeaderMutationPerRoute", mutations={}))
+    ),
+    Case("mutation: all", mutation(append={"record": {"key": "a", "value": "b"}, "action": "ADD_IF_ABSENT"})),
+    Case("mutation: remove", mutation(remove="a")),
+    Case("mutation: nothing", mutation(), "One of 'append'/'remove' must be specified."),
+    Case(
+        "mutation: both",
+        mutation(append={"record": {"key": "a", "value": "b"}}, remove="a"),
+        "Only one of 'append'/'remove can be specified.",
+    ),
+    Case("mutation: no record", mutation(append={}), "No record specified for append mutation."),
+    Case(
+        "mutation: a number",
+        mutation(append={"record": {"key": "a", "value": 1}}),
+        "Only string value is allowed for record value.",
+    ),
+    Case(
+        "mutation: format",
+        mutation(append={"record": {"key": "a", "value": "%NOPE%"}}),
+        "Not supported field in StreamInfo: NOPE",
     ),
     Case(
         "filter: empty cfg",
