@@ -165,6 +165,25 @@ class Told(Service, Protocol):
         """Ask, and wait for no answer."""
 
 
+class Asked:
+    """What became of the questions to one service."""
+
+    __slots__ = ("answers", "failures", "last_failure")
+
+    def __init__(self) -> None:
+        self.answers = 0
+        self.failures = 0
+        self.last_failure: str | None = None
+
+    def count(self, outcome: Any) -> None:
+        """One question more: its answer, or a `Failure`."""
+        if isinstance(outcome, Failure):
+            self.failures += 1
+            self.last_failure = outcome.reason
+        else:
+            self.answers += 1
+
+
 class Nobody:
     """Stands where no service can be asked: in tests and dry runs, which ask none."""
 

@@ -11,7 +11,7 @@ from ..xds.model.filters import GrpcTarget
 from ..xds.model.resource import ResourceType
 from ..xds.model.snapshot import Snapshot
 from ..xds.model.values import Locality
-from .actions import Nobody, Service, Told
+from .actions import Asked, Nobody, Service, Told
 from .background import Background
 from .balancing.host_set import HostSet
 from .balancing.setting import Setting
@@ -85,6 +85,7 @@ class Runtime:
         "_lasting",
         "_setting",
         "_setting_of_local",
+        "asked",
         "background",
         "changes",
         "clock",
@@ -137,6 +138,8 @@ class Runtime:
         own, local = options.locality, self._local_hosts if options.local_cluster else None
         self._setting = Setting(self.draw, clock, own, local)
         self._setting_of_local = Setting(self.draw, clock, own)
+        self.asked: dict[tuple[str, str], Asked] = {}
+        """The services that were asked, by cluster and method; for telemetry."""
         self.rate_limiter: Callable[[GrpcTarget], Told] = lambda target: Nobody()
         """Where rate limits are asked for; whoever assembles the mesh knows."""
         self.on_reset: Callable[[], None] = lambda: None
@@ -158,6 +161,7 @@ class Runtime:
         self.dialled.ask = asks
         self.limiters = Limiters(self.clock, self.uniform)
         self._lasting = {}
+        self.asked = {}
         self.on_reset()
         self.plan = Plan(self.plan.snapshot, self)
 

@@ -17,7 +17,7 @@ import grpc
 
 from ...xds.model.filters import GrpcTarget
 from ...xds.model.resource import ResourceError
-from ..actions import Failure
+from ..actions import Asked, Failure
 from ..balancing.context import ANY
 from ..cluster import ClusterRuntime
 from ..plan import Missing
@@ -105,9 +105,9 @@ class Unary(Generic[Q, A]):
             if not isinstance(cluster, Missing):
                 break
             if not changes.wait(seen, max(0.0, until - self._runtime.clock())):
-                return Failure("unreachable", f"{cluster.what} did not come")
+                return self._count(_absent(cluster))
         call = self._begin(cluster, request, timeout_s)
-        return call if isinstance(call, Failure) else self._result(call)
+        return self._count(call if isinstance(call, Failure) else self._result(call))
 
     async def ask_async(self, request: Q, timeout_s: float) -> A | Failure:
         """The same for a task."""
@@ -119,10 +119,10 @@ class Unary(Generic[Q, A]):
             if not isinstance(cluster, Missing):
                 break
             if not await changes.wait_async(seen, max(0.0, until - self._runtime.clock())):
-                return Failure("unreachable", f"{cluster.what} did not come")
+                return self._count(_absent(cluster))
         call = self._begin(cluster, request, timeout_s)
         if isinstance(call, Failure):
-            return call
+            return self._count(call)
         loop = asyncio.get_running_loop()
         done = asyncio.Event()
         call.add_done_callback(lambda _: call_in(loop, done.set))
@@ -131,16 +131,30 @@ class Unary(Generic[Q, A]):
         except asyncio.CancelledError:
             call.cancel()
             raise
-        return self._result(call)
+        return self._count(self._result(call))
 
     def tell(self, request: Q, timeout_s: float) -> None:
         """Ask, and wait for no answer."""
         cluster = self._cluster()
         if not isinstance(cluster, Missing):
             call = self._begin(cluster, request, timeout_s)
-            if not isinstance(call, Failure):
+            if isinstance(call, Failure):
+                self._count(call)
+            else:
                 self._told.add(call)  # grpc cancels what nobody holds
-                call.add_done_callback(self._told.discard)
+                call.add_done_callback(self._has_told)
+
+    def _has_told(self, call: Any) -> None:
+        self._told.discard(call)
+        self._count(self._result(call))
+
+    def _count(self, outcome: A | Failure) -> A | Failure:
+        asked, key = self._runtime.asked, (self._target.cluster, self._method.lstrip("/"))
+        counts = asked.get(key)
+        if counts is None:
+            counts = asked.setdefault(key, Asked())
+        counts.count(outcome)
+        return outcome
 
     def _cluster(self) -> ClusterRuntime | Missing | None:
         runtime = self._runtime
@@ -169,6 +183,10 @@ class Unary(Generic[Q, A]):
             return self._decode(call.result())
         except Exception as error:  # whatever it was: the filter says what becomes of the request
             return Failure("unreachable", str(error), error)
+
+
+def _absent(cluster: Missing) -> Failure:
+    return Failure("unreachable", f"{cluster.what} did not come")
 
 
 class Services:

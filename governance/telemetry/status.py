@@ -4,9 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 from ...xds.model.resource import Resource, ResourceType
-from ..balancing.host import Host
-from ..cluster import ClusterRuntime, ClusterState
-from ..pool import Breaker
+from ..runtime import Runtime
+from .cluster_status import cluster_status
 from .facts import ControlPlane, Facts, Held
 from .notes import not_honoured
 
@@ -34,6 +33,8 @@ def status(facts: Facts, pause: Callable[[], None] = lambda: None) -> Document:
             for each in not_honoured(plan, pause)
         ],
         "clusters": _clusters(facts, pause),
+        "services": _services(runtime),
+        "mirrored": dict(runtime.background.counts),
     }
 
 
@@ -105,46 +106,19 @@ def _clusters(facts: Facts, pause: Callable[[], None]) -> list[Document]:
         pause()
         cluster, state = current.get(name), runtime.states.get(name)
         if state is not None:
-            document.append(_cluster(name, cluster, state, offset))
+            document.append(cluster_status(name, cluster, state, offset, runtime.clock()))
     return document
 
 
-def _cluster(name: str, cluster: ClusterRuntime | None, state: ClusterState, offset: float) -> Document:
-    return {
-        "name": name,
-        "in_force": cluster is not None,
-        "type": None if cluster is None else cluster.config.type,
-        "lb_policy": None if cluster is None else cluster.config.lb_policy,
-        "endpoints": [] if cluster is None else [_endpoint(each, offset) for each in cluster.hosts],
-        "breakers": {"default": _breaker(state.normal), "high": _breaker(state.high)},
-    }
-
-
-def _endpoint(host: Host, offset: float) -> Document:
-    locality = host.locality
-    monitor = host.state.monitor
-    out = monitor is not None and host.state.ejected
-    return {
-        "address": host.address,
-        "health": host.health,
-        "ejected": out,
-        "ejected_until": round(monitor.ends_at + offset, 3) if monitor is not None and out else None,
-        "weight": host.weight,
-        "priority": host.priority,
-        "locality": "/".join((locality.region, locality.zone, locality.sub_zone)).rstrip("/"),
-        "workload": host.endpoint.metadata.get("istio", {}).get("workload"),
-        "tls": host.socket.tls,
-        "active": host.state.active,
-        "connections": sum(pool.size for pool in list(host.state.pools.values())),
-    }
-
-
-def _breaker(breaker: Breaker) -> Document:
-    limits = breaker.limits
-    return {
-        "connections": {"now": breaker.connections, "limit": limits.max_connections},
-        "pending": {"now": breaker.pending, "limit": limits.max_pending_requests},
-        "requests": {"now": breaker.requests, "limit": limits.max_requests},
-        "retries": {"now": breaker.retries, "limit": limits.max_retries},
-        "overflows": dict(breaker.overflows),
-    }
+def _services(runtime: Runtime) -> list[Document]:
+    """Those that filters have asked."""
+    return [
+        {
+            "cluster": cluster,
+            "method": method,
+            "answers": each.answers,
+            "failures": each.failures,
+            "last_failure": each.last_failure,
+        }
+        for (cluster, method), each in sorted(dict(runtime.asked).items())
+    ]

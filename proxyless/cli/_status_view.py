@@ -29,6 +29,8 @@ def view(document: Document) -> RenderableType:
     parts.append(_resources(document["resources"]))
     if document["clusters"]:
         parts += [_clusters(document["clusters"]), _endpoints(document["clusters"])]
+    if document["services"]:
+        parts.append(_services(document["services"]))
     if document["held_back"]:
         parts.append(Text("held back until what they need is there: " + ", ".join(document["held_back"])))
     if document["not_honoured"]:
@@ -104,7 +106,7 @@ def _endpoints(clusters: list[Document]) -> RenderableType:
     table = table_of("endpoints", "cluster", "address", "health", "locality", "#prio", "#weight", "#active", "#conns")
     for cluster in clusters:
         for each in cluster["endpoints"]:
-            health = "EJECTED" if each["ejected"] else each["health"]
+            health = _health(each)
             table.add_row(
                 Text(cluster["name"]),
                 each["address"],
@@ -112,6 +114,23 @@ def _endpoints(clusters: list[Document]) -> RenderableType:
                 each["locality"] or "-",
                 *(str(each[key]) for key in ("priority", "weight", "active", "connections")),
             )
+    return table
+
+
+def _health(endpoint: Document) -> str:
+    """The control plane's word, unless something here says worse."""
+    if endpoint["ejected"]:
+        return "EJECTED"
+    if endpoint["failing"]:
+        return "FAILS CHECKS"
+    return "DEGRADED" if endpoint["degraded"] else str(endpoint["health"])
+
+
+def _services(services: list[Document]) -> RenderableType:
+    table = table_of("services that filters ask", "cluster", "method", "#answers", "#failures", "last failure")
+    for each in services:
+        numbers = (str(each[key]) for key in ("answers", "failures"))
+        table.add_row(Text(each["cluster"]), each["method"], *numbers, Text(each["last_failure"] or "-"))
     return table
 
 

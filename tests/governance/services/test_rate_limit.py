@@ -23,6 +23,7 @@ from proxyless.xds.model.rate_limit_service import (
     RateLimitAnswer,
     RateLimitQuery,
 )
+from tests.support.ads import wait_for
 from tests.support.model import assignment, cluster, eds, snapshot
 from tests.support.rate_limits import Answer, RateLimits
 
@@ -68,18 +69,23 @@ def test_threads_and_tasks_ask_and_are_answered(services: Services, service: Rat
     assert service.metadata[0]["x-token"] == "t"
 
 
-def test_it_may_be_told_something(services: Services, service: RateLimits) -> None:
+def counts(runtime: Runtime) -> dict[str, tuple[int, int]]:
+    """(answers, failures) by cluster."""
+    return {cluster: (each.answers, each.failures) for (cluster, _), each in runtime.asked.items()}
+
+
+def test_it_may_be_told_something(services: Services, service: RateLimits, runtime: Runtime) -> None:
     rate_limiter(services, TARGET).tell(QUERY, 5.0)
     rate_limiter(services, GrpcTarget("nowhere")).tell(QUERY, 5.0)
-    deadline = time.monotonic() + 10
-    while not service.asked:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_for(lambda: service.asked and counts(runtime) == {"rls": (1, 0), "nowhere": (0, 1)}, 10)
 
 
 @pytest.mark.parametrize("name", ["nowhere", "empty"])
-def test_what_is_not_there_is_a_failure(services: Services, name: str) -> None:
+def test_what_is_not_there_is_a_failure(services: Services, runtime: Runtime, name: str) -> None:
     assert all(isinstance(each, Failure) for each in both_ways(rate_limiter(services, GrpcTarget(name))))
+    assert counts(runtime) == {name: (0, 2)}
+    (asked,) = runtime.asked.values()
+    assert name in (asked.last_failure or "")
 
 
 def test_what_comes_too_late_or_is_an_error_is_a_failure(services: Services, service: RateLimits) -> None:

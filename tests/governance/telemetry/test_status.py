@@ -67,7 +67,7 @@ def test_the_clusters_in_use_are_shown_with_their_endpoints_and_what_is_under_wa
         found = cluster(mesh.status(), PAYMENT)
         assert found["breakers"]["default"]["requests"] == {"now": 1, "limit": 16}
         assert found["breakers"]["default"]["connections"] == {"now": 1, "limit": 8}
-        assert found["breakers"]["default"]["retries"] == {"now": 0, "limit": 2}
+        assert found["breakers"]["default"]["retries"] == {"now": 0, "limit": 2, "budget": None}
         assert sum(each["active"] for each in found["endpoints"]) == 1
         assert sum(each["connections"] for each in found["endpoints"]) == 1
     found = cluster(mesh.status(), PAYMENT)
