@@ -8,7 +8,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import accumulate
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from ..xds.model.filters import FilterConfig
 from ..xds.model.matchers import PathMatcher
@@ -39,6 +39,11 @@ from .replies import LocalReply, closed, no_cluster
 from .request import RequestView, strip_query
 from .retry import CompiledRetry, compile_retry
 from .subject import Subject
+
+if TYPE_CHECKING:
+    from .filters.chain import FilterChainRuntime
+
+    Narrowed = tuple[FilterChainRuntime, FilterChainRuntime]
 
 Uniform = Callable[[], float]
 """A draw from [0, 1)."""
@@ -92,7 +97,7 @@ class Target:
         action = route.action
         self.cors = (action.cors if isinstance(action, RouteAction) else None, vhost.cors)
         """CORS policies as they were written before filters had configurations of routes."""
-        self.chain: tuple[object, object] | None = None
+        self.chain: Narrowed | None = None
         """The filters that have something to do here, with the chain that they are of (governance.filters.chain)."""
         self.metadata_match = _criteria(route, entry)
         self.request_levels, self.response_levels = _levels(entry.headers, route, vhost, table, problems)
@@ -180,7 +185,7 @@ class CompiledRoute:
         self.fraction = route.match.fraction
         self.filters: Mapping[str, FilterConfig] = {**table.filters, **vhost.filters, **route.filters}
         self.filter_levels = (route.filters, vhost.filters, table.filters)
-        self.chain: tuple[object, object] | None = None
+        self.chain: Narrowed | None = None
         self.targets: tuple[Target, ...] = ()
         self.cumulative: tuple[int, ...] = ()
         self.timeout_s: float | None = None

@@ -22,10 +22,13 @@ Criteria = Mapping[str, MetadataValue]
 Label = tuple[str, object]
 """A key and a value in a form that compares as protobuf compares values: true is not 1."""
 
+Part = tuple[Label, ...] | str
+"""A subset: its labels, or the name of the fallback that it is."""
+
 Members = list[list[Host]]
 """The endpoints of a subset in each priority."""
 
-Build = Callable[[Sequence[HostSet], object], Pick]
+Build = Callable[[Sequence[HostSet], Part], Pick]
 """The cluster's policy over the hosts of one subset, whose name is given too."""
 
 NAMESPACE = "envoy.lb"
@@ -44,7 +47,7 @@ class Subsets:
         self._build = build
         self._members: dict[tuple[Label, ...], Members] = {}
         self._single: set[tuple[Label, ...]] = set()
-        self._picks: dict[object, Pick] = {}
+        self._picks: dict[Part, Pick] = {}
         self._selectors = sorted((frozenset(each.keys) for each in config.selectors), key=len, reverse=True)
         self._fallbacks = _fallbacks(config.selectors)
         for priority, each in enumerate(sets):
@@ -122,28 +125,27 @@ class Subsets:
 
     # -- the parts -----------------------------------------------------------------------------------------------
 
-    def _pick_of(self, part: object) -> Pick:
-        """How to pick in a subset, by its labels or by the name of the fallback that it is."""
+    def _pick_of(self, part: Part) -> Pick:
+        """How to pick in a subset."""
         pick = self._picks.get(part)
         if pick is None:
             pick = self._picks[part] = self._made(part)
         return pick
 
-    def _made(self, part: object) -> Pick:
-        if part in self._single:
+    def _made(self, part: Part) -> Pick:
+        if isinstance(part, tuple) and part in self._single:
             # One endpoint, whatever its health: there is nothing to balance.
             only = next(hosts[0] for hosts in self._members[part] if hosts)
             return lambda context: only
         return self._build([self._subset(each, hosts) for each, hosts in self._hosts_of(part)], part)
 
-    def _hosts_of(self, part: object) -> list[tuple[HostSet, Sequence[Host]]]:
+    def _hosts_of(self, part: Part) -> list[tuple[HostSet, Sequence[Host]]]:
+        if isinstance(part, tuple):
+            return list(zip(self._sets, self._members[part], strict=True))
         if part == "ANY_ENDPOINT":
             return [(each, each.hosts) for each in self._sets]
-        if part == "DEFAULT_SUBSET":
-            wanted = self._config.default_subset
-            any_of = self._config.list_as_any
-            return [(each, [host for host in each.hosts if _has(host, wanted, any_of)]) for each in self._sets]
-        return list(zip(self._sets, self._members[part], strict=True))  # type: ignore[index]
+        wanted, any_of = self._config.default_subset, self._config.list_as_any
+        return [(each, [host for host in each.hosts if _has(host, wanted, any_of)]) for each in self._sets]
 
     def _subset(self, whole: HostSet, hosts: Sequence[Host]) -> HostSet:
         config = self._config

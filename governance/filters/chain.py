@@ -64,8 +64,7 @@ class FilterChainRuntime:
         kept = place.chain
         if kept is None or kept[0] is not self:
             kept = place.chain = (self, self._narrowed(place))
-        narrowed: Any = kept[1]
-        return narrowed  # type: ignore[no-any-return]
+        return kept[1]
 
     def _narrowed(self, place: Target | CompiledRoute | None) -> FilterChainRuntime:
         found: list[RequestFilter] = []
