@@ -55,6 +55,10 @@ class Workload:
     host: str = ""
 
 
+LOOPBACK = (IPv4Address("127.0.0.1"), IPv6Address("::1"))
+"""Peers in whose place Envoy puts its own address; others of 127.0.0.0/8 are peers like any."""
+
+
 def parsed(text: str) -> Ip | None:
     """An IP address; None for anything else."""
     try:
@@ -162,7 +166,7 @@ class Forwarder:
 
     def _appended(self, request: RequestView) -> bytes:
         peer = parsed(self._peer(request))
-        return (self._workload.address if peer is None or peer.is_loopback else str(peer)).encode()
+        return (self._workload.address if peer is None or peer in LOOPBACK else str(peer)).encode()
 
     def _proto(self, request: RequestView, port: int) -> bytes:
         return b"https" if port in self._options.ports_as_https else request.scheme

@@ -19,10 +19,11 @@ from .forwarding import DECORATOR, put
 from .headers import HeaderList, apply_levels
 from .paths import NotHttpError
 from .plan import HttpRuntime, Missing
-from .replies import LocalReply, as_grpc, bad_request, no_route, refused
+from .replies import DOWNSTREAM_ERROR, LocalReply, as_grpc, bad_request, no_route, refused
 from .request import RequestView
 from .routing import CompiledRoute, Target
 from .runtime import Runtime
+from .steering import STEERING
 
 Decision = Generator[Sleep | Ask, Any, LocalReply | None]
 """What has to be awaited before a request is decided (`Sleep`, `Ask`), and the reply, if it gets one here."""
@@ -103,12 +104,12 @@ class InboundRequest:
         if reply is not None:
             if self.route is not None:
                 reply = self.route.mutated(reply, self.target, self.request)
+            if self.request.is_grpc and reply.flags != DOWNSTREAM_ERROR:
+                reply = as_grpc(reply, head=self.request.method == b"HEAD")
             if self.filters is not None:
                 headers = self.filters.response(self, reply.status, list(reply.headers))
                 reply = replace(reply, headers=(*headers, *self.response_headers))
             reply = replace(reply, headers=tuple(self._answered(list(reply.headers))))
-            if self.request.is_grpc:
-                reply = as_grpc(reply, head=self.request.method == b"HEAD")
             self.reply = reply
             self.status = reply.status
             self.flags = (*self.flags, *reply.flags)
@@ -170,6 +171,9 @@ class InboundRequest:
         target = self.target
         if target is None:
             return route.answer(request)
+        if request.internal and not STEERING.isdisjoint(request.headers):
+            kept = [pair for pair in request.raw_headers if pair[0].lower() not in STEERING]
+            request.replace_headers(kept)  # there is nothing to steer any more, and none of it is passed on
         if target.request_levels:
             headers = apply_levels(target.request_levels, list(request.raw_headers), request, live=True)
             request.replace_headers(headers)

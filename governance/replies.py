@@ -23,6 +23,8 @@ class LocalReply:
     """What a gRPC client is told; None: what goes with the status."""
     plain: bool = False
     """Whether the response headers of the route stay away from it."""
+    as_it_is: bool = False
+    """Whether a gRPC client gets it like any other."""
 
     def flagged(self, flag: str) -> "LocalReply":
         """The same with one flag more, before the others."""
@@ -167,6 +169,8 @@ GRPC_STATUSES = {400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 5
 
 def as_grpc(reply: LocalReply, *, head: bool = False) -> LocalReply:
     """What a gRPC client is told: HTTP 200, and the reason as a gRPC status; `head`: in answer to HEAD, no message."""
+    if reply.as_it_is:
+        return reply
     status = reply.grpc_status if reply.grpc_status is not None else GRPC_STATUSES.get(reply.status, 2)
     headers = [*_with_content_type(reply.headers, b"application/grpc"), (b"grpc-status", b"%d" % status)]
     if reply.body and not head:

@@ -78,7 +78,7 @@ class Policy:
             headers.append((MAX_AGE, self.max_age))
         if self.private and request.header(ASKED_PRIVATE) == b"true":
             headers.append((ALLOW_PRIVATE, b"true"))
-        return LocalReply(200, headers=tuple(headers), details="cors_response", plain=True)
+        return LocalReply(200, headers=tuple(headers), details="cors_response", plain=True, as_it_is=True)
 
 
 class CorsFilter:

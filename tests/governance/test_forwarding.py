@@ -93,9 +93,10 @@ def test_the_peer_may_be_taken_for_the_client() -> None:
 
 
 def test_an_address_that_is_none_of_a_client_is_that_of_this_workload() -> None:
-    for source in ("", "127.0.0.1", "testclient"):
+    for source in ("", "127.0.0.1", "::1", "testclient"):
         assert told(manager(use_remote_address=True), source=source)[FOR] == "10.7.0.9"
     assert "x-envoy-external-address" not in told(manager(use_remote_address=True), source="testclient")
+    assert told(manager(use_remote_address=True), source="127.0.0.2")[FOR] == "127.0.0.2"
 
 
 def test_trusted_hops_are_believed() -> None:

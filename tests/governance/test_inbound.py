@@ -16,7 +16,7 @@ from proxyless.xds.model.forwarding import Forwarding
 from proxyless.xds.model.listener import HttpConnectionManager, TcpProxy, UnknownNetworkFilter
 from proxyless.xds.model.route import DirectResponseAction, RedirectAction
 from proxyless.xds.model.snapshot import Snapshot
-from proxyless.xds.model.values import AppendAction, Fraction, HeaderMutation, HeaderMutations
+from proxyless.xds.model.values import AppendAction, Cidr, Fraction, HeaderMutation, HeaderMutations
 from tests.support.model import (
     EXTENSION,
     LISTENER,
@@ -209,6 +209,18 @@ def test_grpc_is_told_in_its_own_way() -> None:
     assert request.reply is not None
     assert (request.status, request.flags) == (200, ("NR",))
     assert (b"grpc-status", b"12") in request.reply.headers
+
+
+def test_what_the_codec_refuses_is_no_grpc() -> None:
+    fixture = routed(forwarding=Forwarding(underscores="REJECT_REQUEST"))
+    request = asked(fixture, "/", ("content-type", "application/grpc"), ("x_a", "1"))
+    assert answer(request) == (400, "DPE", b"Bad Request")
+
+
+def test_an_app_does_not_hear_how_an_internal_client_wanted_its_call_to_be_steered() -> None:
+    inside = Forwarding(internal_cidrs=(Cidr("10.0.0.0", 8),))
+    steering = (("x-forwarded-for", "10.1.1.1"), ("x-envoy-max-retries", "3"))
+    assert b"x-envoy-max-retries" not in dict(got(asked(routed(forwarding=inside), "/", *steering)))
 
 
 def test_a_route_table_by_rds_is_asked_for_and_refused_until_it_comes() -> None:

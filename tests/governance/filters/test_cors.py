@@ -8,7 +8,7 @@ import pytest
 
 from proxyless.governance.filters.cors import CorsFilter
 from proxyless.governance.headers import HeaderList
-from proxyless.governance.replies import LocalReply
+from proxyless.governance.replies import LocalReply, as_grpc
 from proxyless.governance.request import RequestView
 from proxyless.governance.routing import Target
 from proxyless.governance.runtime import Runtime
@@ -44,6 +44,7 @@ def preflight(own: CorsPolicy, *more: tuple[bytes, bytes]) -> dict[str, str]:
     reply, _ = ask(target(cors=own), b"OPTIONS", PAGE, METHOD, *more)
     assert reply is not None
     assert (reply.status, reply.plain, reply.details) == (200, True, "cors_response")
+    assert as_grpc(reply) is reply
     return {name.decode().removeprefix("access-control-"): value.decode() for name, value in reply.headers}
 
 

@@ -14,8 +14,6 @@ from google.protobuf import json_format
 from google.protobuf.message import Message
 
 from proxyless.xds.controlplane import FolderSource, Plane
-from proxyless.xds.controlplane.discovery.resources import Resources
-from proxyless.xds.controlplane.discovery.rules import ResourceType
 from proxyless.xds.controlplane.emit.view import View
 from proxyless.xds.controlplane.mesh import MeshConfig
 from proxyless.xds.controlplane.objects import Object
@@ -65,8 +63,7 @@ def view(
     said = {"NAMESPACE": namespace, "LABELS": dict(labels or {}), "INSTANCE_IPS": ip, "CLUSTER_ID": "Kubernetes"}
     domain = f"{namespace}.svc.cluster.local"
     node = parse_node(f"sidecar~{ip}~{pod}.{namespace}~{domain}", said | metadata, "client", locality)
-    proxy = place(node, made)
-    return View(Scope.of(made, proxy), proxy)
+    return View(Scope(made, namespace), place(node, made))
 
 
 def service(name: str, *ports: str, namespace: str = "shop", ip: str = "10.96.0.1", rest: str = "") -> str:
@@ -166,9 +163,3 @@ def mesh(settings: str, *, name: str = "istio", namespace: str = "istio-system",
     meta = {"name": name, "namespace": namespace}
     document = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": data}
     return f"---\n{yaml.safe_dump(document)}"
-
-
-def made(of: View, type_: ResourceType, *names: str) -> dict[str, Any]:
-    """What a proxy is sent of a type, by name, as JSON."""
-    resources = Resources().make(type_, of, names)
-    return {name: plain(content) for name, each in resources if (content := unpack(each)) is not None}

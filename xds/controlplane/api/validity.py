@@ -15,7 +15,6 @@ from typing import Any
 from ..hosts import is_ip, is_wildcard
 from ..registry.protocols import HTTP, TLS, parse
 from . import route_validity as routes
-from . import sidecar_validity as sidecars
 from .destination_rule import (
     ClientTLSSettings,
     DestinationRule,
@@ -31,7 +30,6 @@ from .envoy_filter import EnvoyConfigObjectPatch
 from .problems import Problem
 from .security import AuthorizationPolicy, Condition, JWTRule, Operation, PeerAuthentication, Rule, Source
 from .service_entry import ServiceEntry
-from .sidecar import IstioEgressListener, IstioIngressListener, OutboundTrafficPolicy, Sidecar
 from .virtual_service import (
     Abort,
     HTTPFaultInjection,
@@ -302,10 +300,6 @@ RULES: dict[type, Callable[[Any], Iterator[Problem]]] = {
     Subset: _subset,
     DestinationRule: _destination_rule,
     ServiceEntry: _service_entry,
-    Sidecar: sidecars.sidecar,
-    IstioEgressListener: sidecars.egress,
-    IstioIngressListener: sidecars.ingress,
-    OutboundTrafficPolicy: sidecars.outbound_policy,
     PeerAuthentication: _peer_authentication,
     JWTRule: _jwt_rule,
     Condition: _condition,

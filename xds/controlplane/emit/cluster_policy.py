@@ -22,7 +22,6 @@ from ..api.destination_rule import (
     LoadBalancerSettings,
     OutlierDetection,
     RetryBudget,
-    TcpKeepalive,
     TCPSettings,
     TrafficPolicy,
     WarmupConfiguration,
@@ -63,7 +62,7 @@ def apply(cluster: Cluster, policy: TrafficPolicy | None, target: Target) -> Opt
     cluster.connect_timeout.CopyFrom(
         duration(target.mesh.connect_timeout if tcp.connect_timeout is None else tcp.connect_timeout)
     )
-    _keepalive(cluster, target.mesh, tcp)
+    _keepalive(cluster, tcp)
     options = _connections(options, http, tcp)
     if target.outbound:
         _outlier(cluster, policy.outlier_detection, target.service)
@@ -130,25 +129,16 @@ def _thresholds(cluster: Cluster, http: HTTPSettings, tcp: TCPSettings, budget: 
     cluster.circuit_breakers.thresholds.append(made)
 
 
-def passing_through(cluster: Cluster, mesh: MeshConfig) -> None:
-    """The mesh's pool on a cluster that goes wherever it is told; without one there are no limits."""
-    pool = mesh.default_traffic_policy.connection_pool or ConnectionPoolSettings()
-    http, tcp = pool.http or HTTPSettings(), pool.tcp or TCPSettings()
-    _thresholds(cluster, http, tcp, None)
-    cluster.connect_timeout.CopyFrom(
-        duration(mesh.connect_timeout if tcp.connect_timeout is None else tcp.connect_timeout)
-    )
-    _keepalive(cluster, mesh, tcp)
+def unlimited() -> cluster_v3.CircuitBreakers:
+    made = Cluster()
+    _thresholds(made, HTTPSettings(), TCPSettings(), None)
+    return made.circuit_breakers
 
 
-def _keepalive(cluster: Cluster, mesh: MeshConfig, tcp: TCPSettings) -> None:
-    """The mesh's, then what a rule says otherwise."""
-    for wanted in (mesh.tcp_keepalive, tcp.tcp_keepalive):
-        if wanted is not None:
-            _keep_alive(cluster, wanted)
-
-
-def _keep_alive(cluster: Cluster, wanted: TcpKeepalive) -> None:
+def _keepalive(cluster: Cluster, tcp: TCPSettings) -> None:
+    wanted = tcp.tcp_keepalive
+    if wanted is None:
+        return
     made = cluster.upstream_connection_options.tcp_keepalive
     made.SetInParent()
     if wanted.probes:
@@ -354,7 +344,6 @@ def _originate(
         crl=wanted.ca_crl,
         verify=not skip,
         http2=http2,
-        defaults=target.mesh.tls_defaults,
     )
     cluster.transport_socket.CopyFrom(tls.upstream_socket(context))
     return options

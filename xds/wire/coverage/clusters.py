@@ -41,11 +41,6 @@ OUT_OF_BAND = "load is reported with responses only, not yet by a stream of its 
 CLOSED = "what cannot be enforced closes the cluster: its endpoints fail with UF"
 
 
-ORIGINAL_DST: Entry = {
-    **honoured("use_http_header http_header_name upstream_port_override"),
-    **not_yet("no filter here writes where to go", "metadata_key"),
-}
-
 CLUSTERS: Mapping[str, Entry] = {
     CLUSTER + "Cluster": {
         **honoured(
@@ -92,8 +87,12 @@ CLUSTERS: Mapping[str, Entry] = {
         **honoured("name typed_config"),
     },
     CLUSTER + "Cluster.RefreshRate": honoured("base_interval max_interval"),
-    CLUSTER + "Cluster.OriginalDstLbConfig": ORIGINAL_DST,
-    "envoy.extensions.clusters.original_dst.v3.OriginalDstCluster": ORIGINAL_DST,
+    CLUSTER + "Cluster.OriginalDstLbConfig": not_yet(
+        "connections go where they were dialled", "use_http_header http_header_name upstream_port_override metadata_key"
+    ),
+    "envoy.extensions.clusters.original_dst.v3.OriginalDstCluster": not_yet(
+        "connections go where they were dialled", "use_http_header http_header_name upstream_port_override metadata_key"
+    ),
     "envoy.extensions.clusters.dns.v3.DnsCluster": {
         **honoured(
             "dns_refresh_rate dns_lookup_family all_addresses_in_single_endpoint typed_dns_resolver_config "
