@@ -46,7 +46,8 @@ demo: $(DEMO_VENV)/.installed
 	@$(DEMO_VENV)/bin/proxyless demo $(DEMO_ARGS)
 
 test: $(VENV)/.installed lint
-	$(BIN)/python -m pytest -n $(JOBS) --cov --cov-report= $(PYTEST_ARGS) tests
+	$(BIN)/python -m pytest -n $(JOBS) --cov --cov-report= -m 'not punctual' $(PYTEST_ARGS) tests
+	$(BIN)/python -m pytest -n 0 --cov --cov-append --cov-report= -m punctual $(PYTEST_ARGS) tests
 	$(BIN)/python -m coverage report --format=total
 	$(BIN)/python -m tools.pure_coverage
 

@@ -30,7 +30,7 @@ from tests.support import envoy, rawhttp
 from tests.support.backends import Backends
 from tests.support.behaviour import Address, Arrival, Behaviour
 
-pytestmark = pytest.mark.envoy
+pytestmark = [pytest.mark.envoy, pytest.mark.punctual]
 
 FAST, SELDOM, NEVER = "0.1s", "0.5s", "60s"
 SOON_S = 15.0

@@ -24,7 +24,7 @@ from tests.support import envoy
 from tests.support.backends import Backends
 from tests.support.behaviour import Address, Behaviour, Headers
 
-pytestmark = pytest.mark.envoy
+pytestmark = [pytest.mark.envoy, pytest.mark.punctual]
 
 INTERVAL_S = 0.2
 SOON_S = 5.0

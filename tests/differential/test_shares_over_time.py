@@ -29,7 +29,7 @@ from tests.differential.rig import VIP, Rig
 from tests.support import envoy, rawhttp
 from tests.support.behaviour import Address, Behaviour
 
-pytestmark = pytest.mark.envoy
+pytestmark = [pytest.mark.envoy, pytest.mark.punctual]
 
 SIGMAS = 4.9
 SOON_S = 15.0

@@ -10,7 +10,7 @@ from tests.differential.recording import Recording
 from tests.differential.test_failures import PARALLEL, running, same
 from tests.support import envoy
 
-pytestmark = pytest.mark.envoy
+pytestmark = [pytest.mark.envoy, pytest.mark.punctual]
 
 
 def test_retries_that_a_request_asks_for(frontend: Recording) -> None:

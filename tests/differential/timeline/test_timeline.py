@@ -19,7 +19,7 @@ from tests.differential.timeline.real import by_envoy, by_httpx
 from tests.differential.timeline.story import Story, differences
 from tests.support import envoy
 
-pytestmark = pytest.mark.envoy
+pytestmark = [pytest.mark.envoy, pytest.mark.punctual]
 
 APART_S = 0.06
 """Between the beginnings of two cases: not everything happens at once."""

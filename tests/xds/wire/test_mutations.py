@@ -33,10 +33,10 @@ SMALL = 6_000
 """Bytes of the largest resource that is damaged: many damages count for more than large ones."""
 
 PARTS = {
-    "Cluster": (6, 4_400),
-    "Listener": (8, 2_800),
-    "RouteConfiguration": (8, 3_200),
-    "ClusterLoadAssignment": (5, 5_000),
+    "Cluster": (12, 2_200),
+    "Listener": (16, 1_400),
+    "RouteConfiguration": (16, 1_600),
+    "ClusterLoadAssignment": (10, 2_500),
     "NameTable": (1, 2_000),
 }
 """How many tests there are of each type, so that processes can share them, and how many responses each damages."""
