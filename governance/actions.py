@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from .mirroring import Copy
 
 # Indices of the drivers' tables.
-AWAIT_CONFIG, CONNECT, AWAIT_SLOT, SEND, DISCARD, SLEEP, BYPASS, ASK, START, RUN, AWAIT_RACE, DELIVER = range(12)
+AWAIT_CONFIG, CONNECT, AWAIT_SLOT, SEND, DISCARD, SLEEP, BYPASS = range(7)
+ASK, START, RUN, AWAIT_RACE, COLLECT, DELIVER = range(7, 13)
 
 
 class AwaitConfig:
@@ -212,6 +213,20 @@ class Ask:
         self.timeout_s = timeout_s
 
 
+class Collect:
+    """Have the whole body of the request at hand, if it is no longer than `most` bytes.
+
+    Result: its length, or a greater number than `most` as soon as that is known; None where nobody has a body (a dry
+    run).
+    """
+
+    __slots__ = ("most",)
+    kind: ClassVar[int] = COLLECT
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+
+
 class Start:
     """Begin a copy of the request in the background, once its body is there. Result: None, at once."""
 
@@ -295,7 +310,19 @@ class AwaitRace:
 
 
 Action = (
-    AwaitConfig | OpenConnection | AwaitSlot | Send | Discard | Sleep | Deliver | Bypass | Ask | Start | Run | AwaitRace
+    AwaitConfig
+    | OpenConnection
+    | AwaitSlot
+    | Send
+    | Discard
+    | Sleep
+    | Deliver
+    | Bypass
+    | Ask
+    | Start
+    | Run
+    | AwaitRace
+    | Collect
 )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..xds.model.listener import FilterChain
 from ..xds.model.resource import ResourceError
-from .actions import Ask, Sleep
+from .actions import Ask, Collect, Sleep
 from .admission import admit
 from .filters.chain import FilterChainRuntime
 from .forwarding import DECORATOR, put
@@ -25,8 +25,8 @@ from .routing import CompiledRoute, Target
 from .runtime import Runtime
 from .steering import STEERING
 
-Decision = Generator[Sleep | Ask, Any, LocalReply | None]
-"""What has to be awaited before a request is decided (`Sleep`, `Ask`), and the reply, if it gets one here."""
+Decision = Generator[Sleep | Ask | Collect, Any, LocalReply | None]
+"""What has to be awaited before a request is decided (`Sleep`, `Ask`, `Collect`), and the reply that it gets here."""
 
 
 class InboundRequest:

@@ -90,6 +90,11 @@ def no_cluster(status: int) -> LocalReply:
     return LocalReply(status, flags=("NC",), details="cluster_not_found")
 
 
+def payload_too_large() -> LocalReply:
+    """A body that a filter holds is longer than it may be."""
+    return LocalReply(413, b"Payload Too Large", details="request_payload_too_large")
+
+
 def no_healthy_upstream() -> LocalReply:
     """The cluster has no endpoint to offer."""
     return LocalReply(503, b"no healthy upstream", ("UH",), details="no_healthy_upstream")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ...xds.model.filters import (
+    Buffer,
     Cors,
     DisabledFilter,
     DynamicForwardProxy,
@@ -27,6 +28,7 @@ from ..replies import closed as closed_by_filter
 from ..routing import CompiledRoute, Target
 from .adaptive_concurrency import AdaptiveConcurrencyFilter
 from .admission_control import AdmissionControlFilter
+from .buffer import BufferFilter
 from .cors import CorsFilter
 from .dynamic_forward_proxy import DynamicForwardProxyFilter
 from .fault import FaultFilter
@@ -129,6 +131,9 @@ FACTORIES: Mapping[type, Factory] = {
     ),
     AdmissionControl: lambda http_filter, config, scope, runtime: AdmissionControlFilter(
         http_filter.name, _own(AdmissionControl, http_filter, config), scope, runtime, on=config is not None
+    ),
+    Buffer: lambda http_filter, config, scope, runtime: BufferFilter(
+        http_filter.name, config if isinstance(config, Buffer) else None
     ),
     Cors: lambda http_filter, config, scope, runtime: CorsFilter(http_filter.name),
     Fault: lambda http_filter, config, scope, runtime: FaultFilter(

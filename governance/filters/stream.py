@@ -6,7 +6,7 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ...xds.model.filters import FilterConfig
-from ..actions import Ask, Sleep
+from ..actions import Ask, Collect, Sleep
 from ..headers import HeaderList
 from ..replies import LocalReply
 from ..request import RequestView
@@ -15,7 +15,7 @@ from ..routing import CompiledRoute, Target
 if TYPE_CHECKING:
     from ..runtime import Runtime
 
-Steps = Generator[Sleep | Ask, Any, LocalReply | None]
+Steps = Generator[Sleep | Ask | Collect, Any, LocalReply | None]
 """A filter that has to wait, for time or for a service, says so by actions and returns what it decided."""
 
 

@@ -14,6 +14,7 @@ from ..actions import (
     AwaitRace,
     AwaitSlot,
     Bypass,
+    Collect,
     Deliver,
     Discard,
     Failure,
@@ -161,6 +162,16 @@ class AsyncGovernedPool(PoolBase):
         return await action.service.ask_async(action.request, action.timeout_s)
 
     @staticmethod
+    async def collect(exchange: Exchange, action: Collect) -> int:
+        body = b""
+        async for chunk in exchange.request.stream:
+            body += chunk
+            if len(body) > action.most:
+                return len(body)
+        exchange.request.stream = exchange.library.byte_stream(body)
+        return len(body)
+
+    @staticmethod
     async def start(exchange: Exchange, action: Start) -> None:
         background = exchange.pool.runtime.background
         exchange.start(action.copy, lambda copy: as_task(background, run_copy_async(copy, _PERFORM_ASYNC)))
@@ -215,4 +226,5 @@ _PERFORM_ASYNC: tuple[Callable[[Any, Any], Awaitable[Any]], ...] = (
     AsyncGovernedPool.start,
     AsyncGovernedPool.run,
     AsyncGovernedPool.await_race,
+    AsyncGovernedPool.collect,
 )

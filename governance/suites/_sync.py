@@ -13,6 +13,7 @@ from ..actions import (
     AwaitRace,
     AwaitSlot,
     Bypass,
+    Collect,
     Deliver,
     Discard,
     Failure,
@@ -156,6 +157,16 @@ class GovernedPool(PoolBase):
         return action.service.ask(action.request, action.timeout_s)
 
     @staticmethod
+    def collect(exchange: Exchange, action: Collect) -> int:
+        body = b""
+        for chunk in exchange.request.stream:
+            body += chunk
+            if len(body) > action.most:
+                return len(body)
+        exchange.request.stream = exchange.library.byte_stream(body)
+        return len(body)
+
+    @staticmethod
     def start(exchange: Exchange, action: Start) -> None:
         background = exchange.pool.runtime.background
         exchange.start(action.copy, lambda copy: in_thread(background, lambda: run_copy(copy, _PERFORM)))
@@ -209,4 +220,5 @@ _PERFORM: tuple[Callable[[Any, Any], Any], ...] = (
     GovernedPool.start,
     GovernedPool.run,
     GovernedPool.await_race,
+    GovernedPool.collect,
 )

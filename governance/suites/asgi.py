@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import quote, unquote
 
-from ..actions import Ask
+from ..actions import Ask, Collect
 from ..headers import HeaderList
 from ..inbound import InboundRequest
 from ..replies import LocalReply, reply_body, reply_headers
@@ -56,8 +56,9 @@ class AsgiMiddleware:
         view = _view(scope)
         target = view.path
         inbound = InboundRequest(runtime, view, self._port(scope))
+        held = Held(receive) if kind == "http" else None
         try:
-            reply = await _decided(inbound)
+            reply = await _decided(inbound, held)
         except BaseException:
             inbound.ended(0, ("DC",))
             raise
@@ -68,7 +69,7 @@ class AsgiMiddleware:
             scope = {**scope, "headers": list(view.raw_headers)}
         if view.path is not target:
             scope = {**scope, **_path(view.path)}
-        await _serve(self.app, inbound, scope, receive, send)
+        await _serve(self.app, inbound, scope, held if held is not None and held.messages else receive, send)
 
     def _port(self, scope: Scope) -> int:
         if self.port is not None:
@@ -77,14 +78,39 @@ class AsgiMiddleware:
         return int(server[1]) if server and server[1] else 0
 
 
-async def _decided(inbound: InboundRequest) -> LocalReply | None:
+class Held:
+    """What has been received of a request before the app is asked: the app receives it then."""
+
+    __slots__ = ("_receive", "messages")
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self.messages: list[Message] = []
+
+    async def collect(self, most: int) -> int:
+        """The length of the body, read as far as `most` bytes."""
+        length, more = 0, True
+        while more and length <= most:
+            message = await self._receive()
+            self.messages.append(message)
+            length += len(message.get("body", b""))
+            more = message.get("more_body", False)
+        return length
+
+    async def __call__(self) -> Message:
+        return self.messages.pop(0) if self.messages else await self._receive()
+
+
+async def _decided(inbound: InboundRequest, held: Held | None) -> LocalReply | None:
     machine = inbound.run()
     try:
         action = next(machine)
         while True:
-            answer = None
+            answer: Any = None
             if isinstance(action, Ask):
                 answer = await action.service.ask_async(action.request, action.timeout_s)
+            elif isinstance(action, Collect):
+                answer = await held.collect(action.most) if held is not None else None
             else:
                 await asyncio.sleep(action.seconds)
             action = machine.send(answer)

@@ -20,6 +20,7 @@ from proxyless.governance.actions import (
     AwaitSlot,
     BodyEnd,
     Bypass,
+    Collect,
     Deliver,
     Discard,
     Failure,
@@ -253,6 +254,8 @@ class Steps:
                     self.answer(self.connection())
                 case Send() as action:
                     self.answer(outcome(script.popleft(), action))
+                case Collect():
+                    self.answer()
                 case Sleep(seconds=seconds):
                     self.slept.append(seconds)
                     self.world.clock.advance(seconds)

@@ -185,6 +185,13 @@ class MutateHeaders:
 
 
 @dataclass(frozen=True, slots=True)
+class Buffer:
+    """envoy.extensions.filters.http.buffer.v3.Buffer, and BufferPerRoute; None: bodies are not held here."""
+
+    max_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class DisabledFilter:
     """A filter that a route switches off (envoy.config.route.v3.FilterConfig.disabled)."""
 
@@ -211,6 +218,7 @@ FilterConfig = (
     | DynamicForwardProxy
     | DynamicForwardProxyRoute
     | MutateHeaders
+    | Buffer
     | InertFilter
     | DisabledFilter
     | UnenforceableFilter

@@ -114,6 +114,8 @@ DONE: Mapping[str, Entry] = {
         **not_yet("the limit is enforced all the same", "shadow_mode"),
     },
     "envoy.extensions.common.ratelimit.v3.RateLimitDescriptor.Entry": honoured("key value"),
+    HTTP + "buffer.v3.Buffer": honoured("max_request_bytes"),
+    HTTP + "buffer.v3.BufferPerRoute": honoured("disabled buffer"),
     MUTATION + "HeaderMutation": honoured("mutations most_specific_header_mutations_wins"),
     MUTATION + "HeaderMutationPerRoute": honoured("mutations"),
     MUTATION + "Mutations": {

@@ -13,6 +13,7 @@ from google.protobuf.message import Message
 
 from ....model.filters import (
     Alpn,
+    Buffer,
     Cors,
     DisabledFilter,
     DynamicForwardProxy,
@@ -136,6 +137,10 @@ def _forward_proxy(message: pb.http_dynamic_forward_proxy_v3.FilterConfig) -> Fi
 DECODERS: Mapping[str, Callable[..., FilterConfig]] = {
     "envoy.extensions.filters.http.adaptive_concurrency.v3.AdaptiveConcurrency": adaptive_concurrency,
     "envoy.extensions.filters.http.admission_control.v3.AdmissionControl": admission_control,
+    "envoy.extensions.filters.http.buffer.v3.Buffer": lambda message: Buffer(message.max_request_bytes.value),
+    "envoy.extensions.filters.http.buffer.v3.BufferPerRoute": (
+        lambda message: Buffer(None if message.disabled else message.buffer.max_request_bytes.value)
+    ),
     "envoy.extensions.filters.http.cors.v3.Cors": lambda message: Cors(),
     "envoy.extensions.filters.http.cors.v3.CorsPolicy": cors_policy,
     "envoy.extensions.filters.http.fault.v3.HTTPFault": fault,
