@@ -4,12 +4,16 @@ The criteria are looked at one after the other, and each keeps only the chains t
 connection's port shadow those without a port, whatever comes later. There is no way back, and no match refuses.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from ..xds.model.listener import FilterChain, Listener
+from ..xds.model.matching import Input
 from ..xds.model.values import Cidr
+from .trees import Reader, compile_tree
+
+LOOPBACKS = ("127.0.0.1", "::1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +31,36 @@ class Connection:
 
 def find_chain(listener: Listener, connection: Connection) -> FilterChain | None:
     """The filter chain of a connection, else the listener's default one; None refuses."""
+    if listener.chain_matcher is not None:
+        name = compile_tree(listener.chain_matcher, _read)(connection)
+        if name is None:
+            return listener.default_chain
+        return next((chain for chain in listener.chains if chain.name == name), None)
     chains: Sequence[FilterChain] = listener.chains
     for narrow in _STEPS:
         chains = narrow(chains, connection)
         if not chains:
             return listener.default_chain
     return chains[0]
+
+
+def looks_at_source(listener: Listener) -> bool:
+    """Whether it matters where a connection comes from."""
+    if listener.chain_matcher is not None:
+        return any("source" in each.kind for each in listener.chain_matcher.inputs())
+    return any(
+        chain.match.direct_source_prefix_ranges
+        or chain.match.source_prefix_ranges
+        or chain.match.source_ports
+        or chain.match.source_type != "ANY"
+        for chain in listener.chains
+    )
+
+
+def _read(looked_at: Input) -> Reader[Connection]:
+    """How an input is read from a connection: nothing where it is empty."""
+    read = _INPUTS[looked_at.kind]
+    return lambda connection: read(connection).encode() or None
 
 
 Step = Callable[[Sequence[FilterChain], Connection], Sequence[FilterChain]]
@@ -77,10 +105,14 @@ def _by_direct_source(chains: Sequence[FilterChain], connection: Connection) -> 
     return _by_prefix(chains, connection.source, lambda chain: chain.match.direct_source_prefix_ranges)
 
 
-def _by_source_type(chains: Sequence[FilterChain], connection: Connection) -> Sequence[FilterChain]:
+def _is_local(connection: Connection) -> bool:
+    """Of all of 127.0.0.0/8, only one address is a loopback to Envoy (source: isSameIpOrLoopback)."""
     source = _address(connection.source)
-    local = source is not None and (source.is_loopback or connection.source == connection.destination)
-    kind = "SAME_IP_OR_LOOPBACK" if local else "EXTERNAL"
+    return source is not None and (str(source) in LOOPBACKS or connection.source == connection.destination)
+
+
+def _by_source_type(chains: Sequence[FilterChain], connection: Connection) -> Sequence[FilterChain]:
+    kind = "SAME_IP_OR_LOOPBACK" if _is_local(connection) else "EXTERNAL"
     own = [chain for chain in chains if chain.match.source_type == kind]
     return own or [chain for chain in chains if chain.match.source_type == "ANY"]
 
@@ -105,6 +137,17 @@ _STEPS: tuple[Step, ...] = (
     _by_source,
     _by_source_port,
 )
+
+_INPUTS: Mapping[str, Callable[[Connection], str]] = {
+    "destination_ip": lambda connection: connection.destination,
+    "destination_port": lambda connection: str(connection.port),
+    "source_ip": lambda connection: connection.source,
+    "direct_source_ip": lambda connection: connection.source,
+    "source_type": lambda connection: "local" if _is_local(connection) else "",
+    "server_name": lambda connection: connection.server_name.lower(),
+    "transport_protocol": lambda connection: connection.transport,
+    "application_protocol": lambda connection: ",".join(f"'{each}'" for each in connection.application_protocols),
+}
 
 
 def _by_prefix(

@@ -20,7 +20,7 @@ from ..xds.model.snapshot import Snapshot
 from .admission import Admission, valid_authority
 from .answering import answering_of
 from .bodies import DEFAULT_BODY_LIMIT
-from .chains import Connection, find_chain
+from .chains import Connection, find_chain, looks_at_source
 from .cluster import ClusterRuntime
 from .filters.chain import FilterChainRuntime, compile_chain
 from .route_table import RouteTable
@@ -299,7 +299,7 @@ class Plan:
             transport="tls" if tls else "raw_buffer",
             server_name=host if tls else "",
             application_protocols=() if tls or scheme == OPAQUE else ("http/1.1",),
-            source="127.0.0.1",
+            source=self.runtime.options.workload.address,
         )
         return self._from_chain(listener, find_chain(listener, connection), resolved, by)
 
@@ -460,7 +460,7 @@ class Plan:
             pass
         resource = self.snapshot.listeners.get(INBOUND)
         listener = resource.get() if resource is not None else None
-        if listener is not None and _looks_at_source(listener):
+        if listener is not None and looks_at_source(listener):
             key = (port, tls, source)
             if key in self._inbound:
                 return self._inbound[key]
@@ -481,13 +481,3 @@ def _incoming(port: int, source: str, tls: bool) -> Connection:
     protocols = ("istio-http/1.1", "istio", "http/1.1") if tls else ("http/1.1",)
     transport = "tls" if tls else "raw_buffer"
     return Connection("", port, transport, application_protocols=protocols, source=source)
-
-
-def _looks_at_source(listener: Listener) -> bool:
-    return any(
-        chain.match.direct_source_prefix_ranges
-        or chain.match.source_prefix_ranges
-        or chain.match.source_ports
-        or chain.match.source_type != "ANY"
-        for chain in listener.chains
-    )

@@ -5,7 +5,7 @@ first hit. Nothing here keeps state: the random draws come in as arguments.
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import accumulate
 from typing import TYPE_CHECKING, Literal
@@ -39,6 +39,7 @@ from .replies import LocalReply, closed, no_cluster
 from .request import RequestView, strip_query
 from .retry import CompiledRetry, compile_retry
 from .subject import Subject
+from .trees import Search, compile_tree, read_request
 
 if TYPE_CHECKING:
     from .filters.chain import FilterChainRuntime
@@ -402,7 +403,7 @@ class CompiledRoute:
 class CompiledVirtualHost:
     """The routes of one virtual host, in order."""
 
-    __slots__ = ("_to_https", "_without_parameters", "config", "lazy", "routes")
+    __slots__ = ("_to_https", "_tree", "_without_parameters", "config", "lazy", "routes")
 
     def __init__(self, lazy: LazyVirtualHost, table: RouteConfiguration) -> None:
         self.lazy = lazy
@@ -413,6 +414,7 @@ class CompiledVirtualHost:
             CompiledRoute(index, route, config, table, limits) for index, route in enumerate(config.routes)
         )
         self._to_https = None if config.require_tls == "NONE" else _to_https(config, limits)
+        self._tree = compile_tree(config.matcher, read_request) if config.matcher is not None else None
 
     def match(self, request: RequestView, uniform: Uniform) -> CompiledRoute | None:
         """The first route that takes the request; https may be asked for before."""
@@ -421,12 +423,15 @@ class CompiledVirtualHost:
         path = strip_query(request.path)
         if self._without_parameters:
             path = path.partition(b";")[0]
-        for route in self.routes:
+        for route in self.routes if self._tree is None else self._chosen(self._tree, request):
             if route.test(request, path):
                 fraction = route.fraction
                 if fraction is None or fraction.hit(int(uniform() * fraction.denominator)):
                     return route
         return None
+
+    def _chosen(self, tree: Search[RequestView, tuple[int, ...]], request: RequestView) -> Sequence[CompiledRoute]:
+        return [self.routes[index] for index in tree(request) or ()]
 
     def _must_be_secure(self, request: RequestView) -> bool:
         if (request.header(FORWARDED_PROTO) or request.scheme) == b"https":

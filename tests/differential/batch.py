@@ -46,6 +46,11 @@ def _listener(model: Resource, port: int, case: Case) -> Resource:
             if "rds" in each["typed_config"]:
                 each["typed_config"]["rds"]["route_config_name"] = str(port)
                 each["typed_config"].update(copy.deepcopy(case.manager))
+    more = copy.deepcopy(case.listener)
+    if more:
+        listener["filter_chains"][-1]["name"] = "own"
+        listener["filter_chains"] += more.pop("filter_chains", [])
+        listener.update(more)
     return listener
 
 

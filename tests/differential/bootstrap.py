@@ -121,9 +121,28 @@ def _connection_manager(config: Resource, recording: Recording) -> None:
         config["route_config"] = copy.deepcopy(recording.routes[rds["route_config_name"]])
     table = config["route_config"]
     for host in table.get("virtual_hosts", ()):
-        for index, route in enumerate(host.get("routes", ())):
+        for index, route in enumerate(routes_of(host)):
             metadata = route.setdefault("metadata", {}).setdefault("filter_metadata", {})
             metadata["rig"] = {"id": f"{table.get('name', '')}/{host['name']}/{index}"}
+
+
+def routes_of(host: Resource) -> Iterator[Resource]:
+    """The routes of a virtual host, in the order of their numbers; those of a tree of matchers as they are read."""
+    yield from host.get("routes", ())
+    yield from _of_tree(host.get("matcher", {}))
+
+
+def _of_tree(tree: Resource) -> Iterator[Resource]:
+    level = tree.get("matcher_tree", {})
+    custom = level.get("custom_match", {}).get("typed_config", {})
+    maps = (level.get(name, {}).get("map", {}) for name in ("exact_match_map", "prefix_match_map"))
+    ends = [each["on_match"] for each in tree.get("matcher_list", {}).get("matchers", ())]
+    ends += [table[key] for table in maps for key in sorted(table)]
+    ends += [each["on_match"] for name in ("range_matchers", "domain_matchers") for each in custom.get(name, ())]
+    for end in (*ends, *([tree["on_no_match"]] if "on_no_match" in tree else ())):
+        yield from _of_tree(end.get("matcher", {}))
+        action = end.get("action", {}).get("typed_config", {})
+        yield from action.get("routes", [action] if "match" in action else ())
 
 
 def _cluster(cluster: Resource, recording: Recording) -> Resource:

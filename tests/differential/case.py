@@ -15,7 +15,8 @@ from tests.support.behaviour import Address
 class Case:
     """A route table behind one port, and what is sent to that port.
 
-    `hosts` are virtual hosts, `table` further fields of the RouteConfiguration, `manager` of the connection manager.
+    `hosts` are virtual hosts, `table` further fields of the RouteConfiguration, `manager` of the connection manager,
+    `listener` of the listener: chains in it are there beside the one that leads to the manager, which is named "own".
     `clusters` are there beside those that every case has (`tests.differential.batch.SHARED`); cases that run together
     name theirs differently. `backends` is what their endpoints do over time. The URLs of `requests` name port 80, which
     stands for the port that the case gets; each is sent at its `at_s`. `primed`: requests that do not count bring round
@@ -26,6 +27,7 @@ class Case:
     requests: tuple[Request, ...]
     table: Resource = field(default_factory=dict)
     manager: Resource = field(default_factory=dict)
+    listener: Resource = field(default_factory=dict)
     clusters: tuple[Resource, ...] = ()
     backends: tuple[Act, ...] = ()
     primed: bool = True

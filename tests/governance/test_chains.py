@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from proxyless.governance.chains import Connection, find_chain
+from proxyless.governance.chains import Connection, find_chain, looks_at_source
+from proxyless.xds.model.matching import Input, MatcherTree, OnMatch
 from proxyless.xds.model.values import Cidr
 from tests.support.model import chain, listener
 
@@ -170,3 +171,64 @@ def test_of_equal_chains_the_first_takes_it() -> None:
 def test_a_listener_without_chains_takes_nothing() -> None:
     assert chosen({}) is None
     assert chosen({}, default=True) == "default"
+
+
+# -- a tree of matchers in place of matches ------------------------------------------------------------------------
+
+
+def led(kind: str, **fields: Any) -> str | None:
+    """The chain that a tree leads to by the value of one input, by the chain of that name."""
+    entries = tuple((value, OnMatch(value)) for value in VALUES[kind])
+    tree: MatcherTree[str] = MatcherTree("exact", Input(kind), entries=entries)  # type: ignore[arg-type]
+    made = [chain(None, value, destination_port=1) for value in VALUES[kind]]
+    one = listener("x", *made, default_chain=chain(None, "default"), chain_matcher=tree)
+    found = find_chain(one, Connection(**{"destination": "10.0.0.1", "port": 80, **fields}))
+    return found.name if found is not None else None
+
+
+VALUES = {
+    "destination_ip": ("10.0.0.1",),
+    "destination_port": ("80",),
+    "source_ip": ("10.9.9.9",),
+    "direct_source_ip": ("10.9.9.9",),
+    "source_type": ("local",),
+    "server_name": ("a.test",),
+    "transport_protocol": ("raw_buffer",),
+    "application_protocol": ("'h2','http/1.1'",),
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "name"),
+    [
+        ("destination_ip", {}, "10.0.0.1"),
+        ("destination_ip", {"destination": ""}, "default"),
+        ("destination_port", {}, "80"),
+        ("destination_port", {"port": 81}, "default"),
+        ("source_ip", {"source": "10.9.9.9"}, "10.9.9.9"),
+        ("direct_source_ip", {"source": "10.9.9.9"}, "10.9.9.9"),
+        ("source_type", {"source": "127.0.0.1"}, "local"),
+        ("source_type", {"source": "127.0.10.1"}, "default"),
+        ("source_type", {"source": "10.0.0.1"}, "local"),
+        ("server_name", {"server_name": "A.test"}, "a.test"),
+        ("transport_protocol", {}, "raw_buffer"),
+        ("application_protocol", {"application_protocols": ("h2", "http/1.1")}, "'h2','http/1.1'"),
+        ("application_protocol", {}, "default"),
+    ],
+)
+def test_a_tree_leads_to_a_chain_by_its_name_and_its_match_is_ignored(
+    kind: str, fields: dict[str, Any], name: str
+) -> None:
+    assert led(kind, **fields) == name
+
+
+def test_a_tree_that_leads_to_no_chain_refuses() -> None:
+    tree: MatcherTree[str] = MatcherTree("list", on_no_match=OnMatch("none"))
+    one = listener("x", chain(None, "a"), default_chain=chain(None, "default"), chain_matcher=tree)
+    assert find_chain(one, Connection("10.0.0.1", 80)) is None
+
+
+@pytest.mark.parametrize(("kind", "matters"), [("source_ip", True), ("source_type", True), ("destination_ip", False)])
+def test_a_tree_says_whether_it_matters_where_a_connection_comes_from(kind: Any, matters: bool) -> None:
+    tree: MatcherTree[str] = MatcherTree("exact", Input(kind))
+    assert looks_at_source(listener("x", chain_matcher=tree)) == matters

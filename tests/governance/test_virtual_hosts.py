@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from proxyless.governance.request import RequestView
 from proxyless.governance.route_table import RouteTable, strip_port
+from proxyless.xds.model.matching import Input, MatcherTree, OnMatch
 from proxyless.xds.model.resource import ResourceError
 from proxyless.xds.model.values import HeaderMutation, HeaderMutations
 from tests.support.model import bad_vhost, route, table, vhost
@@ -203,3 +204,19 @@ def test_what_asks_for_https_is_no_route_of_the_table() -> None:
     one = held.match(RequestView(b"GET", b"http", b"shop", b"/"), lambda: 0.0)
     assert one is not None
     assert (one.label, one.index) == ("what asks for https", -1)
+
+
+def test_a_tree_chooses_among_the_routes() -> None:
+    """The routes that it leads to are tried in order; where it leads nowhere, no route is found."""
+    tree: MatcherTree[tuple[int, ...]] = MatcherTree(
+        "exact", Input("request_header", "x-k"), entries=(("1", OnMatch((0,))), ("2", OnMatch((1, 2))))
+    )
+    one = RouteTable(table(vhost(route("/a"), route("/b"), route("/"), domains=["*"], matcher=tree))).find(b"x")
+    assert one is not None
+
+    def index(path: bytes, value: bytes) -> int | None:
+        taken = one.match(RequestView(b"GET", b"http", b"x", path, [(b"x-k", value)]), lambda: 0.0)
+        return taken.index if taken is not None else None
+
+    asked = [(b"/a", b"1"), (b"/b", b"1"), (b"/b", b"2"), (b"/a", b"2"), (b"/a", b"3")]
+    assert [index(*each) for each in asked] == [0, None, 1, 2, None]

@@ -6,6 +6,7 @@ from typing import Literal
 
 from .filters import HttpFilter
 from .forwarding import SIDECAR, Forwarding
+from .matching import MatcherTree
 from .route import BackOff, RouteConfiguration
 from .values import Address, Cidr, MetadataValue, Note
 
@@ -106,6 +107,8 @@ class Listener:
     address: Address | None
     chains: tuple[FilterChain, ...] = ()
     default_chain: FilterChain | None = None
+    chain_matcher: MatcherTree[str] | None = None
+    """filter_chain_matcher: leads to a chain by its name, whatever its own match says."""
     api_listener: FilterChain | None = None
     """What a gRPC client gets in place of chains: no connection is matched, each request goes through it."""
     direction: Literal["UNSPECIFIED", "INBOUND", "OUTBOUND"] = "UNSPECIFIED"

@@ -14,6 +14,7 @@ from .matchers import (
     StringMatcher,
     TlsMatcher,
 )
+from .matching import MatcherTree
 from .resource import ResourceError
 from .values import FilterMetadata, Fraction, HeaderMutation, HeaderMutations, MetadataValue, Note
 
@@ -285,11 +286,12 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class VirtualHost:
-    """envoy.config.route.v3.VirtualHost."""
+    """envoy.config.route.v3.VirtualHost. A `matcher` leads to places among `routes`, which are then all of its own."""
 
     name: str
     domains: tuple[str, ...]
     routes: tuple[Route, ...] = ()
+    matcher: MatcherTree[tuple[int, ...]] | None = None
     require_tls: Literal["NONE", "EXTERNAL_ONLY", "ALL"] = "NONE"
     headers: HeaderMutations = HeaderMutations()
     retry: RetryPolicy | None = None

@@ -29,7 +29,7 @@ NEXT_TO = "what comes over mTLS"
 
 LISTENERS: Mapping[str, Entry] = {
     LISTENER + "Listener": {
-        **honoured("name filter_chains default_filter_chain api_listener"),
+        **honoured("name filter_chains default_filter_chain api_listener filter_chain_matcher"),
         **meaningless("listeners are found by their name, which says the address", "address traffic_direction"),
         **meaningless(
             NO_SOCKET,
@@ -49,7 +49,6 @@ LISTENERS: Mapping[str, Entry] = {
         **honoured("listener_filters per_connection_buffer_limit_bytes"),
         **not_yet("only the first address is looked at", "additional_addresses"),
         **not_yet("filter chains are not asked for one by one", "fcds_config"),
-        **not_yet("trees of matchers are not implemented yet: connections are refused", "filter_chain_matcher"),
         **not_yet(ACCESS_LOGS, "access_log"),
         **not_yet("internal listeners are not implemented yet", "internal_listener"),
     },

@@ -18,6 +18,10 @@ from ..schema import types as pb
 _HTTP = "envoy.extensions.filters.http."
 _NETWORK = "envoy.extensions.filters.network."
 _LB = "envoy.extensions.load_balancing_policies."
+_INPUT = "envoy.matching.inputs."
+_NETWORK_INPUT = "envoy.extensions.matching.common_inputs.network.v3."
+_TLS_INPUT = "envoy.extensions.matching.common_inputs.ssl.v3."
+_HTTP_INPUT = "envoy.type.matcher.v3."
 
 HTTP_FILTERS = {
     "envoy.extensions.common.matching.v3.ExtensionWithMatcher": "envoy.filters.http.match_delegate",
@@ -171,6 +175,65 @@ STRING_MATCHERS: dict[str, str] = {}
 RATE_LIMIT_DESCRIPTORS = {
     "envoy.extensions.rate_limit_descriptors.expr.v3.Descriptor": "envoy.rate_limit_descriptors.expr",
 }
+
+CONNECTION_INPUTS = {
+    _NETWORK_INPUT + "DestinationIPInput": _INPUT + "destination_ip",
+    _NETWORK_INPUT + "DestinationPortInput": _INPUT + "destination_port",
+    _NETWORK_INPUT + "DirectSourceIPInput": _INPUT + "direct_source_ip",
+    _NETWORK_INPUT + "FilterStateInput": _INPUT + "filter_state",
+    _NETWORK_INPUT + "NetworkNamespaceInput": _INPUT + "network_namespace",
+    _NETWORK_INPUT + "ServerNameInput": _INPUT + "server_name",
+    _NETWORK_INPUT + "SourceIPInput": _INPUT + "source_ip",
+    _NETWORK_INPUT + "SourcePortInput": _INPUT + "source_port",
+    _NETWORK_INPUT + "SourceTypeInput": _INPUT + "source_type",
+    _TLS_INPUT + "DnsSanInput": _INPUT + "dns_san",
+    _TLS_INPUT + "SubjectInput": _INPUT + "subject",
+    _TLS_INPUT + "UriSanInput": _INPUT + "uri_san",
+}
+"""What trees of matchers may look at wherever there is a connection."""
+
+NETWORK_INPUTS = {
+    **CONNECTION_INPUTS,
+    _NETWORK_INPUT + "ApplicationProtocolInput": _INPUT + "application_protocol",
+    _NETWORK_INPUT + "TransportProtocolInput": _INPUT + "transport_protocol",
+}
+
+HTTP_INPUTS = {
+    **CONNECTION_INPUTS,
+    "xds.type.matcher.v3.HttpAttributesCelMatchInput": _INPUT + "cel_data_input",
+    _HTTP_INPUT + "HttpRequestHeaderMatchInput": _INPUT + "request_headers",
+    _HTTP_INPUT + "HttpRequestQueryParamMatchInput": "query_params",
+    _HTTP_INPUT + "HttpRequestTrailerMatchInput": _INPUT + "request_trailers",
+    _HTTP_INPUT + "HttpResponseHeaderMatchInput": _INPUT + "response_headers",
+    _HTTP_INPUT + "HttpResponseLocalReplyMatchInput": _INPUT + "local_reply",
+    _HTTP_INPUT + "HttpResponseStatusCodeClassMatchInput": _INPUT + "status_code_class_input",
+    _HTTP_INPUT + "HttpResponseStatusCodeMatchInput": _INPUT + "status_code_input",
+    _HTTP_INPUT + "HttpResponseTrailerMatchInput": _INPUT + "response_trailers",
+    _NETWORK_INPUT + "DynamicMetadataInput": _INPUT + "dynamic_metadata",
+}
+
+INPUT_MATCHERS = {
+    "envoy.extensions.matching.input_matchers.consistent_hashing.v3.ConsistentHashing": (
+        "envoy.matching.matchers.consistent_hashing"
+    ),
+    "envoy.extensions.matching.input_matchers.ip.v3.Ip": "envoy.matching.matchers.ip",
+    "envoy.extensions.matching.input_matchers.runtime_fraction.v3.RuntimeFraction": (
+        "envoy.matching.matchers.runtime_fraction"
+    ),
+    "xds.type.matcher.v3.CelMatcher": "envoy.matching.matchers.cel_matcher",
+}
+
+CUSTOM_MATCHERS = {
+    "xds.type.matcher.v3.IPMatcher": "envoy.matching.custom_matchers.ip_range_matcher",
+    "xds.type.matcher.v3.ServerNameMatcher": "envoy.matching.custom_matchers.domain_matcher",
+}
+
+ROUTE_TREE_ACTIONS = {
+    "envoy.config.route.v3.Route": "route",
+    "envoy.config.route.v3.RouteList": "route_match_action",
+}
+
+FILTER_CHAIN_TREE_ACTIONS = {"google.protobuf.StringValue": "filter-chain-name"}
 
 LOAD_BALANCING_POLICIES = {
     _LB + "client_side_weighted_round_robin.v3.ClientSideWeightedRoundRobin": (

@@ -29,8 +29,11 @@ SOURCES: tuple[Literal["ANY", "SAME_IP_OR_LOOPBACK", "EXTERNAL"], ...] = ("ANY",
 DOWNSTREAM_TLS = "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext"
 
 
-def filter_chain(message: pb.listener_v3.FilterChain) -> FilterChain:
-    """envoy.config.listener.v3.FilterChain, reduced to what ends it and what closes it."""
+def filter_chain(message: pb.listener_v3.FilterChain, *, by_name: bool = False) -> FilterChain:
+    """envoy.config.listener.v3.FilterChain, reduced to what ends it and what closes it.
+
+    `by_name`: a tree of matchers leads to it, and nobody looks at its own match.
+    """
     http: HttpConnectionManager | None = None
     tcp: TcpProxy | None = None
     closed: list[UnknownNetworkFilter] = []
@@ -48,7 +51,7 @@ def filter_chain(message: pb.listener_v3.FilterChain) -> FilterChain:
             closed.append(found)
     return FilterChain(
         name=message.name,
-        match=_match(message.filter_chain_match),
+        match=FilterChainMatch() if by_name else _match(message.filter_chain_match),
         http=http,
         tcp=tcp,
         tls=message.HasField("transport_socket") and _is_tls(message.transport_socket),
@@ -89,14 +92,30 @@ def _match(message: pb.listener_v3.FilterChainMatch) -> FilterChainMatch:
     )
 
 
+def refuse_nameless(messages: Iterable[pb.listener_v3.FilterChain]) -> None:
+    """Chains that a tree of matchers cannot tell apart."""
+    names: set[str] = set()
+    for message in messages:
+        _refuse_unimplemented(message)
+        if not message.name:
+            raise RefusedError('"name" field is required when using a listener matcher')
+        if message.name in names:
+            raise RefusedError(f"\"name\" field is duplicated with value '{message.name}'")
+        names.add(message.name)
+
+
+def _refuse_unimplemented(message: pb.listener_v3.FilterChain) -> None:
+    if message.filter_chain_match.address_suffix or message.filter_chain_match.HasField("suffix_len"):
+        raise RefusedError(f"filter chain '{message.name}' contains unimplemented fields")
+
+
 def refuse_ambiguous(messages: Iterable[pb.listener_v3.FilterChain]) -> None:
     """Two chains that would take the same connection."""
     same: dict[bytes, str] = {}
     taken: set[tuple[object, ...]] = set()
     for message in messages:
         match = message.filter_chain_match
-        if match.address_suffix or match.HasField("suffix_len"):
-            raise RefusedError(f"filter chain '{message.name}' contains unimplemented fields")
+        _refuse_unimplemented(message)
         raw = match.SerializeToString(deterministic=True)
         if raw in same:
             spelled = json_format.MessageToJson(match, preserving_proto_field_name=True, indent=None)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Literal
 
 from ...model.listener import FilterChain, FilterChainMatch, Listener, UnknownNetworkFilter
+from ...model.matching import MatcherTree
 from ..opening import checked, open_any
-from ..refused import RefusedError
+from ..refused import NotUnderstoodError, RefusedError
 from ..schema import types as pb
-from .extensions import LISTENER_FILTERS, extension
-from .filter_chains import filter_chain, refuse_ambiguous
+from .extensions import FILTER_CHAIN_TREE_ACTIONS, LISTENER_FILTERS, NETWORK_INPUTS, extension
+from .filter_chains import filter_chain, refuse_ambiguous, refuse_nameless
 from .http_connection_manager import http_connection_manager
+from .trees import Place, matcher_tree
 from .values import address, named, optional, resolved_address
 
 DIRECTIONS: tuple[Literal["UNSPECIFIED", "INBOUND", "OUTBOUND"], ...] = ("UNSPECIFIED", "INBOUND", "OUTBOUND")
@@ -28,12 +30,21 @@ def listener(raw: bytes) -> Listener:
     api = _api_listener(message) if message.HasField("api_listener") else None
     if api is None:
         _refuse_unreachable(message)
-    chains, default = _chains(message)
+    matcher = None
+    try:
+        if message.HasField("filter_chain_matcher"):
+            matcher = _chain_matcher(message)
+        chains, default = _chains(message)
+    except NotUnderstoodError as error:
+        # Which chain the tree would choose is not known: none is, and connections find out why.
+        closed = UnknownNetworkFilter("filter_chain_matcher", "", f"filter_chain_matcher: {error}")
+        chains, default = (), FilterChain("filter_chain_matcher", FilterChainMatch(), closed_by=(closed,))
     return Listener(
         name=message.name,
         address=address(message.address) if message.HasField("address") else None,
         chains=chains,
         default_chain=default,
+        chain_matcher=matcher,
         api_listener=api,
         direction=named(DIRECTIONS, message.traffic_direction),
         use_original_dst=message.use_original_dst.value,
@@ -44,14 +55,25 @@ def listener(raw: bytes) -> Listener:
 
 
 def _chains(message: pb.listener_v3.Listener) -> tuple[tuple[FilterChain, ...], FilterChain | None]:
+    by_name = message.HasField("filter_chain_matcher")
     default = filter_chain(message.default_filter_chain) if message.HasField("default_filter_chain") else None
-    chains = tuple(filter_chain(each) for each in message.filter_chains)
-    if message.HasField("filter_chain_matcher"):
-        # Which chain the tree would choose is not known: none is, and connections find out why.
-        closed = UnknownNetworkFilter("filter_chain_matcher", "", "filter_chain_matcher is not supported")
-        return (), FilterChain("filter_chain_matcher", FilterChainMatch(), closed_by=(closed,))
-    refuse_ambiguous(message.filter_chains)
+    chains = tuple(filter_chain(each, by_name=by_name) for each in message.filter_chains)
+    (refuse_nameless if by_name else refuse_ambiguous)(message.filter_chains)
     return chains, default
+
+
+def _chain_matcher(message: pb.listener_v3.Listener) -> MatcherTree[str]:
+    try:
+        return matcher_tree(message.filter_chain_matcher, Place(_chain_name, NETWORK_INPUTS))
+    except RefusedError as error:
+        raise error.within("cannot create a filter chain matcher") from error
+
+
+def _chain_name(message: pb.xds_core_v3.TypedExtensionConfig) -> str:
+    opened = extension(message.name, message.typed_config, FILTER_CHAIN_TREE_ACTIONS)
+    if not isinstance(opened, pb.google_protobuf.StringValue):
+        raise NotUnderstoodError(f"action {message.typed_config.type_url} is not supported")
+    return opened.value
 
 
 def _refuse_unreachable(message: pb.listener_v3.Listener) -> None:

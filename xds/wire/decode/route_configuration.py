@@ -10,6 +10,7 @@ from typing import Literal
 from google.protobuf.message import DecodeError
 
 from ...model.matchers import PathMatcher
+from ...model.matching import MatcherTree
 from ...model.resource import ResourceError, ResourceType
 from ...model.route import (
     LazyVirtualHost,
@@ -21,15 +22,16 @@ from ...model.route import (
 )
 from ...model.values import Note
 from ..opening import checked
-from ..refused import UNEXPECTED, RefusedError
+from ..refused import UNEXPECTED, NotUnderstoodError, RefusedError
 from ..schema import types as pb
 from ..split import split_field
-from .extensions import CLUSTER_SPECIFIERS, type_at
+from .extensions import CLUSTER_SPECIFIERS, HTTP_INPUTS, ROUTE_TREE_ACTIONS, extension, type_at
 from .http_filters import per_filter_configs
 from .http_filters.cors import cors_policy
 from .rate_limits import rate_limits
 from .route import MAX_BODY, route
 from .route_policies import mirror_policies, retry_policy
+from .trees import Place, matcher_tree, only_request_headers
 from .values import header_mutations, metadata, named, optional
 
 log = logging.getLogger("proxyless.xds")
@@ -168,10 +170,12 @@ def _virtual_host(message: pb.route_v3.VirtualHost, max_body: int) -> VirtualHos
     for cluster in message.virtual_clusters:
         if not cluster.headers:
             raise RefusedError("virtual clusters must define 'headers'")
+    routes, matcher = _routes(message, max_body)
     return VirtualHost(
         name=message.name,
         domains=tuple(message.domains),
-        routes=_routes(message, max_body),
+        routes=routes,
+        matcher=matcher,
         require_tls=named(TLS, message.require_tls),
         headers=header_mutations(message),
         retry=retry_policy(message.retry_policy) if message.HasField("retry_policy") else None,
@@ -188,20 +192,46 @@ def _virtual_host(message: pb.route_v3.VirtualHost, max_body: int) -> VirtualHos
     )
 
 
-def _routes(message: pb.route_v3.VirtualHost, max_body: int) -> tuple[Route, ...]:
+def _routes(
+    message: pb.route_v3.VirtualHost, max_body: int
+) -> tuple[tuple[Route, ...], MatcherTree[tuple[int, ...]] | None]:
     if message.HasField("matcher"):
-        if message.routes:
-            raise RefusedError("cannot set both matcher and routes on virtual host")
-        # Which route the tree would choose is not known, so no request of this host goes anywhere.
-        closed = NonForwardingAction(f"virtual host {message.name}: matcher is not supported")
-        return (Route(RouteMatch(PathMatcher("prefix", "/")), closed),)
+        return _tree(message, max_body)
     routes = []
     for index, each in enumerate(message.routes):
         try:
             routes.append(route(each, max_body))
         except RefusedError as error:
             raise error.within(f"routes[{index}] {each.name!r}") from error
-    return tuple(routes)
+    return tuple(routes), None
+
+
+def _tree(
+    message: pb.route_v3.VirtualHost, max_body: int
+) -> tuple[tuple[Route, ...], MatcherTree[tuple[int, ...]] | None]:
+    if message.routes:
+        raise RefusedError("cannot set both matcher and routes on virtual host")
+    routes: list[Route] = []
+
+    def action(found: pb.xds_core_v3.TypedExtensionConfig) -> tuple[int, ...]:
+        opened = extension(found.name, found.typed_config, ROUTE_TREE_ACTIONS)
+        own = opened.routes if isinstance(opened, pb.route_v3.RouteList) else [opened]
+        first = len(routes)
+        for each in own:
+            if not isinstance(each, pb.route_v3.Route):
+                raise NotUnderstoodError(f"action {found.typed_config.type_url} is not supported")
+            routes.append(route(each, max_body))
+        return tuple(range(first, len(routes)))
+
+    violation = "requirement violation while creating route match tree: {}".format
+    place = Place(action, HTTP_INPUTS, keeps_matching=False, refuse_input=only_request_headers, violation=violation)
+    try:
+        tree = matcher_tree(message.matcher, place)
+    except NotUnderstoodError as error:
+        # Which route the tree would choose is not known, so no request of this host goes anywhere.
+        closed = NonForwardingAction(f"virtual host {message.name}: matcher: {error}")
+        return (Route(RouteMatch(PathMatcher("prefix", "/")), closed),), None
+    return tuple(routes), tree
 
 
 def _refuse_duplicates(name: str, hosts: tuple[LazyVirtualHost, ...]) -> None:

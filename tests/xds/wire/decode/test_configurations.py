@@ -33,6 +33,7 @@ from .configurations import (
     route_actions,
     route_matches,
     routes,
+    trees,
     upstreams,
 )
 
@@ -48,6 +49,7 @@ TABLES = (
     route_actions,
     route_matches,
     routes,
+    trees,
     upstreams,
 )
 CASES = [

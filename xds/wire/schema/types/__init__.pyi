@@ -15,6 +15,7 @@ from . import cares_v3 as cares_v3
 from . import cel_expr as cel_expr
 from . import client_side_weighted_round_robin_v3 as client_side_weighted_round_robin_v3
 from . import cluster_provided_v3 as cluster_provided_v3
+from . import cluster_specifiers_matcher_v3 as cluster_specifiers_matcher_v3
 from . import cluster_v3 as cluster_v3
 from . import clusters_dns_v3 as clusters_dns_v3
 from . import clusters_dynamic_forward_proxy_v3 as clusters_dynamic_forward_proxy_v3
@@ -28,6 +29,7 @@ from . import common_set_filter_state_v3 as common_set_filter_state_v3
 from . import composite_v3 as composite_v3
 from . import compressor_v3 as compressor_v3
 from . import connection_limit_v3 as connection_limit_v3
+from . import consistent_hashing_v3 as consistent_hashing_v3
 from . import cookie_v3 as cookie_v3
 from . import core_v3 as core_v3
 from . import cors_v3 as cors_v3
