@@ -19,6 +19,7 @@ from .balancing.build import build_picker
 from .balancing.context import ANY, Pick, PickContext
 from .balancing.host import Host, HostState
 from .balancing.host_set import HostSet, host_sets
+from .balancing.out_of_band import LoadReports
 from .balancing.setting import Memory, Setting
 from .checking.checker import Checker
 from .hashing import HashPolicies, compile_hashing
@@ -52,6 +53,7 @@ class ClusterState:
         "lock",
         "name",
         "normal",
+        "reports",
         "used_at",
     )
 
@@ -66,6 +68,7 @@ class ClusterState:
         """Where TCP connections went that nobody closed and nobody has any more."""
         self.detector: Detector | None = None
         self.checker: Checker | None = None
+        self.reports: LoadReports | None = None
         self.health_version = 0
         """Goes up when a host is ejected, comes back, or its active health changes: balancers look again then."""
         self._known: tuple[Cluster, Sequence[Host]] | None = None

@@ -75,6 +75,15 @@ def _from_base64(text: bytes) -> LoadReport:
     data = binascii.a2b_base64(text + b"=" * (-len(text) % 4), strict_mode=True)
     if not data:
         raise _BadReportError
+    return from_message(data)
+
+
+def from_message(data: bytes) -> LoadReport:
+    """The report in a message.
+
+    Raises:
+        ValueError: it is not well formed.
+    """
     found = LoadReport()
     for number, value in _fields(data):
         if number in NUMBERS and isinstance(value, float):

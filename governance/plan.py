@@ -424,6 +424,7 @@ class Plan:
         self._clusters[name] = (resource, endpoints, found)
         if self is self.runtime.plan:
             self.runtime.oversee(found)
+            self.runtime.listen(found)
             if not self.runtime.check(found):
                 return Missing(None, (), f"the health of cluster {name!r}")
         self.clusters[name] = found

@@ -14,6 +14,7 @@ from ..xds.model.values import Locality
 from .actions import Asked, Nobody, Service, Told
 from .background import Background
 from .balancing.host_set import HostSet
+from .balancing.out_of_band import LoadReports
 from .balancing.setting import Setting
 from .checking.checker import Checker
 from .cluster import ClusterRuntime, ClusterState
@@ -96,6 +97,7 @@ class Runtime:
         "listeners",
         "names",
         "on_checks",
+        "on_reports",
         "on_reset",
         "options",
         "plan",
@@ -125,6 +127,8 @@ class Runtime:
         self.closed = False
         self.on_checks: Callable[[], None] | None = None
         """Called when there is somebody to ask for health; None where nobody asks."""
+        self.on_reports: Callable[[], None] | None = None
+        """Called when there is somebody to listen to for reports of load; None where nobody listens."""
         self.background = Background()
         self.changes = Changes()
         self.listeners: tuple[Listener, ...] = ()
@@ -251,6 +255,17 @@ class Runtime:
         checker.configure(config, cluster.hosts, ignore_new=cluster.config.ignore_new_hosts)
         wake()
         return checker.warm
+
+    def listen(self, cluster: ClusterRuntime) -> None:
+        """Have the endpoints of a cluster report their load by streams of their own, where this version wants it."""
+        state, config = cluster.state, cluster.config.lb.client_side
+        wanted = config if config is not None and config.out_of_band_s is not None else None
+        if self.on_reports is None or (wanted is None and state.reports is None):
+            return
+        if state.reports is None:
+            state.reports = LoadReports(self.clock, self.uniform)
+        state.reports.configure(wanted, cluster.hosts)
+        self.on_reports()
 
     def emit(self, event: Event) -> None:
         """Tell everybody what has happened to a host. Connections to one that fails are given up: new ones may do

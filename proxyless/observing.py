@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from .documents import Subject
     from .governance.runtime import Runtime
+    from .governance.services.load_reports import LoadDriver
     from .governance.suites._health import HealthDriver
     from .governance.telemetry.prometheus import PrometheusListener
     from .status_socket import StatusServer
@@ -53,6 +54,7 @@ class Observers:
         self._exporters: list[Exporter] = [] if quiet else [ConfigurationLog(self._pace)]
         self._server: StatusServer | None = None
         self._driver: HealthDriver | None = None
+        self._load: LoadDriver | None = None
         self._failed: set[Exporter] = set()
         self.metrics: PrometheusListener | None = None
         if registry is not False:
@@ -66,7 +68,8 @@ class Observers:
         return facts is not None and facts.runtime.busy()
 
     def watch(self, runtime: Runtime, *, checks: bool) -> None:
-        """Log what happens to hosts. `checks`: ask them for their health, from the first cluster on that wants it."""
+        """Log what happens to hosts. `checks`: ask them for their health and load, from the
+        first cluster on that wants it."""
         runtime.add_event_listener(EventLog())
         if not checks:
             return
@@ -79,7 +82,15 @@ class Observers:
                 self._driver = HealthDriver(reference)
             self._driver.wake()
 
+        def listen() -> None:
+            if self._load is None:
+                from .governance.services.load_reports import LoadDriver
+
+                self._load = LoadDriver(reference)
+            self._load.wake()
+
         runtime.on_checks = wake
+        runtime.on_reports = listen
 
     def serve(self, subject: Subject) -> None:
         """Answer on a socket, unless the environment says no."""
@@ -111,12 +122,16 @@ class Observers:
             self._server.forked()
         if self._driver is not None:
             self._driver.forked()
+        if self._load is not None:
+            self._load.forked()
 
     def close(self) -> None:
         """Write the last figures, remove the socket."""
         atexit.unregister(self._at_exit)
         if self._driver is not None:
             self._driver.close()
+        if self._load is not None:
+            self._load.close()
         server, self._server = self._server, None
         if server is not None:
             server.close()

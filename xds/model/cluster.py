@@ -172,6 +172,11 @@ class ClientSideWeights:
     blackout_s: float = 10.0
     expiration_s: float = 180.0
     update_s: float = 1.0
+    out_of_band_s: float | None = None
+    """How often endpoints report by a stream of their own; None: with responses only."""
+    out_of_band_port: int = 0
+    """Where they do, in place of their own port; 0 for that."""
+    out_of_band_authority: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,51 @@ INNER: Json = {"policies": [{"typed_extension_config": extension(CLIENT_SIDE, bl
 PENALTY = "rps_fractional:{rate},cpu_utilization:0.5,eps:5"
 NAMED = "rps_fractional:{rate},cpu_utilization:0.5,named_metrics.x:2"
 
+
+def streams(scene: Scene) -> list[tuple[str, float, int, str]]:
+    """Of each endpoint that is asked for its load out of band: how often, at which port, by which name."""
+    runtime = scene.world.runtime
+    runtime.on_reports = lambda: None
+    scene.explain("http://shop/a")
+    reports = scene.world.cluster("a").state.reports
+    if reports is None or reports.config is None:
+        return []
+    config = reports.config
+    return [
+        (address, reports.period_s, config.out_of_band_port, config.out_of_band_authority)
+        for address in reports.streams
+    ]
+
+
+def both_asked(seconds: float = 10.0, port: int = 0, authority: str = "") -> list[tuple[str, float, int, str]]:
+    return [(f"10.0.0.{last}:80", seconds, port, authority) for last in (1, 2)]
+
+
+def out_of_band(**fields: Any) -> Shop:
+    return policy(CLIENT_SIDE, enable_oob_load_report=True, **fields)
+
+
 CASES = [
+    effect(f"{CLIENT_SIDE}.enable_oob_load_report", out_of_band(), streams, both_asked()),
+    effect(f"{CLIENT_SIDE}.oob_reporting_period", out_of_band(oob_reporting_period="3s"), streams, both_asked(3.0)),
+    effect(
+        f"{CLIENT_SIDE}.oob_reporting_config",
+        out_of_band(oob_reporting_config={"port_value": 99}),
+        streams,
+        both_asked(port=99),
+    ),
+    effect(
+        f"{LB}common.v3.OrcaOobReportingConfig.port_value",
+        out_of_band(oob_reporting_config={"port_value": 99}),
+        streams,
+        both_asked(port=99),
+    ),
+    effect(
+        f"{LB}common.v3.OrcaOobReportingConfig.authority",
+        out_of_band(oob_reporting_config={"authority": "x"}),
+        streams,
+        both_asked(authority="x"),
+    ),
     effect(f"{CLIENT_SIDE}.blackout_period", policy(CLIENT_SIDE, blackout_period="3s"), weighed(6), [20, 60]),
     effect(
         f"{CLIENT_SIDE}.weight_expiration_period",

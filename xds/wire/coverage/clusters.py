@@ -13,7 +13,6 @@ from .conditions import (
     effective_network_filter,
     limits_streams,
     not_plaintext,
-    switched_on,
 )
 from .endpoints import BALANCER
 from .status import Entry, honoured, meaningless, none_of, not_yet, told, told_as_a_whole
@@ -37,7 +36,6 @@ SUBSETS = (
     "list_as_any metadata_fallback_policy"
 )
 SELECTOR = "keys single_host_per_subset fallback_policy fallback_keys_subset"
-OUT_OF_BAND = "load is reported with responses only, not yet by a stream of its own"
 CLOSED = "what cannot be enforced closes the cluster: its endpoints fail with UF"
 
 
@@ -259,14 +257,13 @@ CLUSTERS: Mapping[str, Entry] = {
     LB + "client_side_weighted_round_robin.v3.ClientSideWeightedRoundRobin": {
         **honoured(
             "blackout_period weight_expiration_period weight_update_period error_utilization_penalty "
-            "metric_names_for_computing_utilization slow_start_config"
+            "metric_names_for_computing_utilization slow_start_config enable_oob_load_report oob_reporting_period "
+            "oob_reporting_config"
         ),
-        **not_yet(OUT_OF_BAND, "enable_oob_load_report", switched_on),
-        **told(
-            "ClientSideWeightedRoundRobin.enable_oob_load_report",
-            OUT_OF_BAND,
-            "oob_reporting_period oob_reporting_config",
-        ),
+    },
+    LB + "common.v3.OrcaOobReportingConfig": {
+        **honoured("port_value authority"),
+        **told("Cluster.transport_socket", TLS, "transport_socket_match_criteria"),
     },
     LB + "override_host.v3.OverrideHost": {
         **honoured("fallback_policy"),

@@ -259,6 +259,13 @@ def _typed_client_side(base: LbConfig, message: Any) -> Choice:
         blackout_s=given_s("blackout_period", 10.0),
         expiration_s=given_s("weight_expiration_period", 180.0),
         update_s=given_s("weight_update_period", 1.0),
+        out_of_band_s=(
+            given_s("oob_reporting_period", 0.0) or DEFAULT_REPORTING_S
+            if message.enable_oob_load_report.value
+            else None
+        ),
+        out_of_band_port=message.oob_reporting_config.port_value,
+        out_of_band_authority=message.oob_reporting_config.authority,
     )
     return "ROUND_ROBIN", replace(base, client_side=weights, slow_start=_slow_start(message.slow_start_config))
 
@@ -275,6 +282,8 @@ def _typed_wrr_locality(base: LbConfig, message: pb.wrr_locality_v3.WrrLocality)
             return "ROUND_ROBIN", replace(base, locality_weighted=True)
     raise RefusedError("No supported endpoint picking policy.")
 
+
+DEFAULT_REPORTING_S = 10.0
 
 NO_SUBSET = (
     "cluster: didn't find a registered load balancer factory implementation for subset lb with names from [{names}]"
