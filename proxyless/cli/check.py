@@ -2,59 +2,44 @@
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any
-
 import click
 
 from ..errors import ConfigurationError
 
-if TYPE_CHECKING:
-    from ..xds.controlplane import Finding
-
 
 @click.command(short_help="validate Istio and Kubernetes YAML")
 @click.argument("directory", metavar="DIR")
-@click.option("--json", "as_json", is_flag=True, help="print one JSON document")
-def command(directory: str, as_json: bool) -> int:
+@click.option("--json", "form", flag_value="json", help="the same as --format json")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "sarif", "github"]),
+    default="text",
+    help="text for people, one JSON document, SARIF 2.1.0, or annotations of a GitHub workflow",
+)
+def command(directory: str, form: str) -> int:
     """Check the Istio and Kubernetes objects in DIR: file, line and field of each error, and of each field that would
     have no effect.
 
     An error is refused by the control plane or cannot do what it says; a warning does something else than it seems to.
+    Paths are relative to DIR; those of sarif and github, to the current directory.
 
     Exit status: 0 no errors (there may be warnings), 1 errors, 2 the folder cannot be read.
     """
+    from .. import __version__
     from ..xds.controlplane import SourceError, check
+    from . import _findings
 
     try:
         findings = check(directory)
     except SourceError as error:
         raise ConfigurationError(str(error)) from error
-    errors = sum(each.severity == "error" for each in findings)
-    if as_json:
-        click.echo(json.dumps({"errors": errors, "findings": [_document(each) for each in findings]}, indent=2))
+    if form == "sarif":
+        said = _findings.as_sarif(findings, directory, __version__)
+    elif form == "github":
+        said = _findings.as_github(findings, directory)
     else:
-        for each in findings:
-            click.echo(str(each))
-        click.echo(_summary(errors, len(findings) - errors))
-    return 1 if errors else 0
-
-
-def _document(finding: Finding) -> dict[str, Any]:
-    return {
-        "severity": finding.severity,
-        "file": finding.file,
-        "line": finding.line,
-        "column": finding.column,
-        "object": str(finding.object) if finding.object is not None else None,
-        "field": finding.field,
-        "message": finding.message,
-    }
-
-
-def _summary(errors: int, warnings: int) -> str:
-    return f"{_counted(errors, 'error')}, {_counted(warnings, 'warning')}"
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number or 'no'} {what}{'' if number == 1 else 's'}"
+        said = _findings.as_json(findings) if form == "json" else _findings.as_text(findings)
+    if said:
+        click.echo(said)
+    return 1 if any(each.severity == "error" for each in findings) else 0

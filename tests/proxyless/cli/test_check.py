@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from sarif.loader import load_sarif_file
 
 import proxyless.demo
 from proxyless.cli import main
@@ -84,6 +85,66 @@ def test_the_same_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
         "field": "spec.http[0].rout",
         "message": 'unknown field (did you mean "route"?)',
     }
+
+
+def test_a_reader_of_sarif_finds_them_by_file_line_and_rule(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "a mesh"
+    folder.mkdir()
+    (folder / "mesh.yaml").write_text(BAD)
+    monkeypatch.chdir(tmp_path)
+    code, out, _ = run(capsys, "a mesh", "--format", "sarif")
+    (tmp_path / "check.sarif").write_text(out)
+    read = load_sarif_file(str(tmp_path / "check.sarif"))
+    records = read.get_records()
+    assert (code, len(records), read.get_distinct_tool_names()) == (1, 8, ["proxyless check"])
+    assert {**records[0], "Tool": ""} == {
+        "Tool": "",
+        "Severity": "error",
+        "Code": "VirtualService.spec.http.rout",
+        "Description": 'VirtualService shop/web: spec.http[0].rout unknown field (did you mean "route"?)',
+        "Location": "a%20mesh/mesh.yaml",
+        "Line": 7,
+    }
+    assert [record["Severity"] for record in records] == ["error"] * 7 + ["warning"]
+    rules = json.loads(out)["runs"][0]["tool"]["driver"]["rules"]
+    results = json.loads(out)["runs"][0]["results"]
+    assert all(rules[each["ruleIndex"]]["id"] == each["ruleId"] for each in results)
+
+
+def test_outside_of_the_current_directory_sarif_names_the_whole_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mesh").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "mesh" / "mesh.yaml").write_bytes(b"\xff")
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    _, out, _ = run(capsys, "../mesh", "--format", "sarif")
+    (result,) = json.loads(out)["runs"][0]["results"]
+    place = result["locations"][0]["physicalLocation"]
+    assert place["artifactLocation"]["uri"] == (tmp_path / "mesh" / "mesh.yaml").as_uri()
+    assert result["ruleId"] == "yaml"
+
+
+def test_annotations_of_a_workflow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "a,b"
+    folder.mkdir()
+    (folder / "mesh.yaml").write_text(BAD)
+    monkeypatch.chdir(tmp_path)
+    code, out, _ = run(capsys, "a,b", "--format", "github")
+    assert (code, len(out.splitlines())) == (1, 8)
+    assert out.splitlines()[0] == (
+        "::error file=a%2Cb/mesh.yaml,title=VirtualService.spec.http.rout,line=7,col=5::VirtualService shop/web: "
+        'spec.http[0].rout unknown field (did you mean "route"?)'
+    )
+    assert out.splitlines()[-1].startswith("::warning file=a%2Cb/mesh.yaml,title=yaml,line=21,col=1::")
+
+
+def test_no_annotation_for_a_clean_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(capsys, str(tmp_path), "--format", "github") == (0, "", "")
 
 
 @pytest.mark.parametrize(
