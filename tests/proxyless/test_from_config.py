@@ -115,12 +115,12 @@ def test_a_folder_that_goes_away_changes_nothing(mesh: Mesh, tmp_path: Path, bac
 
 
 def test_kinds_without_effect_are_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    (tmp_path / "scope.yaml").write_text(istio("Sidecar", "default", "{egress: [{hosts: [./*]}]}"))
+    (tmp_path / "scope.yaml").write_text(istio("Gateway", "edge", "{servers: []}"))
     with (
         caplog.at_level(logging.WARNING, "proxyless"),
         Mesh.from_config(tmp_path, node=NODE, registry=False) as mesh,
     ):
-        assert "scope.yaml:3:1: Sidecar shop/default: kind has no effect yet" in caplog.text
+        assert "scope.yaml:3:1: kind Gateway has no effect" in caplog.text
         mesh.wait_ready(30)
         assert mesh.status()["findings"] == []
 

@@ -12,7 +12,8 @@ from .api.envoy_filter import EnvoyFilter
 from .api.mesh_config import IstioOperator, MeshMap
 from .api.proxy_config import ProxyConfigResource
 from .api.security import AuthorizationPolicy, PeerAuthentication, RequestAuthentication
-from .api.service_entry import ServiceEntry, Sidecar, WorkloadEntry
+from .api.service_entry import ServiceEntry, WorkloadEntry
+from .api.sidecar import Sidecar
 from .api.telemetry import Telemetry
 from .api.virtual_service import VirtualService
 
@@ -68,11 +69,6 @@ KINDS: dict[str, Kind] = {
 }
 
 GROUPS = frozenset(kind.group for kind in KINDS.values() if kind.group)
-
-INERT: dict[str, str] = {
-    "Sidecar": "has no effect yet: every workload sees the whole mesh, and hosts outside of it stay reachable",
-}
-"""Kinds that are read and checked, and what is to be said of them because nothing is made of them."""
 
 UNREAD = frozenset(
     {

@@ -103,22 +103,19 @@ def without_time(line: str) -> str:
 def test_it_says_what_it_serves(tmp_path: Path) -> None:
     (tmp_path / "web.yaml").write_text(service("web", "http:80") + service("cart", "http:80"))
     (tmp_path / "bad.yaml").write_text(istio("VirtualService", "web", "{hosts: [web], http: [{timeout: 1s}]}"))
-    (tmp_path / "scope.yaml").write_text(istio("Sidecar", "default", "{egress: [{hosts: [./*]}]}"))
+    (tmp_path / "scope.yaml").write_text(istio("Gateway", "edge", "{servers: []}"))
     with Serving(tmp_path) as serving:
         address = serving.address
         serving.said("noted")
         assert serving.lines == [
             f"serving . at {address}",
-            "objects: 3 (2 Service, 1 Sidecar)",
+            "objects: 2 (2 Service)",
             "services: 2 (cart.shop.svc.cluster.local, web.shop.svc.cluster.local)",
             (
                 "refused bad.yaml:11:5: VirtualService shop/web: spec.http[0] must have one of route, redirect, "
                 "directResponse, delegate; nothing of it is in force"
             ),
-            (
-                "noted scope.yaml:3:1: Sidecar shop/default: kind has no effect yet: every workload sees the whole "
-                "mesh, and hosts outside of it stay reachable"
-            ),
+            "noted scope.yaml:3:1: kind Gateway has no effect: it is not read",
         ]
         assert serving.end() == 0
 

@@ -63,7 +63,8 @@ def view(
     said = {"NAMESPACE": namespace, "LABELS": dict(labels or {}), "INSTANCE_IPS": ip, "CLUSTER_ID": "Kubernetes"}
     domain = f"{namespace}.svc.cluster.local"
     node = parse_node(f"sidecar~{ip}~{pod}.{namespace}~{domain}", said | metadata, "client", locality)
-    return View(Scope(made, namespace), place(node, made))
+    proxy = place(node, made)
+    return View(Scope.of(made, proxy), proxy)
 
 
 def service(name: str, *ports: str, namespace: str = "shop", ip: str = "10.96.0.1", rest: str = "") -> str:

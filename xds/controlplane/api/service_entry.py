@@ -1,14 +1,12 @@
-"""networking.istio.io ServiceEntry, WorkloadEntry and Sidecar, field for field."""
+"""networking.istio.io ServiceEntry and WorkloadEntry, field for field."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from .destination_rule import ConnectionPoolSettings
-from .fields import REQUIRED, Json, Port, UInt32
+from .fields import REQUIRED, Port, UInt32
 from .selectors import WorkloadSelector
-from .virtual_service import Destination
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,47 +42,3 @@ class ServiceEntry:
     workload_selector: WorkloadSelector | None = None
     export_to: tuple[str, ...] = ()
     subject_alt_names: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class SidecarPort:
-    number: Port = 0
-    protocol: str = ""
-    name: str = ""
-    target_port: Port = 0
-
-
-CaptureMode = Literal["DEFAULT", "IPTABLES", "NONE"]
-
-
-@dataclass(frozen=True, slots=True)
-class IstioIngressListener:
-    port: Annotated[SidecarPort, REQUIRED] = SidecarPort()
-    bind: str = ""
-    capture_mode: CaptureMode = "DEFAULT"
-    default_endpoint: str = ""
-    tls: Json = None
-    connection_pool: ConnectionPoolSettings | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class IstioEgressListener:
-    port: SidecarPort | None = None
-    bind: str = ""
-    capture_mode: CaptureMode = "DEFAULT"
-    hosts: Annotated[tuple[str, ...], REQUIRED] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class OutboundTrafficPolicy:
-    mode: Literal["REGISTRY_ONLY", "ALLOW_ANY", "ALLOW_ANY_DYNAMIC_DNS"] = "REGISTRY_ONLY"
-    egress_proxy: Destination | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Sidecar:
-    workload_selector: WorkloadSelector | None = None
-    ingress: tuple[IstioIngressListener, ...] = ()
-    egress: tuple[IstioEgressListener, ...] = ()
-    inbound_connection_pool: ConnectionPoolSettings | None = None
-    outbound_traffic_policy: OutboundTrafficPolicy | None = None

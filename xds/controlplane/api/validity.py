@@ -15,6 +15,7 @@ from typing import Any
 from ..hosts import is_ip, is_wildcard
 from ..registry.protocols import HTTP, TLS, parse
 from . import route_validity as routes
+from . import sidecar_validity as sidecars
 from .destination_rule import (
     ClientTLSSettings,
     DestinationRule,
@@ -30,6 +31,7 @@ from .envoy_filter import EnvoyConfigObjectPatch
 from .problems import Problem
 from .security import AuthorizationPolicy, Condition, JWTRule, Operation, PeerAuthentication, Rule, Source
 from .service_entry import ServiceEntry
+from .sidecar import IstioEgressListener, IstioIngressListener, OutboundTrafficPolicy, Sidecar
 from .virtual_service import (
     Abort,
     HTTPFaultInjection,
@@ -300,6 +302,10 @@ RULES: dict[type, Callable[[Any], Iterator[Problem]]] = {
     Subset: _subset,
     DestinationRule: _destination_rule,
     ServiceEntry: _service_entry,
+    Sidecar: sidecars.sidecar,
+    IstioEgressListener: sidecars.egress,
+    IstioIngressListener: sidecars.ingress,
+    OutboundTrafficPolicy: sidecars.outbound_policy,
     PeerAuthentication: _peer_authentication,
     JWTRule: _jwt_rule,
     Condition: _condition,

@@ -26,6 +26,7 @@ from ..hosts import parse_subset_key
 from ..registry.proxy import Proxy
 from ..registry.scope import Scope
 from ..registry.services import Port, Service
+from ..registry.sidecars import SidecarObject
 from ..registry.world import World
 from . import rules
 from .cache import Cache
@@ -43,21 +44,25 @@ class Resources:
         self._assignments: Cache[Any] = Cache()
         self._tables: Cache[Any] = Cache()
         self._filters: Cache[tuple[Patch, ...]] = Cache()
-        self._scopes: dict[str, Scope] = {}
+        self._scopes: dict[tuple[str, SidecarObject | None], Scope] = {}
+        self._old_scopes: dict[tuple[str, SidecarObject | None], Scope] = {}
         self._world: World | None = None
 
     def view(self, world: World, proxy: Proxy) -> View:
-        """Views of one world share the scope of their namespace."""
+        """Views of one world share the scope of their namespace and Sidecar."""
         if world is not self._world:
             self._world = world
+            self._old_scopes = self._scopes
             self._scopes = {}
             self._clusters.age()
             self._assignments.age()
             self._tables.age()
             self._filters.age()
-        scope = self._scopes.get(proxy.namespace)
+        sidecar = world.sidecars.of_workload(proxy.namespace, proxy.labels)
+        key = proxy.namespace, sidecar
+        scope = self._scopes.get(key)
         if scope is None:
-            scope = self._scopes[proxy.namespace] = Scope(world, proxy.namespace)
+            scope = self._scopes[key] = Scope(world, proxy.namespace, sidecar, self._old_scopes.get(key))
         return View(scope, proxy, lambda source: self._filters.get(source, lambda: compiled(source)))
 
     def make(self, type_: ResourceType, view: View, names: Collection[str]) -> Iterator[Named]:

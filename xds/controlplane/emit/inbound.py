@@ -19,7 +19,7 @@ from ..registry.protocols import Protocol
 from . import filters, retry, tcp_proxy, tls
 from .chains import RAW_BUFFER, SNIFFED_HTTP
 from .http_manager import Served, connection_manager
-from .messages import duration, flag, socket_address, u32
+from .messages import config_metadata, duration, flag, socket_address, u32
 from .own_clusters import INBOUND_PASSTHROUGH
 from .patch_listeners import patch_listeners
 from .patch_routes import patch_table
@@ -72,7 +72,10 @@ WAYS: dict[tuple[Shape, Mode], tuple[Way, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class _Port:
-    """What a set of chains serves. `port` is the service's, `target` the application's; 0 is every other."""
+    """What a set of chains serves. `port` is the service's, `target` the application's; 0 is every other.
+
+    `real` ones are listeners of their own, at `bind` and perhaps further addresses.
+    """
 
     target: int
     cluster: str
@@ -81,6 +84,9 @@ class _Port:
     port: int = 0
     passthrough: bool = False
     bind: str = ""
+    more_binds: tuple[str, ...] = ()
+    real: bool = False
+    metadata: core_v3.Metadata | None = None
 
     def name(self, way: Way) -> str:
         if self.passthrough:
@@ -93,23 +99,48 @@ class _Port:
 
 
 def inbound_listeners(view: View) -> list[Listener]:
-    """None without iptables: only a Sidecar object could say which ports to listen on."""
-    made = [] if view.proxy.interception == "NONE" else [_virtual(view)]
+    """`virtualInbound`, where traffic is redirected, and those that a Sidecar has bound to a port of their own."""
+    ports = _ports(view)
+    made = [] if view.proxy.interception == "NONE" else [_virtual([port for port in ports if not port.real], view)]
+    for port in ports:
+        if port.real:
+            chains = _chains(port, view)
+            made.append(
+                _listener(f"{port.bind}_{port.target}", (port.bind, *port.more_binds), port.target, chains, view)
+            )
+            made[-1].listener_filters.extend(_inspectors(chains))
     return patch_listeners(made, view.patches, "SIDECAR_INBOUND")
 
 
-def _virtual(view: View) -> Listener:
+def _ports(view: View) -> list[_Port]:
+    """What a Sidecar says goes before the services' ports. Without iptables it alone can say where to listen."""
+    if view.scope.ingress:
+        return _ingress_ports(view)
+    return [] if view.proxy.interception == "NONE" else _service_ports(view)
+
+
+def _virtual(ports: Sequence[_Port], view: View) -> Listener:
     chains = [_black_hole(view)]
-    for port in (*_passthrough_ports(view), *_service_ports(view)):
+    for port in (*_passthrough_ports(view), *ports):
         chains += _chains(port, view)
+    port_number = view.mesh.proxy_inbound_listen_port
+    made = _listener(VIRTUAL_INBOUND, (view.proxy.wildcard,), port_number, chains, view)
+    made.listener_filters.append(filters.original_destination())
+    if view.proxy.interception == "TPROXY":
+        made.listener_filters.append(filters.original_source())
+        made.transparent.value = True
+    made.listener_filters.extend(_inspectors(chains))
+    return made
+
+
+def _listener(name: str, binds: Sequence[str], port: int, chains: Sequence[FilterChain], view: View) -> Listener:
     return Listener(
-        name=VIRTUAL_INBOUND,
-        address=socket_address(view.proxy.wildcard, view.mesh.proxy_inbound_listen_port),
+        name=name,
+        address=socket_address(binds[0], port),
+        additional_addresses=[listener_v3.AdditionalAddress(address=socket_address(bind, port)) for bind in binds[1:]],
         filter_chains=chains,
-        listener_filters=_listener_filters(chains, view),
         listener_filters_timeout=duration(view.mesh.protocol_detection_timeout),
         continue_on_listener_filters_timeout=True,
-        transparent=flag(True) if view.proxy.interception == "TPROXY" else None,
         traffic_direction=INBOUND,
         access_log=view.access_logs("SERVER", listener=True),
         max_connections_to_accept_per_socket_event=u32(1),
@@ -118,7 +149,8 @@ def _virtual(view: View) -> Listener:
 
 def _passthrough_ports(view: View) -> list[_Port]:
     """All ports, then those that a PeerAuthentication names but no service sends to."""
-    served = {target.target for target in view.proxy.targets}
+    ingress = {listener.port.number for listener in view.scope.ingress}
+    served = ingress or {target.target for target in view.proxy.targets}
     others = [port for port in sorted(view.peer_policy.ports) if port not in served]
     return [_Port(port, INBOUND_PASSTHROUGH, passthrough=True) for port in (0, *others)]
 
@@ -143,6 +175,40 @@ def _service_ports(view: View) -> list[_Port]:
     return [found[port] for port in sorted(found)]
 
 
+def _ingress_ports(view: View) -> list[_Port]:
+    """A Sidecar's own listeners, which belong to no service."""
+    proxy, scope = view.proxy, view.scope
+    metadata = None
+    if scope.sidecar is not None:
+        metadata = config_metadata(scope.sidecar, scope.namespace)
+    found: dict[int, _Port] = {}
+    for listener in scope.ingress:
+        number = listener.port.number
+        mode = listener.capture_mode
+        real = proxy.interception == "NONE" if mode == "DEFAULT" else mode == "NONE"
+        protocol = protocols.parse(listener.port.protocol)
+        wild = listener.bind == proxy.wildcard if listener.bind else protocol in protocols.HTTP
+        if (wild and number in view.metric_ports) or (real and number < 1024 and proxy.node.flag("UNPRIVILEGED_POD")):
+            continue
+        public = proxy.public_address
+        bind, *more = (listener.bind,) if listener.bind else (public,) if public else proxy.wildcards
+        found.setdefault(
+            number,
+            _Port(
+                number,
+                inbound(number),
+                protocol,
+                f"{scope.name}.{scope.namespace}",
+                number,
+                bind=bind,
+                more_binds=tuple(more),
+                real=real,
+                metadata=metadata,
+            ),
+        )
+    return [found[port] for port in sorted(found)]
+
+
 def _chains(port: _Port, view: View) -> list[FilterChain]:
     out = []
     for way in WAYS[_shape(port.protocol), view.peer_policy.of(port.target)]:
@@ -155,6 +221,7 @@ def _chains(port: _Port, view: View) -> list[FilterChain]:
                 filter_chain_match=match,
                 filters=[filters.listener_exchange(), *(_http(port, view) if way.http else _tcp(port, view))],
                 transport_socket=tls.downstream_socket(view.mesh, tcp=not way.http) if way.terminates else None,
+                metadata=port.metadata,
             )
         )
     return out
@@ -212,11 +279,9 @@ def _black_hole(view: View) -> FilterChain:
     )
 
 
-def _listener_filters(chains: Sequence[FilterChain], view: View) -> list[listener_v3.ListenerFilter]:
-    """The inspectors look only at ports with a chain that needs to know."""
-    made = [filters.original_destination()]
-    if view.proxy.interception == "TPROXY":
-        made.append(filters.original_source())
+def _inspectors(chains: Sequence[FilterChain]) -> list[listener_v3.ListenerFilter]:
+    """They look only at ports with a chain that needs to know."""
+    made = []
     asks_tls: dict[int, bool] = {}
     asks_http: dict[int, bool] = {}
     for chain in chains:

@@ -14,6 +14,7 @@ from ..objects import Object
 TYPE_URL = "type.googleapis.com/"
 ISTIO = "istio"
 TRANSPORT_SOCKET_MATCH = "envoy.transport_socket_match"
+UNIX = "unix://"
 
 
 def pack(message: Message) -> google_protobuf.Any:
@@ -81,15 +82,15 @@ def value(of: object) -> google_protobuf.Value:
             raise TypeError(f"{type(of).__name__} is no JSON value")
 
 
-def config_path(source: Object[object]) -> str:
-    """How istiod names the object that a resource comes from."""
+def config_path(source: Object[object], namespace: str = "") -> str:
+    """How istiod names the object that a resource comes from; a Sidecar is named in the namespace where it holds."""
     kind = "".join(f"-{char.lower()}" if char.isupper() else char for char in source.kind).lstrip("-")
     meta = source.meta
-    return f"/apis/{source.group}/{source.version}/namespaces/{meta.namespace}/{kind}/{meta.name}"
+    return f"/apis/{source.group}/{source.version}/namespaces/{namespace or meta.namespace}/{kind}/{meta.name}"
 
 
-def config_metadata(source: Object[object]) -> core_v3.Metadata:
-    return core_v3.Metadata(filter_metadata={ISTIO: texts({"config": config_path(source)})})
+def config_metadata(source: Object[object], namespace: str = "") -> core_v3.Metadata:
+    return core_v3.Metadata(filter_metadata={ISTIO: texts({"config": config_path(source, namespace)})})
 
 
 @cache
@@ -109,7 +110,7 @@ def exactly(names: Iterable[str]) -> list[matcher_v3.StringMatcher]:
 def socket_address(address: str, port: int) -> core_v3.Address:
     """An IP and port; without a port a Unix socket's path."""
     if port == 0:
-        return core_v3.Address(pipe=core_v3.Pipe(path=address.removeprefix("unix://")))
+        return core_v3.Address(pipe=core_v3.Pipe(path=address.removeprefix(UNIX)))
     return core_v3.Address(socket_address=core_v3.SocketAddress(address=address, port_value=port))
 
 

@@ -13,16 +13,16 @@ from dataclasses import dataclass, replace
 from ...wire.schema.types import core_v3, listener_v3
 from ..hosts import is_ip
 from ..registry import protocols
+from ..registry.egress import EgressListener
 from ..registry.protocols import Protocol
-from ..registry.scope import EgressListener
-from ..registry.services import UNSPECIFIED
+from ..registry.services import UNSPECIFIED, Port
 from . import filters, tcp_proxy
 from .chains import RAW_BUFFER, SNIFFED_HTTP, Chain, merged
 from .http_manager import Served, connection_manager
-from .messages import duration, flag, socket_address, u32
+from .messages import UNIX, duration, flag, socket_address, u32
 from .outbound_tcp import Called, tcp_chains
 from .patch_listeners import patch_listeners
-from .route_tables import PASSTHROUGH
+from .route_tables import egress_cluster
 from .view import View
 
 Listener = listener_v3.Listener
@@ -31,6 +31,7 @@ FilterChain = listener_v3.FilterChain
 VIRTUAL_OUTBOUND = "virtualOutbound"
 OUTBOUND = core_v3.TrafficDirection.Value("OUTBOUND")
 _CONNECT_TIMEOUT_S = 15.0
+_PRIVILEGED = 1024
 _EXCLUSIVE: frozenset[Protocol] = frozenset({"Mongo", "MySQL"})
 """Their servers speak first, so no inspector may wait for the client there."""
 
@@ -43,37 +44,74 @@ class _Entry:
     port: int
     protocol: Protocol
     chains: tuple[Chain, ...]
-    locked: bool = False
+    real: bool = False  # takes connections at its address; else only what is redirected to the proxy
+    locked: bool = False  # a Sidecar said what is on this port
 
 
 def outbound_listeners(view: View) -> list[Listener]:
     """Every outbound listener, `virtualOutbound` last."""
     entries: dict[tuple[str, int], _Entry] = {}
     for egress in view.scope.listeners:
-        for entry in entries.values():
-            entry.locked = True
-        for called in _called(egress, view):
-            _add(called, egress, entries, view)
+        place = _place(egress, view)
+        if egress.port is None:
+            for entry in entries.values():
+                entry.locked = True
+            found = _called(egress, place, view)
+        else:
+            found = _on_port(egress, place, view)
+        for called in found:
+            _add(called, egress, place, entries, view)
     made = patch_listeners([_listener(entry, view) for entry in entries.values()], view.patches, "SIDECAR_OUTBOUND")
     if view.proxy.interception != "NONE":
         made += patch_listeners([_virtual(view)], view.patches, "SIDECAR_OUTBOUND", additions=False)
     return made
 
 
-def _called(egress: EgressListener, view: View) -> Iterator[Called]:
-    """Every service port, with the address that it is to be called at where that is not the service's own."""
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where the listeners of one egress listener are: addresses, none for the services' own, and whether bound."""
+
+    binds: tuple[str, ...]
+    real: bool
+
+    def takes(self, port: int, protocol: Protocol, view: View) -> bool:
+        """Whether a proxy may listen there; what it uses itself and, without privileges, low ports are out."""
+        if self.real and 0 < port < _PRIVILEGED and view.proxy.node.flag("UNPRIVILEGED_POD"):
+            return False
+        wild = view.proxy.wildcard in self.binds[:1] if self.binds else protocol in protocols.HTTP
+        return not (wild and port in view.reserved_ports)
+
+
+def _place(egress: EgressListener, view: View) -> _Place:
     # Without iptables an application can only reach listeners on its loopback.
-    base = (view.proxy.localhost,) if view.proxy.interception == "NONE" else ()
+    bind = egress.spec.bind
+    real = view.proxy.interception == "NONE" or egress.spec.capture_mode == "NONE" or bind.startswith(UNIX)
+    if bind:
+        return _Place((bind,), real)
+    return _Place(view.proxy.localhosts if real else (), real)
+
+
+def _on_port(egress: EgressListener, place: _Place, view: View) -> Iterator[Called]:
+    """Every service that the listener imports, on the port that the Sidecar says."""
+    spec = egress.spec.port
+    if spec is None or not place.takes(spec.number, egress.protocol, view):
+        return
+    port = Port(spec.name, spec.number, egress.protocol)
+    for service in egress.services:
+        if service.resolution != "Alias":
+            yield Called(service, port, place.binds)
+
+
+def _called(egress: EgressListener, place: _Place, view: View) -> Iterator[Called]:
+    """Every service port, with the address that it is to be called at where that is not the service's own."""
     for service in egress.services:
         if service.resolution == "Alias":
             continue
         for port in service.ports:
-            if not base and port.protocol in protocols.HTTP and port.number in view.reserved_ports:
+            if not place.takes(port.number, port.protocol, view):
                 continue
-            if base and 0 < port.number < 1024 and view.proxy.node.flag("UNPRIVILEGED_POD"):
-                continue
-            called = Called(service, port, base)
-            pods = None if base else _pods(called, view)
+            called = Called(service, port, place.binds)
+            pods = None if place.binds else _pods(called, view)
             if pods is None:
                 yield called
             else:
@@ -96,7 +134,9 @@ def _pods(called: Called, view: View) -> list[str] | None:
     return [e.address for e in endpoints if e.address != own and is_ip(e.address)]
 
 
-def _add(called: Called, egress: EgressListener, entries: dict[tuple[str, int], _Entry], view: View) -> None:
+def _add(
+    called: Called, egress: EgressListener, place: _Place, entries: dict[tuple[str, int], _Entry], view: View
+) -> None:
     called = _bound(called, view)
     protocol = called.port.protocol
     key = (called.bind, called.port.number)
@@ -104,7 +144,7 @@ def _add(called: Called, egress: EgressListener, entries: dict[tuple[str, int], 
     if protocol == "UDP" or (known is not None and known.locked):
         return
     if protocol == "HTTP_PROXY":
-        entries[key] = _Entry(called.binds, called.port.number, protocol, (_http(called, view),))
+        entries[key] = _Entry(called.binds, called.port.number, protocol, (_http(called, view),), place.real)
         return
     http = protocol in protocols.HTTP
     if known is not None and http and known.protocol not in protocols.TCP:
@@ -118,7 +158,7 @@ def _add(called: Called, egress: EgressListener, entries: dict[tuple[str, int], 
     if known is None or (protocol in protocols.SNIFFED and known.protocol in protocols.HTTP):
         kept: Protocol = "Unsupported" if http and called.bind == view.proxy.wildcard else protocol
         if known is None or not _clash(known.protocol, protocol):
-            entries[key] = _Entry(called.binds, called.port.number, kept, tuple(chains))
+            entries[key] = _Entry(called.binds, called.port.number, kept, tuple(chains), place.real)
     elif not _clash(known.protocol, protocol):
         known.chains = merged(known.chains, chains)
         if not (known.protocol in protocols.TCP and protocol in protocols.TCP):
@@ -150,11 +190,12 @@ def _http(called: Called, view: View) -> Chain:
     protocol, port = called.port.protocol, called.port.number
     wild = called.bind == view.proxy.wildcard
     own = protocol in protocols.SNIFFED and not wild
+    rds = f"{called.service.hostname}:{port}" if own else str(port)
     served = Served(
         side="CLIENT",
         stat_prefix=f"outbound_{called.bind}_{port};",
         protocol=protocol,
-        rds=f"{called.service.hostname}:{port}" if own else str(port),
+        rds=rds if port else called.bind,
     )
     manager = connection_manager(served, view)
     if protocol != "HTTP_PROXY" and (wild or protocol in protocols.SNIFFED):
@@ -173,7 +214,7 @@ def _listener(entry: _Entry, view: View) -> Listener:
         continue_on_listener_filters_timeout=True,
         listener_filters_timeout=duration(0),
     )
-    if view.proxy.interception == "NONE":
+    if entry.real:
         made.max_connections_to_accept_per_socket_event.value = 1
     else:
         made.bind_to_port.value = False
@@ -211,7 +252,8 @@ def _fall_through(view: View) -> FilterChain:
 
 def _unknown(view: View) -> str:
     """Where connections go that no service takes."""
-    return PASSTHROUGH if view.mesh.outbound_traffic_policy.mode == "ALLOW_ANY" else tcp_proxy.BLACK_HOLE
+    policy = view.scope.outbound_policy
+    return egress_cluster(policy) if policy.mode != "REGISTRY_ONLY" else tcp_proxy.BLACK_HOLE
 
 
 def _virtual(view: View) -> Listener:

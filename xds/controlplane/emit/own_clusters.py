@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from ...wire.schema.types import cluster_v3, core_v3, upstreams_http_v3
 from ..api.destination_rule import TrafficPolicy
+from ..api.sidecar import IstioIngressListener
 from ..hosts import inbound
 from ..mesh import MeshConfig
+from ..registry import protocols
 from ..registry.proxy import Proxy, Target
+from ..registry.services import Port, Service
+from ..registry.sidecars import SidecarObject
 from . import cluster_policy, filters, policy
 from .clusters import HTTP_OPTIONS, named
-from .messages import ISTIO, config_path, duration, pack, value
+from .messages import ISTIO, UNIX, config_path, duration, pack, socket_address, value
 from .patch_clusters import added_clusters, patch_cluster
 from .route_tables import PASSTHROUGH
 from .tcp_proxy import BLACK_HOLE
@@ -23,6 +30,7 @@ _NEVER_S = 9223372035
 _IDLE_S = 300.0
 # Addresses that iptables knows: connections from there are not caught again.
 _SOURCES = {"IPv4": "127.0.0.6", "IPv6": "::6"}
+_LOOPBACK = ("127.0.0.1", "::1")
 
 
 def own_clusters(view: View) -> list[Cluster]:
@@ -78,35 +86,88 @@ def inbound_passthrough(proxy: Proxy, mesh: MeshConfig) -> Cluster:
 
 
 def inbound_clusters(view: View) -> list[tuple[Cluster, list[str]]]:
-    """For each port that a service sends to, a cluster, and the hosts of those services."""
+    """For each port of a Sidecar, else for each that a service sends to, a cluster, and the hosts of those services."""
+    sidecar = view.scope.sidecar
+    if sidecar is not None and view.scope.ingress:
+        return [_of_ingress(sidecar, listener, view) for listener in view.scope.ingress]
     if view.proxy.interception == "NONE":
         return []
     by_port: dict[int, list[Target]] = {}
     for target in view.proxy.targets:
         by_port.setdefault(target.target, []).append(target)
     return [
-        (_inbound(port, targets, view), [target.service.hostname for target in targets])
+        (_inbound(port, targets, "", view), [target.service.hostname for target in targets])
         for port, targets in by_port.items()
     ]
 
 
-def _inbound(port: int, targets: list[Target], view: View) -> Cluster:
+def _of_ingress(sidecar: SidecarObject, listener: IstioIngressListener, view: View) -> tuple[Cluster, list[str]]:
+    """A Sidecar's port: to where it says, in the name of the service that has that port, else in the Sidecar's."""
+    written, name, namespace = listener.port, view.scope.name, view.scope.namespace
+    service = next((t.service for t in view.proxy.targets if t.target == written.number), None) or Service(
+        hostname=f"{name}.{namespace}",
+        name=name,
+        namespace=namespace,
+        registry="External",
+        ports=(),
+        resolution="ClientSideLB",
+        source=sidecar,
+        external=True,
+    )
+    address, target = _endpoint(listener.default_endpoint, view.proxy)
+    port = Port(written.name, written.number, protocols.parse(written.protocol))
+    return _inbound(written.number, [Target(service, port, target)], address, view), [service.hostname]
+
+
+def _endpoint(written: str, proxy: Proxy) -> tuple[str, int]:
+    """Address and port of a `defaultEndpoint`; no address means where the connection was meant to go."""
+    if written.startswith(UNIX):
+        return written, 0
+    host, _, number = written.rpartition(":")
+    if not number.isdecimal():
+        return "", 0
+    addresses = proxy.node.addresses
+    match host:
+        case "0.0.0.0":  # the Pod's own
+            address = next((each for each in addresses if ":" not in each), "127.0.0.1")
+        case "[::]":
+            address = next((each for each in addresses if ":" in each), "::1")
+        case "127.0.0.1":
+            address = proxy.localhosts[0]
+        case "[::1]":
+            address = proxy.localhosts[-1]
+        case _:
+            address = ""
+    return address, int(number)
+
+
+def _inbound(port: int, targets: Sequence[Target], address: str, view: View) -> Cluster:
     """Of several services on a port the first is what counts; metadata names them all."""
     service, service_port = targets[0].service, targets[0].port
     name = inbound(port)
-    made = Cluster(
-        name=name, type=Cluster.ORIGINAL_DST, alt_stat_name=f"{name};", upstream_bind_config=_source(view.proxy)
-    )
-    made.cleanup_interval.seconds = _NEVER_S
+    made = Cluster(name=name, type=Cluster.STATIC if address else Cluster.ORIGINAL_DST, alt_stat_name=f"{name};")
+    if address:
+        endpoint = made.load_assignment.endpoints.add().lb_endpoints.add().endpoint
+        endpoint.address.CopyFrom(socket_address(address, targets[0].target))
+        made.load_assignment.cluster_name = name
+    else:
+        made.cleanup_interval.seconds = _NEVER_S
+    if address not in _LOOPBACK:
+        made.upstream_bind_config.CopyFrom(_source(view.proxy))
     made.common_lb_config.SetInParent()
-    services = list(dict.fromkeys(target.service for target in targets))
-    fields = made.metadata.filter_metadata[ISTIO].fields
-    fields["services"].CopyFrom(value([named(item) for item in services]))
+    if not service.external:
+        same = (t.service for t in targets if t.port.number == service_port.number)
+        listed = value([named(each) for each in {each.hostname: each for each in same}.values()])
+        made.metadata.filter_metadata[ISTIO].fields["services"].CopyFrom(listed)
     rule = view.scope.rule(view.proxy, service.hostname, outbound=False)
     traffic: TrafficPolicy | None = None
     if rule is not None and rule.spec.traffic_policy is not None:
         traffic, _ = policy.port_level(rule.spec.traffic_policy, service_port.number)
-        fields["config"].string_value = config_path(rule.source)
+        if not service.external:
+            made.metadata.filter_metadata[ISTIO].fields["config"].string_value = config_path(rule.source)
+    pool = view.scope.connection_pool(port)
+    if pool is not None:
+        traffic = replace(traffic or TrafficPolicy(), connection_pool=pool)
     target = cluster_policy.Target(view.mesh, service_port, service, outbound=False)
     options = cluster_policy.apply(made, traffic, target)
     if options is not None:

@@ -6,14 +6,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from ...wire.schema.types import route_v3
-from ..hosts import alternative_names, bracketed, is_wildcard, matches, outbound, with_port
-from ..mesh import MeshConfig
+from ..api.sidecar import OutboundTrafficPolicy
+from ..hosts import alternative_names, bracketed, is_ip, is_wildcard, matches, outbound, with_port
 from ..registry import protocols
+from ..registry.egress import EgressListener
 from ..registry.proxy import Proxy
-from ..registry.scope import EgressListener, Scope
+from ..registry.scope import Scope
 from ..registry.services import UNSPECIFIED, Service
 from ..registry.virtual_services import Routing
-from .messages import duration, flag, u32
+from .messages import UNIX, duration, flag, u32
 from .routes import Route, Surroundings, default_route, hash_of_service, routes_of
 
 VirtualHost = route_v3.VirtualHost
@@ -21,30 +22,40 @@ RouteConfiguration = route_v3.RouteConfiguration
 
 _DIRECT_RESPONSE_LIMIT = 1024 * 1024
 PASSTHROUGH = "PassthroughCluster"
+_FORWARD_PROXY = "http_proxy"
 
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """Hosts that share routes: services, and names that no service has."""
+    """Hosts that share routes on a port: services, and names that no service has."""
 
+    port: int
     services: list[Service]
     names: list[str]
     routes: list[Route]
 
 
 def route_table(name: str, scope: Scope, proxy: Proxy) -> RouteConfiguration:
-    """The table of a port (`80`), or of one service on a port (`host:80`); of another name an empty one."""
+    """The table of a port (`80`), of one service on a port (`host:80`), of a Unix socket; of another name an empty one.
+
+    A Unix socket and a forward proxy (`http_proxy`) have the services of every port.
+    """
     host, colon, number = name.rpartition(":")
-    if not number.isdecimal():
+    everywhere = name.startswith(UNIX) or name == _FORWARD_PROXY
+    if everywhere:
+        colon = ""
+    elif not number.isdecimal():
         return RouteConfiguration(name=name, validate_clusters=flag(False))
-    port = int(number)
-    listener = scope.listener_for(port)
+    port = 0 if everywhere else int(number)
+    listener = scope.listener_for(port, name)
+    if listener is not None and listener.protocol == "HTTP_PROXY":
+        port = 0
     hosts = _virtual_hosts(port, listener, scope, proxy) if listener is not None else []
     if colon:
         hosts = _only(hosts, name, host)
     hosts.sort(key=lambda item: item.name)
     if not colon:
-        hosts.append(catch_all(scope.world.mesh))
+        hosts.append(catch_all(scope.outbound_policy))
     return RouteConfiguration(
         name=name,
         virtual_hosts=hosts,
@@ -63,11 +74,20 @@ def _only(hosts: list[VirtualHost], name: str, host: str) -> list[VirtualHost]:
     return found
 
 
-def catch_all(mesh: MeshConfig) -> VirtualHost:
+def egress_cluster(policy: OutboundTrafficPolicy) -> str:
+    """Where hosts are sent that nobody knows, where that is allowed: through, or to a proxy of the Sidecar's choice."""
+    proxy = policy.egress_proxy
+    if proxy is None:
+        return PASSTHROUGH
+    return outbound(proxy.host, proxy.port.number if proxy.port else 0, proxy.subset)
+
+
+def catch_all(policy: OutboundTrafficPolicy) -> VirtualHost:
     """Hosts that nobody knows: through as they are, or refused."""
-    if mesh.outbound_traffic_policy.mode == "ALLOW_ANY":
+    if policy.mode == "ALLOW_ANY":
         name = "allow_any"
-        action = route_v3.RouteAction(cluster=PASSTHROUGH, timeout=duration(0), max_grpc_timeout=duration(0))
+        cluster = egress_cluster(policy)
+        action = route_v3.RouteAction(cluster=cluster, timeout=duration(0), max_grpc_timeout=duration(0))
         route = Route(name=name, match=route_v3.RouteMatch(prefix="/"), route=action)
     else:
         name = "block_all"
@@ -88,12 +108,24 @@ def _virtual_hosts(port: int, listener: EgressListener, scope: Scope, proxy: Pro
         labels=proxy.labels,
         namespace=proxy.namespace,
     )
-    groups = _groups(routings, services, listener.most_specific_routings(), around)
-    return _named_hosts(groups, port, proxy)
+    groups = _groups(routings, services, listener.most_specific_routings, around)
+    hosts = _named_hosts(groups, port, proxy)
+    return hosts if port else [host for host in hosts if _only_with_port(host)]
+
+
+def _only_with_port(host: VirtualHost) -> bool:
+    """Among the services of all ports a name without a port means port 80; false for a host without any domain left."""
+    if not host.name.endswith(":80"):
+        named = [domain for domain in host.domains if ":" in domain]
+        del host.domains[:]
+        host.domains.extend(named)
+    return bool(host.domains)
 
 
 def _on_port(services: Iterable[Service], port: int) -> dict[str, Service]:
-    """Services that have the port, each with that port only, by host in lower case."""
+    """Services that have the port, each with that port only, by host in lower case; whole ones for no port."""
+    if port == 0:
+        return {service.hostname.lower(): service for service in services}
     out = {}
     for service in services:
         found = service.port(port)
@@ -131,23 +163,26 @@ def _groups(
         if not routes:
             continue
         names, named = _split(routing, services, most_specific)
-        here = [service for service in named if service.ports[0].protocol in protocols.HTTP_OR_SNIFFED]
-        if here or (not _has_http(named) and around.port == 80):
-            out.append(_Group(here, names, routes))
+        by_port: dict[int, list[Service]] = {}
+        for service in named:
+            for number in _http_ports(service):
+                by_port.setdefault(number, []).append(service)
+        if not by_port and around.port == 80:
+            by_port[80] = []
+        out += [_Group(port, here, names, routes) for port, here in by_port.items()]
     for group in out:
         for service in group.services:
             left.pop(service.hostname.lower(), None)
     for service in left.values():
-        port = service.ports[0]
-        if service.resolution != "Alias" and port.protocol in protocols.HTTP_OR_SNIFFED:
-            hashed = hash_of_service(around.rule(service.hostname), port.number)
-            cluster = outbound(service.hostname, port.number)
-            out.append(_Group([service], [], [default_route(cluster, service.hostname, port.number, hashed)]))
+        for number in _http_ports(service) if service.resolution != "Alias" else ():
+            hashed = hash_of_service(around.rule(service.hostname), number)
+            cluster = outbound(service.hostname, number)
+            out.append(_Group(number, [service], [], [default_route(cluster, service.hostname, number, hashed)]))
     return out
 
 
-def _has_http(services: list[Service]) -> bool:
-    return any(service.ports[0].protocol in protocols.HTTP_OR_SNIFFED for service in services)
+def _http_ports(service: Service) -> list[int]:
+    return [port.number for port in service.ports if port.protocol in protocols.HTTP_OR_SNIFFED]
 
 
 def _split(
@@ -177,7 +212,7 @@ def _split(
 def _named_hosts(groups: list[_Group], port: int, proxy: Proxy) -> list[VirtualHost]:
     """Virtual hosts with their domains; a name or domain that came before is not given again."""
     known = {service.hostname for group in groups for service in group.services}
-    known |= {with_port(host, port) for host in known}
+    known |= {with_port(service.hostname, group.port) for group in groups for service in group.services}
     names: set[str] = set()
     domains: set[str] = set()
     out = []
@@ -185,9 +220,10 @@ def _named_hosts(groups: list[_Group], port: int, proxy: Proxy) -> list[VirtualH
         candidates: list[tuple[str, list[str], list[str]]] = [
             (name.lower(), [bracketed(name.lower())], []) for name in group.names
         ]
-        candidates += [(service.hostname, *_domains(service, proxy)) for service in group.services]
+        suffix = 0 if port else group.port
+        candidates += [(service.hostname, *_domains(service, suffix, proxy)) for service in group.services]
         for host, wanted, expanded in candidates:
-            name = with_port(host, port)
+            name = with_port(host, group.port)
             if name in names:
                 continue
             names.add(name)
@@ -205,15 +241,26 @@ def _named_hosts(groups: list[_Group], port: int, proxy: Proxy) -> list[VirtualH
     return out
 
 
-def _domains(service: Service, proxy: Proxy) -> tuple[list[str], list[str]]:
-    """Every Host header that means the service, and those among them that a resolver's rules made."""
+def _domains(service: Service, port: int, proxy: Proxy) -> tuple[list[str], list[str]]:
+    """Every Host header that means the service, and those among them that a resolver's rules made.
+
+    With a port each name stands without and with it; the absolute form (`host.`) comes first.
+    """
     out: list[str] = []
     expanded: list[str] = []
     for host in (service.hostname, *(alias.hostname for alias in service.aliases)):
-        others = alternative_names(host, proxy.node.domain)
-        out += [bracketed(host), *others]
+        others = [name for other in alternative_names(host, proxy.node.domain) for name in _written(other, port)]
+        if port and is_ip(host):
+            others.insert(0, with_port(f"{host}.", port))
+        out += [*_written(host, port), *others]
         expanded += others
     if service.resolution == "Passthrough" and service.registry == "Kubernetes":
         out += [f"*.{domain}" for domain in out]
-    out += [bracketed(address) for address in service.addresses if address and address != UNSPECIFIED]
+    for address in service.addresses:
+        if address and address != UNSPECIFIED:
+            out += _written(address, port)
     return out, expanded
+
+
+def _written(host: str, port: int) -> list[str]:
+    return [bracketed(host), with_port(host, port)] if port else [bracketed(host)]

@@ -76,15 +76,19 @@ class View:
         return duration_s(self.proxy.node.text("IDLE_TIMEOUT"))
 
     @cached_property
-    def reserved_ports(self) -> frozenset[int]:
-        """Ports at the wildcard address that the proxy itself uses."""
+    def metric_ports(self) -> frozenset[int]:
+        """Ports at the wildcard address where the proxy itself tells how it fares."""
         said = (self.proxy.node.metadata.get(key) for key in _OWN_PORTS)
-        own = (
+        return frozenset(
             int(port)
             for port in said
             if isinstance(port, (int, float, str)) and str(port).removesuffix(".0").isdecimal()
         )
-        return frozenset((self.mesh.proxy_listen_port, self.mesh.proxy_inbound_listen_port, *own))
+
+    @cached_property
+    def reserved_ports(self) -> frozenset[int]:
+        """Ports at the wildcard address that the proxy itself uses."""
+        return self.metric_ports | {self.mesh.proxy_listen_port, self.mesh.proxy_inbound_listen_port}
 
     @cached_property
     def _telemetry(self) -> tuple[Telemetry, ...]:

@@ -100,8 +100,22 @@ class Proxy:
         return self.wildcards[0]
 
     @property
+    def localhosts(self) -> tuple[str, ...]:
+        """The addresses that only the workload itself reaches."""
+        return {"IPv4": ("127.0.0.1",), "IPv6": ("::1",), "Dual": ("127.0.0.1", "::1")}[self.ip_mode]
+
+    @property
     def localhost(self) -> str:
-        return "::1" if self.ip_mode == "IPv6" else "127.0.0.1"
+        return self.localhosts[0]
+
+    @property
+    def public_address(self) -> str | None:
+        """The first of its addresses that is neither loopback nor link-local."""
+        for address in self.node.addresses:
+            found = ipaddress.ip_address(address)
+            if not (found.is_loopback or found.is_link_local or found.is_multicast or found.is_unspecified):
+                return address
+        return None
 
     @property
     def node_name(self) -> str:

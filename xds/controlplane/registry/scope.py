@@ -1,107 +1,157 @@
-"""What a namespace sees of the mesh: services, rules, routes. Istio's SidecarScope without a Sidecar object.
+"""What a workload sees of the mesh: services, rules, routes. Istio's SidecarScope.
 
-A scope has egress listeners because a Sidecar may define several, each with services of its own; without one there is
-a single listener for everything, on no particular port.
+A scope is one namespace's view through one Sidecar object, or through none. It has egress listeners because a Sidecar
+may define several, each with services of its own; without one there is a single listener for everything, on no
+particular port. Parts that a change did not touch are the same objects as before, so that what is made of them is not
+made again.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import operator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
+from typing import TypeVar
 
-from ..hosts import fully_qualified, is_wildcard, matches, most_specific
+from ..api.destination_rule import ConnectionPoolSettings
+from ..api.sidecar import IstioIngressListener, OutboundTrafficPolicy
+from ..api.virtual_service import Destination, VirtualService
+from ..hosts import fully_qualified, is_wildcard, matches
 from ..objects import Ref
 from .destination_rules import Rule
+from .egress import EVERYTHING, EgressListener, Imports, matching_port, needs_port, routings_of, services_of
 from .proxy import Proxy
-from .services import Service
+from .services import Port, Service
+from .sidecars import SidecarObject
 from .virtual_services import Routing
 from .world import World
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class EgressListener:
-    """Services and routings that one outbound listener imports; port 0 is the catch-all."""
-
-    services: list[Service]
-    routings: list[Routing]
-    port: int = 0
-
-    def most_specific_routings(self) -> dict[str, Routing]:
-        """For each service host the routing whose host matches it best."""
-        exact: dict[str, Routing] = {}
-        wildcards: dict[str, Routing] = {}
-        for routing in self.routings:
-            for host in routing.spec.hosts:
-                (wildcards if is_wildcard(host) else exact).setdefault(host, routing)
-        out = {}
-        for service in self.services:
-            found = most_specific(service.hostname, exact, wildcards)
-            if found is not None:
-                out[service.hostname] = found
-        return out
+T = TypeVar("T")
 
 
 class Scope:
-    """One namespace's view of a world."""
+    """One namespace's view of a world through a Sidecar. `before`: the same view of the world before, if there was."""
 
-    def __init__(self, world: World, namespace: str) -> None:
+    def __init__(
+        self, world: World, namespace: str, sidecar: SidecarObject | None = None, before: Scope | None = None
+    ) -> None:
         self.world = world
         self.namespace = namespace
+        self.sidecar = sidecar
+        if before is not None and before.world.mesh is not world.mesh:
+            before = None
+        self.listeners = self._listeners(before)
+        self.services = self._services(before)
+        self.by_host = {service.hostname: service for service in self.services}
+        self._rules = self._found_rules(before)
 
-    @cached_property
-    def listeners(self) -> list[EgressListener]:
-        return [EgressListener(self._imported(), self.world.virtual_services.visible_to(self.namespace))]
+    @classmethod
+    def of(cls, world: World, proxy: Proxy) -> Scope:
+        return cls(world, proxy.namespace, world.sidecars.of_workload(proxy.namespace, proxy.labels))
 
-    def _visible(self, service: Service) -> bool:
-        export_to = self.world.exports(service)
-        if "*" in export_to:
-            return True
-        return "~" not in export_to and (
-            self.namespace in export_to or ("." in export_to and service.namespace == self.namespace)
-        )
+    # -- the Sidecar ------------------------------------------------------------------------------------------------
 
-    def _imported(self) -> list[Service]:
-        """Visible services; of several namespaces that claim a host one is chosen, the own one first."""
-        exported = [s for s in self.world.services if self._visible(s)]
-        # Services that only some namespaces see come before the public ones.
-        candidates = sorted(exported, key=lambda s: "*" in self.world.exports(s))
-        chosen: dict[str, Service] = {}
-        for service in candidates:
-            known = chosen.get(service.hostname)
-            if (
-                known is None
-                or service.namespace == self.namespace
-                or (
-                    known.registry != "Kubernetes"
-                    and service.registry == "Kubernetes"
-                    and known.namespace != self.namespace
-                )
-            ):
-                chosen[service.hostname] = service
-        namespaces = {host: service.namespace for host, service in chosen.items()}
-        return [s for s in candidates if namespaces[s.hostname] == s.namespace]
+    @property
+    def ingress(self) -> tuple[IstioIngressListener, ...]:
+        """The listeners that take the place of those for services' ports; none where no Sidecar says any."""
+        return self.sidecar.spec.ingress if self.sidecar is not None else ()
 
-    @cached_property
-    def services(self) -> list[Service]:
-        """Every service that has clusters: one for each host."""
+    @property
+    def name(self) -> str:
+        """How listeners that belong to no service are called in telemetry."""
+        return self.sidecar.meta.name if self.sidecar is not None else "default-sidecar"
+
+    def connection_pool(self, port: int) -> ConnectionPoolSettings | None:
+        """What a Sidecar says of connections to the application's port."""
+        if self.sidecar is None:
+            return None
+        for listener in self.ingress:
+            if listener.port.number == port and listener.connection_pool is not None:
+                return listener.connection_pool
+        return self.sidecar.spec.inbound_connection_pool
+
+    @property
+    def outbound_policy(self) -> OutboundTrafficPolicy:
+        """What becomes of calls to hosts that nobody knows."""
+        said = self.sidecar.spec.outbound_traffic_policy if self.sidecar is not None else None
+        return said or OutboundTrafficPolicy(mode=self.world.mesh.outbound_traffic_policy.mode)
+
+    # -- what is imported -------------------------------------------------------------------------------------------
+
+    def _listeners(self, before: Scope | None) -> list[EgressListener]:
+        specs = (self.sidecar.spec.egress if self.sidecar is not None else ()) or (EVERYTHING,)
+        known = before.listeners if before is not None else []
+        out = []
+        for index, spec in enumerate(specs):
+            old = known[index] if index < len(known) and known[index].spec == spec else None
+            imports = Imports(spec.hosts, self.namespace)
+            if old is not None and before is not None and before.world.services is self.world.services:
+                services = old.services
+            else:
+                services = services_of(self.world, self.namespace, spec, imports)
+            routings = routings_of(self.world, self.namespace, imports)
+            if old is not None and _same(old.services, services) and _same(old.routings, routings):
+                out.append(old)
+            else:
+                out.append(EgressListener(spec, services, routings))
+        return known if _same(known, out) else out
+
+    def _services(self, before: Scope | None) -> list[Service]:
+        """Every service that has clusters, one for each host: those imported, and those that routings lead to."""
+        if before is not None and before.listeners is self.listeners and before.world.services is self.world.services:
+            return before.services
         out: dict[str, Service] = {}
         for listener in self.listeners:
             for service in listener.services:
-                known = out.get(service.hostname)
-                if known is None or (known.registry != "Kubernetes" and service.registry == "Kubernetes"):
-                    out[service.hostname] = service
-        return list(out.values())
+                self._add(out, service)
+            for routing in listener.routings:
+                for host, ports in destinations(routing.spec, self.namespace).items():
+                    found = self._destination(host)
+                    if found is None:
+                        continue
+                    if needs_port(listener.spec):
+                        made = matching_port(found, listener.spec, self.world)
+                    else:
+                        made = self._with_ports(found, ports)
+                    if made is not None:
+                        self._add(out, made)
+        made_list = list(out.values())
+        return before.services if before is not None and _same(before.services, made_list) else made_list
 
-    @cached_property
-    def by_host(self) -> dict[str, Service]:
-        return {service.hostname: service for service in self.services}
+    def _destination(self, host: str) -> Service | None:
+        """The own namespace's service, whoever may see it; else the best of those that may be seen."""
+        there = self.world.by_host.get(host, {})
+        if self.namespace in there:
+            return there[self.namespace]
+        visible = [service for service in there.values() if self.world.exported.sees(self.namespace, service)]
+        return next((each for each in visible if each.registry == "Kubernetes"), visible[0] if visible else None)
 
-    @cached_property
-    def _rules(self) -> dict[str, list[Rule]]:
-        find = self.world.destination_rules.find
-        return {
-            service.hostname: find(self.namespace, service.hostname, service.namespace) for service in self.services
-        }
+    def _with_ports(self, service: Service, numbers: set[int]) -> Service | None:
+        """Only those of its ports that are called; 0 means whichever."""
+        if not numbers or 0 in numbers:
+            return service
+        ports = tuple(port for port in service.ports if port.number in numbers)
+        return self.world.trimmed(service, ports) if ports else None
+
+    def _add(self, out: dict[str, Service], service: Service) -> None:
+        """Of several for a host Kubernetes' counts, then the first; ports of one and the same add up."""
+        known = out.setdefault(service.hostname, service)
+        if known is service or (known.registry == "Kubernetes" and service.registry != "Kubernetes"):
+            return
+        if known.registry != "Kubernetes" and service.registry == "Kubernetes":
+            out[service.hostname] = service
+        elif _mergeable(known, service):
+            have = {port.number for port in known.ports}
+            more = tuple(port for port in service.ports if port.number not in have)
+            out[service.hostname] = self.world.trimmed(known, known.ports + more)
+
+    # -- rules ------------------------------------------------------------------------------------------------------
+
+    def _found_rules(self, before: Scope | None) -> dict[str, list[Rule]]:
+        rules = self.world.destination_rules
+        if before is not None and before.services is self.services and before.world.destination_rules is rules:
+            return before._rules
+        return {s.hostname: rules.find(self.namespace, s.hostname, s.namespace) for s in self.services}
 
     def rule(self, proxy: Proxy, host: str, *, outbound: bool = True) -> Rule | None:
         """The DestinationRule for a host; one whose selector picks this proxy goes before the general one."""
@@ -114,10 +164,12 @@ class Scope:
                 return rule
         return general
 
-    def listener_for(self, port: int) -> EgressListener | None:
-        """The egress listener that a route table of that port belongs to."""
+    # -- questions --------------------------------------------------------------------------------------------------
+
+    def listener_for(self, port: int, bind: str = "") -> EgressListener | None:
+        """The egress listener that a route table belongs to: of that port, of that Unix socket, else the catch-all."""
         for listener in self.listeners:
-            if listener.port in (0, port):
+            if listener.port is None or (listener.port == port and (port != 0 or listener.spec.bind == bind)):
                 return listener
         return None
 
@@ -170,5 +222,53 @@ class Scope:
                 return Ref(kind, namespace, name) in self._rule_hosts
             case "PeerAuthentication":
                 return namespace in self._namespaces
+            case "Sidecar":
+                return self.sidecar is not None and self.sidecar.ref == Ref(kind, namespace, name)
             case _:
                 return namespace == self.namespace
+
+
+def destinations(spec: VirtualService, namespace: str) -> Mapping[str, set[int]]:
+    """The hosts that a VirtualService sends requests of a namespace to, and the ports; 0 for a port not said."""
+    out: dict[str, set[int]] = {}
+    for destination in _sent_to(spec, namespace):
+        out.setdefault(destination.host, set()).add(destination.port.number if destination.port else 0)
+    return out
+
+
+def _sent_to(spec: VirtualService, namespace: str) -> Iterator[Destination]:
+    for http in spec.http:
+        sources = {match.source_namespace for match in http.match if match.source_namespace}
+        if sources and namespace not in sources:
+            continue
+        yield from (route.destination for route in http.route)
+        if http.mirror is not None:
+            yield http.mirror
+        yield from (mirror.destination for mirror in http.mirrors)
+    for tcp in spec.tcp:
+        yield from (route.destination for route in tcp.route)
+    for tls in spec.tls:
+        yield from (route.destination for route in tls.route)
+
+
+def _mergeable(one: Service, other: Service) -> bool:
+    """Whether two services of a host are one, each with some of its ports."""
+    return (
+        list(map(_said, one.ports)) != list(map(_said, other.ports))
+        and one.namespace == other.namespace
+        and one.resolution == other.resolution
+        and one.registry == other.registry
+        and one.labels == other.labels
+        and (one.selector or {}) == (other.selector or {})
+        and one.export_to == other.export_to
+    )
+
+
+def _said(port: Port) -> tuple[str, int, str]:
+    return port.name, port.number, port.protocol
+
+
+def _same(one: Iterable[T], other: Iterable[T]) -> bool:
+    """Whether two lists hold the same objects."""
+    first, second = list(one), list(other)
+    return len(first) == len(second) and all(map(operator.is_, first, second))

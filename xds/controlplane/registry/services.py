@@ -44,7 +44,7 @@ class Port:
     protocol: Protocol
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Service:
     """One host name that can be called. A ServiceEntry makes one for each of its hosts and addresses."""
 

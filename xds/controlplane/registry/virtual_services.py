@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 
 from ..api.virtual_service import Destination, HTTPMatchRequest, HTTPRoute, StringMatch, VirtualService
@@ -23,6 +23,8 @@ class Routing:
     source: VirtualServiceObject
     spec: VirtualService
     export_to: frozenset[str]  # namespaces, or "*", never "."
+    gateway_semantics: bool = False
+    """Whether it is a route of the Gateway API, which names services and not what calls to them look like."""
 
     @property
     def name(self) -> str:
@@ -50,6 +52,17 @@ class VirtualServices:
         self.all = [
             routing for item in found if item.spec.hosts and (routing := self._routing(item, delegates)) is not None
         ]
+        self._index()
+
+    def _index(self) -> None:
+        self._public: dict[str, list[int]] = {}
+        self._private: dict[str, list[int]] = {}
+        for place, routing in enumerate(self.all):
+            if "*" in routing.export_to:
+                self._public.setdefault(routing.namespace, []).append(place)
+            elif "~" not in routing.export_to:
+                for namespace in routing.export_to:
+                    self._private.setdefault(namespace, []).append(place)
 
     def _routing(
         self, source: VirtualServiceObject, delegates: dict[tuple[str, str], VirtualServiceObject]
@@ -85,21 +98,25 @@ class VirtualServices:
         return Routing(source, spec, self._exports(source))
 
     def _exports(self, source: VirtualServiceObject) -> frozenset[str]:
-        own = source.meta.namespace
         said = source.spec.export_to or self._mesh.default_virtual_service_export_to
-        return frozenset(own if part == "." else part for part in said)
+        return frozenset(source.meta.namespace if part == "." else part for part in said)
 
-    def visible_to(self, namespace: str) -> list[Routing]:
-        """Those that only this namespace sees first, then those exported to it, then the public ones."""
-        private: list[Routing] = []
-        exported: list[Routing] = []
-        public: list[Routing] = []
-        for routing in self.all:
-            if "*" in routing.export_to:
-                public.append(routing)
-            elif namespace in routing.export_to and "~" not in routing.export_to:
-                (private if routing.namespace == namespace else exported).append(routing)
-        return private + exported + public
+    def visible_to(self, namespace: str, within: Collection[str] | None = None) -> list[Routing]:
+        """Those that only this namespace sees first, then those exported to it, then the public ones.
+
+        Of each, routes of the Gateway API of the own namespace come first. `within` leaves out other namespaces'.
+        """
+        named = [self.all[place] for place in self._private.get(namespace, ())]
+        private = [each for each in named if each.namespace == namespace]
+        exported = [each for each in named if each.namespace != namespace]
+        spaces = self._public.values() if within is None else [self._public.get(each, []) for each in within]
+        public = [self.all[place] for place in sorted(place for places in spaces for place in places)]
+        found = [each for group in (private, exported, public) for each in sorted(group, key=_first(namespace))]
+        return found if within is None else [each for each in found if each.namespace in within]
+
+
+def _first(namespace: str) -> Callable[[Routing], bool]:
+    return lambda routing: not (routing.gateway_semantics and routing.namespace == namespace)
 
 
 def resolved(spec: VirtualService, namespace: str, domain: str) -> VirtualService:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeVar, cast
+from weakref import WeakValueDictionary
 
 from ..api import kubernetes
 from ..api.destination_rule import DestinationRule
 from ..api.envoy_filter import EnvoyFilter
 from ..api.security import AuthorizationPolicy, PeerAuthentication, RequestAuthentication
 from ..api.service_entry import ServiceEntry, WorkloadEntry
+from ..api.sidecar import Sidecar
 from ..api.telemetry import Telemetry
 from ..api.virtual_service import VirtualService
 from ..mesh import MeshConfig
@@ -21,9 +23,11 @@ from . import endpoints as eps
 from .authn import PeerAuthentications, selects
 from .destination_rules import DestinationRules, Rule
 from .endpoints import Endpoint, Workload
+from .exports import Exports
 from .meshes import Settings, settings
 from .policies import Policies
-from .services import Service, from_kubernetes, from_service_entry, in_every_domain, with_aliases
+from .services import Port, Service, from_kubernetes, from_service_entry, in_every_domain, with_aliases
+from .sidecars import Sidecars
 from .telemetry import Telemetries
 from .virtual_services import Routing, VirtualServices
 from .visibility import capped, discovered, labels_of, namespace_labels
@@ -68,6 +72,7 @@ class Memory:
     routings: dict[tuple[object, ...], Routing] = field(default_factory=dict)
     lists: dict[str, list[Object[Any]]] = field(default_factory=dict)
     parts: dict[str, tuple[tuple[object, ...], Any]] = field(default_factory=dict)
+    trimmed: WeakValueDictionary[tuple[object, ...], Service] = field(default_factory=WeakValueDictionary)
 
 
 class World:
@@ -83,7 +88,7 @@ class World:
         self._kept: Memory = before.memory if before is not None and before.mesh is self.mesh else Memory()
         if self.mesh.discovery_selectors:
             self.by_ref = discovered(self.by_ref, self.mesh)
-        self.memory: Memory = Memory()
+        self.memory: Memory = Memory(trimmed=self._kept.trimmed)
         found: dict[str, list[Object[Any]]] = {}
         for item in self.by_ref.values():
             found.setdefault(item.kind, []).append(item)
@@ -161,6 +166,21 @@ class World:
     @cached_property
     def _default_exports(self) -> frozenset[str]:
         return frozenset(self.mesh.default_service_export_to)
+
+    @cached_property
+    def exported(self) -> Exports:
+        return self._part("exported", (self.services,), lambda: Exports(self.services, self.exports))
+
+    def trimmed(self, service: Service, ports: tuple[Port, ...], aliases: tuple[Service, ...] | None = None) -> Service:
+        """A service with those ports and aliases only; the same object each time, and itself if nothing is left out."""
+        aliases = service.aliases if aliases is None else aliases
+        if ports == service.ports and aliases == service.aliases:
+            return service
+        key = (service, ports, aliases)
+        made = self.memory.trimmed.get(key)
+        if made is None:
+            made = self.memory.trimmed[key] = replace(service, ports=ports, aliases=aliases)
+        return made
 
     def service(self, namespace: str, host: str) -> Service | None:
         return self.by_host.get(host, {}).get(namespace)
@@ -343,6 +363,11 @@ class World:
             self.of_kind("EnvoyFilter", EnvoyFilter),
             key=lambda item: (item.spec.priority, item.meta.namespace != root, item.age),
         )
+
+    @cached_property
+    def sidecars(self) -> Sidecars:
+        objects = self.of_kind("Sidecar", Sidecar)
+        return self._part("sidecars", (objects,), lambda: Sidecars(objects, self.mesh))
 
     @cached_property
     def policies(self) -> Policies:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..api.decode import Path, decode, nearest, path_text, shown
-from ..kinds import GROUPS, INERT, KINDS, UNREAD, Kind
+from ..kinds import GROUPS, KINDS, UNREAD, Kind
 from ..objects import Fault, Meta, Object, Place, Ref
 from .documents import Document
 from .locating import locate
@@ -90,8 +90,6 @@ class _Reader:
         if meta is None:
             return None
         self._ref = Ref(kind_name, meta.namespace, meta.name)
-        if kind_name in INERT:
-            self((self._base, "kind"), INERT[kind_name], inert=True)
         if version not in kind.versions:
             known = ", ".join(f"{group}/{name}" if group else name for name in kind.versions)
             self((self._base, "apiVersion"), f"must be one of {known}, not {shown(api_version)}")
