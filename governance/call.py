@@ -17,7 +17,6 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any
 
-from ..xds.model.listener import TcpProxy
 from ..xds.model.resource import ResourceError, ResourceType
 from .actions import Action, AwaitConfig, BodyEnd, Bypass, Deliver, Head, Race
 from .admission import admit
@@ -31,7 +30,7 @@ from .hashing import Cookies
 from .headers import HeaderList, apply_levels, formats
 from .hedging import hedge_until_done
 from .internal_redirects import Redirected, again
-from .passing import TcpRoute
+from .passing import DIRECT, TcpRoute
 from .paths import NotHttpError
 from .plan import OPAQUE, BadAuthorityError, Destination, Missing
 from .pool import Slot
@@ -119,8 +118,8 @@ class OutgoingCall:
     cut = True  # until the body has ended
     uploading = False
     """Whether the request has a body that is still being sent. Its driver sets it, and calls `uploaded`."""
-    bypass: str | None = None
-    """The TCP cluster whose endpoints take the connection; empty where the library dials the name itself."""
+    bypass: TcpRoute | None = None
+    """Where a connection goes that is passed on; `DIRECT` where the library dials the name itself."""
     unreached = ""
     """The flag of a connection that the library's own means could not make. Its driver sets it, and raises."""
 
@@ -229,7 +228,7 @@ class OutgoingCall:
         destination = plan.destination(scheme, self.url_host, self.port)
         if type(destination) is Missing:
             if runtime.options.passthrough_until_ready and not plan.snapshot.complete:
-                self.bypass = ""
+                self.bypass = DIRECT
                 return None
             return destination
         self.destination = destination
@@ -280,11 +279,12 @@ class OutgoingCall:
 
     def _without_http(self, destination: Destination) -> Missing | None:
         """A chain without routes: TCP, or nothing at all."""
-        name = destination.tcp_cluster(self.runtime.uniform)
+        found = destination.tcp_route(self.runtime.uniform)
+        name = found.cluster
         if destination.kind == "refused":
             self.reply = closed(destination.reason)
         elif name == PASSTHROUGH:
-            self.bypass = ""
+            self.bypass = DIRECT
         elif name == BLACKHOLE:
             self.reply = closed("BlackHoleCluster: the mesh lets nothing out to unknown hosts")
         else:
@@ -296,7 +296,7 @@ class OutgoingCall:
                 self.reply = no_cluster(503)
             else:
                 cluster.state.used_at = self.started
-                self.bypass = name
+                self.bypass = found
         return None
 
     def _as_tcp(self) -> Missing | None:
@@ -320,7 +320,7 @@ class OutgoingCall:
         if target.cluster_header:
             name = target.name_for(request) if self.named is None else self.named
         if name == PASSTHROUGH:
-            self.bypass = ""
+            self.bypass = DIRECT
             return None
         cluster = runtime.plan.clusters.get(name) or runtime.plan.cluster(name)
         if cluster is None:
@@ -415,12 +415,10 @@ class OutgoingCall:
 
     # -- what comes back -----------------------------------------------------------------------------------------
 
-    def _bypass(self, cluster: str) -> Machine:
+    def _bypass(self, route: TcpRoute) -> Machine:
         """Unrouted: the library's own means, to the name or to an endpoint of a TCP cluster."""
         self.attempts = 1
-        chain = self.destination.chain if self.destination is not None else None
-        tcp = chain.tcp if chain is not None else None
-        head: Head = yield Bypass(TcpRoute(cluster, tcp or TcpProxy(cluster)) if cluster else None)
+        head: Head = yield Bypass(route if route is not DIRECT else None)
         self.status = head.status
         self.finished((yield self.deliver(head)))
         return None

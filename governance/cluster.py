@@ -237,7 +237,7 @@ class ClusterRuntime:
 
     def dialled(self, host: str, port: int) -> Host:
         """The endpoint of an ORIGINAL_DST cluster: the address that was dialled."""
-        endpoint = LbEndpoint(Address(host, port))
+        endpoint = LbEndpoint(Address(host, self.config.original_dst_port or port))
         hosts = self.state.hosts
         if len(hosts) > MAX_DYNAMIC_HOSTS:
             for each, state in list(hosts.items()):

@@ -20,6 +20,10 @@ class TcpRoute:
     proxy: TcpProxy
 
 
+DIRECT = TcpRoute("", TcpProxy())
+"""To where the program's own library dials."""
+
+
 def wishes(proxy: TcpProxy, address: str) -> PickContext:
     """What a connection from this address says about the endpoint it wants."""
     hash_ = xx_hash(address.encode()) if proxy.hash_source_ip else None

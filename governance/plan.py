@@ -7,13 +7,14 @@ endpoint update costs one small object, and calls never see half of a change.
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Literal, final
 
 from ..xds.model.cluster import Cluster
 from ..xds.model.endpoint import ClusterLoadAssignment
 from ..xds.model.filters import RouterFilter
-from ..xds.model.listener import FilterChain, HttpConnectionManager, Listener
+from ..xds.model.listener import FilterChain, HttpConnectionManager, Listener, TcpProxy
 from ..xds.model.resource import Resource, ResourceError, ResourceType
 from ..xds.model.route import RouteConfiguration
 from ..xds.model.snapshot import Snapshot
@@ -23,6 +24,7 @@ from .bodies import DEFAULT_BODY_LIMIT
 from .chains import Connection, find_chain, looks_at_source
 from .cluster import ClusterRuntime
 from .filters.chain import FilterChainRuntime, compile_chain
+from .passing import TcpRoute
 from .route_table import RouteTable
 from .routing import CompiledVirtualHost, Uniform
 
@@ -128,17 +130,18 @@ class Destination:
         self.found: tuple[str, ...] | None = None
         """The addresses that DNS had, where it was asked: it holds as long as they do."""
 
-    def tcp_cluster(self, uniform: Uniform) -> str:
-        """The cluster of one connection; empty where there is none (TcpProxy.cluster, weighted_clusters)."""
+    def tcp_route(self, uniform: Uniform) -> TcpRoute:
+        """Where one connection goes; to no cluster where there is none (TcpProxy.cluster, weighted_clusters)."""
         tcp = self.chain.tcp if self.chain is not None else None
         if self.cluster or tcp is None:
-            return self.cluster
+            return TcpRoute(self.cluster, tcp or TcpProxy(self.cluster))
         left = int(uniform() * sum(weight for _, weight in tcp.weighted_clusters))
-        for name, weight in tcp.weighted_clusters:
+        for index, (name, weight) in enumerate(tcp.weighted_clusters):
             left -= weight
             if left < 0:
-                return name
-        return ""
+                own = tcp.weighted_metadata[index] if tcp.weighted_metadata else None
+                return TcpRoute(name, replace(tcp, metadata_match={**tcp.metadata_match, **own}) if own else tcp)
+        return TcpRoute("", tcp)
 
     def virtual_host(self, authority: bytes, table: RouteTable) -> CompiledVirtualHost | None:
         """The virtual host of an authority, remembered.
@@ -248,7 +251,7 @@ class Plan:
         snapshot = self.snapshot
         if not snapshot.complete:
             return Missing(None, (), "the first complete configuration")
-        resolved, by = self._resolve(host)
+        resolved, by = self.resolve(host)
         addresses = None
         if resolved is None and self._by_address(port):
             addresses = self._ask(host)
@@ -355,7 +358,8 @@ class Plan:
         """The connection managers in use."""
         return [http for _, _, http in list(self._https.values())]
 
-    def _resolve(self, host: str) -> tuple[str | None, ResolvedBy | None]:
+    def resolve(self, host: str) -> tuple[str | None, ResolvedBy | None]:
+        """The address that a name has in the mesh, and who says so."""
         override = self.runtime.options.overrides.get(host)
         if override is not None:
             return override, "literal"

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING
 
 from .aggregate import Aggregate
@@ -17,6 +19,9 @@ from .retry import CompiledRetry
 
 if TYPE_CHECKING:
     from .call import OutgoingCall
+
+
+ADDRESS = re.compile(r"(?:\[(?P<v6>[^\]]+)\]|(?P<v4>[^:]+)):(?P<port>[0-9]{1,5})")
 
 
 class Tried:
@@ -96,6 +101,10 @@ def choose(
     if cache is not None and call.upstream is not None:
         return cluster.forwarded(cache, call.upstream.authority, call.runtime.names)
     if cluster.original_dst:
+        asked = cluster.config.original_dst_header
+        named = address_in(call.sent_header(asked)) if asked else None
+        if named is not None:
+            return cluster.dialled(*named)
         destination = call.destination
         resolved = destination.resolved if destination is not None else None
         return cluster.dialled(resolved or call.url_host.decode("latin-1").strip("[]"), call.port)
@@ -136,6 +145,17 @@ def _choose_in(
     if tried is not None and retry is not None:
         context = context.again(lambda host: tried.rejects(retry, host), retry.host_attempts)
     return part.cluster.choose(part.context(context, degraded))
+
+
+def address_in(value: bytes | None) -> tuple[str, int] | None:
+    """An address with its port, as a header says it; nothing else counts, names neither."""
+    found = ADDRESS.fullmatch((value or b"").decode("latin-1"))
+    if found is None or int(found["port"]) > 0xFFFF:
+        return None
+    try:
+        return str((IPv6Address if found["v6"] else IPv4Address)(found["v6"] or found["v4"])), int(found["port"])
+    except ValueError:
+        return None
 
 
 def is_canary(host: Host) -> bool:

@@ -204,7 +204,8 @@ class Exchange:
     def unreachable(self, error: Exception) -> Exception:
         """The library's own error about a host that the mesh does not govern, saying so: a name may be misspelt."""
         self.call.unreached = getattr(error, "flag", "UF")
-        if self.call.bypass or self.call.destination is None:
+        route = self.call.bypass
+        if (route is not None and route.cluster) or self.call.destination is None:
             return error
         host = self.call.url_host.decode("latin-1")
         return type(error)(f"{error} (nothing in the mesh takes {host}:{self.call.port}, so it was dialled as it is)")

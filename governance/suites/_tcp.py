@@ -7,6 +7,7 @@ from time import monotonic
 from typing import Any
 
 from ...xds.model.values import Address
+from ..balancing.host import Host
 from ..cluster import ClusterRuntime
 from ..passing import Life, TcpRoute, pauses, wishes
 from ..plan import Missing
@@ -26,11 +27,15 @@ class _Backend:
         self._wishes = wishes(route.proxy, runtime.options.workload.address)
         self._inner = inner
 
-    def _connect(self, timeout: float | None) -> tuple[TcpConnection, Address, float, dict[str, Any]]:
+    def _connect(
+        self, dialled: str, port: int, timeout: float | None
+    ) -> tuple[TcpConnection, Address, float, dict[str, Any]]:
         """An endpoint for a new connection; as behind a sidecar, no endpoint means a connection that fails."""
         name = self._route.cluster
         found = self._find(name)
-        host = choose(found, self._wishes) if isinstance(found, ClusterRuntime) else None
+        host = None
+        if isinstance(found, ClusterRuntime):
+            host = self._dialled(found, dialled, port) if found.original_dst else choose(found, self._wishes)
         if not isinstance(found, ClusterRuntime) or host is None:
             raise self._refused("UH", f"cluster {name} has no healthy endpoint")
         if host.must_be_secure:
@@ -42,6 +47,10 @@ class _Backend:
         limit = found.config.connect_timeout_s
         own = {"socket_options": found.socket_options} if found.socket_options else {}
         return held, host.endpoint.address, limit if timeout is None else min(timeout, limit), own
+
+    def _dialled(self, cluster: ClusterRuntime, name: str, port: int) -> Host:
+        """The endpoint of an ORIGINAL_DST cluster; the system resolves a name that the mesh does not know."""
+        return cluster.dialled(self._runtime.plan.resolve(name)[0] or name.strip("[]"), port)
 
     def _tries(self, timeout: float | None) -> Iterator[tuple[float, float | None]]:
         """(the pause before it, what is left of the caller's patience after that) of each try to connect."""
@@ -79,12 +88,11 @@ class TcpBackend(_Backend):
     """httpcore's NetworkBackend for sync code."""
 
     def connect_tcp(self, host: str, port: int, timeout: float | None = None, **options: Any) -> Any:
-        del host, port
         failed: BaseException | None = None
         for pause_s, left_s in self._tries(timeout):
             if pause_s:
                 self._inner.sleep(pause_s)
-            held, address, limit, own = self._connect(left_s)
+            held, address, limit, own = self._connect(host, port, left_s)
             try:
                 stream = (
                     self._inner.connect_unix_socket(address.unix, limit)
@@ -107,12 +115,11 @@ class AsyncTcpBackend(_Backend):
     """The same, awaited."""
 
     async def connect_tcp(self, host: str, port: int, timeout: float | None = None, **options: Any) -> Any:  # noqa: ASYNC109
-        del host, port
         failed: BaseException | None = None
         for pause_s, left_s in self._tries(timeout):
             if pause_s:
                 await self._inner.sleep(pause_s)
-            held, address, limit, own = self._connect(left_s)
+            held, address, limit, own = self._connect(host, port, left_s)
             try:
                 stream = await (
                     self._inner.connect_unix_socket(address.unix, limit)

@@ -240,6 +240,20 @@ def test_an_original_dst_cluster_goes_where_the_program_dialled() -> None:
     assert fixture.call("http://10.1.2.3:80/").hosts == ["10.1.2.3:80"]
 
 
+@pytest.mark.parametrize(
+    ("named", "port", "went"),
+    [("10.1.2.3:81", 0, "10.1.2.3:81"), ("10.1.2.3:81", 99, "10.1.2.3:99"), ("shop:81", 0, "10.96.0.1:80")],
+)
+def test_a_request_may_name_the_endpoint_of_an_original_dst_cluster(named: str, port: int, went: str) -> None:
+    own = {"original_dst_header": "x-to", "original_dst_port": port}
+    fixture = World(
+        tables=[table(route("/", "a"))],
+        clusters=[cluster("a", type="ORIGINAL_DST", lb_policy="CLUSTER_PROVIDED", **own)],
+        names={"shop": "10.96.0.1"},
+    )
+    assert fixture.call("http://shop/", headers=[("x-to", named)]).hosts == [went]
+
+
 def test_the_endpoint_of_the_last_attempt_is_the_calls() -> None:
     steps = world(retries(1), endpoints=2, draws=[0.0]).call(answers=[503, 200])
     assert steps.call.host is not None

@@ -145,6 +145,23 @@ def test_the_weighted_clusters_of_a_tcp_chain_are_drawn_for_each_connection(draw
     assert steps.call.cluster is fixture.cluster(name)
 
 
+@pytest.mark.parametrize(("draw", "labels"), [(0.0, {"stage": "prod", "v": "1"}), (0.9, {"stage": "prod"})])
+def test_a_weighted_cluster_of_a_tcp_chain_adds_its_own_metadata(draw: float, labels: dict[str, str]) -> None:
+    weighted = TcpProxy(
+        weighted_clusters=(("a", 7), ("b", 3)),
+        weighted_metadata=({"v": "1"}, {}),
+        metadata_match={"stage": "prod", "v": "0"} if draw < 0.5 else {"stage": "prod"},
+    )
+    fixture = World(
+        listeners=[listener("virtualOutbound", chain(weighted))],
+        clusters=[cluster(each, ADDRESS) for each in ("a", "b")],
+        draws=[draw],
+    )
+    route = fixture.call("https://db/").call.bypass
+    assert route is not None
+    assert route.proxy.metadata_match == labels
+
+
 def test_a_tcp_chain_without_a_cluster_leads_nowhere() -> None:
     steps = World(listeners=[listener("virtualOutbound", chain(TcpProxy()))]).call(answers=[])
     assert steps.flags == "NC"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from proxyless.governance.balancing.context import Loads
 from proxyless.governance.balancing.host import Host, HostState
 from proxyless.governance.retry import CompiledRetry, compile_retry
-from proxyless.governance.selection import Tried, without
+from proxyless.governance.selection import Tried, address_in, without
 from proxyless.xds.model.route import OMIT_CANARIES, OMIT_METADATA, RetryPolicy
 from tests.support.model import PREVIOUS_HOSTS, host
 
@@ -38,6 +38,25 @@ def test_previous_hosts_are_passed_over() -> None:
     assert retry.picky
     assert rejected(retry, made("10.0.0.1:80"), made("10.0.0.2:80"), made("10.0.0.1:80"))
     assert not rejected(retry, made("10.0.0.1:80"), made("10.0.0.2:80"))
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        (b"10.0.0.1:80", ("10.0.0.1", 80)),
+        (b"[::1]:8080", ("::1", 8080)),
+        (b"10.0.0.1", None),
+        (b"10.0.0.1:", None),
+        (b"10.0.0.1:65536", None),
+        (b"10.0.0.256:80", None),
+        (b"shop:80", None),
+        (b"::1:80", None),
+        (b"", None),
+        (None, None),
+    ],
+)
+def test_an_address_in_a_header_has_a_port_and_no_name(value: bytes | None, found: tuple[str, int] | None) -> None:
+    assert address_in(value) == found
 
 
 def test_without_a_predicate_nothing_is_passed_over() -> None:

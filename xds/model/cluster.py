@@ -235,6 +235,9 @@ class Cluster:
     """The clusters that an aggregate joins (envoy.extensions.clusters.aggregate.v3.ClusterConfig.clusters)."""
     metadata: FilterMetadata = field(default_factory=dict)
     original_dst_header: str = ""
+    """The header of a request that names the endpoint in place of what was dialled (OriginalDstLbConfig)."""
+    original_dst_port: int = 0
+    """In place of the port that was dialled or named; 0 without one."""
     alt_stat_name: str = ""
     buffer_limit: int = 1024 * 1024
     notes: tuple[Note, ...] = ()

@@ -66,6 +66,8 @@ class TcpProxy:
 
     cluster: str = ""
     weighted_clusters: tuple[tuple[str, int], ...] = ()
+    weighted_metadata: tuple[Mapping[str, MetadataValue], ...] = field(default=(), hash=False)
+    """What each of them adds to `metadata_match`."""
     stat_prefix: str = ""
     idle_timeout_s: float | None = 3600.0
     max_duration_s: float | None = None

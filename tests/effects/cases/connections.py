@@ -192,6 +192,12 @@ CASES: list[Effect] = [
         against=passing(BY_HASH, hash_policy=[{"filter_state": {"key": "k"}}]),
     ),
     effect(TCP_PROXY + ".metadata_match", passing(BY_SUBSET, metadata_match=MATCH), wanted, "10.0.0.9:80"),
+    effect(
+        TCP_PROXY + ".WeightedCluster.ClusterWeight.metadata_match",
+        passing(BY_SUBSET, weighted_clusters={"clusters": [{"name": "a", "weight": 1, "metadata_match": MATCH}]}),
+        wanted,
+        "10.0.0.9:80",
+    ),
     effect(FORMAT + "proper_case_words", spelled(PROPER), names, ["X-Mine", "X-Request-Id"]),
     effect(FORMAT + "stateful_formatter", spelled(manager=keeping()), names, ["X-mINE", "x-request-id"]),
     effect(CORE + "Http1ProtocolOptions.header_key_format", spelled(PROPER), names, ["X-Mine", "X-Request-Id"]),

@@ -228,6 +228,21 @@ def test_another_try_to_connect_goes_to_the_next_endpoint(half_dead: World) -> N
     assert half_dead.breaker().connections == 0
 
 
+def test_what_is_dialled_is_the_endpoint_of_an_original_dst_cluster(servers: tuple[Server, Server]) -> None:
+    port = servers[1].server_address[1]
+    made = World(clusters=[cluster("a", type="ORIGINAL_DST", lb_policy="CLUSTER_PROVIDED")], names={"db": "127.0.43.1"})
+    for name in ("127.0.43.1", "db"):
+        backend_of(TcpBackend, httpcore.SyncBackend(), made).connect_tcp(name, port, timeout=5).close()
+
+    async def ask() -> None:
+        backend = backend_of(AsyncTcpBackend, httpcore.AnyIOBackend(), made)
+        await (await backend.connect_tcp("db", port, timeout=5)).aclose()
+
+    asyncio.run(ask())
+    assert list(made.cluster().state.hosts) == [f"127.0.43.1:{port}"]
+    assert made.breaker().connections == 0
+
+
 def test_a_connection_whose_time_is_over_is_closed(half_dead: World) -> None:
     live = {"max_connect_attempts": 2, "idle_timeout_s": 10.0}
     backend = backend_of(TcpBackend, httpcore.SyncBackend(), half_dead, **live)

@@ -39,6 +39,11 @@ SELECTOR = "keys single_host_per_subset fallback_policy fallback_keys_subset"
 CLOSED = "what cannot be enforced closes the cluster: its endpoints fail with UF"
 
 
+ORIGINAL_DST: Entry = {
+    **honoured("use_http_header http_header_name upstream_port_override"),
+    **not_yet("no filter here writes where to go", "metadata_key"),
+}
+
 CLUSTERS: Mapping[str, Entry] = {
     CLUSTER + "Cluster": {
         **honoured(
@@ -85,12 +90,8 @@ CLUSTERS: Mapping[str, Entry] = {
         **honoured("name typed_config"),
     },
     CLUSTER + "Cluster.RefreshRate": honoured("base_interval max_interval"),
-    CLUSTER + "Cluster.OriginalDstLbConfig": not_yet(
-        "connections go where they were dialled", "use_http_header http_header_name upstream_port_override metadata_key"
-    ),
-    "envoy.extensions.clusters.original_dst.v3.OriginalDstCluster": not_yet(
-        "connections go where they were dialled", "use_http_header http_header_name upstream_port_override metadata_key"
-    ),
+    CLUSTER + "Cluster.OriginalDstLbConfig": ORIGINAL_DST,
+    "envoy.extensions.clusters.original_dst.v3.OriginalDstCluster": ORIGINAL_DST,
     "envoy.extensions.clusters.dns.v3.DnsCluster": {
         **honoured(
             "dns_refresh_rate dns_lookup_family all_addresses_in_single_endpoint typed_dns_resolver_config "

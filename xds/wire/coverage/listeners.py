@@ -173,8 +173,7 @@ LISTENERS: Mapping[str, Entry] = {
     "envoy.type.v3.HashPolicy.SourceIp": {},
     TCP_PROXY + "TcpProxy.WeightedCluster": honoured("clusters"),
     TCP_PROXY + "TcpProxy.WeightedCluster.ClusterWeight": {
-        **honoured("name weight"),
-        **not_yet("subsets are not selected by metadata yet: all endpoints count", "metadata_match"),
+        **honoured("name weight metadata_match"),
     },
     TCP_PROXY + "TcpProxy": {
         **honoured("cluster"),

@@ -19,7 +19,7 @@ from ...model.cluster import (
 from ..opening import checked
 from ..refused import RefusedError
 from ..schema import types as pb
-from .cluster_type import aggregated, discovery_type, dns_cache, dns_options, original_dst_header
+from .cluster_type import aggregated, discovery_type, dns_cache, dns_options, original_dst
 from .endpoint import inline_assignment
 from .health_check import health_check
 from .http_protocol import http_protocol, options_of
@@ -56,6 +56,7 @@ def cluster(raw: bytes) -> Cluster:
         matches = tuple(replace(each, socket=replace(each.socket, unsupported=closed)) for each in matches)
     thresholds = _all_thresholds(message.circuit_breakers)
     dns = type_ in DNS_TYPES
+    dst_header, dst_port = original_dst(message)
     return Cluster(
         name=message.name,
         type=type_,
@@ -82,7 +83,8 @@ def cluster(raw: bytes) -> Cluster:
         dns_cache=dns_cache(message, options_of(message)),
         aggregate=aggregated(message),
         metadata=metadata(message.metadata),
-        original_dst_header=original_dst_header(message),
+        original_dst_header=dst_header,
+        original_dst_port=dst_port,
         alt_stat_name=message.alt_stat_name,
         buffer_limit=(
             message.per_connection_buffer_limit_bytes.value

@@ -81,8 +81,8 @@ def aggregated(message: pb.cluster_v3.Cluster) -> tuple[str, ...]:
     return tuple(opened.clusters) if isinstance(opened, pb.aggregate_v3.ClusterConfig) else ()
 
 
-def original_dst_header(message: pb.cluster_v3.Cluster) -> str:
-    """The header that names the destination, where there is to be one."""
+def original_dst(message: pb.cluster_v3.Cluster) -> tuple[str, int]:
+    """The header that names the destination and the port that counts in place of its own, where there is one."""
     config: pb.cluster_v3.Cluster.OriginalDstLbConfig | pb.clusters_original_dst_v3.OriginalDstCluster
     config = message.original_dst_lb_config
     opened = _opened(message)
@@ -93,7 +93,8 @@ def original_dst_header(message: pb.cluster_v3.Cluster) -> str:
             f"ORIGINAL_DST cluster: invalid config http_header_name={config.http_header_name} and use_http_header is "
             "false. Set use_http_header to true if http_header_name is desired."
         )
-    return config.http_header_name or DEFAULT_HEADER if config.use_http_header else ""
+    header = config.http_header_name.lower() or DEFAULT_HEADER if config.use_http_header else ""
+    return header, config.upstream_port_override.value
 
 
 def dns_options(message: pb.cluster_v3.Cluster, type_: DiscoveryType) -> DnsOptions:

@@ -187,6 +187,9 @@ def _last(
     return TcpProxy(
         cluster=message.cluster,
         weighted_clusters=tuple((each.name, each.weight) for each in message.weighted_clusters.clusters),
+        weighted_metadata=tuple(
+            metadata(each.metadata_match).get("envoy.lb", {}) for each in message.weighted_clusters.clusters
+        ),
         stat_prefix=message.stat_prefix,
         idle_timeout_s=seconds(message.idle_timeout) or None if message.HasField("idle_timeout") else 3600.0,
         max_duration_s=seconds(message.max_downstream_connection_duration) or None,
