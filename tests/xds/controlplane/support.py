@@ -14,6 +14,8 @@ from google.protobuf import json_format
 from google.protobuf.message import Message
 
 from proxyless.xds.controlplane import FolderSource, Plane
+from proxyless.xds.controlplane.discovery.resources import Resources
+from proxyless.xds.controlplane.discovery.rules import ResourceType
 from proxyless.xds.controlplane.emit.view import View
 from proxyless.xds.controlplane.mesh import MeshConfig
 from proxyless.xds.controlplane.objects import Object
@@ -164,3 +166,9 @@ def mesh(settings: str, *, name: str = "istio", namespace: str = "istio-system",
     meta = {"name": name, "namespace": namespace}
     document = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": data}
     return f"---\n{yaml.safe_dump(document)}"
+
+
+def made(of: View, type_: ResourceType, *names: str) -> dict[str, Any]:
+    """What a proxy is sent of a type, by name, as JSON."""
+    resources = Resources().make(type_, of, names)
+    return {name: plain(content) for name, each in resources if (content := unpack(each)) is not None}

@@ -22,6 +22,7 @@ from ..api.destination_rule import (
     LoadBalancerSettings,
     OutlierDetection,
     RetryBudget,
+    TcpKeepalive,
     TCPSettings,
     TrafficPolicy,
     WarmupConfiguration,
@@ -62,7 +63,7 @@ def apply(cluster: Cluster, policy: TrafficPolicy | None, target: Target) -> Opt
     cluster.connect_timeout.CopyFrom(
         duration(target.mesh.connect_timeout if tcp.connect_timeout is None else tcp.connect_timeout)
     )
-    _keepalive(cluster, tcp)
+    _keepalive(cluster, target.mesh, tcp)
     options = _connections(options, http, tcp)
     if target.outbound:
         _outlier(cluster, policy.outlier_detection, target.service)
@@ -129,16 +130,25 @@ def _thresholds(cluster: Cluster, http: HTTPSettings, tcp: TCPSettings, budget: 
     cluster.circuit_breakers.thresholds.append(made)
 
 
-def unlimited() -> cluster_v3.CircuitBreakers:
-    made = Cluster()
-    _thresholds(made, HTTPSettings(), TCPSettings(), None)
-    return made.circuit_breakers
+def passing_through(cluster: Cluster, mesh: MeshConfig) -> None:
+    """The mesh's pool on a cluster that goes wherever it is told; without one there are no limits."""
+    pool = mesh.default_traffic_policy.connection_pool or ConnectionPoolSettings()
+    http, tcp = pool.http or HTTPSettings(), pool.tcp or TCPSettings()
+    _thresholds(cluster, http, tcp, None)
+    cluster.connect_timeout.CopyFrom(
+        duration(mesh.connect_timeout if tcp.connect_timeout is None else tcp.connect_timeout)
+    )
+    _keepalive(cluster, mesh, tcp)
 
 
-def _keepalive(cluster: Cluster, tcp: TCPSettings) -> None:
-    wanted = tcp.tcp_keepalive
-    if wanted is None:
-        return
+def _keepalive(cluster: Cluster, mesh: MeshConfig, tcp: TCPSettings) -> None:
+    """The mesh's, then what a rule says otherwise."""
+    for wanted in (mesh.tcp_keepalive, tcp.tcp_keepalive):
+        if wanted is not None:
+            _keep_alive(cluster, wanted)
+
+
+def _keep_alive(cluster: Cluster, wanted: TcpKeepalive) -> None:
     made = cluster.upstream_connection_options.tcp_keepalive
     made.SetInParent()
     if wanted.probes:
@@ -344,6 +354,7 @@ def _originate(
         crl=wanted.ca_crl,
         verify=not skip,
         http2=http2,
+        defaults=target.mesh.tls_defaults,
     )
     cluster.transport_socket.CopyFrom(tls.upstream_socket(context))
     return options

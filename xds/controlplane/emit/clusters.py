@@ -12,7 +12,7 @@ from ..registry.authn import Mode
 from ..registry.destination_rules import Rule
 from ..registry.endpoints import Endpoint
 from ..registry.services import Port, Service
-from . import filters, policy
+from . import filters, policy, stat_names
 from .cluster_policy import Target, apply
 from .endpoints import Caller, assignment_of
 from .messages import ISTIO, ads, config_path, duration, pack, u32, value
@@ -60,6 +60,7 @@ def clusters_of(service: Service, port: Port, seen: Seen) -> list[Cluster]:
         return []
     rule = seen.rule.spec if seen.rule else None
     base, _ = policy.port_level(rule.traffic_policy if rule else None, port.number)
+    base = policy.seeded(base, seen.mesh.default_traffic_policy)
     mode = _mutual_mode(service, rule.traffic_policy if rule else None, seen)
     _finish(default, service, port, "", base, mode, seen)
     out = [default]
@@ -91,7 +92,9 @@ def _type_after(service: Service, base: TrafficPolicy | None) -> int:
 
 def _cluster(service: Service, port: Port, subset: str, kind: int, seen: Seen) -> Cluster | None:
     name = outbound(service.hostname, port.number, subset)
-    made = Cluster(name=name, type=kind, alt_stat_name=name + ";")
+    pattern = seen.mesh.outbound_cluster_stat_name
+    statistics = stat_names.of_port(pattern, service, port, subset) if pattern else name
+    made = Cluster(name=name, type=kind, alt_stat_name=statistics + ";")
     made.common_lb_config.SetInParent()
     if kind in (Cluster.STRICT_DNS, Cluster.LOGICAL_DNS):
         assignment = _assignment(name, service, subset, seen)

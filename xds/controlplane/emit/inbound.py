@@ -16,7 +16,8 @@ from ..hosts import inbound
 from ..registry import protocols
 from ..registry.authn import Mode
 from ..registry.protocols import Protocol
-from . import filters, retry, tcp_proxy, tls
+from ..registry.services import Service
+from . import filters, retry, stat_names, tcp_proxy, tls
 from .chains import RAW_BUFFER, SNIFFED_HTTP
 from .http_manager import Served, connection_manager
 from .messages import config_metadata, duration, flag, socket_address, u32
@@ -87,6 +88,8 @@ class _Port:
     more_binds: tuple[str, ...] = ()
     real: bool = False
     metadata: core_v3.Metadata | None = None
+    service: Service | None = None
+    port_name: str = ""
 
     def name(self, way: Way) -> str:
         if self.passthrough:
@@ -170,6 +173,8 @@ def _service_ports(view: View) -> list[_Port]:
                 target.service.hostname,
                 target.port.number,
                 bind=view.proxy.wildcard,
+                service=target.service,
+                port_name=target.port.name,
             ),
         )
     return [found[port] for port in sorted(found)]
@@ -245,7 +250,9 @@ def _http(port: _Port, view: View) -> list[listener_v3.Filter]:
 
 
 def _tcp(port: _Port, view: View) -> list[listener_v3.Filter]:
-    return [*view.tcp_security, *tcp_proxy.of_protocol(port.cluster, port.protocol, view)]
+    pattern = view.mesh.inbound_cluster_stat_name
+    prefix = stat_names.inbound(pattern, port.service, port.port, port.port_name) if pattern else ""
+    return [*view.tcp_security, *tcp_proxy.of_protocol(port.cluster, port.protocol, view, prefix)]
 
 
 def _routes(port: _Port) -> route_v3.RouteConfiguration:

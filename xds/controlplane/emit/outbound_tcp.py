@@ -11,6 +11,7 @@ from ..registry import protocols
 from ..registry.authn import selects
 from ..registry.services import UNSPECIFIED, Port, Service
 from ..registry.virtual_services import MESH, Routing
+from . import stat_names
 from .chains import Chain
 from .messages import config_metadata
 from .tcp_proxy import to_routes, to_service
@@ -108,8 +109,9 @@ def _own(called: Called, view: View) -> tuple[listener_v3.Filter, ...]:
     # A port of a Sidecar's own choice means the service's only one.
     port = service.ports[0].number if len(service.ports) == 1 else called.port.number
     rule = view.scope.rule(view.proxy, service.hostname)
-    cluster = outbound(service.hostname, port)
-    return tuple(to_service(cluster, called.port.protocol, rule.spec if rule else None, "", view))
+    cluster, pattern = outbound(service.hostname, port), view.mesh.outbound_cluster_stat_name
+    prefix = stat_names.outbound(pattern, service, port) if pattern else ""
+    return tuple(to_service(cluster, called.port.protocol, rule.spec if rule else None, "", view, prefix))
 
 
 def _sni(called: Called, ranges: tuple[str, ...], view: View) -> tuple[str, ...]:

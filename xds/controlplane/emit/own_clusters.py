@@ -14,7 +14,7 @@ from ..registry import protocols
 from ..registry.proxy import Proxy, Target
 from ..registry.services import Port, Service
 from ..registry.sidecars import SidecarObject
-from . import cluster_policy, filters, policy
+from . import cluster_policy, filters, policy, stat_names
 from .clusters import HTTP_OPTIONS, named
 from .messages import ISTIO, UNIX, config_path, duration, pack, socket_address, value
 from .patch_clusters import added_clusters, patch_cluster
@@ -64,12 +64,11 @@ def passthrough(mesh: MeshConfig) -> Cluster:
     made = Cluster(
         name=PASSTHROUGH,
         type=Cluster.ORIGINAL_DST,
-        connect_timeout=duration(mesh.connect_timeout),
         lb_policy=Cluster.CLUSTER_PROVIDED,
-        circuit_breakers=cluster_policy.unlimited(),
         alt_stat_name=f"{PASSTHROUGH};",
         filters=[filters.cluster_exchange()],
     )
+    cluster_policy.passing_through(made, mesh)
     made.typed_extension_protocol_options[HTTP_OPTIONS].CopyFrom(pack(options))
     return made
 
@@ -95,8 +94,10 @@ def inbound_clusters(view: View) -> list[tuple[Cluster, list[str]]]:
     by_port: dict[int, list[Target]] = {}
     for target in view.proxy.targets:
         by_port.setdefault(target.target, []).append(target)
+    local = view.mesh.inbound_traffic_policy.mode == "LOCALHOST"
+    address = view.proxy.localhosts[0] if local else ""
     return [
-        (_inbound(port, targets, "", view), [target.service.hostname for target in targets])
+        (_inbound(port, targets, address, view), [target.service.hostname for target in targets])
         for port, targets in by_port.items()
     ]
 
@@ -145,7 +146,9 @@ def _inbound(port: int, targets: Sequence[Target], address: str, view: View) -> 
     """Of several services on a port the first is what counts; metadata names them all."""
     service, service_port = targets[0].service, targets[0].port
     name = inbound(port)
-    made = Cluster(name=name, type=Cluster.STATIC if address else Cluster.ORIGINAL_DST, alt_stat_name=f"{name};")
+    pattern = view.mesh.inbound_cluster_stat_name
+    statistics = stat_names.of_port(pattern, service, service_port, target=port) if pattern else name
+    made = Cluster(name=name, type=Cluster.STATIC if address else Cluster.ORIGINAL_DST, alt_stat_name=f"{statistics};")
     if address:
         endpoint = made.load_assignment.endpoints.add().lb_endpoints.add().endpoint
         endpoint.address.CopyFrom(socket_address(address, targets[0].target))
@@ -165,6 +168,7 @@ def _inbound(port: int, targets: Sequence[Target], address: str, view: View) -> 
         traffic, _ = policy.port_level(rule.spec.traffic_policy, service_port.number)
         if not service.external:
             made.metadata.filter_metadata[ISTIO].fields["config"].string_value = config_path(rule.source)
+    traffic = policy.seeded(traffic, view.mesh.default_traffic_policy)
     pool = view.scope.connection_pool(port)
     if pool is not None:
         traffic = replace(traffic or TrafficPolicy(), connection_pool=pool)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..api.destination_rule import DestinationRule, LoadBalancerSettings, TrafficPolicy
+from ..api.mesh_config import DefaultTrafficPolicy
 
 NO_POLICY = TrafficPolicy()
 
@@ -23,6 +24,16 @@ def port_level(policy: TrafficPolicy | None, port: int) -> tuple[TrafficPolicy |
             )
             return made, True
     return policy, False
+
+
+def seeded(policy: TrafficPolicy | None, default: DefaultTrafficPolicy) -> TrafficPolicy | None:
+    """A port's policy with the mesh's blocks where it has none of its own."""
+    held = policy or NO_POLICY
+    pool = held.connection_pool or default.connection_pool
+    ejection = held.outlier_detection or default.outlier_detection
+    if pool is held.connection_pool and ejection is held.outlier_detection:
+        return policy
+    return replace(held, connection_pool=pool, outlier_detection=ejection, port_level_settings=())
 
 
 def of_subset(policy: TrafficPolicy | None, subset: TrafficPolicy | None, port: int) -> TrafficPolicy | None:

@@ -10,6 +10,7 @@ from ..api.virtual_service import RouteDestination
 from ..hosts import bracketed, outbound
 from ..registry.protocols import Protocol
 from ..registry.virtual_services import Routing
+from . import stat_names
 from .access_logs import Side
 from .messages import duration, pack
 from .view import View
@@ -38,16 +39,19 @@ def finished(made: TcpProxy, view: View, side: Side) -> Filter:
     return Filter(name=TCP_PROXY, typed_config=pack(made))
 
 
-def of_protocol(cluster: str, protocol: Protocol, view: View) -> list[Filter]:
+def of_protocol(cluster: str, protocol: Protocol, view: View, prefix: str = "") -> list[Filter]:
     """The filters of an inbound port, to the application."""
-    return [*_spoken(protocol, cluster), to_cluster(cluster, view, "SERVER")]
+    made = TcpProxy(stat_prefix=prefix or cluster, cluster=cluster)
+    return [*_spoken(protocol, made.stat_prefix), finished(made, view, "SERVER")]
 
 
-def to_service(cluster: str, protocol: Protocol, rule: DestinationRule | None, subset: str, view: View) -> list[Filter]:
+def to_service(
+    cluster: str, protocol: Protocol, rule: DestinationRule | None, subset: str, view: View, prefix: str = ""
+) -> list[Filter]:
     """The filters of a chain that serves one service, as its DestinationRule wants connections."""
-    made = TcpProxy(stat_prefix=cluster, cluster=cluster)
+    made = TcpProxy(stat_prefix=prefix or cluster, cluster=cluster)
     _govern(made, rule, subset)
-    return [*_spoken(protocol, cluster), finished(made, view, "CLIENT")]
+    return [*_spoken(protocol, made.stat_prefix), finished(made, view, "CLIENT")]
 
 
 def to_routes(
@@ -58,8 +62,12 @@ def to_routes(
     found = view.scope.rule(view.proxy, service.hostname) if service is not None else None
     rule = found.spec if found else None
     if len(routes) == 1:
-        destination = routes[0].destination
-        return to_service(_cluster(routes[0], port, view), protocol, rule, destination.subset, view)
+        subset = routes[0].destination.subset
+        pattern, prefix = view.mesh.outbound_cluster_stat_name, ""
+        if pattern and service is not None:
+            called = service.port(port)
+            prefix = stat_names.outbound(pattern, service, port, called.name if called else "", subset)
+        return to_service(_cluster(routes[0], port, view), protocol, rule, subset, view, prefix)
     prefix = f"{routing.name}.{routing.namespace}"
     made = TcpProxy(stat_prefix=prefix)
     made.weighted_clusters.SetInParent()

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from functools import cache
 
 from ...wire.schema.types import cluster_v3, core_v3, google_protobuf, tls_v3
+from ..api.mesh_config import TLSConfig
 from ..mesh import MeshConfig
 from . import filters
 from .messages import exactly, flag, pack, texts
@@ -89,9 +90,13 @@ def originate(
     crl: str = "",
     verify: bool = True,
     http2: bool = False,
+    defaults: TLSConfig = TLSConfig(),
 ) -> tls_v3.UpstreamTlsContext:
     """SIMPLE and MUTUAL with files: `certificate` names the client certificate's resource."""
-    common = tls_v3.CommonTlsContext(tls_params=_versions())
+    params = _versions()
+    params.ecdh_curves.extend(defaults.ecdh_curves)
+    params.cipher_suites.extend(defaults.cipher_suites)
+    common = tls_v3.CommonTlsContext(tls_params=params)
     if certificate:
         common.tls_certificate_sds_secret_configs.append(secret(certificate))
     if not verify:
@@ -125,13 +130,17 @@ def by_endpoint(mutual: core_v3.TransportSocket) -> list[cluster_v3.Cluster.Tran
 
 def downstream_socket(mesh: MeshConfig, *, tcp: bool) -> core_v3.TransportSocket:
     """What an inbound chain asks of a peer: a certificate of the mesh's trust domains."""
-    return _downstream((mesh.trust_domain, *mesh.trust_domain_aliases), tcp)
+    others = (name for each in mesh.ca_certificates for name in each.trust_domains)
+    names = dict.fromkeys((mesh.trust_domain, *mesh.trust_domain_aliases, *others))
+    return _downstream(tuple(name for name in names if name), mesh.mesh_mtls, tcp)
 
 
 @cache
-def _downstream(trust_domains: tuple[str, ...], tcp: bool) -> core_v3.TransportSocket:
+def _downstream(trust_domains: tuple[str, ...], wanted: TLSConfig, tcp: bool) -> core_v3.TransportSocket:
     params = _versions()
-    params.cipher_suites.extend(CIPHERS)
+    if wanted.min_protocol_version == "TLSV1_3":
+        params.tls_minimum_protocol_version = tls_v3.TlsParameters.TLSv1_3
+    params.cipher_suites.extend(wanted.cipher_suites or CIPHERS)
     validation = tls_v3.CommonTlsContext.CombinedCertificateValidationContext(
         validation_context_sds_secret_config=secret("ROOTCA")
     )
