@@ -421,4 +421,33 @@ POLICIES = (
     )
 )
 
-EVERYTHING = KUBERNETES + ENTRIES + ROUTES + RULES + POLICIES
+SIDECAR = istio(
+    "Sidecar",
+    "scope",
+    """
+    workloadSelector: {labels: {scoped: "yes"}}
+    inboundConnectionPool: {tcp: {maxConnections: 7}}
+    outboundTrafficPolicy:
+      mode: ALLOW_ANY
+      egressProxy: {host: far.other.svc.cluster.local, port: {number: 80}}
+    ingress:
+    - {port: {number: 8080, protocol: HTTP, name: http}, defaultEndpoint: "127.0.0.1:8081"}
+    - port: {number: 9443, protocol: HTTPS, name: https}
+      defaultEndpoint: "0.0.0.0:8443"
+      connectionPool: {tcp: {maxConnections: 3}}
+      tls: {mode: SIMPLE, serverCertificate: /etc/c.pem, privateKey: /etc/k.pem}
+    - {port: {number: 9000}, bind: 127.0.0.1, captureMode: NONE, defaultEndpoint: "unix:///run/app.sock"}
+    - {port: {number: 9001, protocol: TCP}, defaultEndpoint: "[::1]:9002"}
+    - {port: {number: 9003, protocol: GRPC}, bind: 0.0.0.0}
+    egress:
+    - {port: {number: 3128, protocol: HTTP_PROXY, name: proxy}, bind: 127.0.0.1, captureMode: NONE, hosts: ["*/*"]}
+    - {port: {number: 0, protocol: HTTP}, bind: "unix:///run/out", hosts: [shop/*, ~*/web.shop.svc.cluster.local]}
+    - {port: {number: 0, protocol: TCP}, bind: "unix:///run/db.sock", hosts: [./db.internal]}
+    - {port: {number: 6380, protocol: TCP}, bind: 127.0.0.1, captureMode: NONE, hosts: ["*/*"]}
+    - {port: {number: 8443, protocol: HTTPS}, hosts: ["*/*"]}
+    - {port: {number: 7000}, bind: 0.0.0.0, hosts: ["*/*"]}
+    - {hosts: ["./*", "other/*", "~/*.example.com"]}
+    """,
+)
+
+EVERYTHING = KUBERNETES + ENTRIES + ROUTES + RULES + POLICIES + SIDECAR

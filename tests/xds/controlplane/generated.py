@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from proxyless.xds.controlplane.api.decode import json_name
 from proxyless.xds.controlplane.api.fields import Bounds, Format, Required
+from proxyless.xds.controlplane.api.sidecar import IstioEgressListener, IstioIngressListener, SidecarPort
 from proxyless.xds.controlplane.kinds import KINDS
 
 HOSTS = ["web", "db.internal", "geo.example.com", "*.wild.example.com", "far.other.svc.cluster.local", "nobody"]
@@ -48,6 +49,26 @@ _TEXTS = {
     "rewrite": st.sampled_from(["", "/x", r"\1"]),
     "match": st.sampled_from(["/a", "/(.*)"]),
 }
+_OF: dict[tuple[Any, str], st.SearchStrategy[Any]] = {
+    (IstioEgressListener, "hosts"): st.lists(
+        st.sampled_from(
+            ["*/*", "./*", "shop/*", "other/*", "~/*", "~./web.shop.svc.cluster.local", "*/*.example.com"]
+            + [f"{where}/{host}" for where in ("*", "shop") for host in HOSTS if "." in host]
+        ),
+        min_size=1,
+        max_size=3,
+    ),
+    (IstioEgressListener, "bind"): st.sampled_from(["", "127.0.0.1", "0.0.0.0", "unix:///run/x", "unix:///run/y"]),
+    (IstioIngressListener, "bind"): st.sampled_from(["", "127.0.0.1", "0.0.0.0"]),
+    (IstioIngressListener, "default_endpoint"): st.sampled_from(
+        ["", "127.0.0.1:8080", "0.0.0.0:8080", "[::1]:8080", "[::]:8080", ":8080", "unix:///run/app"]
+    ),
+    (SidecarPort, "number"): st.sampled_from([0, 80, 443, 5432, 8080]),
+    (SidecarPort, "name"): st.sampled_from(["", "http"]),
+    (SidecarPort, "target_port"): st.just(0),
+    (SidecarPort, "protocol"): st.sampled_from(["", "HTTP", "HTTP2", "GRPC", "TCP", "HTTPS", "HTTP_PROXY", "Mongo"]),
+}
+"""Texts of one message's field alone."""
 _PLAIN = st.sampled_from(["/", "/api", "a", "x-head", "b*", "*c", "*"])
 _MAPPED = st.dictionaries(st.sampled_from(["app", "version", "x-a"]), st.sampled_from(["web", "v1", "v2"]), max_size=2)
 
@@ -86,7 +107,7 @@ def message(of: Any, depth: int = 0) -> st.SearchStrategy[dict[str, Any]]:
         marks = get_args(hint)[1:] if get_origin(hint) is Annotated else ()
         into = required if any(isinstance(mark, Required) for mark in marks) else optional
         if depth < 6 or into is required:
-            into[json_name(item.name)] = _value(hint, item.name, depth)
+            into[json_name(item.name)] = _OF.get((of, item.name)) or _value(hint, item.name, depth)
     # Few fields at a time: an object that says everything contradicts itself.
     chosen = st.lists(st.sampled_from(sorted(optional)), max_size=3, unique=True) if optional else st.just([])
     return chosen.flatmap(lambda names: st.fixed_dictionaries({**required, **{name: optional[name] for name in names}}))

@@ -34,5 +34,14 @@ def test_envoy_accepts_one_of_everything(pod: str, extra: dict[str, str], tmp_pa
     assert refusal(made, tmp_path) == ""
 
 
+@pytest.mark.parametrize("extra", [{}, {"INTERCEPTION_MODE": "TPROXY"}, {"INTERCEPTION_MODE": "NONE"}], ids=str)
+@pytest.mark.parametrize("ip", ["10.0.0.9", "10.0.0.9,fd00::9", "fd00::9"])
+def test_envoy_accepts_everything_through_a_sidecar(extra: dict[str, str], ip: str, tmp_path: Path) -> None:
+    labels = {"app": "web", "scoped": "yes"}
+    made = view(world(EVERYTHING), ip=ip, labels=labels, locality=("r1", "a", ""), **extra)
+    assert made.scope.ingress
+    assert refusal(made, tmp_path) == ""
+
+
 def test_envoy_accepts_what_a_proxy_of_both_ip_families_gets(tmp_path: Path) -> None:
     assert refusal(view(world(EVERYTHING), ip="10.0.0.9,fd00::9"), tmp_path) == ""

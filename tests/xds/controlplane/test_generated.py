@@ -45,6 +45,7 @@ def everything_of(made: View) -> None:
     clusters = dict(resources.make(rules.CLUSTER, made, ()))
     listeners = dict(resources.make(rules.LISTENER, made, ()))
     ports = {name.rpartition("_")[2] for name in listeners} - {"virtualInbound", "virtualOutbound"}
+    ports |= {name.rpartition("_")[0] for name in listeners if name.startswith("unix://")}
     held = [*clusters.values(), *listeners.values()]
     held += [content for _, content in resources.make(rules.ENDPOINT, made, list(clusters))]
     held += [content for _, content in resources.make(rules.ROUTE, made, sorted(ports))]

@@ -162,6 +162,8 @@ def _tls(made: ServerTLSSettings) -> Iterator[Problem]:
         for name, key in (("server_certificate", "serverCertificate"), ("private_key", "privateKey")):
             if not getattr(made, name):
                 yield (key,), f"is required for mode {made.mode}"
+    if made.mode == "SIMPLE" and made.ca_crl:
+        yield ("caCrl",), "cannot be set for mode SIMPLE"
     if made.mode in ("MUTUAL", "OPTIONAL_MUTUAL") and not made.ca_certificates:
         yield ("caCertificates",), f"is required for mode {made.mode}"
 

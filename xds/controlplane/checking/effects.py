@@ -15,12 +15,18 @@ from ..api.decode import json_name
 from .finding import Keys
 
 _REFUSED = "is not enforced yet: the processes it selects refuse requests, unless they are told to allow them"
+_OWN_SERVER = "has no effect in a process: its own server limits who connects"
 
 EFFECTS: Mapping[str, Mapping[str, str]] = {
     "DestinationRule": {
         "*.proxyProtocol": "is not implemented yet: calls to these endpoints fail with UF",
     },
     "RequestAuthentication": {"jwtRules": _REFUSED},
+    "Sidecar": {
+        "ingress.defaultEndpoint": "has no effect in a process: it listens itself, on the port that callers know",
+        "ingress.connectionPool": _OWN_SERVER,
+        "inboundConnectionPool": _OWN_SERVER,
+    },
     "Telemetry": {"accessLogging": "has no effect yet: access logs are not written"},
 }
 

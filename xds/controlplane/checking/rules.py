@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from ..objects import Object
-from . import destinations, patches, policies, routes
+from . import destinations, patches, policies, routes, sidecars
 from .finding import Said
 from .mesh import Mesh
 
@@ -14,6 +14,7 @@ RULES: dict[str, Callable[[Object[Any], Mesh], Iterator[Said]]] = {
     "VirtualService": routes.virtual_service,
     "DestinationRule": destinations.destination_rule,
     "ServiceEntry": destinations.service_entry,
+    "Sidecar": sidecars.sidecar,
     "Service": destinations.service,
     "EndpointSlice": destinations.endpoint_slice,
     "EnvoyFilter": patches.envoy_filter,

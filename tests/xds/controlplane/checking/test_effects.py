@@ -27,6 +27,10 @@ def rule(policy: str) -> str:
     return istio("DestinationRule", "web", f"{{host: web, trafficPolicy: {{{policy}}}}}")
 
 
+def ingress(rest: str) -> str:
+    return istio("Sidecar", "a", f"{{ingress: [{{port: {{number: 80, protocol: HTTP}}, {rest}}}]}}")
+
+
 OUTGOING = {
     ("DestinationRule", "*.proxyProtocol"): rule("proxyProtocol: {version: V1}"),
     ("DestinationRule", "tls"): rule("tls: {mode: SIMPLE}"),
@@ -39,6 +43,9 @@ INCOMING = {
     ("PeerAuthentication", "mtls"): istio("PeerAuthentication", "a", "{mtls: {mode: STRICT}}"),
 }
 NOT_EMITTED = {
+    ("Sidecar", "ingress.defaultEndpoint"): ingress("defaultEndpoint: '127.0.0.1:1'"),
+    ("Sidecar", "ingress.connectionPool"): ingress("connectionPool: {tcp: {maxConnections: 1}}"),
+    ("Sidecar", "inboundConnectionPool"): istio("Sidecar", "a", "{inboundConnectionPool: {tcp: {maxConnections: 1}}}"),
     ("Telemetry", "accessLogging"): istio("Telemetry", "a", "{accessLogging: [{providers: [{name: envoy}]}]}"),
 }
 """Named by `check`; what is sent for it stands where no request passes."""
