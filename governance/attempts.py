@@ -157,14 +157,17 @@ def attempt_until_done(call: OutgoingCall) -> Generator[Action, Any, LocalReply 
                     asked_ms = retry.asked_pause_ms(result.headers, runtime.wall())
                 pause_s = back_off.pause_s(runtime.uniform, asked_ms)
             if type(result) is Head:
+                timed_out = False
                 yield Discard(result)
+            else:
+                timed_out = _took_too_long(result, call)
             _release(call)
             if call.limits is not None:
                 call.limits.try_at = None
             if not (yield from _pause(call, pause_s)):
                 return call.timed_out()
             left_s = None if call.deadline is None else call.deadline - clock()
-            upstream.again(call.attempts + 1, route.expected(left_s))
+            upstream.again(call.attempts + 1, route.expected(left_s), timed_out=timed_out)
             # The configuration may have changed meanwhile; the route stays, its cluster is looked at anew.
             current = runtime.plan.cluster(cluster.name)
             if current is None:
@@ -218,6 +221,12 @@ def _judge(
         kind, reply = result.kind, upstream_reset(result.kind, retried=call.attempts > 1)
     wanted = retry is not None and result.replayable and retry.wants_reset(kind)
     return reply, "pause" if wanted else ""
+
+
+def _took_too_long(result: Outcome, call: OutgoingCall) -> bool:
+    """Whether a try ended by its own timeout."""
+    kind = result.kind if isinstance(result, Failure) else ""
+    return kind == "idle" or (kind == "timeout" and call.ended_by() is None)
 
 
 def _pause(call: OutgoingCall, pause_s: float) -> Generator[Action, Any, bool]:

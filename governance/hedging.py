@@ -88,6 +88,8 @@ class Hedge:
         self.back_off: BackOff | None = self.retry.back_off() if self.retry is not None else None
         self.tried = Tried()
         self.retrying: Breaker | None = None
+        self.timed_out = False
+        """Whether it begins because another took too long."""
         self.due_at: float | None = None
         """When the next try begins."""
         times = route.retry
@@ -151,7 +153,7 @@ class Hedge:
         call.attempts += 1
         if call.attempts > 1:
             left_s = None if call.deadline is None else call.deadline - self.clock()
-            self.upstream.again(call.attempts, route.expected(left_s))
+            self.upstream.again(call.attempts, route.expected(left_s), timed_out=self.timed_out)
             current = call.runtime.plan.cluster(self.cluster.name)
             if current is None:
                 return no_healthy_upstream()
@@ -239,6 +241,7 @@ class Hedge:
         if monitor is not None:
             monitor.result("timeout", 504)
         one.retried = self._again("pause") if self.retry is not None else False
+        self.timed_out = one.retried
 
     def _again(self, wanted: str, head: Head | None = None) -> bool:
         """Whether another try is started, after a pause; what prevents it is said by a flag."""
@@ -252,6 +255,7 @@ class Hedge:
             self._flag("URX")
             return False
         self.left -= 1
+        self.timed_out = False
         breaker = self.cluster.breaker(self.route.high_priority)
         if not breaker.try_retry(self.cluster.state.lock, self.clock()):
             self._flag("UO")

@@ -24,6 +24,7 @@ DECORATOR = b"x-envoy-decorator-operation"
 EXPECTED = b"x-envoy-expected-rq-timeout-ms"
 GRPC_TIMEOUT = b"grpc-timeout"
 ATTEMPT_COUNT = b"x-envoy-attempt-count"
+TIMEOUT_RETRY = b"x-envoy-is-timeout-retry"
 ORIGINAL_HOST = b"x-envoy-original-host"
 ORIGINAL_PATH = b"x-envoy-original-path"
 FORWARDED_HOST = b"x-forwarded-host"
@@ -42,6 +43,7 @@ class UpstreamRequest:
         "_scheme",
         "_source",
         "_tells_grpc",
+        "_tells_timeouts",
         "authority",
         "headers",
         "method",
@@ -73,6 +75,7 @@ class UpstreamRequest:
         if tells_grpc and expected_s is not None:
             put(headers, GRPC_TIMEOUT, _grpc_timeout(expected_s), sent=GRPC_TIMEOUT in known)
         self._counts = route.counts_attempts
+        self._tells_timeouts = route.vhost.include_is_timeout_retry_header
         if self._counts:
             put(headers, ATTEMPT_COUNT, b"1", sent=ATTEMPT_COUNT in known)
         levels = target.request_levels
@@ -154,11 +157,12 @@ class UpstreamRequest:
         made.method, made.path = self.method, self.path
         made.authority, made.headers = authority, headers
         made._counts, made._tells_grpc = self._counts, self._tells_grpc
+        made._tells_timeouts = self._tells_timeouts
         made._scheme, made._source = self._scheme, self._source
         return made
 
-    def again(self, attempt: int, expected_s: float | None) -> None:
-        """Say in the headers which try this is, and how long it may take."""
+    def again(self, attempt: int, expected_s: float | None, *, timed_out: bool = False) -> None:
+        """Say in the headers which try this is, how long it may take, and whether the one before took too long."""
         new: HeaderList = []
         for pair in self.headers:
             if pair[0] == ATTEMPT_COUNT and self._counts:
@@ -168,6 +172,8 @@ class UpstreamRequest:
             elif pair[0] == GRPC_TIMEOUT and self._tells_grpc and expected_s is not None:
                 pair = (GRPC_TIMEOUT, _grpc_timeout(expected_s))
             new.append(pair)
+        if self._tells_timeouts:
+            put(new, TIMEOUT_RETRY, b"true" if timed_out else b"false")
         self.headers = new
 
 

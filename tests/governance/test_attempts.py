@@ -622,3 +622,21 @@ def test_a_retry_leaves_the_priorities_that_were_tried() -> None:
     )
     steps = fixture.call(answers=[503] * 5)
     assert steps.hosts == [ADDRESSES[each] for each in (0, 1, 2, 0, 1)]
+
+
+@pytest.mark.parametrize(
+    ("failure", "said"),
+    [
+        (Failure("timeout", ""), b"true"),
+        (Failure("idle", ""), b"true"),
+        (Failure("reset", ""), b"false"),
+        (503, b"false"),
+    ],
+)
+def test_a_try_says_whether_the_one_before_took_too_long(failure: Any, said: bytes) -> None:
+    policy = RetryPolicy(("5xx",), 1, per_try_timeout_s=1.0)
+    host = vhost(route("/", "a", retry=policy), include_is_timeout_retry_header=True)
+    steps = World(tables=[table(host)], clusters=[cluster("a", "10.0.0.1:80")]).steps()
+    steps.finish([failure, 200])
+    told = [dict(each.headers).get(b"x-envoy-is-timeout-retry") for each in steps.sent()]
+    assert told == [None, said]

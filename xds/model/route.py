@@ -297,6 +297,7 @@ class VirtualHost:
     retry: RetryPolicy | None = None
     include_request_attempt_count: bool = False
     include_attempt_count_in_response: bool = False
+    include_is_timeout_retry_header: bool = False
     hedge_on_per_try_timeout: bool = False
     rate_limits: tuple[RateLimit, ...] = ()
     mirrors: tuple[MirrorPolicy, ...] = ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from proxyless.governance.actions import Head, Send
+from proxyless.governance.actions import Failure, Head, Send
 
 from ..registry import Effect, effect
 from ..resources import Json, Shop, endpoint, extension, locality, shop, typed
@@ -30,6 +30,12 @@ def where(scene: Scene) -> list[list[str]]:
     return [drive(scene, [503, 200]).hosts for _ in range(8)]
 
 
+def told(scene: Scene) -> list[list[bytes]]:
+    """What each try says of the one before."""
+    sent = drive(scene, [Failure("timeout", ""), 503, 200]).sent()
+    return [[value for name, value in each.headers if name == b"x-envoy-is-timeout-retry"] for each in sent]
+
+
 def limit_of_a_try(scene: Scene) -> float | None:
     """How long the first try may take."""
     deadline = drive(scene, [200]).sent()[0].deadline
@@ -37,6 +43,11 @@ def limit_of_a_try(scene: Scene) -> float | None:
 
 
 TOLD: Json = {"retry_on": "retriable-headers", "retriable_headers": [{"name": "again", "present_match": True}]}
+HOST = "envoy.config.route.v3.VirtualHost."
+TELLING = shop(
+    action={"retry_policy": {"retry_on": "5xx", "num_retries": 2, "per_try_timeout": "1s"}},
+    host_fields={"include_is_timeout_retry_header": True},
+)
 SLOW = retrying(num_retries=4, retry_back_off={"base_interval": "1s", "max_interval": "2s"})
 
 ELSEWHERE = shop(
@@ -121,6 +132,7 @@ CASES: list[Effect] = [
         RETRY + "retriable_headers", retrying(**TOLD), tried([Head(200, [(b"again", b"1")], None), 200]), (2, 200, "-")
     ),
     effect(RETRY + "retry_host_predicate", ELSEWHERE, where),
+    effect(HOST + "include_is_timeout_retry_header", TELLING, told, [[], [b"true"], [b"false"]]),
     effect(RETRY + "host_selection_retry_max_attempts", ELSEWHERE, where),
     effect(RETRY + "retry_back_off", SLOW, slept),
     effect(RETRY + "RetryBackOff.base_interval", SLOW, slept, against=retrying(num_retries=4)),

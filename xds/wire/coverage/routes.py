@@ -32,10 +32,10 @@ ROUTES: Mapping[str, Entry] = {
     ROUTE + "VirtualHost": {
         **honoured(
             f"name domains routes rate_limits {LEVEL} typed_per_filter_config include_request_attempt_count "
-            "retry_policy cors metadata request_mirror_policies require_tls include_attempt_count_in_response matcher"
+            "retry_policy cors metadata request_mirror_policies require_tls include_attempt_count_in_response matcher "
+            "include_is_timeout_retry_header"
         ),
         **meaningless(STATISTICS, "virtual_clusters"),
-        **not_yet("x-envoy-is-timeout-retry is not sent yet", "include_is_timeout_retry_header"),
         **not_yet("retry policies by extension are not implemented yet", "retry_policy_typed_config"),
         **honoured("hedge_policy"),
         **honoured("per_request_buffer_limit_bytes request_body_buffer_limit"),

@@ -182,6 +182,7 @@ def _virtual_host(message: pb.route_v3.VirtualHost, max_body: int) -> VirtualHos
         hedge_on_per_try_timeout=message.hedge_policy.hedge_on_per_try_timeout,
         include_request_attempt_count=message.include_request_attempt_count,
         include_attempt_count_in_response=message.include_attempt_count_in_response,
+        include_is_timeout_retry_header=message.include_is_timeout_retry_header,
         rate_limits=rate_limits(message.rate_limits),
         mirrors=mirror_policies(message.request_mirror_policies),
         filters=per_filter_configs(message.typed_per_filter_config),
