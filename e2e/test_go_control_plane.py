@@ -12,7 +12,7 @@ import pytest
 
 from e2e.tools import go_program
 from proxyless import Mesh, Node
-from tests.support.ads import wait_for
+from tests.support.waiting import wait_for
 from tests.xds.transport.test_control import decide
 
 RECORDED = Path(__file__).parents[1] / "tests" / "recorded" / "shop" / "xds" / "frontend"

@@ -7,7 +7,7 @@ when its cluster has its first traffic: until then everybody is asked seldom.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from threading import Lock
@@ -29,11 +29,11 @@ from tests.differential.rig import VIP, Rig, Sent
 from tests.support import envoy, rawhttp
 from tests.support.backends import Backends
 from tests.support.behaviour import Address, Arrival, Behaviour
+from tests.support.waiting import wait_for
 
 pytestmark = [pytest.mark.envoy, pytest.mark.punctual]
 
 FAST, SELDOM, NEVER = "0.1s", "0.5s", "60s"
-SOON_S = 15.0
 SETTLED_S = 0.25
 AT_ONCE = 6
 HEALTHY = ""
@@ -194,11 +194,11 @@ def play(side: Side, row: Row, arrivals: Arrivals) -> Seen:
     """One row."""
     first = side.hosts[0]
     side.send()
-    eventually(lambda: side.flag() == (OUT if row.back else HEALTHY))
+    wait_for(lambda: side.flag() == (OUT if row.back else HEALTHY))
     # From its next check on the cluster has had traffic, and intervals are the short ones.
     begun = time.monotonic()
     if row.checks:
-        eventually(lambda: len(arrivals(first, begun)) > 1)
+        wait_for(lambda: len(arrivals(first, begun)) > 1)
     if row.after is None:
         side.backends.refuse(first)
     else:
@@ -207,10 +207,10 @@ def play(side: Side, row: Row, arrivals: Arrivals) -> Seen:
         side.backends.behave(first, row.after)
     begun = time.monotonic()
     if row.becomes == HEALTHY and not row.back:
-        eventually(lambda: len(arrivals(first, begun)) >= row.checks)
+        wait_for(lambda: len(arrivals(first, begun)) >= row.checks)
         checks = row.checks
     else:
-        eventually(lambda: side.flag() == row.becomes)
+        wait_for(lambda: side.flag() == row.becomes)
         time.sleep(SETTLED_S)
         checks = len(arrivals(first, begun)) if row.checks else 0
     flag, asked = side.flag(), time.monotonic()
@@ -269,11 +269,3 @@ def test_an_endpoint_goes_and_comes_after_as_many_checks(seen: dict[tuple[str, s
     row = ROWS[label]
     assert ours == theirs
     assert ours == (row.becomes, row.checks, {1} if row.becomes == OUT else {0, 1})
-
-
-def eventually(condition: Callable[[], bool]) -> None:
-    """Wait until something holds."""
-    deadline = time.monotonic() + SOON_S
-    while not condition():
-        assert time.monotonic() < deadline, "it never came to hold"
-        time.sleep(0.02)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import httpx
 import pytest
@@ -20,6 +20,7 @@ from tests.differential.rig import Rig
 from tests.support import envoy
 from tests.support.backends import Backends
 from tests.support.behaviour import Arrival, Behaviour, Headers
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.envoy
 
@@ -138,23 +139,16 @@ def counts(mesh: Mesh) -> dict[str, int]:
     return {str(key): value for key, value in mesh.runtime.background.counts.items()}
 
 
-def until(done: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not done():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 def test_a_slow_or_failing_copy_is_not_waited_for(backends: tuple[Mesh, Backends]) -> None:
     mesh, running = backends
     running.behave(SHADOW, Behaviour(delay_s=1.5))
     started = time.monotonic()
     assert ours(mesh, running)[0] == 200
     assert time.monotonic() - started < 1.4
-    until(lambda: counts(mesh)["answered"] == 1)
+    wait_for(lambda: counts(mesh)["answered"] == 1)
     running.behave(SHADOW, Behaviour(fault="reset"))
     assert ours(mesh, running)[0] == 200
-    until(lambda: counts(mesh)["failed"] == 1)
+    wait_for(lambda: counts(mesh)["failed"] == 1)
 
 
 def pieces(body: bytes) -> Iterator[bytes]:
@@ -177,7 +171,7 @@ def test_a_streamed_body_is_copied_up_to_a_limit(backends: tuple[Mesh, Backends]
             assert client.post("http://catalog/p", content=pieces(body)).status_code == 200
     else:
         asyncio.run(_stream(mesh, body))
-    until(lambda: sum(counts(mesh).values()) == 1)
+    wait_for(lambda: sum(counts(mesh).values()) == 1)
     bodies = [each.body for each in arrived(running) if each.header("x-envoy-internal")]
     assert bodies == ([body] if body is not LARGE else [])
     assert counts(mesh)["dropped"] == (body is LARGE)

@@ -23,11 +23,11 @@ from tests.differential.rig import Rig
 from tests.support import envoy
 from tests.support.backends import Backends
 from tests.support.behaviour import Address, Behaviour, Headers
+from tests.support.waiting import wait_for
 
 pytestmark = [pytest.mark.envoy, pytest.mark.punctual]
 
 INTERVAL_S = 0.2
-SOON_S = 5.0
 NAMES = {
     "consecutive_5xx": "CONSECUTIVE_5XX",
     "consecutive_gateway_failure": "CONSECUTIVE_GATEWAY_FAILURE",
@@ -186,7 +186,7 @@ def rated(side: Side) -> list[object]:
         side.send(15)
     found: list[object] = [side.out(), side.counts()]
     side.backends.behave(side.hosts[0], Behaviour())
-    eventually(lambda: side.out() == "")
+    wait_for(lambda: side.out() == "")
     return found
 
 
@@ -195,7 +195,7 @@ def degraded(side: Side) -> list[object]:
     seen: list[object] = [side.out()]
     side.send(2, "status=404;x-envoy-degraded=1")
     seen.append(side.out())
-    eventually(lambda: side.out() == "")
+    wait_for(lambda: side.out() == "")
     return [*seen, side.counts()]
 
 
@@ -287,7 +287,7 @@ def away(side: Side, pauses: list[float]) -> list[float]:
         side.send(2, "status=500")
         begun = time.monotonic()
         assert side.out() == "1"
-        eventually(lambda: side.out() == "")
+        wait_for(lambda: side.out() == "")
         lasted.append(time.monotonic() - begun)
     return lasted
 
@@ -297,11 +297,3 @@ def test_the_second_time_is_longer_and_after_a_while_it_is_not(sides: Sides) -> 
         for lasted, base_s in zip(away(side, [0.0, 0.0, 0.7]), (0.3, 0.6, 0.3), strict=True):
             # It ends with an interval; Envoy's timers are late by some milliseconds.
             assert base_s - 0.02 <= lasted <= base_s + INTERVAL_S + 0.15, (side, lasted)
-
-
-def eventually(condition: Callable[[], bool]) -> None:
-    """Wait until something holds."""
-    deadline = time.monotonic() + SOON_S
-    while not condition():
-        assert time.monotonic() < deadline, "it never came to hold"
-        time.sleep(0.01)

@@ -12,7 +12,7 @@ import pytest
 
 import proxyless
 from proxyless import ConfigurationError, Mesh, Node
-from tests.support.ads import wait_for
+from tests.support.waiting import wait_for
 
 FOLDER = Path(__file__).parents[1] / "docs" / "istio"
 

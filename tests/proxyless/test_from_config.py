@@ -14,9 +14,9 @@ import pytest
 from proxyless import ConfigurationError, Mesh, Node
 from proxyless.httpx import AsyncTransport, Transport
 from tests.proxyless.following import ONE, OTHER, URL, answered_by, entry, goes_to, written
-from tests.support.ads import wait_for
 from tests.support.backends import Backends
 from tests.support.modes import forbidden
+from tests.support.waiting import wait_for
 from tests.xds.controlplane.support import istio
 
 NODE = Node(app="me", namespace="shop", ip="127.0.0.9")

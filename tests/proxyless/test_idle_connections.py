@@ -11,8 +11,8 @@ import pytest
 
 from proxyless import Mesh, Node
 from proxyless.httpx import AsyncTransport, Transport
-from tests.support.ads import wait_for
 from tests.support.backends import Backends
+from tests.support.waiting import wait_for
 
 ADDRESS = ("127.0.0.1", 8080)
 

@@ -10,7 +10,8 @@ from proxyless import Mesh, Node
 from proxyless.governance.telemetry.facts import Facts
 from proxyless.observing import Observers
 from proxyless.xds.transport import control
-from tests.support.ads import AdsServer, wait_for
+from tests.support.ads import AdsServer
+from tests.support.waiting import wait_for
 from tests.support.world import World
 
 NODE = Node(app="frontend", namespace="shop")

@@ -22,7 +22,7 @@ import pytest
 from proxyless import Mesh, status_socket
 from proxyless.documents import joined
 from proxyless.status_socket import StatusServer, ask, directories, private_directory, processes
-from tests.support.ads import wait_for
+from tests.support.waiting import wait_for
 
 ROOT = Path(__file__).parents[2]
 FRONTEND = ROOT / "tests" / "recorded" / "shop" / "xds" / "frontend"

@@ -6,8 +6,7 @@ State of the world and delta; wildcard types are answered in full, names one by 
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from queue import Empty, SimpleQueue
 from threading import Lock
@@ -18,6 +17,7 @@ import grpc
 
 from proxyless.xds.model.resource import ResourceType
 from proxyless.xds.wire.schema import types as pb
+from tests.support.waiting import wait_for
 
 SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 WILDCARDS = (ResourceType.CLUSTER.value, ResourceType.LISTENER.value, ResourceType.NAMES.value)
@@ -241,15 +241,6 @@ def packed_any(type_url: str, message: Any) -> Any:
     """A message, or bytes that claim to be one, as an Any."""
     raw = message if isinstance(message, bytes) else message.SerializeToString()
     return pb.google_protobuf.Any(type_url=type_url, value=raw)
-
-
-def wait_for(condition: Callable[[], object], timeout_s: float = 30.0) -> None:
-    """Until a condition holds; a test that waits in vain fails here."""
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not within {timeout_s} s: {condition}")
-        time.sleep(0.005)
 
 
 def recorded_resources(folder: Any) -> dict[str, dict[str, Any]]:

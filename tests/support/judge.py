@@ -8,8 +8,9 @@ from typing import Any, Self
 
 from proxyless.xds.model.resource import ResourceType
 from proxyless.xds.wire.schema import types as pb
-from tests.support.ads import AdsServer, wait_for
+from tests.support.ads import AdsServer
 from tests.support.envoy import Envoy, Json
+from tests.support.waiting import wait_for
 
 CLUSTER, LISTENER, ENDPOINT = ResourceType.CLUSTER, ResourceType.LISTENER, ResourceType.ENDPOINT
 

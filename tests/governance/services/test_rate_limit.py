@@ -23,9 +23,9 @@ from proxyless.xds.model.rate_limit_service import (
     RateLimitAnswer,
     RateLimitQuery,
 )
-from tests.support.ads import wait_for
 from tests.support.model import assignment, cluster, eds, snapshot
 from tests.support.rate_limits import Answer, RateLimits
+from tests.support.waiting import wait_for
 
 QUERY = RateLimitQuery("shop", (LimitedDescriptor((("user", "alice"),)), LimitedDescriptor((("a", "b"),), 3, True)))
 TARGET = GrpcTarget("rls", "limits", (("x-token", "t"),))

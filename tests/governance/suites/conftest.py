@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from proxyless import Mesh, Node
 from proxyless.governance.cluster import ClusterRuntime
-from tests.governance.suites.callers import KINDS, WAIT_S, Caller
+from tests.governance.suites.callers import KINDS, Caller
 from tests.support.backends import Backends
 from tests.support.behaviour import Behaviour
 
@@ -215,11 +214,3 @@ def counts(mesh: Mesh, host: str) -> tuple[int, int, int]:
         return 0, 0, 0  # its endpoints are on their way
     breaker = cluster.breaker(False)
     return breaker.connections, breaker.pending, breaker.requests
-
-
-def eventually(condition: Callable[[], bool]) -> None:
-    """Wait until something holds."""
-    deadline = time.monotonic() + WAIT_S
-    while not condition():
-        assert time.monotonic() < deadline, "it never came to hold"
-        time.sleep(0.005)

@@ -16,8 +16,8 @@ import pytest
 import uvicorn
 
 import proxyless
-from tests.governance.suites.conftest import eventually
 from tests.governance.suites.test_asgi import FOLDER, STOREFRONT, Heard
+from tests.support.waiting import wait_for
 
 Serve = Callable[[Any, socket.socket, asyncio.Event], Coroutine[Any, Any, None]]
 
@@ -120,7 +120,7 @@ def test_requests_pass_normalized_with_their_bodies(serve: Serve, mesh: proxyles
         assert client.post(f"{server.url}/a", content=b"x" * 200_000).text == "200000"
         assert client.get(f"{server.url}/%41?q=%41").headers["x-path"] == "/A"
         assert client.get(f"{server.url}/%00").status_code == 400
-        eventually(lambda: len(heard.requests) == 3)
+        wait_for(lambda: len(heard.requests) == 3)
     assert app.lived == ["startup", "shutdown"]
     assert [(each.status, each.received) for each in heard.requests] == [(200, 200_000), (200, 0), (400, 0)]
     assert [each.flags for each in heard.requests] == [(), (), ()]
@@ -143,7 +143,7 @@ def test_an_app_that_fails_is_a_500(serve: Serve, mesh: proxyless.Mesh) -> None:
     with Server(serve, app) as server, httpx.Client(trust_env=False) as client:
         assert client.get(f"{server.url}/fails").status_code == 500
         assert client.get(server.url).status_code == 200
-        eventually(lambda: len(heard.requests) == 2)
+        wait_for(lambda: len(heard.requests) == 2)
     assert [each.status for each in heard.requests] == [500, 200]
 
 
@@ -154,7 +154,7 @@ def test_a_client_that_goes_away_ends_its_request(serve: Serve, mesh: proxyless.
         with httpx.Client(trust_env=False) as client, client.stream("GET", f"{server.url}/endless") as response:
             assert response.status_code == 200
             assert next(response.iter_raw())
-        eventually(lambda: len(heard.requests) == 1)
+        wait_for(lambda: len(heard.requests) == 1)
     assert (heard.requests[0].status, heard.requests[0].flags) == (200, ("DC",))
     assert heard.requests[0].sent > 0
 
@@ -168,6 +168,6 @@ def test_http2_with_prior_knowledge(mesh: proxyless.Mesh) -> None:
         for _ in range(3):
             response = client.post(f"{server.url}/a/../b", content=b"xyz")
             assert (response.text, response.http_version) == ("3", "HTTP/2")
-        eventually(lambda: len(heard.requests) == 3)
+        wait_for(lambda: len(heard.requests) == 3)
     assert app.versions == ["2", "2", "2"]
     assert {each.status for each in heard.requests} == {200}

@@ -11,9 +11,10 @@ import pytest
 from proxyless import Mesh
 from proxyless.cli.explain import explain_one
 from tests.governance.suites.callers import WAIT_S, Caller
-from tests.governance.suites.conftest import PLAIN, A, counts, eventually
+from tests.governance.suites.conftest import PLAIN, A, counts
 from tests.support.backends import Backends
 from tests.support.behaviour import Behaviour
+from tests.support.waiting import wait_for
 
 WEB = "http://web.example.com"
 
@@ -239,7 +240,7 @@ def test_a_response_that_is_closed_early_gives_its_place_back(caller: Caller, me
     assert counts(mesh, "narrow") == (1, 0, 1)
     caller.close(response)
     assert response.extensions["proxyless"].flags == ("DC",)
-    eventually(lambda: counts(mesh, "narrow") == (0, 0, 0))
+    wait_for(lambda: counts(mesh, "narrow") == (0, 0, 0))
     assert caller.get("http://narrow.example.com/").status_code == 200
 
 
@@ -259,7 +260,7 @@ def test_one_request_waits_and_the_next_overflows(caller: Caller, mesh: Mesh, ba
     held = caller.open(url)
     backends.take()
     waiting = caller.send(url)
-    eventually(lambda: counts(mesh, "narrow") == (1, 1, 1))
+    wait_for(lambda: counts(mesh, "narrow") == (1, 1, 1))
     refused = caller.get(url)
     assert said(refused) == (503, "UO", 1)
     assert refused.headers["x-envoy-overloaded"] == "true"

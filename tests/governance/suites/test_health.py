@@ -23,10 +23,11 @@ from proxyless.xds.model.cluster import TransportSocket
 from proxyless.xds.model.endpoint import HealthCheckConfig
 from proxyless.xds.model.health_check import GrpcCheck, HealthCheck, HttpCheck, TcpCheck
 from proxyless.xds.model.values import HeaderMutation
-from tests.governance.suites.conftest import DEAD, A, B, eventually
+from tests.governance.suites.conftest import DEAD, A, B
 from tests.support.backends import Backends
 from tests.support.behaviour import Address, Behaviour
 from tests.support.model import cluster, host, route, snapshot, table
+from tests.support.waiting import wait_for
 
 OFTEN = (
     "interval_s unhealthy_interval_s unhealthy_edge_interval_s healthy_edge_interval_s no_traffic_interval_s "
@@ -186,10 +187,10 @@ def test_calls_keep_away_from_an_endpoint_that_fails_until_it_passes_again(check
         assert served() == {B[0]}
         assert _threads()
         backends.behave(A, Behaviour())
-        eventually(lambda: not checked.runtime.plan.clusters["a"].hosts[0].state.failing)
+        wait_for(lambda: not checked.runtime.plan.clusters["a"].hosts[0].state.failing)
         assert served() == {A[0], B[0]}
     checked.close()
-    eventually(lambda: not _threads())
+    wait_for(lambda: not _threads())
 
 
 def test_without_anybody_who_passes_there_is_no_healthy_upstream(checked: Mesh, backends: Backends) -> None:

@@ -9,8 +9,9 @@ import pytest
 
 from proxyless import Mesh
 from tests.governance.suites.callers import WAIT_S, Caller
-from tests.governance.suites.conftest import counts, eventually
+from tests.governance.suites.conftest import counts
 from tests.support.backends import Backends
+from tests.support.waiting import wait_for
 
 URL = "http://h2.example.com"
 
@@ -22,7 +23,7 @@ def said(response: Any) -> tuple[int, str]:
 def under_way(caller: Caller, mesh: Mesh, path: str, backend: str, requests: int) -> Any:
     """A call that has its place on the connection."""
     call = caller.send(URL + path, headers={"x-backend": backend})
-    eventually(lambda: counts(mesh, "h2")[2] == requests)
+    wait_for(lambda: counts(mesh, "h2")[2] == requests)
     return call
 
 

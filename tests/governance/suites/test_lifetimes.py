@@ -16,8 +16,9 @@ import proxyless.httpx
 import proxyless.httpx2
 from proxyless import Mesh
 from tests.governance.suites.callers import WAIT_S, Caller
-from tests.governance.suites.conftest import counts, eventually
+from tests.governance.suites.conftest import counts
 from tests.support.backends import Backends
+from tests.support.waiting import wait_for
 
 ONE = "http://one.example.com/"
 BOTH = pytest.mark.parametrize(
@@ -40,7 +41,7 @@ def test_a_cancelled_task_gives_its_place_back(
         async with client_of(library, suite, mesh) as client:
             assert (await client.get(url)).status_code == 200
             task = asyncio.create_task(client.get(url, headers={"x-backend": "delay=20"}))
-            await asyncio.to_thread(eventually, lambda: counts(mesh, host)[2] == 1)
+            await asyncio.to_thread(wait_for, lambda: counts(mesh, host)[2] == 1)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
@@ -60,7 +61,7 @@ def test_a_task_that_is_cancelled_while_it_waits_leaves_the_queue(
         async with client_of(library, suite, mesh) as client:
             held = await client.send(client.build_request("GET", url), stream=True)
             waiting = asyncio.create_task(client.get(url))
-            await asyncio.to_thread(eventually, lambda: counts(mesh, "narrow") == (1, 1, 1))
+            await asyncio.to_thread(wait_for, lambda: counts(mesh, "narrow") == (1, 1, 1))
             waiting.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await waiting
@@ -102,7 +103,7 @@ def test_one_event_loop_after_the_other_may_use_a_mesh(
 def test_a_mesh_that_is_closed_lets_calls_under_way_finish(caller: Caller, mesh: Mesh, backends: Backends) -> None:
     call = caller.send(ONE, headers={"x-backend": "delay=0.5;size=100000"})
     response = caller.open("http://web.example.com/", "size=2000000")
-    eventually(lambda: counts(mesh, "one")[2] == 1)
+    wait_for(lambda: counts(mesh, "one")[2] == 1)
     mesh.close()
     assert len(call.result(WAIT_S).content) == 100_000
     assert len(caller.read(response)) == 2_000_000
@@ -118,4 +119,4 @@ def test_a_response_that_nobody_closes_gives_its_place_back_when_it_is_collected
         assert counts(mesh, "narrow")[2] == 1
         del response
         gc.collect()
-        eventually(lambda: counts(mesh, "narrow")[1:] == (0, 0))
+        wait_for(lambda: counts(mesh, "narrow")[1:] == (0, 0))

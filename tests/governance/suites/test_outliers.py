@@ -9,9 +9,10 @@ import pytest
 
 from proxyless import Mesh
 from tests.governance.suites.callers import Caller
-from tests.governance.suites.conftest import A, eventually
+from tests.governance.suites.conftest import A
 from tests.support.backends import Backends
 from tests.support.behaviour import Behaviour
+from tests.support.waiting import wait_for
 
 URL = "http://eject.example.com/"
 CLUSTER = "outbound|80||eject.example.com"
@@ -39,6 +40,6 @@ def test_a_backend_that_fails_is_left_out_and_comes_back(
     assert f"cluster {CLUSTER}: {address} is ejected for 0.4 s (consecutive 5xx)" in caplog.text
     backends.behave(A, Behaviour())
     # The control thread's tick, without a call.
-    eventually(lambda: not ejected(mesh))
+    wait_for(lambda: not ejected(mesh))
     assert f"cluster {CLUSTER}: {address} is back after 0." in caplog.text
     assert {caller.get(URL).status_code for _ in range(6)} == {200}

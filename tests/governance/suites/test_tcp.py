@@ -23,9 +23,9 @@ from proxyless.governance.suites._httpcore import Library
 from proxyless.governance.suites._tcp import AsyncTcpBackend, TcpBackend
 from proxyless.xds.model.listener import TcpProxy
 from proxyless.xds.model.route import BackOff
-from tests.governance.suites.conftest import eventually
 from tests.support.certificates import authority
 from tests.support.model import cluster
+from tests.support.waiting import wait_for
 from tests.support.world import World
 
 TLS, PLAIN = "outbound|443||db.example.com", "outbound|9000||db.example.com"
@@ -163,7 +163,7 @@ def test_a_connection_above_the_threshold_is_refused_at_once(mesh: Mesh, servers
         ThreadPoolExecutor(2) as threads,
     ):
         waiting = [threads.submit(client.get, f"{url}/wait") for _ in range(2)]
-        eventually(lambda: plain.waiting == 2)
+        wait_for(lambda: plain.waiting == 2)
         with pytest.raises(httpx.ConnectError, match=r"UO: cluster outbound\|9000\|\|db\.example\.com has as many"):
             client.get(f"{url}/")
         plain.go_on.set()

@@ -14,7 +14,8 @@ from proxyless.governance.telemetry.gauges import version_of
 from proxyless.xds.model.resource import ResourceType
 from proxyless.xds.transport import control
 from proxyless.xds.wire.schema import types as pb
-from tests.support.ads import AdsServer, recorded_resources, wait_for
+from tests.support.ads import AdsServer, recorded_resources
+from tests.support.waiting import wait_for
 
 from .conftest import FRONTEND, labels, value
 

@@ -12,7 +12,8 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from proxyless.xds.model.resource import ResourceType
-from tests.support.ads import AdsServer, recorded_resources, wait_for
+from tests.support.ads import AdsServer, recorded_resources
+from tests.support.waiting import wait_for
 
 from .conftest import Shop, labels, value
 

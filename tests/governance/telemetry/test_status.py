@@ -14,7 +14,8 @@ import pytest
 from proxyless import Mesh, Node
 from proxyless.xds.model.resource import ResourceType
 from proxyless.xds.wire.schema import types as pb
-from tests.support.ads import AdsServer, recorded_resources, wait_for
+from tests.support.ads import AdsServer, recorded_resources
+from tests.support.waiting import wait_for
 
 from .conftest import FRONTEND, Shop
 

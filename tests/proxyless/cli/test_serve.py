@@ -21,9 +21,9 @@ from proxyless import Mesh, Node
 from proxyless.cli import main
 from proxyless.httpx import Transport
 from tests.proxyless.following import ONE, OTHER, answered_by, entry, goes_to, written
-from tests.support.ads import wait_for
 from tests.support.backends import Backends
 from tests.support.modes import forbidden
+from tests.support.waiting import wait_for
 from tests.xds.controlplane.support import istio, service
 
 NODE = Node(app="me", namespace="shop", ip="127.0.0.9")

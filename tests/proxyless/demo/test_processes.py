@@ -14,7 +14,7 @@ import pytest
 
 from proxyless.demo.control import ControlPlane, Load, Tally
 from proxyless.demo.processes import DemoError, Process, end, environment
-from tests.support.ads import wait_for
+from tests.support.waiting import wait_for
 
 SLEEPS = "import signal, sys, time; print('up', flush=True); time.sleep(600)"
 STUBBORN = (

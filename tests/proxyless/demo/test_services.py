@@ -22,7 +22,7 @@ from proxyless.demo.counting import Counters
 from proxyless.demo.seen import Counted, Sight, UnseenError, counted, fetch, metrics, parse
 from proxyless.demo.shop import Instance, Role
 from proxyless.demo.web import App, Application, Handlers, Receive, Request, Response, Scope, Send
-from tests.support.ads import wait_for
+from tests.support.waiting import wait_for
 
 
 def asked(app: App, method: str, path: str, headers: Mapping[str, str] | None = None) -> httpx.Response:

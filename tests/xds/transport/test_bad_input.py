@@ -17,8 +17,9 @@ from proxyless import Mesh, MeshError, NotReadyError
 from proxyless.cli._url import parse_url
 from proxyless.governance.explain import dry_call
 from proxyless.xds.wire.schema import types as pb
-from tests.support.ads import AdsServer, wait_for
+from tests.support.ads import AdsServer
 from tests.support.certificates import authority
+from tests.support.waiting import wait_for
 
 from .conftest import MakeMesh
 from .test_control import CLUSTER, ENDPOINT, LISTENER, PAYMENT, ROUTE, decide

@@ -17,8 +17,9 @@ from proxyless import ConfigurationError, Mesh, NotReadyError
 from proxyless.xds.model.resource import ResourceType
 from proxyless.xds.transport import backoff, control
 from proxyless.xds.transport.control import Connection
-from tests.support.ads import AdsServer, wait_for
+from tests.support.ads import AdsServer
 from tests.support.certificates import authority
+from tests.support.waiting import wait_for
 
 from .conftest import NODE, MakeMesh
 from .test_control import PAYMENT, decide

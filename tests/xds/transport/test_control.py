@@ -14,7 +14,8 @@ from proxyless.governance.explain import dry_call
 from proxyless.xds.model.resource import ResourceType
 from proxyless.xds.transport import control
 from proxyless.xds.wire.schema import types as pb
-from tests.support.ads import AdsServer, wait_for
+from tests.support.ads import AdsServer
+from tests.support.waiting import wait_for
 
 from .conftest import MakeMesh
 

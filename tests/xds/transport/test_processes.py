@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from proxyless import ConfigurationError, Mesh
-from tests.support.ads import AdsServer, wait_for
+from tests.support.ads import AdsServer
+from tests.support.waiting import wait_for
 
 from .conftest import NODE, MakeMesh
 from .test_control import decide
