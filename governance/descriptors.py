@@ -10,11 +10,13 @@ from dataclasses import dataclass, field
 from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
+from ..xds.model.matching import IpRanges
 from ..xds.model.rate_limit_service import LimitedDescriptor
 from ..xds.model.route import RateLimit, RateLimitAction
 from ..xds.model.values import FilterMetadata
 from .matching import all_of, header_test, query_test
 from .request import RequestView
+from .trees import value_test
 
 if TYPE_CHECKING:
     from .filters.stream import Stream
@@ -94,6 +96,8 @@ def _entry_of(action: RateLimitAction) -> _EntryOf:
             return lambda request, subject: ("remote_address", subject.address) if subject.address else None
         case "masked_remote_address":
             return lambda request, subject: _masked(action, subject.address)
+        case "remote_address_match":
+            return _within(action)
         case "header_value_match":
             headers = all_of([header_test(matcher) for matcher in action.headers])
             return _when(headers, action, "header_match")
@@ -110,6 +114,12 @@ def _entry_of(action: RateLimitAction) -> _EntryOf:
             return _from_metadata(action)
         case _:
             return lambda request, subject: None
+
+
+def _within(action: RateLimitAction) -> _EntryOf:
+    fixed = (action.key or "remote_address_match", action.value)
+    inside = value_test(IpRanges(action.ranges))
+    return lambda request, subject: fixed if inside(subject.address.encode()) == action.expect_match else None
 
 
 def _from_header(action: RateLimitAction) -> _EntryOf:

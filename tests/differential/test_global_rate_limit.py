@@ -239,12 +239,30 @@ def test_each_answer_does_the_same_with_each_setting(frontend: Recording, servic
                 assert by_proxyless(client, service, sent) == by_envoy(rig, service, sent), (label, sent)
 
 
+WITHIN: Resource = {"address_matcher": {"ranges": [{"address_prefix": "127.0.0.0", "prefix_len": 8}]}}
+ELSEWHERE: Resource = {"address_matcher": {"ranges": [{"address_prefix": "10.0.0.0", "prefix_len": 8}]}}
+
 ACTIONS: dict[str, Resource] = {
     "generic": FIXED,
     "header": BY_USER,
     "source and destination": {"actions": [{"source_cluster": {}}, {"destination_cluster": {}}]},
     "remote address": {"actions": [{"remote_address": {}}]},
     "masked address": {"actions": [{"masked_remote_address": {"v4_prefix_mask_len": 8}}]},
+    "address within": {"actions": [{"remote_address_match": {**WITHIN, "descriptor_value": "v"}}]},
+    "address within, keyed": {
+        "actions": [{"remote_address_match": {**WITHIN, "descriptor_value": "v", "descriptor_key": "k"}}]
+    },
+    "address elsewhere": {"actions": [{"remote_address_match": {**ELSEWHERE, "descriptor_value": "v"}}]},
+    "address not elsewhere": {
+        "actions": [
+            {
+                "remote_address_match": {
+                    "address_matcher": {**ELSEWHERE["address_matcher"], "invert_match": True},
+                    "descriptor_value": "v",
+                }
+            }
+        ]
+    },
     "query": {"actions": [{"query_parameters": {"query_parameter_name": "q", "descriptor_key": "k"}}]},
     "metadata of the route": {
         "actions": [

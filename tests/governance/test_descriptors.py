@@ -11,7 +11,7 @@ from proxyless.governance.descriptors import LimitPolicy, Subject
 from proxyless.governance.request import RequestView
 from proxyless.xds.model.matchers import HeaderMatcher, QueryParameterMatcher, StringMatcher
 from proxyless.xds.model.route import RateLimit, RateLimitAction
-from proxyless.xds.model.values import FilterMetadata
+from proxyless.xds.model.values import Cidr, FilterMetadata
 
 Entries = list[tuple[tuple[str, str], ...]]
 
@@ -118,6 +118,15 @@ def test_a_masked_address_is_the_network_it_is_in(
 @pytest.mark.parametrize("source", ["", "testclient", "unix:"])
 def test_what_is_no_address_has_no_network(source: str) -> None:
     assert described(request(source=source), action("masked_remote_address", prefix_len=24)) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "expected", "made"),
+    [("10.1.2.3", True, True), ("11.1.2.3", True, False), ("11.1.2.3", False, True), ("", True, False)],
+)
+def test_an_address_is_within_ranges_or_not(source: str, expected: bool, made: bool) -> None:
+    one = action("remote_address_match", value="v", ranges=(Cidr("10.0.0.0", 8),), expect_match=expected)
+    assert described(request(source=source), one) == ([(("remote_address_match", "v"),)] if made else [])
 
 
 def test_the_entries_of_one_limit_stand_in_the_order_of_its_actions() -> None:

@@ -16,7 +16,7 @@ from .matchers import (
 )
 from .matching import MatcherTree
 from .resource import ResourceError
-from .values import FilterMetadata, Fraction, HeaderMutation, HeaderMutations, MetadataValue, Note
+from .values import Cidr, FilterMetadata, Fraction, HeaderMutation, HeaderMutations, MetadataValue, Note
 
 DEFAULT_ROUTE_TIMEOUT_S = 15.0
 """RouteAction.timeout when unset."""
@@ -143,6 +143,7 @@ class RateLimitAction:
     expect_match: bool = True
     headers: tuple[HeaderMatcher, ...] = ()
     query_parameters: tuple[QueryParameterMatcher, ...] = ()
+    ranges: tuple[Cidr, ...] = ()
     prefix_len: int | None = None
     v6_prefix_len: int | None = None
     default_value: str = ""

@@ -107,6 +107,10 @@ V4_NEAR: Json = {"source": "192.0.2.8"}
 V6: Json = {"source": "2001:db8::7"}
 V6_NEAR: Json = {"source": "2001:db8::8"}
 MASK: Json = {"v4_prefix_mask_len": 24, "v6_prefix_mask_len": 64}
+MATCHER = "envoy.type.matcher.v3.AddressMatcher."
+RANGES: Json = {"ranges": [{"address_prefix": "192.0.2.0", "prefix_len": 24}]}
+NEAR: Json = {"address_matcher": RANGES, "descriptor_key": "k", "descriptor_value": "v"}
+FAR: Json = {**NEAR, "address_matcher": {"ranges": [{"address_prefix": "2001:db8::", "prefix_len": 32}]}}
 OTHER_VALUE = {"generic_key": {"descriptor_key": "k", "descriptor_value": "w"}}
 HOST_LIMITS: Json = {"rate_limits": [{"actions": [KEY]}]}
 OWN: Json = {"rate_limits": [{"actions": [OTHER_VALUE]}]}
@@ -340,5 +344,20 @@ CASES: list[Effect] = [
         described({"masked_remote_address": MASK}, "masked_remote_address", "2001:db8::/64"),
         mixed(V6, V6_NEAR),
         [0, 429],
+    ),
+    *cases("remote_address_match", NEAR, V4, V6),
+    *per_field("RemoteAddressMatch", "remote_address_match", NEAR, V4, [0, 429], "address_matcher", "descriptor_key"),
+    effect(
+        MATCHER + "ranges",
+        described({"remote_address_match": NEAR}),
+        mixed(V4, V4, V6),
+        [0, 429, 0],
+        against=described({"remote_address_match": FAR}),
+    ),
+    effect(
+        MATCHER + "invert_match",
+        described({"remote_address_match": {**NEAR, "address_matcher": {**RANGES, "invert_match": True}}}),
+        mixed(V6, V6, V4),
+        [0, 429, 0],
     ),
 ]

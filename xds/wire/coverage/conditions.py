@@ -79,3 +79,9 @@ def injects(value: Any, message: Any) -> bool:
     """A fault with a percentage."""
     del message
     return bool(value.percentage.numerator)
+
+
+def formatted(value: Any, message: Any) -> bool:
+    """A text with commands (`%...%`)."""
+    del message
+    return "%" in value

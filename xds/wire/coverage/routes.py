@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from .common import CORS_POLICY
+from .conditions import formatted
 from .status import Entry, honoured, meaningless, not_yet, told
 
 ROUTE = "envoy.config.route.v3."
@@ -166,10 +167,17 @@ ROUTES: Mapping[str, Entry] = {
     ROUTE + "RateLimit.Action": {
         **honoured(
             "request_headers query_parameters remote_address generic_key header_value_match masked_remote_address "
-            "query_parameter_value_match source_cluster destination_cluster dynamic_metadata metadata"
+            "query_parameter_value_match source_cluster destination_cluster dynamic_metadata metadata "
+            "remote_address_match"
         ),
-        **not_yet("this action is not implemented yet: no descriptor is made", "extension remote_address_match"),
+        **not_yet("this action is not implemented yet: no descriptor is made", "extension"),
     },
+    ROUTE + "RateLimit.Action.RemoteAddressMatch": {
+        **honoured("address_matcher descriptor_key"),
+        **not_yet("formats are not filled in yet: no descriptor is made", "descriptor_value", formatted),
+        **told("RateLimit.Action.RemoteAddressMatch.descriptor_value", "for an empty format", "default_value"),
+    },
+    "envoy.type.matcher.v3.AddressMatcher": honoured("ranges invert_match"),
     ROUTE + "RateLimit.HitsAddend": {
         **honoured("number is_negative_hits"),
         **not_yet("hits are not formatted yet", "format"),

@@ -9,7 +9,7 @@ from ..refused import NotUnderstoodError
 from ..schema import types as pb
 from .extensions import RATE_LIMIT_DESCRIPTORS, extension
 from .matchers import header_matcher, query_matcher
-from .values import named
+from .values import named, xds_cidrs
 
 ROUTE_ENTRY = 1
 """RateLimit.Action.MetaData.source."""
@@ -82,6 +82,17 @@ def _understood(message: pb.route_v3.RateLimit.Action) -> RateLimitAction:
                 kind,
                 prefix_len=masked.v4_prefix_mask_len.value if masked.HasField("v4_prefix_mask_len") else None,
                 v6_prefix_len=masked.v6_prefix_mask_len.value if masked.HasField("v6_prefix_mask_len") else None,
+            )
+        case "remote_address_match":
+            by_address = message.remote_address_match
+            if "%" in by_address.descriptor_value:
+                raise NotUnderstoodError("formats of descriptor_value are not supported")
+            return RateLimitAction(
+                kind,
+                by_address.descriptor_key,
+                by_address.descriptor_value,
+                expect_match=not by_address.address_matcher.invert_match,
+                ranges=xds_cidrs(by_address.address_matcher.ranges),
             )
         case "metadata":
             by_metadata = message.metadata

@@ -6,7 +6,7 @@ a matcher that is not understood makes the whole tree so: where it would have le
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from operator import itemgetter
 from typing import Generic, TypeVar
@@ -27,12 +27,11 @@ from ...model.matching import (
     Single,
     ValueMatcher,
 )
-from ...model.values import Cidr
 from ..refused import NotUnderstoodError, RefusedError
 from ..schema import types as pb
 from .extensions import CUSTOM_MATCHERS, INPUT_MATCHERS, extension
 from .matchers import string_matcher
-from .values import cidrs, runtime_fraction
+from .values import cidrs, runtime_fraction, xds_cidrs
 
 A = TypeVar("A")
 
@@ -121,7 +120,7 @@ class _Decoder(Generic[A]):
         match opened:
             case pb.xds_matcher_v3.IPMatcher():
                 ranges = tuple(
-                    RangeMatcher(_cidrs(each.ranges), self._on_match(each.on_match), each.exclusive)
+                    RangeMatcher(xds_cidrs(each.ranges), self._on_match(each.on_match), each.exclusive)
                     for each in opened.range_matchers
                 )
                 return MatcherTree("ranges", looked_at, ranges=ranges)
@@ -208,10 +207,6 @@ def _value_matcher(message: pb.xds_matcher_v3.Matcher.MatcherList.Predicate.Sing
 def _string_matcher(message: pb.xds_matcher_v3.StringMatcher) -> StringMatcher:
     """That of xds is spelled on the wire as Envoy's own."""
     return string_matcher(pb.matcher_v3.StringMatcher.FromString(message.SerializeToString()))
-
-
-def _cidrs(ranges: Iterable[pb.xds_core_v3.CidrRange]) -> tuple[Cidr, ...]:
-    return cidrs(pb.core_v3.CidrRange.FromString(each.SerializeToString()) for each in ranges)
 
 
 def _refuse_domains(message: pb.xds_matcher_v3.ServerNameMatcher) -> None:

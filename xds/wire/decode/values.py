@@ -195,6 +195,11 @@ def cidrs(ranges: Iterable[pb.core_v3.CidrRange]) -> tuple[Cidr, ...]:
     return tuple(_cidr(each) for each in ranges)
 
 
+def xds_cidrs(ranges: Iterable[pb.xds_core_v3.CidrRange]) -> tuple[Cidr, ...]:
+    """The same of xds.core.v3.CidrRange, which is spelled on the wire as Envoy's own."""
+    return cidrs(pb.core_v3.CidrRange.FromString(each.SerializeToString()) for each in ranges)
+
+
 def _cidr(message: pb.core_v3.CidrRange) -> Cidr:
     try:
         longest = ip_address(message.address_prefix).max_prefixlen
