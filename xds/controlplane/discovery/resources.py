@@ -103,7 +103,7 @@ class Resources:
         mode = world.peer_authentications.namespace_mode(service.namespace)
         family = dns_family(proxy.node.addresses)
         patches = view.patches.get("CLUSTER", ())
-        key: Hashable = (service, port, rule, accounts, mode, family, view.mesh, patches)
+        key: Hashable = (service, port, rule, accounts, mode, family, view.mesh, patches, proxy.keeps_case)
         inline = service.is_dns or service.resolution == "Passthrough"
         if inline:
             # Endpoints stand in the cluster, as the proxy sees them.
@@ -111,7 +111,9 @@ class Resources:
 
         def make() -> tuple[Named, ...]:
             endpoints = world.endpoints(service, port.number) if inline else []
-            seen = Seen(view.mesh, rule, accounts, mode, endpoints, family, proxy.locality, proxy.labels)
+            seen = Seen(
+                view.mesh, rule, accounts, mode, endpoints, family, proxy.locality, proxy.labels, proxy.keeps_case
+            )
             made = (patch_cluster(each, patches, "SIDECAR_OUTBOUND") for each in clusters_of(service, port, seen))
             return tuple((cluster.name, pack(cluster)) for cluster in made if cluster is not None)
 
@@ -134,7 +136,7 @@ class Resources:
 
     def _table(self, name: str, view: View) -> Any:
         patches = tuple(view.patches.get(kind, ()) for kind in TABLE_KINDS)
-        key = (name, view.scope, view.proxy.node.domain, view.caller_key, patches)
+        key = (name, view.scope, view.proxy.node.domain, view.caller_key, view.proxy.config.proxy_headers, patches)
 
         def make() -> Any:
             table = route_table(name, view.scope, view.proxy)

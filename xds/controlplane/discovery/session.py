@@ -87,9 +87,8 @@ class Session:
                 raise SessionError("missing node information: the first request of a stream must carry a node id")
             place = node.locality
             try:
-                parsed = parse_node(
-                    node.id, struct(node.metadata), node.cluster, (place.region, place.zone, place.sub_zone)
-                )
+                locality = (place.region, place.zone, place.sub_zone)
+                parsed = parse_node(node.id, struct(node.metadata), node.cluster, locality, node.user_agent_name)
             except NodeError as error:
                 raise SessionError(str(error)) from error
             state = self._backend.state

@@ -51,6 +51,7 @@ class Target:
     sni: str = ""
     mutual_mode: Mode | None = None
     outbound: bool = True
+    keep_case: bool = False  # of HTTP/1 header names
 
 
 def apply(cluster: Cluster, policy: TrafficPolicy | None, target: Target) -> Options | None:
@@ -89,8 +90,11 @@ def _protocol(target: Target, http: HTTPSettings) -> Options | None:
     if protocol in protocols.HTTP2:
         options = Options()
         options.explicit_http_config.http2_protocol_options.SetInParent()
-    elif protocol in protocols.SNIFFED:
-        options = _downstream(None)
+    elif target.keep_case and protocol in protocols.HTTP_OR_SNIFFED:
+        options = Options()
+        options.explicit_http_config.http_protocol_options.header_key_format.CopyFrom(filters.preserve_case())
+    if protocol in protocols.SNIFFED:
+        options = _downstream(options)
     if options is None and target.outbound and _upgraded(target, http):
         options = Options()
         options.explicit_http_config.http2_protocol_options.SetInParent()
@@ -99,7 +103,9 @@ def _protocol(target: Target, http: HTTPSettings) -> Options | None:
 
 def _downstream(options: Options | None) -> Options:
     options = options or Options()
-    options.use_downstream_protocol_config.http_protocol_options.SetInParent()
+    http1 = core_v3.Http1ProtocolOptions()
+    http1.CopyFrom(options.explicit_http_config.http_protocol_options)
+    options.use_downstream_protocol_config.http_protocol_options.CopyFrom(http1)
     options.use_downstream_protocol_config.http2_protocol_options.SetInParent()
     return options
 

@@ -33,6 +33,7 @@ class Seen:
     dns_family: int
     locality: tuple[str, str, str] = ("", "", "")
     labels: dict[str, str] | None = None
+    keep_case: bool = False
 
 
 def dns_family(addresses: tuple[str, ...]) -> int:
@@ -138,7 +139,8 @@ def _finish(
 ) -> None:
     """Policy, discovery and metadata."""
     sni = server_name(service.hostname, port.number, subset)
-    options = apply(made, traffic, Target(seen.mesh, port, service, seen.accounts, sni, mode, outbound=True))
+    target = Target(seen.mesh, port, service, seen.accounts, sni, mode, outbound=True, keep_case=seen.keep_case)
+    options = apply(made, traffic, target)
     if made.type == Cluster.EDS:
         made.eds_cluster_config.service_name = made.name
         made.eds_cluster_config.eds_config.CopyFrom(ads())

@@ -20,6 +20,7 @@ from ...wire.schema.types import (
     listener_original_dst_v3,
     listener_v3,
     original_src_v3,
+    preserve_case_v3,
     previous_hosts_v3,
     previous_priorities_v3,
     raw_buffer_v3,
@@ -52,10 +53,10 @@ def listener_exchange() -> listener_v3.Filter:
 
 
 @cache
-def outbound_exchange() -> HttpFilter:
+def outbound_exchange(*, mesh_only: bool = False) -> HttpFilter:
     config: dict[str, object] = {
         "upstream_discovery": [{"istio_headers": {}}, {"workload_discovery": {}}],
-        "upstream_propagation": [{"istio_headers": {}}],
+        "upstream_propagation": [{"istio_headers": {"skip_external_clusters": True} if mesh_only else {}}],
     }
     return HttpFilter(name=METADATA_EXCHANGE, typed_config=typed_struct(_HTTP_EXCHANGE, config))
 
@@ -106,8 +107,18 @@ def cors() -> HttpFilter:
 
 
 @cache
-def router() -> HttpFilter:
-    return HttpFilter(name="envoy.filters.http.router", typed_config=pack(router_v3.Router()))
+def router(*, debug: bool = True) -> HttpFilter:
+    config = router_v3.Router(suppress_envoy_headers=not debug)
+    return HttpFilter(name="envoy.filters.http.router", typed_config=pack(config))
+
+
+@cache
+def preserve_case() -> core_v3.Http1ProtocolOptions.HeaderKeyFormat:
+    """Header names of HTTP/1 as they were written."""
+    config = core_v3.TypedExtensionConfig(
+        name="preserve_case", typed_config=pack(preserve_case_v3.PreserveCaseFormatterConfig())
+    )
+    return core_v3.Http1ProtocolOptions.HeaderKeyFormat(stateful_formatter=config)
 
 
 @cache

@@ -10,8 +10,10 @@ from ..registry import protocols
 from ..registry.protocols import Protocol
 from . import filters
 from .access_logs import Side
+from .connection_settings import normalize, settle
 from .filters import HttpFilter
 from .messages import ads, duration, flag, pack
+from .proxy_headers import Headers, headers_of
 from .view import View
 
 Manager = http_connection_manager_v3.HttpConnectionManager
@@ -32,51 +34,46 @@ class Served:
 
 
 def connection_manager(served: Served, view: View) -> listener_v3.Filter:
+    config = view.proxy.config
+    headers = headers_of(config.proxy_headers)
     made = Manager(
         stat_prefix=served.stat_prefix,
-        http_filters=_filters(served),
+        http_filters=_filters(served, headers),
         tracing=view.tracing,
         access_log=view.access_logs(served.side),
         use_remote_address=flag(False),
         proxy_100_continue=True,
         upgrade_configs=[Manager.UpgradeConfig(upgrade_type="websocket")],
         stream_idle_timeout=duration(0),
-        normalize_path=flag(True),
-        path_with_escaped_slashes_action=Manager.KEEP_UNCHANGED,
         request_id_extension=filters.request_id(),
     )
+    normalize(made, view.mesh.path_normalization)
     if view.idle_timeout_s is not None:
         made.common_http_protocol_options.idle_timeout.CopyFrom(duration(view.idle_timeout_s))
     if view.proxy.node.text("HTTP10") == "1":
         made.http_protocol_options.accept_http_10 = True
+    if view.proxy.keeps_case:
+        made.http_protocol_options.header_key_format.CopyFrom(filters.preserve_case())
     if served.routes is not None:
         made.route_config.CopyFrom(served.routes)
     else:
         made.rds.config_source.CopyFrom(ads())
         made.rds.route_config_name = served.rds
-    if served.side == "SERVER":
-        _as_server(made, served.protocol)
+    if served.side == "SERVER" and served.protocol in protocols.HTTP2:
+        made.http2_protocol_options.SetInParent()
+    headers.configure(made, server=served.side == "SERVER")
+    settings = config.connection_settings or view.mesh.default_config.connection_settings
+    if settings is not None:
+        settle(made, settings)
     return listener_v3.Filter(name=HTTP_MANAGER, typed_config=pack(made))
 
 
-def _as_server(made: Manager, protocol: Protocol) -> None:
-    """Inbound: the caller's certificate goes on to the application, and answers carry the proxy's name."""
-    if protocol in protocols.HTTP2:
-        made.http2_protocol_options.SetInParent()
-    made.server_name = "istio-envoy"
-    made.forward_client_cert_details = Manager.APPEND_FORWARD
-    details = made.set_current_client_cert_details
-    details.subject.value = True
-    details.dns = True
-    details.uri = True
-
-
-def _filters(served: Served) -> Iterable[HttpFilter]:
+def _filters(served: Served, headers: Headers) -> Iterable[HttpFilter]:
     """In istiod's order: peers first, so that refusals know them; the router last."""
     if served.side == "SERVER":
         yield filters.inbound_exchange()
     else:
-        yield filters.outbound_exchange()
+        yield filters.outbound_exchange(mesh_only=headers.mesh_only)
     yield from served.security
     if served.protocol == "GRPC-Web":
         yield filters.grpc_web()
@@ -86,4 +83,4 @@ def _filters(served: Served) -> Iterable[HttpFilter]:
     yield filters.fault()
     yield filters.cors()
     yield from served.statistics
-    yield filters.router()
+    yield filters.router(debug=headers.debug)

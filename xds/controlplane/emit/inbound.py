@@ -13,6 +13,7 @@ from typing import Literal
 
 from ...wire.schema.types import core_v3, listener_v3, route_v3, type_v3
 from ..hosts import inbound
+from ..mesh import MeshConfig
 from ..registry import protocols
 from ..registry.authn import Mode
 from ..registry.protocols import Protocol
@@ -243,7 +244,7 @@ def _http(port: _Port, view: View) -> list[listener_v3.Filter]:
         side="SERVER",
         stat_prefix=port.stat_prefix,
         protocol=port.protocol,
-        routes=patch_table(_routes(port), view.patches, "SIDECAR_INBOUND"),
+        routes=patch_table(_routes(port, view.mesh), view.patches, "SIDECAR_INBOUND"),
         security=view.http_security,
     )
     return [connection_manager(served, view)]
@@ -255,7 +256,7 @@ def _tcp(port: _Port, view: View) -> list[listener_v3.Filter]:
     return [*view.tcp_security, *tcp_proxy.of_protocol(port.cluster, port.protocol, view, prefix)]
 
 
-def _routes(port: _Port) -> route_v3.RouteConfiguration:
+def _routes(port: _Port, mesh: MeshConfig) -> route_v3.RouteConfiguration:
     """Everything to the application, without a timeout: the caller's counts."""
     action = route_v3.RouteAction(
         cluster=port.cluster,
@@ -264,7 +265,7 @@ def _routes(port: _Port) -> route_v3.RouteConfiguration:
             max_stream_duration=duration(0), grpc_timeout_header_max=duration(0)
         ),
         # A gRPC stream that is retried on the way in may be played twice.
-        retry_policy=None if port.protocol in protocols.GRPC else retry.inbound(),
+        retry_policy=None if port.protocol in protocols.GRPC else retry.inbound(mesh.default_inbound_http_retry_policy),
     )
     route = route_v3.Route(
         name="default",

@@ -36,7 +36,7 @@ _LOOPBACK = ("127.0.0.1", "::1")
 def own_clusters(view: View) -> list[Cluster]:
     """All of them, as EnvoyFilters leave them, with those that EnvoyFilters add."""
     patches = view.patches.get("CLUSTER", ())
-    outbound = [black_hole(view.mesh), passthrough(view.mesh)]
+    outbound = [black_hole(view.mesh), passthrough(view.mesh, keep_case=view.proxy.keeps_case)]
     made = [patch_cluster(cluster, patches, "SIDECAR_OUTBOUND") for cluster in outbound]
     made += added_clusters(patches, "SIDECAR_OUTBOUND")
     for cluster, hosts in inbound_clusters(view):
@@ -55,11 +55,14 @@ def black_hole(mesh: MeshConfig) -> Cluster:
     )
 
 
-def passthrough(mesh: MeshConfig) -> Cluster:
+def passthrough(mesh: MeshConfig, *, keep_case: bool = False) -> Cluster:
     """To wherever the connection was meant to go."""
     options = upstreams_http_v3.HttpProtocolOptions()
     options.common_http_protocol_options.idle_timeout.CopyFrom(duration(_IDLE_S))
     options.use_downstream_protocol_config.http_protocol_options.SetInParent()
+    if keep_case:
+        http1 = options.use_downstream_protocol_config.http_protocol_options
+        http1.header_key_format.CopyFrom(filters.preserve_case())
     options.use_downstream_protocol_config.http2_protocol_options.SetInParent()
     made = Cluster(
         name=PASSTHROUGH,
@@ -75,7 +78,7 @@ def passthrough(mesh: MeshConfig) -> Cluster:
 
 def inbound_passthrough(proxy: Proxy, mesh: MeshConfig) -> Cluster:
     """To ports that no service declares. Its statistics' name is the outbound one's, as in istiod."""
-    made = passthrough(mesh)
+    made = passthrough(mesh, keep_case=proxy.keeps_case)
     made.name = INBOUND_PASSTHROUGH
     del made.filters[:]
     made.upstream_bind_config.CopyFrom(_source(proxy))
@@ -172,7 +175,7 @@ def _inbound(port: int, targets: Sequence[Target], address: str, view: View) -> 
     pool = view.scope.connection_pool(port)
     if pool is not None:
         traffic = replace(traffic or TrafficPolicy(), connection_pool=pool)
-    target = cluster_policy.Target(view.mesh, service_port, service, outbound=False)
+    target = cluster_policy.Target(view.mesh, service_port, service, outbound=False, keep_case=view.proxy.keeps_case)
     options = cluster_policy.apply(made, traffic, target)
     if options is not None:
         made.typed_extension_protocol_options[HTTP_OPTIONS].CopyFrom(pack(options))

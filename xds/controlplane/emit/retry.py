@@ -15,8 +15,9 @@ ATTEMPTS = 2
 HOST_ATTEMPTS = 5
 
 
-def outbound(wanted: HTTPRetry | None, *, hashed: bool) -> route_v3.RetryPolicy | None:
+def outbound(wanted: HTTPRetry | None, mesh: HTTPRetry | None = None, *, hashed: bool) -> route_v3.RetryPolicy | None:
     """None where retries are switched off. A hashed request goes to the same host again."""
+    wanted = wanted or mesh
     if wanted is not None and wanted.attempts <= 0:
         return None
     made = _standard()
@@ -45,15 +46,19 @@ def _standard() -> route_v3.RetryPolicy:
     )
 
 
-def default() -> route_v3.RetryPolicy:
-    """What a service without a VirtualService has."""
-    made = _standard()
-    made.retry_host_predicate.append(filters.previous_hosts())
+def inbound(wanted: HTTPRetry | None = None) -> route_v3.RetryPolicy | None:
+    """To the application, which is one host: only attempts, conditions and backoff of the mesh's policy count."""
+    if wanted is None:
+        return route_v3.RetryPolicy(retry_on=INBOUND, num_retries=u32(ATTEMPTS))
+    if wanted.attempts <= 0:
+        return None
+    made = route_v3.RetryPolicy(retry_on=INBOUND, num_retries=u32(wanted.attempts))
+    if wanted.retry_on:
+        made.retry_on, codes = conditions(wanted.retry_on)
+        made.retriable_status_codes.extend(codes)
+    if wanted.backoff is not None:
+        made.retry_back_off.base_interval.CopyFrom(duration(wanted.backoff))
     return made
-
-
-def inbound() -> route_v3.RetryPolicy:
-    return route_v3.RetryPolicy(retry_on=INBOUND, num_retries=u32(ATTEMPTS))
 
 
 def conditions(text: str) -> tuple[str, list[int]]:

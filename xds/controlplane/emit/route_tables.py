@@ -15,6 +15,7 @@ from ..registry.scope import Scope
 from ..registry.services import UNSPECIFIED, Service
 from ..registry.virtual_services import Routing
 from .messages import UNIX, duration, flag, u32
+from .proxy_headers import headers_of
 from .routes import Route, Surroundings, default_route, hash_of_service, routes_of
 
 VirtualHost = route_v3.VirtualHost
@@ -54,8 +55,11 @@ def route_table(name: str, scope: Scope, proxy: Proxy) -> RouteConfiguration:
     if colon:
         hosts = _only(hosts, name, host)
     hosts.sort(key=lambda item: item.name)
+    headers = headers_of(proxy.config.proxy_headers)
     if not colon:
-        hosts.append(catch_all(scope.outbound_policy))
+        hosts.append(catch_all(scope.outbound_policy, forwarded_host=headers.forwarded_host))
+    for each in hosts:
+        each.include_request_attempt_count = headers.attempts
     return RouteConfiguration(
         name=name,
         virtual_hosts=hosts,
@@ -82,18 +86,23 @@ def egress_cluster(policy: OutboundTrafficPolicy) -> str:
     return outbound(proxy.host, proxy.port.number if proxy.port else 0, proxy.subset)
 
 
-def catch_all(policy: OutboundTrafficPolicy) -> VirtualHost:
+def catch_all(policy: OutboundTrafficPolicy, *, forwarded_host: bool = False) -> VirtualHost:
     """Hosts that nobody knows: through as they are, or refused."""
     if policy.mode == "ALLOW_ANY":
         name = "allow_any"
         cluster = egress_cluster(policy)
-        action = route_v3.RouteAction(cluster=cluster, timeout=duration(0), max_grpc_timeout=duration(0))
+        action = route_v3.RouteAction(
+            cluster=cluster,
+            timeout=duration(0),
+            max_grpc_timeout=duration(0),
+            append_x_forwarded_host=forwarded_host,
+        )
         route = Route(name=name, match=route_v3.RouteMatch(prefix="/"), route=action)
     else:
         name = "block_all"
         refusal = route_v3.DirectResponseAction(status=502)
         route = Route(name=name, match=route_v3.RouteMatch(prefix="/"), direct_response=refusal)
-    return VirtualHost(name=name, domains=["*"], routes=[route], include_request_attempt_count=True)
+    return VirtualHost(name=name, domains=["*"], routes=[route])
 
 
 def _virtual_hosts(port: int, listener: EgressListener, scope: Scope, proxy: Proxy) -> list[VirtualHost]:
@@ -107,6 +116,8 @@ def _virtual_hosts(port: int, listener: EgressListener, scope: Scope, proxy: Pro
         rule=lambda host: rule.spec if (rule := scope.rule(proxy, host)) else None,
         labels=proxy.labels,
         namespace=proxy.namespace,
+        mesh=scope.world.mesh,
+        forwarded_host=headers_of(proxy.config.proxy_headers).forwarded_host,
     )
     groups = _groups(routings, services, listener.most_specific_routings, around)
     hosts = _named_hosts(groups, port, proxy)
@@ -176,8 +187,9 @@ def _groups(
     for service in left.values():
         for number in _http_ports(service) if service.resolution != "Alias" else ():
             hashed = hash_of_service(around.rule(service.hostname), number)
-            cluster = outbound(service.hostname, number)
-            out.append(_Group(number, [service], [], [default_route(cluster, service.hostname, number, hashed)]))
+            cluster, retries = outbound(service.hostname, number), around.mesh.default_http_retry_policy
+            route = default_route(cluster, service.hostname, number, hashed, retries)
+            out.append(_Group(number, [service], [], [route]))
     return out
 
 
@@ -235,9 +247,7 @@ def _named_hosts(groups: list[_Group], port: int, proxy: Proxy) -> list[VirtualH
                 fresh.append(domain)
                 domains.add(domain.lower())
             if fresh:
-                out.append(
-                    VirtualHost(name=name, domains=fresh, routes=group.routes, include_request_attempt_count=True)
-                )
+                out.append(VirtualHost(name=name, domains=fresh, routes=group.routes))
     return out
 
 

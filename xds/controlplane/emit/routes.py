@@ -23,11 +23,13 @@ from ..api.virtual_service import (
     HTTPFaultInjection,
     HTTPMatchRequest,
     HTTPRedirect,
+    HTTPRetry,
     HTTPRoute,
     HTTPRouteDestination,
     Percent,
 )
 from ..hosts import outbound, parse_subset_key
+from ..mesh import MeshConfig
 from ..registry.services import Service
 from ..registry.virtual_services import Routing
 from . import retry
@@ -80,6 +82,8 @@ class Surroundings:
     rule: Callable[[str], DestinationRule | None]
     labels: Mapping[str, str]
     namespace: str
+    mesh: MeshConfig
+    forwarded_host: bool = False  # whether a rewritten host goes on as x-forwarded-host
 
 
 def routes_of(routing: Routing, around: Surroundings) -> list[Route]:
@@ -196,6 +200,7 @@ def _forward(made: Route, http: HTTPRoute, authority: str, around: Surroundings)
     action = made.route
     set_timeout(action, http.timeout)
     if http.rewrite is not None:
+        action.append_x_forwarded_host = around.forwarded_host
         if http.rewrite.uri_regex_rewrite is not None:
             action.regex_rewrite.pattern.regex = http.rewrite.uri_regex_rewrite.match
             action.regex_rewrite.substitution = http.rewrite.uri_regex_rewrite.rewrite
@@ -217,7 +222,7 @@ def _forward(made: Route, http: HTTPRoute, authority: str, around: Surroundings)
             if destination.weight:
                 _weighted(action, destination, around)
         action.weighted_clusters.SetInParent()
-    policy = retry.outbound(http.retries, hashed=hashed)
+    policy = retry.outbound(http.retries, around.mesh.default_http_retry_policy, hashed=hashed)
     if policy is not None:
         action.retry_policy.CopyFrom(policy)
 
@@ -356,13 +361,17 @@ def _operation(made: Route, name: str, port: int) -> str:
     return f"{key.host}:{key.port}{path}" if key else f"{name}:{port}{path}"
 
 
-def default_route(cluster: str, host: str, port: int, consistent: ConsistentHashLB | None) -> Route:
+def default_route(
+    cluster: str, host: str, port: int, consistent: ConsistentHashLB | None, retries: HTTPRetry | None = None
+) -> Route:
     """What a service without a VirtualService has."""
     made = Route(name="default", match=route_match(None))
     made.decorator.operation = f"{host}:{port}/*"
     made.route.cluster = cluster
     set_timeout(made.route, None)
-    made.route.retry_policy.CopyFrom(retry.default())
+    policy = retry.outbound(retries, hashed=False)
+    if policy is not None:
+        made.route.retry_policy.CopyFrom(policy)
     hashing = hash_policy(consistent)
     if hashing is not None:
         made.route.hash_policy.append(hashing)

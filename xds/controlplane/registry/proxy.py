@@ -8,11 +8,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..api import kubernetes
+from ..api.proxy_config import ProxyConfig
 from ..hosts import is_ip
 from ..objects import Object
 from . import endpoints as eps
+from .proxy_configs import of_proxy
 from .services import IPMode, Port, Service
 from .world import World
+
+PROCESS = "proxyless"
+"""What clients call themselves that are no proxies."""
 
 
 class NodeError(ValueError):
@@ -31,6 +36,7 @@ class Node:
     cluster: str = ""
     locality: tuple[str, str, str] = ("", "", "")
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    agent: str = ""  # the program that asks: `user_agent_name`
 
     @property
     def namespace(self) -> str:
@@ -50,7 +56,11 @@ class Node:
 
 
 def parse_node(
-    node_id: str, metadata: Mapping[str, Any], cluster: str = "", locality: tuple[str, str, str] = ("", "", "")
+    node_id: str,
+    metadata: Mapping[str, Any],
+    cluster: str = "",
+    locality: tuple[str, str, str] = ("", "", ""),
+    agent: str = "",
 ) -> Node:
     """Raises NodeError for an id that names no sidecar or no address."""
     parts = node_id.split("~")
@@ -64,7 +74,7 @@ def parse_node(
         addresses = (parts[1],)
     if not addresses:
         raise NodeError(f'node id "{node_id}" has no valid IP address, nor has metadata INSTANCE_IPS')
-    return Node(node_id, parts[0], parts[2], addresses, parts[3], cluster, locality, metadata)
+    return Node(node_id, parts[0], parts[2], addresses, parts[3], cluster, locality, metadata, agent)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,6 +95,7 @@ class Proxy:
     locality: tuple[str, str, str]
     targets: tuple[Target, ...]
     ip_mode: IPMode
+    config: ProxyConfig = ProxyConfig()
 
     @property
     def namespace(self) -> str:
@@ -118,6 +129,12 @@ class Proxy:
         return None
 
     @property
+    def keeps_case(self) -> bool:
+        """Whether HTTP/1 header names go on as they were written."""
+        headers = self.config.proxy_headers
+        return headers is not None and bool(headers.preserve_http1_header_case)
+
+    @property
     def node_name(self) -> str:
         return self.node.text("NODE_NAME") or self.labels.get(eps.HOSTNAME, "")
 
@@ -144,7 +161,10 @@ def place(node: Node, world: World) -> Proxy:
     name = node.text("NODE_NAME") or labels.get(eps.HOSTNAME, "")
     labels = eps.augmented(labels, text, name, node.text("CLUSTER_ID"))
     targets = _targets(node, pod, labels, world)
-    return Proxy(node, labels, locality, targets, _ip_mode(node.addresses))
+    # Nobody injects into a process, so what the injector would have told a proxy is read here.
+    annotations = pod.meta.annotations if pod is not None and node.agent == PROCESS else {}
+    config = of_proxy(node.metadata, annotations, world.mesh.default_config)
+    return Proxy(node, labels, locality, targets, _ip_mode(node.addresses), config)
 
 
 def _pod(node: Node, world: World) -> Object[kubernetes.Pod] | None:
