@@ -65,6 +65,7 @@ def test_how_often_where_and_with_which_body_a_call_is_tried_again(frontend: Rec
         same(requests, theirs, ask_sync(mesh, rig.backends, requests))
 
 
+@pytest.mark.punctual
 def test_every_timeout_ends_a_call_in_the_same_way(frontend: Recording) -> None:
     envoy.require()
     with running(frontend, failures.timeouts()) as (rig, mesh, requests):
