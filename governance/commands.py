@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from ipaddress import ip_network
+from typing import TYPE_CHECKING
 
 from ..xds.model.values import FilterMetadata
 from .moments import clock_format
@@ -14,6 +15,9 @@ from .plain import plain_text
 from .replies import GRPC_STATUSES
 from .request import RequestView
 from .subject import Subject
+
+if TYPE_CHECKING:
+    from .balancing.host import Host
 
 Command = Callable[[Subject], "bytes | None"]
 Compile = Callable[[str], Command]
@@ -181,8 +185,14 @@ def _local(subject: Subject) -> str:
     return subject.local.rpartition(":")[0].strip("[]")
 
 
+def _peer(subject: Subject) -> Host | None:
+    """The endpoint, once there is a connection to it."""
+    return subject.host if subject.connected else None
+
+
 def _upstream(subject: Subject) -> str:
-    return subject.host.host.decode() if subject.host is not None else ""
+    found = _peer(subject)
+    return found.host.decode() if found is not None else ""
 
 
 def _masked(read: Callable[[Subject], str]) -> Compile:
@@ -223,14 +233,24 @@ def _server_name(parameters: str) -> Command:
 # -- metadata --------------------------------------------------------------------------------------------------------
 
 
+def _value_of(read: Callable[[Subject], FilterMetadata | None], parameters: str) -> Callable[[Subject], object]:
+    namespace, *path = parameters.split(":")
+
+    def value(subject: Subject) -> object:
+        found: object = (read(subject) or {}).get(namespace)
+        for key in path:
+            found = found.get(key) if isinstance(found, Mapping) else None
+        return found
+
+    return value
+
+
 def _metadata(read: Callable[[Subject], FilterMetadata | None]) -> Compile:
     def compiled(parameters: str) -> Command:
-        namespace, *path = parameters.split(":")
+        value = _value_of(read, parameters)
 
         def command(subject: Subject) -> bytes | None:
-            found: object = (read(subject) or {}).get(namespace)
-            for key in path:
-                found = found.get(key) if isinstance(found, Mapping) else None
+            found = value(subject)
             return plain_text(found) if found is not None else None
 
         return command
@@ -243,7 +263,7 @@ def _of_route(subject: Subject) -> FilterMetadata | None:
 
 
 def _of_virtual_host(subject: Subject) -> FilterMetadata | None:
-    return subject.route.vhost.metadata if subject.route is not None else None
+    return subject.vhost.metadata if subject.vhost is not None else None
 
 
 def _of_cluster(subject: Subject) -> FilterMetadata | None:
@@ -254,20 +274,29 @@ def _of_host(subject: Subject) -> FilterMetadata | None:
     return subject.host.endpoint.metadata if subject.host is not None else None
 
 
-METADATA: Mapping[str, Compile] = {
-    "ROUTE": _metadata(_of_route),
-    "VIRTUAL_HOST": _metadata(_of_virtual_host),
-    "CLUSTER": _metadata(_of_cluster),
-    "UPSTREAM_HOST": _metadata(_of_host),
-    "DYNAMIC": _metadata(lambda subject: subject.dynamic),
+METADATA: Mapping[str, Callable[[Subject], FilterMetadata | None]] = {
+    "ROUTE": _of_route,
+    "VIRTUAL_HOST": _of_virtual_host,
+    "CLUSTER": _of_cluster,
+    "UPSTREAM_HOST": _of_host,
+    "DYNAMIC": lambda subject: subject.dynamic,
 }
+METADATA_COMMANDS = {"CLUSTER_METADATA": "CLUSTER", "UPSTREAM_METADATA": "UPSTREAM_HOST", "DYNAMIC_METADATA": "DYNAMIC"}
+
+
+def metadata_value(name: str, parameters: str) -> Callable[[Subject], object] | None:
+    """What a command about metadata reads, as it is; None for any other command, and for metadata of no known kind."""
+    kind, rest = METADATA_COMMANDS.get(name, ""), parameters
+    if name == "METADATA":
+        kind, _, rest = parameters.partition(":")
+    return _value_of(METADATA[kind], rest) if kind in METADATA else None
 
 
 def _any_metadata(parameters: str) -> Command:
     kind, _, rest = parameters.partition(":")
     if kind not in METADATA:
         raise UnsupportedFormatError(f"%METADATA({parameters})% is not supported")
-    return METADATA[kind](rest)
+    return _metadata(METADATA[kind])(rest)
 
 
 # -- times and results -----------------------------------------------------------------------------------------------
@@ -286,7 +315,7 @@ def _elapsed(subject: Subject) -> bytes:
 
 
 def _elapsed_of_response(subject: Subject) -> bytes | None:
-    return _elapsed(subject) if subject.status else None
+    return _elapsed(subject) if subject.status and not subject.local_status else None
 
 
 SCALES = {"ms": 1, "us": 1000, "ns": 1_000_000}
@@ -300,7 +329,8 @@ def _between(parameters: str) -> Command:
         return _nothing
     if last in known:
         return _always(b"0")
-    return lambda subject: b"%d" % (subject.elapsed_ms * SCALES[unit]) if subject.status else None
+    answered = _elapsed_of_response
+    return lambda subject: b"%d" % (subject.elapsed_ms * SCALES[unit]) if answered(subject) is not None else None
 
 
 def _flags(subject: Subject) -> str:
@@ -363,9 +393,7 @@ WITH_PARAMETERS: Mapping[str, Compile] = {
     "QUERY_PARAM": _query_parameter,
     "QUERY_PARAMS": _query,
     "METADATA": _any_metadata,
-    "CLUSTER_METADATA": METADATA["CLUSTER"],
-    "UPSTREAM_METADATA": METADATA["UPSTREAM_HOST"],
-    "DYNAMIC_METADATA": METADATA["DYNAMIC"],
+    **{name: _metadata(METADATA[kind]) for name, kind in METADATA_COMMANDS.items()},
     "DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT": _masked(_remote),
     "DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT": _masked(_direct),
     "DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT": _masked(_local),
@@ -385,6 +413,7 @@ PLAIN: Mapping[str, Command] = {
     "ACCESS_LOG_TYPE": _always(b"NotSet"),
     "BYTES_RECEIVED": _always(b"0"),
     "BYTES_SENT": _always(b"0"),
+    "CUSTOM_FLAGS": _always(b""),
     "DOWNSTREAM_DIRECT_LOCAL_ADDRESS": _text(lambda subject: subject.local),
     "DOWNSTREAM_DIRECT_LOCAL_PORT": _text(lambda subject: subject.local.rpartition(":")[2]),
     "DOWNSTREAM_LOCAL_ADDRESS": _text(lambda subject: subject.local),
@@ -421,10 +450,10 @@ PLAIN: Mapping[str, Command] = {
     "UPSTREAM_HOST_NAME": _text(_named),
     "UPSTREAM_HOST_NAME_WITHOUT_PORT": _text(lambda subject: _host_of(_named(subject).encode())),
     "UPSTREAM_PROTOCOL": _text(
-        lambda subject: ("HTTP/2" if subject.http2 else "HTTP/1.1") if subject.host is not None else ""
+        lambda subject: ("HTTP/2" if subject.http2 else "HTTP/1.1") if _peer(subject) is not None else ""
     ),
-    "UPSTREAM_REMOTE_ADDRESS": _text(lambda subject: subject.host.address if subject.host is not None else ""),
-    "UPSTREAM_REMOTE_PORT": _text(lambda subject: str(subject.host.port) if subject.host is not None else ""),
+    "UPSTREAM_REMOTE_ADDRESS": _text(lambda subject: found.address if (found := _peer(subject)) is not None else ""),
+    "UPSTREAM_REMOTE_PORT": _text(lambda subject: str(found.port) if (found := _peer(subject)) is not None else ""),
     "UPSTREAM_REQUEST_ATTEMPT_COUNT": lambda subject: b"%d" % subject.attempts,
 }
 """Commands without parameters."""

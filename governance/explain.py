@@ -415,7 +415,7 @@ def not_honoured(call: OutgoingCall) -> list[Note]:
         if listener is not None and listener.error is None:
             notes += of_chain(listener.notes(), listener.get(), destination.chain)
         if destination.http is not None:
-            notes += destination.http.filters.notes
+            notes += destination.http.notes
     if route is not None:
         notes += [Note(f"route {route.vhost.name}[{route.index}]", "", each) for each in route.problems]
         notes += _route_notes(call, route)

@@ -7,17 +7,65 @@ out and named, never sent with the raw command in it.
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from .commands import Command, UnsupportedFormatError, command
 from .subject import Subject
 
-__all__ = ["DASH", "Formatter", "UnsupportedFormatError", "compile_value"]
+__all__ = ["DASH", "Asked", "Formatter", "UnsupportedFormatError", "compile_value", "pieces_of"]
 DASH = b"-"
 """What is not there, everywhere but in headers."""
 
 Formatter = Callable[[Subject], bytes]
 
 _COMMAND = re.compile(r"%%|%([A-Z][A-Z0-9_]*)(?:\((.*?)\))?(?::(\d+))?%|%", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A command of a format, its parameters, and how many bytes of its value count."""
+
+    name: str
+    parameters: str
+    limit: int | None
+
+    def compiled(self) -> Command:
+        """Its value."""
+        filled, limit = command(self.name, self.parameters), self.limit
+        if limit is None:
+            return filled
+
+        def cut(subject: Subject) -> bytes | None:
+            found = filled(subject)
+            return None if found is None else found[:limit]
+
+        return cut
+
+
+def pieces_of(value: str) -> list[bytes | Asked]:
+    """Constant parts and commands, in order; none of the parts is empty.
+
+    Raises:
+        UnsupportedFormatError: a stray `%`.
+    """
+    pieces: list[bytes | Asked] = []
+    text = b""
+    end = 0
+    for match in _COMMAND.finditer(value):
+        text += value[end : match.start()].encode("utf-8", "surrogateescape")
+        end = match.end()
+        token = match.group(0)
+        if token == "%%":
+            text += b"%"
+        elif token == "%":
+            raise UnsupportedFormatError(f"stray % in {value!r}")
+        else:
+            if text:
+                pieces.append(text)
+            text = b""
+            pieces.append(Asked(match[1], match[2] or "", int(match[3]) if match[3] else None))
+    text += value[end:].encode("utf-8", "surrogateescape")
+    return [*pieces, text] if text else pieces
 
 
 def compile_value(value: str, absent: bytes = b"") -> bytes | Formatter:
@@ -27,31 +75,17 @@ def compile_value(value: str, absent: bytes = b"") -> bytes | Formatter:
         UnsupportedFormatError: a command that is not supported, or a stray `%`.
     """
     if "%" not in value:
-        return value.encode()
-    pieces: list[bytes | Formatter] = []
-    end = 0
-    for match in _COMMAND.finditer(value):
-        pieces.append(value[end : match.start()].encode())
-        end = match.end()
-        token = match.group(0)
-        if token == "%%":
-            pieces.append(b"%")
-        elif token == "%":
-            raise UnsupportedFormatError(f"stray % in {value!r}")
-        else:
-            pieces.append(_limited(command(match.group(1), match.group(2)), match.group(3), absent))
-    pieces.append(value[end:].encode())
-    if all(isinstance(piece, bytes) for piece in pieces):
-        return b"".join(piece for piece in pieces if isinstance(piece, bytes))
-    fixed = tuple(piece for piece in pieces if piece != b"")
+        return value.encode("utf-8", "surrogateescape")
+    pieces = pieces_of(value)
+    fixed = tuple(piece if isinstance(piece, bytes) else _filled(piece.compiled(), absent) for piece in pieces)
+    if all(isinstance(piece, bytes) for piece in fixed):
+        return b"".join(piece for piece in fixed if isinstance(piece, bytes))
     return lambda subject: b"".join(piece if isinstance(piece, bytes) else piece(subject) for piece in fixed)
 
 
-def _limited(filled: Command, limit: str | None, absent: bytes) -> Formatter:
-    size = int(limit) if limit else None
-
+def _filled(command: Command, absent: bytes) -> Formatter:
     def formatter(subject: Subject) -> bytes:
-        found = filled(subject)
-        return absent if found is None else found[:size]
+        found = command(subject)
+        return absent if found is None else found
 
     return formatter

@@ -7,23 +7,26 @@ the way out, `ended` when the response is over.
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import replace
 from typing import Any
 
 from ..xds.model.listener import FilterChain
 from ..xds.model.resource import ResourceError
 from .actions import Ask, Collect, Sleep
 from .admission import admit
+from .describing import subject_of_request, subject_of_response
 from .filters.chain import FilterChainRuntime
 from .forwarding import DECORATOR, put
-from .headers import HeaderList, apply_levels
+from .headers import HeaderList, apply_levels, formats
+from .http_runtime import HttpRuntime
 from .paths import NotHttpError
-from .plan import HttpRuntime, Missing
-from .replies import DOWNSTREAM_ERROR, LocalReply, as_grpc, bad_request, no_route, refused
+from .plan import Missing
+from .replies import LocalReply, bad_request, no_route, refused
+from .replying import refusal
 from .request import RequestView
-from .routing import CompiledRoute, Target
+from .routing import CompiledRoute, CompiledVirtualHost, Target
 from .runtime import Runtime
 from .steering import STEERING
+from .subject import Subject
 
 Decision = Generator[Sleep | Ask | Collect, Any, LocalReply | None]
 """What has to be awaited before a request is decided (`Sleep`, `Ask`, `Collect`), and the reply that it gets here."""
@@ -56,6 +59,7 @@ class InboundRequest:
         "status",
         "target",
         "tls",
+        "vhost",
     )
 
     def __init__(self, runtime: Runtime, request: RequestView, port: int, *, tls: bool = False) -> None:
@@ -67,6 +71,7 @@ class InboundRequest:
         self.ended_at = 0.0
         self.chain: FilterChain | None = None
         self.http: HttpRuntime | None = None
+        self.vhost: CompiledVirtualHost | None = None
         self.route: CompiledRoute | None = None
         self.target: Target | None = None
         self.response_headers: HeaderList = []
@@ -102,14 +107,7 @@ class InboundRequest:
         except ResourceError as error:
             reply = refused(str(error))
         if reply is not None:
-            if self.route is not None:
-                reply = self.route.mutated(reply, self.target, self.request)
-            if self.request.is_grpc and reply.flags != DOWNSTREAM_ERROR:
-                reply = as_grpc(reply, head=self.request.method == b"HEAD")
-            if self.filters is not None:
-                headers = self.filters.response(self, reply.status, list(reply.headers))
-                reply = replace(reply, headers=(*headers, *self.response_headers))
-            reply = replace(reply, headers=tuple(self._answered(list(reply.headers))))
+            reply = refusal(self, reply)
             self.reply = reply
             self.status = reply.status
             self.flags = (*self.flags, *reply.flags)
@@ -156,7 +154,7 @@ class InboundRequest:
         if reply is not None:
             return reply
         self._name(http)
-        vhost = table.of(request)
+        vhost = self.vhost = table.of(request)
         route = vhost.match(request, runtime.uniform) if vhost is not None else None
         self.route = route
         if route is not None and route.action is not None:
@@ -170,12 +168,14 @@ class InboundRequest:
             return no_route()
         target = self.target
         if target is None:
-            return route.answer(request)
+            return route.answer(request, self.subject)
         if request.internal and not STEERING.isdisjoint(request.headers):
             kept = [pair for pair in request.raw_headers if pair[0].lower() not in STEERING]
             request.replace_headers(kept)  # there is nothing to steer any more, and none of it is passed on
-        if target.request_levels:
-            headers = apply_levels(target.request_levels, list(request.raw_headers), request, live=True)
+        levels = target.request_levels
+        if levels:
+            subject = self.subject() if formats(levels) else None
+            headers = apply_levels(levels, list(request.raw_headers), request, live=True, subject=subject)
             request.replace_headers(headers)
         return None
 
@@ -190,7 +190,11 @@ class InboundRequest:
             headers.insert(0, (b"host", request.authority))
         request.replace_headers(headers)
 
-    def _answered(self, headers: HeaderList) -> HeaderList:
+    def subject(self) -> Subject:
+        """What formats may ask about."""
+        return subject_of_request(self)
+
+    def answered(self, headers: HeaderList) -> HeaderList:
         """The headers of any response as they leave; the list given is not changed."""
         http, route = self.http, self.route
         if http is None:
@@ -205,13 +209,15 @@ class InboundRequest:
     def response(self, status: int, headers: HeaderList) -> HeaderList:
         """The headers of the app's response after the mesh's mutations; the list given is not changed."""
         if self.target is not None and self.target.response_levels:
-            headers = apply_levels(self.target.response_levels, headers, self.request)
+            levels = self.target.response_levels
+            subject = subject_of_response(self, status, headers) if formats(levels) else None
+            headers = apply_levels(levels, headers, self.request, subject=subject)
         if self.request.method == b"POST" and self.request.is_grpc:
             headers = list(headers)
             self.grpc_status = next((value for name, value in headers if name.lower() == b"grpc-status"), None)
         if self.filters is not None:
             headers = self.filters.response(self, status, headers)
-        return self._answered([*headers, *self.response_headers] if self.response_headers else headers)
+        return self.answered([*headers, *self.response_headers] if self.response_headers else headers)
 
     def ended(self, status: int, flags: tuple[str, ...] = ()) -> None:
         """The response is over, or the client went away."""

@@ -81,7 +81,7 @@ def _not_honoured(inbound: InboundRequest) -> list[Note]:
     if listener is not None and inbound.chain is not None:
         notes += of_chain(listener.notes(), listener.get(), inbound.chain)
     if inbound.http is not None:
-        notes += inbound.http.filters.notes
+        notes += inbound.http.notes
     return list(dict.fromkeys(notes))
 
 

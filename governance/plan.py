@@ -13,17 +13,15 @@ from typing import TYPE_CHECKING, Literal, final
 
 from ..xds.model.cluster import Cluster
 from ..xds.model.endpoint import ClusterLoadAssignment
-from ..xds.model.filters import RouterFilter
 from ..xds.model.listener import FilterChain, HttpConnectionManager, Listener, TcpProxy
 from ..xds.model.resource import Resource, ResourceError, ResourceType
 from ..xds.model.route import RouteConfiguration
 from ..xds.model.snapshot import Snapshot
-from .admission import Admission, valid_authority
-from .answering import answering_of
+from .admission import valid_authority
 from .bodies import DEFAULT_BODY_LIMIT
 from .chains import Connection, find_chain, looks_at_source
 from .cluster import ClusterRuntime
-from .filters.chain import FilterChainRuntime, compile_chain
+from .http_runtime import HttpRuntime
 from .passing import TcpRoute
 from .route_table import RouteTable
 from .routing import CompiledVirtualHost, Uniform
@@ -58,35 +56,6 @@ class Missing:
 
 class BadAuthorityError(ValueError):
     """A Host header with characters that no authority may hold."""
-
-
-class HttpRuntime:
-    """A connection manager ready to route: its table (inline or by RDS) and its filters."""
-
-    __slots__ = ("admission", "answering", "config", "filters", "inline", "limited", "quiet", "scope")
-
-    def __init__(self, config: HttpConnectionManager, scope: str, plan: Plan) -> None:
-        self.config = config
-        self.admission = Admission(config, plan.runtime.options.workload)
-        self.answering = answering_of(config)
-        self.quiet = any(
-            isinstance(each.config, RouterFilter) and each.config.suppress_envoy_headers for each in config.http_filters
-        )
-        """Router.suppress_envoy_headers."""
-        self.scope = scope
-        self.limited = bool(config.stream_idle_timeout_s or config.max_stream_duration_s or config.request_timeout_s)
-        """Whether something ends calls besides their routes (governance.timing)."""
-        self.inline = RouteTable(config.route_config) if config.route_config is not None else None
-        self.filters: FilterChainRuntime = compile_chain(
-            config.http_filters,
-            scope,
-            plan.runtime,
-            plan.snapshot.extensions,
-        )
-
-    def table(self, plan: Plan) -> RouteTable | Missing:
-        """The route table in force."""
-        return self.inline if self.inline is not None else plan.table(self.config.rds)
 
 
 @final

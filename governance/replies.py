@@ -7,6 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from urllib.parse import quote
 
+CONTENT_TYPE = b"content-type"
+CONTENT_LENGTH = b"content-length"
+TEXT = b"text/plain"
+JSON = b"application/json"
+
 _RESET = "upstream connect error or disconnect/reset before headers. "
 
 
@@ -25,6 +30,11 @@ class LocalReply:
     """Whether the response headers of the route stay away from it."""
     as_it_is: bool = False
     """Whether a gRPC client gets it like any other."""
+    content_type: bytes = TEXT
+    """Of the body; the headers may say another, unless `retyped`."""
+    retyped: bool = False
+    framed: bool = False
+    """Whether the headers describe the body already."""
 
     def flagged(self, flag: str) -> "LocalReply":
         """The same with one flag more, before the others."""
@@ -46,16 +56,20 @@ def reply_headers(reply: LocalReply, *, head: bool = False) -> list[tuple[bytes,
     Nobody overrides the length; a content type that a mutation set stays, if there is a body at all.
     `head`: in answer to HEAD, where Envoy says no length of an empty body.
     """
+    own = list(reply.headers if reply.framed else framed(reply).headers)
+    return own if reply.body or head or reply.status in BODILESS else [*own, (CONTENT_LENGTH, b"0")]
+
+
+def framed(reply: LocalReply) -> LocalReply:
+    """The reply with what describes its body, if there is one: what is added from now on comes behind it."""
     if not reply.body:
-        grpc = any(name == b"grpc-status" for name, _ in reply.headers)
-        dropped = (b"content-length",) if grpc else (b"content-length", b"content-type")
-        own = [pair for pair in reply.headers if pair[0] not in dropped]
-        return own if head or reply.status in BODILESS else [*own, (b"content-length", b"0")]
-    own = [pair for pair in reply.headers if pair[0] != b"content-length"]
-    own.append((b"content-length", b"%d" % len(reply.body)))
-    if not any(name == b"content-type" for name, _ in own):
-        own.append((b"content-type", b"text/plain"))
-    return own
+        own = [pair for pair in reply.headers if pair[0] not in (CONTENT_LENGTH, CONTENT_TYPE)]
+    else:
+        own = [pair for pair in reply.headers if pair[0] != CONTENT_LENGTH]
+        own.append((CONTENT_LENGTH, b"%d" % len(reply.body)))
+        if reply.retyped or not any(name == CONTENT_TYPE for name, _ in own):
+            own = _with_content_type(own, reply.content_type)
+    return replace(reply, headers=tuple(own), framed=True)
 
 
 def _with_content_type(headers: Iterable[tuple[bytes, bytes]], value: bytes) -> list[tuple[bytes, bytes]]:
@@ -63,12 +77,12 @@ def _with_content_type(headers: Iterable[tuple[bytes, bytes]], value: bytes) -> 
     result: list[tuple[bytes, bytes]] = []
     done = False
     for name, own in headers:
-        if name != b"content-type":
+        if name != CONTENT_TYPE:
             result.append((name, own))
         elif not done:
             result.append((name, value))
             done = True
-    return result if done else [*result, (b"content-type", value)]
+    return result if done else [*result, (CONTENT_TYPE, value)]
 
 
 def reply_body(reply: LocalReply, *, head: bool = False) -> bytes:
@@ -173,14 +187,21 @@ GRPC_STATUSES = {400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 5
 
 
 def as_grpc(reply: LocalReply, *, head: bool = False) -> LocalReply:
-    """What a gRPC client is told: HTTP 200, and the reason as a gRPC status; `head`: in answer to HEAD, no message."""
+    """What a gRPC client is told: HTTP 200, and the reason as a gRPC status; `head`: in answer to HEAD, no message.
+
+    A status that the headers say already stays.
+    """
     if reply.as_it_is:
         return reply
-    status = reply.grpc_status if reply.grpc_status is not None else GRPC_STATUSES.get(reply.status, 2)
-    headers = [*_with_content_type(reply.headers, b"application/grpc"), (b"grpc-status", b"%d" % status)]
-    if reply.body and not head:
-        headers.append((b"grpc-message", quote(reply.body, safe=" !\"#$&'()*+,/:;<=>?@[\\]^`{|}~").encode()))
-    return replace(reply, status=200, body=b"", headers=tuple(headers))
+    headers = _with_content_type(reply.headers, b"application/grpc")
+    if not any(name == b"grpc-status" and value for name, value in headers):
+        status = reply.grpc_status if reply.grpc_status is not None else GRPC_STATUSES.get(reply.status, 2)
+        headers.append((b"grpc-status", b"%d" % status))
+    body = reply.body.removesuffix(b"\n") if reply.content_type == JSON else reply.body
+    if body and not head:
+        headers.append((b"grpc-message", quote(body, safe=" !\"#$&'()*+,/:;<=>?@[\\]^`{|}~").encode()))
+    own = tuple(pair for pair in headers if pair[0] != CONTENT_LENGTH)
+    return replace(reply, status=200, body=b"", headers=own, framed=True)
 
 
 DOWNSTREAM_ERROR = ("DPE",)

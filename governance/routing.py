@@ -27,15 +27,16 @@ from ..xds.model.route import (
 )
 from ..xds.model.values import HeaderMutations, MetadataValue
 from .descriptors import LimitPolicy
+from .direct_response import DirectAnswer
 from .formatter import DASH, Formatter, UnsupportedFormatError, compile_value
 from .hashing import Caller, HashPolicies, compile_hashing
 from .headers import Levels, apply_levels, compile_levels, formats
 from .matching import RequestTest, RouteTest, all_of, cookie_test, decimal, header_test, path_test, query_test, tls_test
 from .mirroring import Mirror, compile_mirrors
 from .paths import PathRewrite, has_rewrite
-from .redirects import Redirect, ToHttps, own_url
+from .redirects import Redirect, ToHttps
 from .regex import Rewriter
-from .replies import LocalReply, closed, no_cluster
+from .replies import CONTENT_TYPE, LocalReply, closed, no_cluster
 from .request import RequestView, strip_query
 from .retry import CompiledRetry, compile_retry
 from .subject import Subject
@@ -199,7 +200,7 @@ class CompiledRoute:
         self.retry: CompiledRetry | None = None
         self.mirrors: tuple[Mirror, ...] = ()
         self.redirect: Redirect | None = None
-        self.direct: DirectResponseAction | None = None
+        self.direct: DirectAnswer | None = None
         self.action: RouteAction | None = None
         self.hashing: HashPolicies | None = None
         limits = (route.body_limit, vhost.body_limit, route.old_body_limit, vhost.old_body_limit)
@@ -232,7 +233,10 @@ class CompiledRoute:
                 self.problems.append(f"path_rewrite: {error}")
         elif isinstance(action, DirectResponseAction):
             self.kind = "direct_response"
-            self.direct = action
+            try:
+                self.direct = DirectAnswer(action)
+            except UnsupportedFormatError as error:
+                self.problems.append(f"direct_response: body_format: {error}")
         else:
             self.kind = "none"
             if action.reason:
@@ -355,12 +359,14 @@ class CompiledRoute:
             location = (b"location", self.redirect.location(request, describe))
             return LocalReply(self.redirect.status, b"", (), (location,), "direct_response")
         if self.direct is not None:
-            status = self.direct.status
-            own = ((b"location", own_url(request)),) if status == 201 or 300 <= status < 400 else ()
-            return LocalReply(status, self.direct.body, (), own, "direct_response")
+            return self.direct(request, describe)
         if self.problems:
             return closed("; ".join(self.problems))
         return no_cluster(503)
+
+    def as_answered(self, request: RequestView, describe: Callable[[], Subject] | None = None) -> RequestView:
+        """The request as formats of a reply see it: a redirect may have rewritten it."""
+        return request if self.redirect is None else self.redirect.rewritten(request, describe)
 
     def mutated(
         self,
@@ -371,22 +377,21 @@ class CompiledRoute:
     ) -> LocalReply:
         """A reply of the mesh's own with the response headers of the route: they apply to every answer.
 
-        `describe` says what formats may ask about.
+        `request`: as answered; `describe` says what formats may ask about, this reply included.
         """
         levels = self.response_levels if target is None else target.response_levels
         if not levels or reply.plain:
             return reply
-        if self.redirect is not None:
-            request = self.redirect.rewritten(request, describe)
         # What a router or a filter says itself follows what the route adds; where to go comes before.
         own = [pair for pair in reply.headers if pair[0] == LOCATION]
         after = [pair for pair in reply.headers if pair[0] != LOCATION]
-        subject = None
-        if describe is not None and formats(levels):
-            subject = describe()
-            subject.flags, subject.details, subject.local_status = reply.flags, reply.details, reply.status
+        subject = describe() if describe is not None and formats(levels) else None
+        if subject is not None:
             subject.response = own
-        return replace(reply, headers=(*apply_levels(levels, own, request, subject=subject), *after))
+        made = apply_levels(levels, own, request, subject=subject)
+        if any(name == CONTENT_TYPE for name, _ in after):
+            made = [pair for pair in made if pair[0] != CONTENT_TYPE]
+        return replace(reply, headers=(*made, *after))
 
     def authority(self, request: RequestView) -> bytes:
         """The Host that goes out, of a request that has its mutations; the same object where nothing rewrites it."""

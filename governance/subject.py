@@ -15,6 +15,7 @@ from .request import HeaderList, RequestView
 
 if TYPE_CHECKING:
     from ..xds.model.cluster import Cluster
+    from ..xds.model.route import VirtualHost
     from .balancing.host import Host
     from .routing import CompiledRoute
 
@@ -35,14 +36,17 @@ class Subject:
     response: HeaderList | None = None
     status: int = 0
     local_status: int = 0
-    """Of a reply of the mesh's own: what `:status` of the response says, while `status` stays 0."""
+    """Of a reply of the mesh's own: what `:status` of the response says. In its headers `status` stays 0."""
     flags: tuple[str, ...] = ()
     details: str = ""
     body: bytes = b""
     """Of a reply of the mesh's own."""
+    vhost: VirtualHost | None = None
     route: CompiledRoute | None = None
     cluster: Cluster | None = None
     host: Host | None = None
+    connected: bool = True
+    """Whether a connection to it came about."""
     http2: bool = False
     """Whether HTTP/2 is spoken to the endpoint."""
     tried: tuple[str, ...] = ()

@@ -18,7 +18,7 @@ from .subject import Subject
 
 if TYPE_CHECKING:
     from .balancing.host import Host
-    from .plan import HttpRuntime
+    from .http_runtime import HttpRuntime
 
 DECORATOR = b"x-envoy-decorator-operation"
 EXPECTED = b"x-envoy-expected-rq-timeout-ms"

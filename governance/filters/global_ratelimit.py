@@ -117,9 +117,9 @@ class GlobalRateLimitFilter:
             if answer.request_headers:
                 stream.request.replace_headers([*stream.request.raw_headers, *answer.request_headers])
             return None
-        stream.response_headers += self._response.apply(headers, stream.request)
+        own = tuple(self._response.apply(headers, stream.request))
         grpc_status = RESOURCE_EXHAUSTED if config.resource_exhausted else None
-        return LocalReply(config.status, answer.body, ("RL",), (), "request_rate_limited", grpc_status)
+        return LocalReply(config.status, answer.body, ("RL",), own, "request_rate_limited", grpc_status)
 
     def _failed(self, stream: Stream, config: GlobalRateLimit) -> LocalReply | None:
         share = config.failure_mode_deny_share

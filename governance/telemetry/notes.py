@@ -50,7 +50,7 @@ def subjects(plan: Plan) -> Iterator[Subject]:
     for name, cluster in list(plan.clusters.items()):
         yield Subject(("policy", name), cluster, lambda own=cluster.notes: own)  # type: ignore[misc]
     for http in plan.http_runtimes():
-        yield Subject(("filters", http.scope), http, lambda own=http.filters.notes: own)  # type: ignore[misc]
+        yield Subject(("filters", http.scope), http, lambda own=http.notes: own)  # type: ignore[misc]
 
 
 def _decoded(snapshot: Snapshot) -> Iterator[Resource[Any]]:

@@ -10,7 +10,7 @@ from proxyless.governance.descriptors import LimitPolicy
 from proxyless.governance.formatter import compile_value
 from proxyless.governance.forwarding import Workload
 from proxyless.governance.moments import clock_format
-from proxyless.governance.plain import plain_text
+from proxyless.governance.plain import plain_text, shortest, written
 from proxyless.governance.request import RequestView
 from proxyless.governance.routing import CompiledRoute
 from proxyless.governance.subject import Subject
@@ -40,6 +40,7 @@ def subject(*headers: tuple[bytes, bytes], authority: bytes = b"shop:80") -> Sub
         flags=("UF", "URX"),
         details="via_upstream",
         body=b"own",
+        vhost=vhost,
         route=compiled,
         cluster=Cluster("c", "STATIC", alt_stat_name="alt", metadata={"m": {"a": "of the cluster"}}),
         host=Host(endpoint, HostState()),
@@ -225,7 +226,7 @@ def test_every_command_that_envoy_knows_is_filled_in_or_known_not_to_be() -> Non
     assert known | {"XFCC_VALUE"} >= UNKNOWN_HERE | REFUSED
     left = known - filled_in - UNKNOWN_HERE - REFUSED
     about = ("CERT", "TLS", "SAN", "PEER", "SUBJECT", "SERIAL", "TRANSPORT", "DETAILS", "CLOSE", "ENDPOINT", "DURATION")
-    others = {"CUSTOM_FLAGS", "SPAN_ID", "TRACE_ID", "TRAILER", "RESPONSE_TRAILER", "UPSTREAM_SERVER_NAME"}
+    others = {"SPAN_ID", "TRACE_ID", "TRAILER", "RESPONSE_TRAILER", "UPSTREAM_SERVER_NAME"}
     states = {"FILTER_STATE", "UPSTREAM_FILTER_STATE", "VIRTUAL_CLUSTER_NAME"}
     assert {each for each in left if not any(word in each for word in about)} == others | states
 
@@ -254,3 +255,38 @@ def test_a_local_moment_says_its_zone() -> None:
 def test_text_stays_as_it_is() -> None:
     assert plain_text("é") == "é".encode()
     assert plain_text({"b": 2.0, "a": None}) == b'{"a":null,"b":2}'
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (100000, "1e+05"),
+        (123456, "123456"),
+        (1200000, "1200000"),
+        (1e30, "1e+30"),
+        (12345678901234567890, "12345678901234567168"),
+        (0.0001, "1e-04"),
+        (1234.5678, "1234.5678"),
+        (0.1, "0.1"),
+        (0.05, "0.05"),
+        (-2.5e10, "-2.5e+10"),
+        (0, "0"),
+        (-0.0, "-0"),
+    ],
+)
+def test_a_number_is_written_in_the_shorter_way(value: float, text: str) -> None:
+    assert shortest(float(value)) == text
+
+
+def test_json_has_its_keys_in_order_and_no_spaces() -> None:
+    assert written({"b": (1, None, True, False), "B": '\t"é'}) == '{"B":"\\t\\"é","b":[1,null,true,false]}'.encode()
+    with pytest.raises(TypeError):
+        written(object())
+
+
+def test_an_endpoint_that_was_not_reached_has_a_name_only() -> None:
+    what = subject()
+    what.connected = False
+    assert (filled("UPSTREAM_HOST", what), filled("UPSTREAM_REMOTE_PORT", what)) == ("10.1.1.1:8080", "")
+    assert filled("UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT", what) == filled("UPSTREAM_PROTOCOL", what) == ""
+    assert filled("UPSTREAM_REMOTE_ADDRESS", what) == ""

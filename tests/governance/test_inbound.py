@@ -163,6 +163,8 @@ def test_a_rate_limit_refuses_and_says_how_much_is_left() -> None:
     names = [name for name, _ in second.reply.headers]
     assert names == [
         b"x-out",
+        b"content-length",
+        b"content-type",
         b"x-ratelimit-limit",
         b"x-ratelimit-remaining",
         b"x-ratelimit-reset",

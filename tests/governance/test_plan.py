@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from proxyless.governance import plan as module
-from proxyless.governance.plan import OPAQUE, BadAuthorityError, Destination, HttpRuntime, Missing
+from proxyless.governance.http_runtime import HttpRuntime
+from proxyless.governance.plan import OPAQUE, BadAuthorityError, Destination, Missing
 from proxyless.governance.route_table import RouteTable
 from proxyless.governance.runtime import Options
 from proxyless.xds.model.filters import InertFilter

@@ -6,6 +6,7 @@ from typing import Literal
 
 from .filters import HttpFilter
 from .forwarding import SIDECAR, Forwarding
+from .local_reply import LocalReplyConfig
 from .matching import MatcherTree
 from .route import BackOff, RouteConfiguration
 from .values import Address, Cidr, MetadataValue, Note
@@ -58,6 +59,8 @@ class HttpConnectionManager:
     """common_http_protocol_options.max_headers_count."""
     spelling: Spelling = "lower"
     """http_protocol_options.header_key_format, of requests: those of endpoints that speak HTTP/1.1."""
+    local_reply: LocalReplyConfig | None = None
+    """local_reply_config."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from .filters import CorsPolicy, FilterConfig
+from .local_reply import BodyFormat
 from .matchers import (
     CookieMatcher,
     HeaderMatcher,
@@ -259,6 +260,7 @@ class DirectResponseAction:
 
     status: int
     body: bytes = b""
+    body_format: BodyFormat | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -152,7 +152,7 @@ def answered(config: GlobalRateLimit, answer: object, **more: Any) -> tuple[int,
     """(status, flag, headers of the response, gRPC status); status 0 where it passes."""
     here = stream(FIXED, **more)
     reply = run(filter_of(config, here), here, answer).reply
-    headers = dict(here.response_headers)
+    headers = dict(here.response_headers if reply is None else reply.headers)
     return (0, "", headers, None) if reply is None else (reply.status, reply.flag, headers, reply.grpc_status)
 
 

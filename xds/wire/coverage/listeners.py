@@ -117,7 +117,7 @@ LISTENERS: Mapping[str, Entry] = {
         **not_yet("without mTLS x-forwarded-client-cert is removed", "forward_client_cert_details", always_forwards),
         **not_yet("without mTLS x-forwarded-client-cert is removed", "forward_client_cert_matcher"),
         **told("FilterChain.transport_socket", NEXT_TO, "set_current_client_cert_details"),
-        **not_yet("replies of the mesh's own are not rewritten yet", "local_reply_config"),
+        **honoured("local_reply_config"),
         **not_yet("transformations of the path are not implemented yet", "path_normalization_options"),
         **not_yet("proxy-status is not sent yet", "proxy_status_config"),
         **not_yet("header validators are not implemented yet", "typed_header_validation_config"),

@@ -157,8 +157,7 @@ ROUTES: Mapping[str, Entry] = {
         ),
     },
     ROUTE + "DirectResponseAction": {
-        **honoured("status body"),
-        **not_yet(f"body_format {ANSWERS}", "body_format"),
+        **honoured("status body body_format"),
     },
     ROUTE + "RateLimit": {
         **honoured("stage disable_key actions hits_addend apply_on_stream_done x_ratelimit_option"),

@@ -13,13 +13,23 @@ from .common import COMMON
 from .endpoints import ENDPOINTS
 from .filters import FILTERS
 from .listeners import LISTENERS
+from .local_reply import LOCAL_REPLY
 from .routes import ROUTES
 from .status import Entry, Status
 from .trees import TREES
 
 ANY = "google.protobuf.Any"
 
-TABLE: Mapping[str, Entry] = {**FILTERS, **COMMON, **LISTENERS, **ROUTES, **CLUSTERS, **ENDPOINTS, **TREES}
+TABLE: Mapping[str, Entry] = {
+    **FILTERS,
+    **COMMON,
+    **LISTENERS,
+    **LOCAL_REPLY,
+    **ROUTES,
+    **CLUSTERS,
+    **ENDPOINTS,
+    **TREES,
+}
 """By the full name of a message, or `<message>.<field>` where a field of it makes other use of the same message."""
 
 NOT_KNOWN = Status("not yet", "this version of proxyless does not know it")

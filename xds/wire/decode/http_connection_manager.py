@@ -13,6 +13,7 @@ from ..refused import NotUnderstoodError, RefusedError
 from ..schema import find
 from ..schema import types as pb
 from .http_filters import http_filters
+from .local_reply import local_reply_config
 from .route_configuration import inline_configuration
 from .values import cidrs, named, seconds
 
@@ -79,6 +80,7 @@ def http_connection_manager(
         max_request_headers_kb=message.max_request_headers_kb.value or MAX_HEADERS_KB,
         max_headers=message.common_http_protocol_options.max_headers_count.value or MAX_HEADERS,
         spelling=_spelling(message.http_protocol_options.header_key_format),
+        local_reply=local_reply_config(message.local_reply_config) if message.HasField("local_reply_config") else None,
     )
 
 

@@ -20,6 +20,7 @@ from .extensions import CLUSTER_SPECIFIERS, PATH_MATCHERS, PATH_REWRITERS, exten
 from .formats import refuse_format
 from .http_filters import per_filter_configs
 from .http_filters.cors import cors_policy
+from .local_reply import body_format
 from .matchers import header_matcher, query_matcher, regex, regex_rewrite, string_matcher
 from .rate_limits import rate_limits
 from .route_policies import hash_policies, internal_redirect, mirror_policies, refuse_unusable, retry_policy
@@ -298,11 +299,10 @@ def direct_response(message: pb.route_v3.DirectResponseAction, max_body: int = M
     """envoy.config.route.v3.DirectResponseAction.
 
     Raises:
-        NotUnderstoodError: a body that is a format or lies in a file.
+        NotUnderstoodError: a body that lies in a file.
     """
-    if message.HasField("body_format"):
-        raise NotUnderstoodError("direct_response.body_format is not supported")
+    made = body_format(message.body_format) if message.HasField("body_format") else None
     body = data_source(message.body)
     if len(body) > max_body:
         raise RefusedError(f"response body size is {len(body)} bytes; maximum is {max_body}")
-    return DirectResponseAction(message.status, body)
+    return DirectResponseAction(message.status, body, made)

@@ -21,6 +21,8 @@ from tests.xds.wire.decode.configurations.build import (
     typed,
 )
 
+from .replies import REPLIES
+
 ADD = [{"header": {"key": "x-a", "value": "b"}}]
 LEVEL: Json = {
     "request_headers_to_add": ADD,
@@ -513,7 +515,7 @@ PROXIED = managed(
     },
 )
 EVERYTHING = [
-    *((ResourceType.LISTENER, each) for each in LISTENERS),
+    *((ResourceType.LISTENER, each) for each in (*LISTENERS, *REPLIES)),
     *((ResourceType.CLUSTER, each) for each in CLUSTERS),
     (ResourceType.EXTENSION, {"name": "limit", "typed_config": LIMIT}),
     (ResourceType.LISTENER, PROXIED),

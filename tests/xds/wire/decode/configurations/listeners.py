@@ -9,6 +9,8 @@ from typing import Any
 from . import Case, Json
 from .build import HCM, ROUTER, ROUTER_TYPE, STRANGER, TCP_PROXY, UNKNOWN, extension, listener, managed, manager, typed
 
+HOST: Json = {"header": {"key": "host", "value": "a"}}
+BAD_REGEX: Json = {"name": "a", "safe_regex_match": {"regex": "("}}
 SCOPES = {"fragments": [{"header_value_extractor": {"name": "x"}}]}
 
 
@@ -202,6 +204,54 @@ CASES = [
                 ]
             }
         ),
+    ),
+    *(
+        Case(f"manager: local_reply {name}", managed(local_reply_config=config), said)
+        for name, config, said in (
+            (
+                "status 199",
+                {"mappers": [{"filter": {"not_health_check_filter": {}}, "status_code": 199}]},
+                "ResponseMapperValidationError.StatusCode: value must be inside range [200, 600)",
+            ),
+            (
+                "no filter",
+                {"mappers": [{"status_code": 299}]},
+                "ResponseMapperValidationError.Filter: value is required",
+            ),
+            (
+                "empty filter",
+                {"mappers": [{"filter": {}, "status_code": 299}]},
+                'caused by field: "filter_specifier", reason: is required',
+            ),
+            (
+                "one of two",
+                {"mappers": [{"filter": {"and_filter": {"filters": [{"traceable_filter": {}}]}}}]},
+                "AndFilterValidationError.Filters: value must contain at least 2 item(s)",
+            ),
+            (
+                "flag",
+                {"mappers": [{"filter": {"response_flag_filter": {"flags": ["NOPE"]}}}]},
+                "be in list [LH UH UT LR UR UF UC UO NR DI FI RL UAEX RLSE DC URX SI IH DPE UMSDR RFCF NFCF DT UPE NC OM DF DO DR UDO]",
+            ),
+            ("format", {"body_format": {"text_format": "%NOPE%"}}, "Not supported field in StreamInfo: NOPE"),
+            (
+                "no format",
+                {"body_format": {}},
+                'BodyFormat: embedded message failed validation | caused by field: "format", reason: is required',
+            ),
+            (
+                "header",
+                {"mappers": [{"filter": {"traceable_filter": {}}, "headers_to_add": [HOST]}]},
+                ":-prefixed or host headers may not be modified",
+            ),
+            ("regex", {"mappers": [{"filter": {"header_filter": {"header": BAD_REGEX}}}]}, "missing ): ("),
+        )
+    ),
+    Case(
+        "manager: local_reply extension",
+        managed(local_reply_config={"mappers": [{"filter": {"extension_filter": UNKNOWN}}]}),
+        "x",
+        differs="filters by extension are not known yet, and coverage says so",
     ),
     Case(
         "manager: tracing",

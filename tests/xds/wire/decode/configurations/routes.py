@@ -50,6 +50,7 @@ def limit(*actions: Json, **fields: Any) -> Json:
     return action(rate_limits=[{"actions": list(actions), **fields}])
 
 
+SOURCE = 'TextFormatSource: embedded message failed validation | caused by field: "specifier", reason: is required'
 CASES = [
     Case("redirect: empty", redirect()),
     Case(
@@ -115,6 +116,18 @@ CASES = [
         "direct response: body_format",
         direct(status=200, body_format={"text_format_source": {"inline_string": "%REQ(a)%"}}),
     ),
+    Case(
+        "direct response: body_format nonsense",
+        direct(status=200, body_format={"text_format": "%NOPE%"}),
+        "Not supported field in StreamInfo: NOPE",
+    ),
+    Case(
+        "direct response: body_format json nonsense",
+        direct(status=200, body_format={"json_format": {"a": [{"b": "%NOPE%"}]}}),
+        "Not supported field in StreamInfo: NOPE",
+    ),
+    Case("direct response: body_format json", direct(status=200, body_format={"json_format": {"a": [None, 1]}})),
+    Case("direct response: body_format nothing", direct(status=200, body_format={"text_format_source": {}}), SOURCE),
     Case("non-forwarding", route(non_forwarding_action={})),
     Case(
         "header: append+action",

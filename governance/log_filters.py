@@ -1,0 +1,71 @@
+"""Filters of access logs as closures: which replies a mapper takes (envoy.config.accesslog.v3.AccessLogFilter)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from ..xds.model.local_reply import Comparison, Decided, GrpcStatuses, Joined, LogFilter, ResponseFlags, Share
+from .matching import header_test
+from .replies import GRPC_STATUSES
+from .subject import Subject
+
+Test = Callable[[Subject], bool]
+
+REQUEST_ID = b"x-request-id"
+UNKNOWN = 2
+"""The gRPC status that goes with an HTTP status which has no other."""
+
+_NUMBER = re.compile(rb"(?:0[xX])?[0-9a-fA-F]+")
+ID_DIGITS = 8
+"""What of a request id decides whether the request belongs to a share."""
+
+OPS: dict[str, Callable[[int, int], bool]] = {
+    "EQ": lambda found, value: found == value,
+    "GE": lambda found, value: found >= value,
+    "LE": lambda found, value: found <= value,
+    "NE": lambda found, value: found != value,
+}
+
+
+def log_test(wanted: LogFilter, uniform: Callable[[], float]) -> Test:
+    """Whether a filter takes what is known of a request. `uniform` draws where its id does not decide."""
+    match wanted:
+        case Decided(matches):
+            return lambda subject: matches
+        case Comparison(what, op, value):
+            holds = OPS[op]
+            if what == "status":
+                return lambda subject: holds(subject.status, value)
+            return lambda subject: holds(subject.elapsed_ms, value)
+        case Share():
+            return _share(wanted, uniform)
+        case Joined(how, filters):
+            joined, tests = all if how == "all" else any, [log_test(each, uniform) for each in filters]
+            return lambda subject: joined(test(subject) for test in tests)
+        case ResponseFlags(flags):
+            return lambda subject: not flags.isdisjoint(subject.flags) if flags else bool(subject.flags)
+        case GrpcStatuses(statuses, exclude):
+            return lambda subject: (grpc_status(subject) in statuses) != exclude
+        case _:
+            test = header_test(wanted)
+            return lambda subject: test(subject.request)
+
+
+def _share(wanted: Share, uniform: Callable[[], float]) -> Test:
+    fraction, independent = wanted.fraction, wanted.independent
+
+    def test(subject: Subject) -> bool:
+        said = b"" if independent else (subject.request.header(REQUEST_ID) or b"")
+        digits = said[:ID_DIGITS]
+        if len(digits) == ID_DIGITS and _NUMBER.fullmatch(digits):
+            return fraction.hit(int(digits, 16))
+        return fraction.hit(int(uniform() * fraction.denominator))
+
+    return test
+
+
+def grpc_status(subject: Subject) -> int:
+    """As the response's headers say it, else what goes with its status."""
+    said = next((value for name, value in subject.response or () if name.lower() == b"grpc-status"), b"")
+    return int(said) if said.isdigit() else GRPC_STATUSES.get(subject.status, UNKNOWN)
