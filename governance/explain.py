@@ -127,7 +127,7 @@ def _dry_run(suite: Any, action: Any) -> _DryConnection:
 
 # By Action.kind: await config, connect, await slot, send, discard, sleep, bypass, ask, start, run, await race.
 _DRY: tuple[Any, ...] = (_wait_a_little, _dry_connect, _wait_a_little, _dry_send, _ignore, _ignore, _dry_send, _ignore)
-_DRY += (_ignore, _dry_run, _ignore)
+_DRY += (_ignore, _dry_run, _ignore, _ignore)
 
 
 def dry_call(

@@ -18,7 +18,7 @@ from proxyless.governance.inbound_explain import dry_request, inbound_document
 from proxyless.governance.plan import INBOUND
 from proxyless.governance.tally import Tally
 from proxyless.xds.model.cluster import TransportSocket
-from proxyless.xds.model.filters import Alpn
+from proxyless.xds.model.filters import Alpn, Buffer
 from proxyless.xds.model.listener import HttpConnectionManager, TcpProxy
 from proxyless.xds.model.route import BackOff, RetryPolicy, RouteAction
 from proxyless.xds.model.values import AppendAction, HeaderMutation, HeaderMutations
@@ -141,6 +141,12 @@ def test_a_dry_call_neither_sleeps_nor_waits_where_its_answer_would_be_tried_aga
     retry = RetryPolicy(("retriable-status-codes",), 2, retriable_status_codes=(200,), back_off=BackOff(60.0, 60.0))
     found = told(through(route("/", "a", retry=retry, timeout_s=None)))
     assert (found["retry"]["retries"], found["endpoint"], found["failed"]) == (2, ADDRESS, False)
+
+
+def test_a_body_that_is_held_is_not_asked_for() -> None:
+    made = World(tables=[table(route())], clusters=[cluster("a", ADDRESS)], filters=[http_filter("b", Buffer(5))])
+    assert told(made, "http://shop/", ("transfer-encoding", "chunked"), method="POST")["endpoint"] == ADDRESS
+    assert told(made, "http://shop/", ("content-length", "6"), method="POST")["failed"]
 
 
 def test_the_upstreams_protocol_is_told() -> None:
