@@ -32,6 +32,7 @@ from ._background import as_task, run_copy_async
 from ._bypass import AsyncUngoverned
 from ._exchange import ErrorMode, Exchange, PoolBase
 from ._httpcore import AsyncBody, AsyncConnection, AsyncStream, Clamp, Library
+from ._steps import run_async
 
 
 class AsyncGovernedPool(PoolBase):
@@ -82,30 +83,14 @@ class AsyncGovernedPool(PoolBase):
     async def open_connection(exchange: Exchange, action: OpenConnection) -> Any:
         pool: Any = exchange.pool
         library = exchange.library
-        core = library.core
-        host = action.host
-        patience = exchange.patience(monotonic())
-        own = patience is not None and patience < action.timeout_s
-        try:
-            timeout_s = patience if own else action.timeout_s
-            address = host.endpoint.address
-            stream = await (
-                pool._backend.connect_unix_socket(address.unix, timeout_s)
-                if not host.port and address.unix
-                else pool._backend.connect_tcp(address.host, host.port, timeout_s, socket_options=action.options)
-            )
-        except core.ConnectTimeout as error:
-            if own:
-                raise
-            return Failure("connect-timeout", str(error), error)
-        except core.ConnectError as error:
-            return Failure("connect-failure", str(error), error)
+        stream = await run_async(exchange.opening(action), pool._backend)
+        if isinstance(stream, Failure):
+            return stream
         clamp = Clamp(library.read_timeout)
-        wrapped = AsyncStream(stream, clamp, core)
-        origin = library.origin(b"http", host.host, host.port or 80)  # a Unix socket has none
-        kind = library.async_http2_connection if action.http2 else core.AsyncHTTP11Connection
-        loop = asyncio.get_running_loop()
-        return AsyncConnection(kind(origin=origin, stream=wrapped), wrapped, clamp, action.http2, loop)
+        wrapped = AsyncStream(stream, clamp, library.core)
+        kind = library.async_http2_connection if action.http2 else library.core.AsyncHTTP11Connection
+        core = kind(origin=exchange.origin(action), stream=wrapped)
+        return AsyncConnection(core, wrapped, clamp, action.http2, asyncio.get_running_loop())
 
     @staticmethod
     async def await_slot(exchange: Exchange, action: AwaitSlot) -> bool:
@@ -114,28 +99,19 @@ class AsyncGovernedPool(PoolBase):
         action.waiter.wake = lambda: call_in(loop, event.set)
         if action.waiter.grant is not None:
             return True
-        patience = exchange.patience(exchange.call.started)
-        own = patience is not None and (action.timeout_s is None or patience < action.timeout_s)
+        limit_s, own = exchange.slot_limit(action)
         try:
-            await asyncio.wait_for(event.wait(), patience if own else action.timeout_s)
+            return await asyncio.wait_for(event.wait(), limit_s)
         except TimeoutError:
-            if own:
-                raise exchange.library.connect_timeout("timed out waiting for a connection") from None
-            return False
-        return True
+            return exchange.without_slot(own=own)
 
     @staticmethod
     async def send(exchange: Exchange, action: Send) -> Head | Failure:
         connection = exchange.prepare(action)
-        library = exchange.library
         try:
-            response = await connection.core.handle_async_request(exchange.request)
-        except library.failures as error:
+            return exchange.head(await connection.core.handle_async_request(exchange.request))
+        except exchange.library.failures as error:
             return exchange.failure(error)
-        replayable = exchange.upload is None or exchange.upload.replayable
-        if exchange.beside:
-            response.extensions["proxyless.clamp"] = exchange.clamp
-        return Head(response.status, response.headers, response, replayable)
 
     @staticmethod
     async def discard(exchange: Exchange, action: Discard) -> None:

@@ -7,7 +7,7 @@ from copy import copy
 from time import monotonic
 from typing import Any, Literal, Self
 
-from ..actions import Deliver, Failure, Send
+from ..actions import AwaitSlot, Deliver, Failure, Head, OpenConnection, Send
 from ..bodies import most_kept
 from ..call import Machine, OutgoingCall
 from ..copies import CopyCall
@@ -18,6 +18,7 @@ from ..request import RequestView
 from ..runtime import Runtime
 from ..spelling import lower, spell
 from ._httpcore import AsyncBody, Body, Clamp, Connection, DeadlineError, IdleError, Library, Timeouts
+from ._steps import Steps, open_connection
 from ._upload import Upload
 
 try:
@@ -149,6 +150,47 @@ class Exchange:
         if left <= 0:
             raise self.library.connect_timeout("timed out")
         return left
+
+    def opening(self, action: OpenConnection) -> Steps[Any]:
+        """A connection to the host: the library's stream, or a `Failure`."""
+        core = self.library.core
+        host = action.host
+        patience = self.patience(monotonic())
+        own = patience is not None and patience < action.timeout_s
+        timeout_s = patience if own else action.timeout_s
+        try:
+            return (
+                yield open_connection(host.endpoint.address, host.port, timeout_s, {"socket_options": action.options})
+            )
+        except core.ConnectTimeout as error:
+            if own:
+                raise
+            return Failure("connect-timeout", str(error), error)
+        except core.ConnectError as error:
+            return Failure("connect-failure", str(error), error)
+
+    def origin(self, action: OpenConnection) -> Any:
+        """As the library names a host; a Unix socket has no port."""
+        return self.library.origin(b"http", action.host.host, action.host.port or 80)
+
+    def slot_limit(self, action: AwaitSlot) -> tuple[float | None, bool]:
+        """How long to wait for a connection, and whether it is the caller who waits no longer."""
+        patience = self.patience(self.call.started)
+        own = patience is not None and (action.timeout_s is None or patience < action.timeout_s)
+        return (patience if own else action.timeout_s), own
+
+    def without_slot(self, *, own: bool) -> bool:
+        """The time is over: the caller's, who is told, or the machine's."""
+        if own:
+            raise self.library.connect_timeout("timed out waiting for a connection")
+        return False
+
+    def head(self, response: Any) -> Head:
+        """What the machine is told of a response."""
+        replayable = self.upload is None or self.upload.replayable
+        if self.beside:
+            response.extensions["proxyless.clamp"] = self.clamp
+        return Head(response.status, response.headers, response, replayable)
 
     def prepare(self, action: Send) -> Connection:
         """Aim the request at the endpoint, and set the deadlines."""

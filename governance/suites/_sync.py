@@ -30,6 +30,7 @@ from ._background import in_thread, run_copy
 from ._bypass import Ungoverned
 from ._exchange import ErrorMode, Exchange, PoolBase
 from ._httpcore import Body, Clamp, Connection, Library, Stream
+from ._steps import run
 
 
 class GovernedPool(PoolBase):
@@ -80,29 +81,13 @@ class GovernedPool(PoolBase):
     def open_connection(exchange: Exchange, action: OpenConnection) -> Any:
         pool: Any = exchange.pool
         library = exchange.library
-        core = library.core
-        host = action.host
-        patience = exchange.patience(monotonic())
-        own = patience is not None and patience < action.timeout_s
-        try:
-            timeout_s = patience if own else action.timeout_s
-            address = host.endpoint.address
-            stream = (
-                pool._backend.connect_unix_socket(address.unix, timeout_s)
-                if not host.port and address.unix
-                else pool._backend.connect_tcp(address.host, host.port, timeout_s, socket_options=action.options)
-            )
-        except core.ConnectTimeout as error:
-            if own:
-                raise
-            return Failure("connect-timeout", str(error), error)
-        except core.ConnectError as error:
-            return Failure("connect-failure", str(error), error)
+        stream = run(exchange.opening(action), pool._backend)
+        if isinstance(stream, Failure):
+            return stream
         clamp = Clamp(library.read_timeout)
-        wrapped = Stream.of(stream, clamp, core)
-        origin = library.origin(b"http", host.host, host.port or 80)  # a Unix socket has none
-        kind = library.http2_connection if action.http2 else core.HTTP11Connection
-        return Connection(kind(origin=origin, stream=wrapped), wrapped, clamp, action.http2)
+        wrapped = Stream.of(stream, clamp, library.core)
+        kind = library.http2_connection if action.http2 else library.core.HTTP11Connection
+        return Connection(kind(origin=exchange.origin(action), stream=wrapped), wrapped, clamp, action.http2)
 
     @staticmethod
     def await_slot(exchange: Exchange, action: AwaitSlot) -> bool:
@@ -110,26 +95,16 @@ class GovernedPool(PoolBase):
         action.waiter.wake = event.set
         if action.waiter.grant is not None:
             return True
-        patience = exchange.patience(exchange.call.started)
-        own = patience is not None and (action.timeout_s is None or patience < action.timeout_s)
-        if event.wait(patience if own else action.timeout_s):
-            return True
-        if own:
-            raise exchange.library.connect_timeout("timed out waiting for a connection")
-        return False
+        limit_s, own = exchange.slot_limit(action)
+        return event.wait(limit_s) or exchange.without_slot(own=own)
 
     @staticmethod
     def send(exchange: Exchange, action: Send) -> Head | Failure:
         connection = exchange.prepare(action)
-        library = exchange.library
         try:
-            response = connection.core.handle_request(exchange.request)
-        except library.failures as error:
+            return exchange.head(connection.core.handle_request(exchange.request))
+        except exchange.library.failures as error:
             return exchange.failure(error)
-        replayable = exchange.upload is None or exchange.upload.replayable
-        if exchange.beside:
-            response.extensions["proxyless.clamp"] = exchange.clamp
-        return Head(response.status, response.headers, response, replayable)
 
     @staticmethod
     def discard(exchange: Exchange, action: Discard) -> None:

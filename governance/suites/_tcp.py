@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from itertools import chain
 from time import monotonic
 from typing import Any
 
@@ -14,6 +15,9 @@ from ..plan import Missing
 from ..runtime import Runtime
 from ..tcp import TcpConnection, choose, connect
 from ._httpcore import Library
+from ._steps import Step, Steps, open_connection, run, run_async
+
+OVER = "the mesh has closed the connection: its time is over"
 
 Find = Callable[[str], ClusterRuntime | Missing | None]
 
@@ -52,15 +56,29 @@ class _Backend:
         """The endpoint of an ORIGINAL_DST cluster; the system resolves a name that the mesh does not know."""
         return cluster.dialled(self._runtime.plan.resolve(name)[0] or name.strip("[]"), port)
 
-    def _tries(self, timeout: float | None) -> Iterator[tuple[float, float | None]]:
-        """(the pause before it, what is left of the caller's patience after that) of each try to connect."""
-        until = None if timeout is None else monotonic() + timeout
-        yield 0.0, timeout
-        for pause_s in pauses(self._route.proxy, self._runtime.uniform):
-            left_s = None if until is None else until - monotonic() - pause_s
-            if left_s is not None and left_s <= 0:
-                return
-            yield pause_s, left_s
+    def _dial(
+        self, name: str, port: int, timeout: float | None, options: dict[str, Any]
+    ) -> Steps[tuple[Any, TcpConnection]]:
+        """A connection to an endpoint, as often as the proxy says: the library's stream, and what counts it."""
+        left_s, until = timeout, None if timeout is None else monotonic() + timeout
+        failed: BaseException | None = None
+        for pause_s in chain((0.0,), pauses(self._route.proxy, self._runtime.uniform)):
+            if failed is not None and until is not None:
+                left_s = until - monotonic() - pause_s
+                if left_s <= 0:
+                    break
+            if pause_s:
+                yield _sleep(pause_s)
+            held, address, limit, own = self._connect(name, port, left_s)
+            try:
+                stream = yield open_connection(address, address.port, limit, {**options, **own})
+            except BaseException as error:
+                self._failed(held, error, left_s, limit)
+                failed = error
+                continue
+            held.report("connected-finally")
+            return stream, held
+        raise failed or self._library.core.ConnectTimeout("timed out")
 
     def _life(self) -> Life:
         return Life(self._route.proxy, self._runtime.clock, self._runtime.uniform)
@@ -84,28 +102,16 @@ class _Backend:
         return error
 
 
+def _sleep(seconds: float) -> Step:
+    return lambda backend: backend.sleep(seconds)
+
+
 class TcpBackend(_Backend):
     """httpcore's NetworkBackend for sync code."""
 
     def connect_tcp(self, host: str, port: int, timeout: float | None = None, **options: Any) -> Any:
-        failed: BaseException | None = None
-        for pause_s, left_s in self._tries(timeout):
-            if pause_s:
-                self._inner.sleep(pause_s)
-            held, address, limit, own = self._connect(host, port, left_s)
-            try:
-                stream = (
-                    self._inner.connect_unix_socket(address.unix, limit)
-                    if address.unix
-                    else self._inner.connect_tcp(address.host, address.port, timeout=limit, **{**options, **own})
-                )
-            except BaseException as error:
-                self._failed(held, error, left_s, limit)
-                failed = error
-                continue
-            held.report("connected-finally")
-            return Stream(stream, held, self._life(), self._library.core)
-        raise failed or self._library.core.ConnectTimeout("timed out")
+        stream, held = run(self._dial(host, port, timeout, options), self._inner)
+        return Stream(stream, held, self._life(), self._library.core)
 
     def sleep(self, seconds: float) -> None:
         self._inner.sleep(seconds)
@@ -115,24 +121,8 @@ class AsyncTcpBackend(_Backend):
     """The same, awaited."""
 
     async def connect_tcp(self, host: str, port: int, timeout: float | None = None, **options: Any) -> Any:  # noqa: ASYNC109
-        failed: BaseException | None = None
-        for pause_s, left_s in self._tries(timeout):
-            if pause_s:
-                await self._inner.sleep(pause_s)
-            held, address, limit, own = self._connect(host, port, left_s)
-            try:
-                stream = await (
-                    self._inner.connect_unix_socket(address.unix, limit)
-                    if address.unix
-                    else self._inner.connect_tcp(address.host, address.port, timeout=limit, **{**options, **own})
-                )
-            except BaseException as error:
-                self._failed(held, error, left_s, limit)
-                failed = error
-                continue
-            held.report("connected-finally")
-            return AsyncStream(stream, held, self._life(), self._library.core)
-        raise failed or self._library.core.ConnectTimeout("timed out")
+        stream, held = await run_async(self._dial(host, port, timeout, options), self._inner)
+        return AsyncStream(stream, held, self._life(), self._library.core)
 
     async def sleep(self, seconds: float) -> None:
         await self._inner.sleep(seconds)
@@ -166,7 +156,7 @@ class Stream(_Stream):
             if not last:
                 raise
             self.close()
-            raise self._core.ReadError("the mesh has closed the connection: its time is over") from None
+            raise self._core.ReadError(OVER) from None
         self._life.touch()
         return data
 
@@ -178,7 +168,7 @@ class Stream(_Stream):
             if not last:
                 raise
             self.close()
-            raise self._core.WriteError("the mesh has closed the connection: its time is over") from None
+            raise self._core.WriteError(OVER) from None
         self._life.touch()
 
     def close(self) -> None:
@@ -207,7 +197,7 @@ class AsyncStream(_Stream):
             if not last:
                 raise
             await self.aclose()
-            raise self._core.ReadError("the mesh has closed the connection: its time is over") from None
+            raise self._core.ReadError(OVER) from None
         self._life.touch()
         return data
 
@@ -219,7 +209,7 @@ class AsyncStream(_Stream):
             if not last:
                 raise
             await self.aclose()
-            raise self._core.WriteError("the mesh has closed the connection: its time is over") from None
+            raise self._core.WriteError(OVER) from None
         self._life.touch()
 
     async def aclose(self) -> None:
