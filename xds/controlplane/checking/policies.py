@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from ..api.security import AuthorizationPolicy, PeerAuthentication, RequestAuthentication
 from ..api.selectors import LabelSelector
 from ..api.telemetry import Telemetry
-from ..emit.access_logs import FILE_PROVIDER
 from ..objects import Object
-from .finding import Said
+from . import providers
+from .finding import Keys, Said
 from .mesh import Mesh
 
 
@@ -45,11 +45,23 @@ def telemetry(source: Object[Telemetry], mesh: Mesh) -> Iterator[Said]:
     yield from _targets(source.spec)
     for index, logging in enumerate(source.spec.access_logging):
         for place, provider in enumerate(logging.providers):
-            if provider.name.lower() != FILE_PROVIDER:
+            why = providers.no_log(provider.name, mesh)
+            if why:
                 keys = ("spec", "accessLogging", index, "providers", place)
-                yield "warning", keys, f'"{provider.name}" writes no access log: only {FILE_PROVIDER} does'
-    for index, _ in enumerate(source.spec.tracing):
-        yield "warning", ("spec", "tracing", index), "switches tracing off: the mesh has no tracing provider"
+                yield "warning", keys, f'"{provider.name}" writes no access log: {why}'
+    default = mesh.world.mesh.default_providers.tracing
+    for index, tracing in enumerate(source.spec.tracing):
+        at: Keys = ("spec", "tracing", index)
+        if tracing.providers:
+            named, at = tracing.providers[0].name, (*at, "providers", 0)
+        elif default:
+            named = default[0]
+        else:
+            yield "warning", at, "switches tracing off: the mesh has no default provider of tracing"
+            continue
+        why = providers.no_tracer(named, mesh)
+        if why:
+            yield "warning", at, f'switches tracing off: "{named}" takes no spans: {why}'
 
 
 def _selects(namespace: str, selector: LabelSelector | None, mesh: Mesh) -> Iterator[Said]:

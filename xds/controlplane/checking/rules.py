@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from ..objects import Object
-from . import destinations, patches, policies, routes, sidecars
+from . import destinations, patches, policies, providers, routes, sidecars
 from .finding import Said
 from .mesh import Mesh
 
@@ -22,4 +22,6 @@ RULES: dict[str, Callable[[Object[Any], Mesh], Iterator[Said]]] = {
     "RequestAuthentication": policies.request_authentication,
     "AuthorizationPolicy": policies.authorization_policy,
     "Telemetry": policies.telemetry,
+    "ConfigMap": providers.mesh_map,
+    "IstioOperator": providers.operator,
 }

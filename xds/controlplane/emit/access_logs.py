@@ -1,31 +1,25 @@
-"""Access logs: what Telemetry objects ask for, through the providers that every mesh has."""
+"""Access logs: what Telemetry objects ask for, else the mesh's default providers, else what MeshConfig says of all."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Literal
 
-from ...wire.schema.types import access_loggers_file_v3, accesslog_v3, core_v3, filters_cel_v3
+from ...wire.schema.types import accesslog_v3, filters_cel_v3
 from ..api.telemetry import AccessLogging, Telemetry
 from ..mesh import MeshConfig
+from ..registry.world import World
+from . import log_providers
 from .messages import pack
+from .providers import ProviderError
 
 Side = Literal["CLIENT", "SERVER"]
+Where = Literal["HTTP", "TCP", "LISTENER"]
 AccessLog = accesslog_v3.AccessLog
 
-FILE_PROVIDER = "envoy"
-"""The one built-in provider that writes access logs; its name is compared in any case."""
-
-_FORMAT = (
-    '[%START_TIME%] "%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%" %RESPONSE_CODE% %RESPONSE_FLAGS% '
-    '%RESPONSE_CODE_DETAILS% %CONNECTION_TERMINATION_DETAILS% "%UPSTREAM_TRANSPORT_FAILURE_REASON%" %BYTES_RECEIVED% '
-    '%BYTES_SENT% %DURATION% %RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)% "%REQ(X-FORWARDED-FOR)%" "%REQ(USER-AGENT)%" '
-    '"%REQ(X-REQUEST-ID)%" "%REQ(:AUTHORITY)%" "%UPSTREAM_HOST%" %UPSTREAM_CLUSTER_RAW% %UPSTREAM_LOCAL_ADDRESS% '
-    "%DOWNSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_REMOTE_ADDRESS% %REQUESTED_SERVER_NAME% %ROUTE_NAME%\n"
-)
-_STDOUT = "/dev/stdout"
+FILE_PROVIDER = log_providers.BUILT_IN
+"""The built-in provider that writes access logs; names of providers are compared in any case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,21 +28,46 @@ class _Wanted:
     expression: str | None = None
 
 
-def access_logs(applied: Sequence[Telemetry], side: Side, mesh: MeshConfig, *, listener: bool) -> list[AccessLog]:
-    """The logs of a connection manager or TCP proxy, or (listener) those of connections that no chain takes."""
-    wanted = _wanted([t.access_logging for t in applied if t.access_logging], side)
-    if not any(provider.lower() == FILE_PROVIDER for provider in wanted):
-        return [_file_log(mesh.access_log_file, None, listener)] if mesh.access_log_file else []
-    return [
-        _file_log(mesh.access_log_file or _STDOUT, found.expression, listener)
-        for provider, found in sorted(wanted.items())
-        if provider.lower() == FILE_PROVIDER and not found.disabled
-    ]
+def access_logs(applied: Sequence[Telemetry], side: Side, world: World, where: Where) -> list[AccessLog]:
+    """The logs of a connection manager, of a TCP proxy, or of connections to a listener that no chain takes."""
+    mesh = world.mesh
+    if where == "LISTENER" and mesh.disable_envoy_listener_log:
+        return []
+    wanted = _wanted([t.access_logging for t in applied if t.access_logging], side, mesh)
+    found = []
+    for name, one in wanted.items():
+        provider = mesh.provider(name)
+        try:
+            made = log_providers.of_provider(provider, world) if provider is not None else None
+        except ProviderError:
+            made = None
+        if provider is not None and made is not None:
+            found.append((provider.name, made, one))
+    if not found:
+        return _of_everything(mesh, where)
+    out = []
+    for _, made, one in sorted(found, key=lambda item: item[0]):
+        if not one.disabled:
+            _filter(made, one.expression, where)
+            out.append(made)
+    return out
 
 
-def _wanted(levels: Sequence[Sequence[AccessLogging]], side: Side) -> dict[str, _Wanted]:
-    """By provider. The innermost level that names providers says which ones there are."""
-    in_scope: set[str] = set()
+def _of_everything(mesh: MeshConfig, where: Where) -> list[AccessLog]:
+    made = [log_providers.of_mesh(mesh.access_log_file, mesh)] if mesh.access_log_file else []
+    if mesh.enable_envoy_access_log_service:
+        made.append(log_providers.of_service(http=where == "HTTP", listener=where == "LISTENER"))
+    for each in made:
+        _filter(each, None, where)
+    return made
+
+
+def _wanted(levels: Sequence[Sequence[AccessLogging]], side: Side, mesh: MeshConfig) -> Mapping[str, _Wanted]:
+    """By provider. The innermost level that names providers says which ones there are; the mesh's are the outermost."""
+    defaults = mesh.default_providers.access_logging
+    if not levels:
+        return {name: _Wanted() for name in defaults}
+    in_scope = set(defaults)
     expressions: dict[str, str | None] = {}
     for level in levels:
         named = set()
@@ -59,7 +78,7 @@ def _wanted(levels: Sequence[Sequence[AccessLogging]], side: Side) -> dict[str, 
                     expressions[provider.name] = item.filter.expression if item.filter else None
         in_scope = named or in_scope
     found: dict[str, _Wanted] = {}
-    inherited: tuple[str, ...] = ()
+    inherited = defaults
     for level in levels:
         for item in level:
             inherited = tuple(provider.name for provider in item.providers) or inherited
@@ -73,27 +92,20 @@ def _matches(item: AccessLogging, side: Side) -> bool:
     return item.match is None or item.match.mode in ("CLIENT_AND_SERVER", side)
 
 
-@cache
-def _file_log(path: str, expression: str | None, listener: bool) -> AccessLog:
-    source = core_v3.DataSource(inline_string=_FORMAT)
-    config = access_loggers_file_v3.FileAccessLog(
-        path=path, log_format=core_v3.SubstitutionFormatString(text_format_source=source)
-    )
+def _filter(made: AccessLog, expression: str | None, where: Where) -> None:
+    """Of a listener only what no chain took; and what an expression lets pass."""
     filters = []
-    if listener:
+    if where == "LISTENER":
         flags = accesslog_v3.ResponseFlagFilter(flags=["NR"])
         filters.append(accesslog_v3.AccessLogFilter(response_flag_filter=flags))
     if expression is not None:
         filters.append(accesslog_v3.AccessLogFilter(extension_filter=_expression(expression)))
-    return AccessLog(name="envoy.access_loggers.file", filter=_all_of(filters), typed_config=pack(config))
+    if len(filters) > 1:
+        made.filter.and_filter.filters.extend(filters)
+    elif filters:
+        made.filter.CopyFrom(filters[0])
 
 
 def _expression(expression: str) -> accesslog_v3.ExtensionFilter:
     config = filters_cel_v3.ExpressionFilter(expression=expression)
     return accesslog_v3.ExtensionFilter(name="envoy.access_loggers.extension_filters.cel", typed_config=pack(config))
-
-
-def _all_of(filters: list[accesslog_v3.AccessLogFilter]) -> accesslog_v3.AccessLogFilter | None:
-    if len(filters) > 1:
-        return accesslog_v3.AccessLogFilter(and_filter=accesslog_v3.AndFilter(filters=filters))
-    return filters[0] if filters else None

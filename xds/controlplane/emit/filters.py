@@ -122,8 +122,8 @@ def preserve_case() -> core_v3.Http1ProtocolOptions.HeaderKeyFormat:
 
 
 @cache
-def request_id() -> http_connection_manager_v3.RequestIDExtension:
-    config = uuid_v3.UuidRequestIdConfig(use_request_id_for_trace_sampling=flag(True))
+def request_id(samples: bool = True) -> http_connection_manager_v3.RequestIDExtension:
+    config = uuid_v3.UuidRequestIdConfig(use_request_id_for_trace_sampling=flag(samples))
     return http_connection_manager_v3.RequestIDExtension(typed_config=pack(config))
 
 

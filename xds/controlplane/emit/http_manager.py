@@ -36,16 +36,17 @@ class Served:
 def connection_manager(served: Served, view: View) -> listener_v3.Filter:
     config = view.proxy.config
     headers = headers_of(config.proxy_headers)
+    traced = view.traced(served.side)
     made = Manager(
         stat_prefix=served.stat_prefix,
         http_filters=_filters(served, headers),
-        tracing=view.tracing,
-        access_log=view.access_logs(served.side),
+        tracing=traced.tracing,
+        access_log=view.access_logs(served.side, "HTTP"),
         use_remote_address=flag(False),
         proxy_100_continue=True,
         upgrade_configs=[Manager.UpgradeConfig(upgrade_type="websocket")],
         stream_idle_timeout=duration(0),
-        request_id_extension=filters.request_id(),
+        request_id_extension=filters.request_id(traced.by_request_id),
     )
     normalize(made, view.mesh.path_normalization)
     if view.idle_timeout_s is not None:

@@ -146,7 +146,7 @@ def _listener(name: str, binds: Sequence[str], port: int, chains: Sequence[Filte
         listener_filters_timeout=duration(view.mesh.protocol_detection_timeout),
         continue_on_listener_filters_timeout=True,
         traffic_direction=INBOUND,
-        access_log=view.access_logs("SERVER", listener=True),
+        access_log=view.access_logs("SERVER", "LISTENER"),
         max_connections_to_accept_per_socket_event=u32(1),
     )
 

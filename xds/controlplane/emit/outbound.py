@@ -274,6 +274,6 @@ def _virtual(view: View) -> Listener:
         use_original_dst=flag(True),
         filter_chains=[dropped, rest],
         traffic_direction=OUTBOUND,
-        access_log=view.access_logs("CLIENT", listener=True),
+        access_log=view.access_logs("CLIENT", "LISTENER"),
         max_connections_to_accept_per_socket_event=u32(1),
     )

@@ -35,7 +35,7 @@ def finished(made: TcpProxy, view: View, side: Side) -> Filter:
     """The proxy's own idle timeout, where nothing nearer says one, and its logs."""
     if view.idle_timeout_s is not None and not made.HasField("idle_timeout"):
         made.idle_timeout.CopyFrom(duration(view.idle_timeout_s))
-    made.access_log.extend(view.access_logs(side))
+    made.access_log.extend(view.access_logs(side, "TCP"))
     return Filter(name=TCP_PROXY, typed_config=pack(made))
 
 

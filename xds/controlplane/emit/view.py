@@ -17,10 +17,10 @@ from ..registry.proxy import Proxy
 from ..registry.scope import Scope
 from ..registry.world import World
 from . import jwt, rbac
-from .access_logs import Side, access_logs
+from .access_logs import Side, Where, access_logs
 from .filters import HttpFilter
 from .patch import Patch, applicable, compiled
-from .tracing import Tracing, tracing
+from .tracing import Traced, traced
 
 Compile = Callable[[Object[EnvoyFilter]], tuple[Patch, ...]]
 
@@ -95,17 +95,22 @@ class View:
         return self.world.telemetries.of_workload(self.proxy.namespace, self.proxy.labels)
 
     @cached_property
-    def tracing(self) -> Tracing | None:
-        return tracing(self._telemetry, self.proxy, self.mesh)
-
-    @cached_property
-    def _logs(self) -> dict[tuple[Side, bool], list[accesslog_v3.AccessLog]]:
+    def _traced(self) -> dict[Side, Traced]:
         return {}
 
-    def access_logs(self, side: Side, *, listener: bool = False) -> list[accesslog_v3.AccessLog]:
-        key = (side, listener)
+    def traced(self, side: Side) -> Traced:
+        if side not in self._traced:
+            self._traced[side] = traced(self._telemetry, side, self.proxy, self.world)
+        return self._traced[side]
+
+    @cached_property
+    def _logs(self) -> dict[tuple[Side, Where], list[accesslog_v3.AccessLog]]:
+        return {}
+
+    def access_logs(self, side: Side, where: Where) -> list[accesslog_v3.AccessLog]:
+        key = (side, where)
         if key not in self._logs:
-            self._logs[key] = access_logs(self._telemetry, side, self.mesh, listener=listener)
+            self._logs[key] = access_logs(self._telemetry, side, self.world, where)
         return self._logs[key]
 
     @cached_property

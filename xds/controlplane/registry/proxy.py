@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +19,9 @@ from .world import World
 
 PROCESS = "proxyless"
 """What clients call themselves that are no proxies."""
+
+
+_VERSION = re.compile(r"([1-9][0-9]*)\.([0-9]+)")
 
 
 class NodeError(ValueError):
@@ -49,6 +53,11 @@ class Node:
 
     def flag(self, key: str) -> bool:
         return str(self.metadata.get(key, "")).lower() in ("true", "1")
+
+    def at_least(self, major: int, minor: int) -> bool:
+        """Whether it is a proxy of that version of Istio or later; who says none is of the latest."""
+        found = _VERSION.match(self.text("ISTIO_VERSION").removeprefix("release-"))
+        return found is None or (int(found[1]), int(found[2])) >= (major, minor)
 
     def labels(self, key: str = "LABELS") -> dict[str, str]:
         value = self.metadata.get(key)

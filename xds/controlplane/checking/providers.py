@@ -1,0 +1,91 @@
+"""The mesh itself: which object holds its settings, and what of them leads nowhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from ..api.mesh_config import IstioOperator, MeshConfig, MeshMap
+from ..emit.log_providers import of_provider
+from ..emit.providers import ProviderError, backend
+from ..emit.tracers import tracer
+from ..objects import Object
+from ..registry.proxy import Proxy, parse_node
+from .finding import Keys, Said
+from .mesh import Mesh
+
+_ANYBODY = Proxy(parse_node("sidecar~127.0.0.1~nobody.nowhere~nowhere.svc", {}), {}, ("", "", ""), (), "IPv4")
+_UNDEFINED = "it is no extension provider of the mesh"
+_NO_MESH = "is no mesh configuration in force: "
+
+
+def no_log(name: str, mesh: Mesh) -> str:
+    """Why a provider writes no access log; empty if it does."""
+    provider = mesh.world.mesh.provider(name)
+    if provider is None:
+        return _UNDEFINED
+    try:
+        return "" if of_provider(provider, mesh.world) is not None else "it is of another kind"
+    except ProviderError as error:
+        return str(error)
+
+
+def no_tracer(name: str, mesh: Mesh) -> str:
+    """Why a provider takes no spans; empty if it does."""
+    provider = mesh.world.mesh.provider(name)
+    if provider is None:
+        return _UNDEFINED
+    try:
+        tracer(provider, _ANYBODY, mesh.world)
+    except ProviderError as error:
+        return str(error)
+    return ""
+
+
+def mesh_map(source: Object[MeshMap], mesh: Mesh) -> Iterator[Said]:
+    yield from _in_force(source, mesh)
+    if source.spec.data.mesh is not None:
+        yield from _mesh(("data", "mesh"), source.spec.data.mesh, mesh)
+    if source.spec.data.mesh_networks is not None and source.spec.data.mesh_networks.networks:
+        keys = ("data", "meshNetworks", "networks")
+        yield "warning", keys, "has no effect: endpoints of all networks are called directly"
+
+
+def operator(source: Object[IstioOperator], mesh: Mesh) -> Iterator[Said]:
+    yield from _in_force(source, mesh)
+    if source.spec.mesh_config is not None:
+        yield from _mesh(("spec", "meshConfig"), source.spec.mesh_config, mesh)
+
+
+def _in_force(source: Object[Any], mesh: Mesh) -> Iterator[Said]:
+    if source in mesh.world.settings.passed_over:
+        (counts,) = mesh.world.settings.sources
+        yield "warning", ("metadata", "name"), f"{_NO_MESH}{counts.ref} in {counts.place} is"
+
+
+def _mesh(at: Keys, written: MeshConfig, mesh: Mesh) -> Iterator[Said]:
+    seen: set[str] = set()
+    for index, provider in enumerate(written.extension_providers):
+        keys = (*at, "extensionProviders", index)
+        if provider.name in seen:
+            yield "warning", (*keys, "name"), f'"{provider.name}" is given twice: the last one counts'
+        seen.add(provider.name)
+        service = getattr(provider.provider, "service", None)
+        if provider.provider is None:
+            yield "warning", keys, "says no kind of provider"
+        elif service is not None:
+            try:
+                backend(service, getattr(provider.provider, "port", 0), mesh.world)
+            except ProviderError as error:
+                yield "warning", keys, f"leads nowhere: {error}"
+    for key, named, why in (
+        ("accessLogging", written.default_providers.access_logging, no_log),
+        ("tracing", written.default_providers.tracing[:1], no_tracer),
+    ):
+        for index, name in enumerate(named):
+            found = why(name, mesh)
+            if found:
+                yield "warning", (*at, "defaultProviders", key, index), f'"{name}" is of no use here: {found}'
+    if written.outbound_traffic_policy.mode == "ALLOW_ANY_DYNAMIC_DNS":
+        keys = (*at, "outboundTrafficPolicy", "mode")
+        yield "warning", keys, "ALLOW_ANY_DYNAMIC_DNS is not emitted: hosts that nobody knows are refused"
