@@ -9,13 +9,12 @@ made again.
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import TypeVar
 
 from ..api.destination_rule import ConnectionPoolSettings
 from ..api.sidecar import IstioIngressListener, OutboundTrafficPolicy
-from ..api.virtual_service import Destination, VirtualService
 from ..hosts import fully_qualified, is_wildcard, matches
 from ..objects import Ref
 from .destination_rules import Rule
@@ -105,8 +104,12 @@ class Scope:
             for service in listener.services:
                 self._add(out, service)
             for routing in listener.routings:
-                for host, ports in destinations(routing.spec, self.namespace).items():
-                    found = self._destination(host)
+                for host, ports in routing.destinations(self.namespace).items():
+                    there = self.world.by_host.get(host, {})
+                    known = out.get(host)
+                    if known is not None and len(there) == 1 and there.get(known.namespace) is known:
+                        continue  # nothing to add: the usual case, so it comes first
+                    found = self._destination(there)
                     if found is None:
                         continue
                     if needs_port(listener.spec):
@@ -118,9 +121,8 @@ class Scope:
         made_list = list(out.values())
         return before.services if before is not None and _same(before.services, made_list) else made_list
 
-    def _destination(self, host: str) -> Service | None:
-        """The own namespace's service, whoever may see it; else the best of those that may be seen."""
-        there = self.world.by_host.get(host, {})
+    def _destination(self, there: Mapping[str, Service]) -> Service | None:
+        """Of a host's services the own namespace's, whoever may see it; else the best of those that may be seen."""
         if self.namespace in there:
             return there[self.namespace]
         visible = [service for service in there.values() if self.world.exported.sees(self.namespace, service)]
@@ -226,29 +228,6 @@ class Scope:
                 return self.sidecar is not None and self.sidecar.ref == Ref(kind, namespace, name)
             case _:
                 return namespace == self.namespace
-
-
-def destinations(spec: VirtualService, namespace: str) -> Mapping[str, set[int]]:
-    """The hosts that a VirtualService sends requests of a namespace to, and the ports; 0 for a port not said."""
-    out: dict[str, set[int]] = {}
-    for destination in _sent_to(spec, namespace):
-        out.setdefault(destination.host, set()).add(destination.port.number if destination.port else 0)
-    return out
-
-
-def _sent_to(spec: VirtualService, namespace: str) -> Iterator[Destination]:
-    for http in spec.http:
-        sources = {match.source_namespace for match in http.match if match.source_namespace}
-        if sources and namespace not in sources:
-            continue
-        yield from (route.destination for route in http.route)
-        if http.mirror is not None:
-            yield http.mirror
-        yield from (mirror.destination for mirror in http.mirrors)
-    for tcp in spec.tcp:
-        yield from (route.destination for route in tcp.route)
-    for tls in spec.tls:
-        yield from (route.destination for route in tls.route)
 
 
 def _mergeable(one: Service, other: Service) -> bool:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 from ..api.virtual_service import Destination, HTTPMatchRequest, HTTPRoute, StringMatch, VirtualService
 from ..hosts import fully_qualified
@@ -25,6 +25,18 @@ class Routing:
     export_to: frozenset[str]  # namespaces, or "*", never "."
     gateway_semantics: bool = False
     """Whether it is a route of the Gateway API, which names services and not what calls to them look like."""
+    _leads: list[Mapping[str, set[int]]] = field(default_factory=list)
+
+    def destinations(self, namespace: str) -> Mapping[str, set[int]]:
+        """The hosts that calls of a namespace are sent to, and the ports; 0 for a port not said."""
+        if self._leads:
+            return self._leads[0]
+        out: dict[str, set[int]] = {}
+        for destination in _sent_to(self.spec, namespace):
+            out.setdefault(destination.host, set()).add(destination.port.number if destination.port else 0)
+        if not any(match.source_namespace for http in self.spec.http for match in http.match):
+            self._leads.append(out)  # the same for all
+        return out
 
     @property
     def name(self) -> str:
@@ -33,6 +45,21 @@ class Routing:
     @property
     def namespace(self) -> str:
         return self.source.meta.namespace
+
+
+def _sent_to(spec: VirtualService, namespace: str) -> Iterator[Destination]:
+    for http in spec.http:
+        sources = {match.source_namespace for match in http.match if match.source_namespace}
+        if sources and namespace not in sources:
+            continue
+        yield from (route.destination for route in http.route)
+        if http.mirror is not None:
+            yield http.mirror
+        yield from (mirror.destination for mirror in http.mirrors)
+    for tcp in spec.tcp:
+        yield from (route.destination for route in tcp.route)
+    for tls in spec.tls:
+        yield from (route.destination for route in tls.route)
 
 
 class VirtualServices:
