@@ -107,7 +107,8 @@ def message(of: Any, depth: int = 0) -> st.SearchStrategy[dict[str, Any]]:
         marks = get_args(hint)[1:] if get_origin(hint) is Annotated else ()
         into = required if any(isinstance(mark, Required) for mark in marks) else optional
         if depth < 6 or into is required:
-            into[json_name(item.name)] = _OF.get((of, item.name)) or _value(hint, item.name, depth)
+            own = _OF.get((of, item.name))
+            into[json_name(item.name)] = _value(hint, item.name, depth) if own is None else own
     # Few fields at a time: an object that says everything contradicts itself.
     chosen = st.lists(st.sampled_from(sorted(optional)), max_size=3, unique=True) if optional else st.just([])
     return chosen.flatmap(lambda names: st.fixed_dictionaries({**required, **{name: optional[name] for name in names}}))

@@ -14,10 +14,12 @@ from typing import Any
 
 from ..hosts import is_ip, is_wildcard
 from ..registry.protocols import HTTP, TLS, parse
+from . import pool_validity as pools
 from . import route_validity as routes
 from . import sidecar_validity as sidecars
 from .destination_rule import (
     ClientTLSSettings,
+    ConnectionPoolSettings,
     DestinationRule,
     LoadBalancerSettings,
     LocalityLoadBalancerSetting,
@@ -292,6 +294,7 @@ RULES: dict[type, Callable[[Any], Iterator[Problem]]] = {
     Abort: routes.abort,
     TLSRoute: routes.tls_route,
     TCPRoute: routes.tcp_route,
+    ConnectionPoolSettings: pools.connection_pool,
     MagLev: _maglev,
     LoadBalancerSettings: _load_balancer,
     WarmupConfiguration: _warmup,
