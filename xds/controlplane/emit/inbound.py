@@ -76,7 +76,7 @@ WAYS: dict[tuple[Shape, Mode], tuple[Way, ...]] = {
 class _Port:
     """What a set of chains serves. `port` is the service's, `target` the application's; 0 is every other.
 
-    `real` ones are listeners of their own, at `bind` and perhaps further addresses.
+    `real` ones are listeners of their own, at `bind`.
     """
 
     target: int
@@ -86,7 +86,6 @@ class _Port:
     port: int = 0
     passthrough: bool = False
     bind: str = ""
-    more_binds: tuple[str, ...] = ()
     real: bool = False
     metadata: core_v3.Metadata | None = None
     service: Service | None = None
@@ -109,9 +108,7 @@ def inbound_listeners(view: View) -> list[Listener]:
     for port in ports:
         if port.real:
             chains = _chains(port, view)
-            made.append(
-                _listener(f"{port.bind}_{port.target}", (port.bind, *port.more_binds), port.target, chains, view)
-            )
+            made.append(_listener(f"{port.bind}_{port.target}", port.bind, port.target, chains, view))
             made[-1].listener_filters.extend(_inspectors(chains))
     return patch_listeners(made, view.patches, "SIDECAR_INBOUND")
 
@@ -128,7 +125,7 @@ def _virtual(ports: Sequence[_Port], view: View) -> Listener:
     for port in (*_passthrough_ports(view), *ports):
         chains += _chains(port, view)
     port_number = view.mesh.proxy_inbound_listen_port
-    made = _listener(VIRTUAL_INBOUND, (view.proxy.wildcard,), port_number, chains, view)
+    made = _listener(VIRTUAL_INBOUND, view.proxy.wildcard, port_number, chains, view)
     made.listener_filters.append(filters.original_destination())
     if view.proxy.interception == "TPROXY":
         made.listener_filters.append(filters.original_source())
@@ -137,11 +134,10 @@ def _virtual(ports: Sequence[_Port], view: View) -> Listener:
     return made
 
 
-def _listener(name: str, binds: Sequence[str], port: int, chains: Sequence[FilterChain], view: View) -> Listener:
+def _listener(name: str, bind: str, port: int, chains: Sequence[FilterChain], view: View) -> Listener:
     return Listener(
         name=name,
-        address=socket_address(binds[0], port),
-        additional_addresses=[listener_v3.AdditionalAddress(address=socket_address(bind, port)) for bind in binds[1:]],
+        address=socket_address(bind, port),
         filter_chains=chains,
         listener_filters_timeout=duration(view.mesh.protocol_detection_timeout),
         continue_on_listener_filters_timeout=True,
@@ -196,8 +192,6 @@ def _ingress_ports(view: View) -> list[_Port]:
         wild = listener.bind == proxy.wildcard if listener.bind else protocol in protocols.HTTP
         if (wild and number in view.metric_ports) or (real and number < 1024 and proxy.node.flag("UNPRIVILEGED_POD")):
             continue
-        public = proxy.public_address
-        bind, *more = (listener.bind,) if listener.bind else (public,) if public else proxy.wildcards
         found.setdefault(
             number,
             _Port(
@@ -206,8 +200,7 @@ def _ingress_ports(view: View) -> list[_Port]:
                 protocol,
                 f"{scope.name}.{scope.namespace}",
                 number,
-                bind=bind,
-                more_binds=tuple(more),
+                bind=listener.bind or proxy.public_address or proxy.wildcard,
                 real=real,
                 metadata=metadata,
             ),

@@ -266,7 +266,7 @@ def _domains(service: Service, port: int, proxy: Proxy) -> tuple[list[str], list
         expanded += others
     if service.resolution == "Passthrough" and service.registry == "Kubernetes":
         out += [f"*.{domain}" for domain in out]
-    for address in service.addresses:
+    for address in service.addresses_for(proxy.ip_mode):
         if address and address != UNSPECIFIED:
             out += _written(address, port)
     return out, expanded

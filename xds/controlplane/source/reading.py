@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ..api.decode import Path, decode, nearest, path_text, shown
+from ..api.decode import Path, decode, extended, nearest, path_text, shown
+from ..api.export_validity import export_to
 from ..kinds import GROUPS, KINDS, UNREAD, Kind
 from ..objects import Fault, Meta, Object, Place, Ref
 from .documents import Document
@@ -97,6 +98,8 @@ class _Reader:
         path: Path = (self._base, "spec") if kind.spec else self._base
         message: type[object] = kind.message
         spec = decode(message, {} if content is None else content, self, path)
+        for keys, text in export_to(spec, meta.namespace):
+            self(extended(path, keys), text)
         place = Place(self._file, self._document.line)
         return Object(kind_name, kind.version, kind.group, meta, spec, place)
 
