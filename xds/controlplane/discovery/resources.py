@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection, Hashable, Iterator
 
 from ...wire.schema.types import google_protobuf
-from ..emit.clusters import Seen, clusters_of, dns_family
+from ..emit.cluster_target import certificates_of
+from ..emit.clusters import Seen, clusters_of, dns_family, passes_through
 from ..emit.endpoints import Caller, load_assignment
 from ..emit.inbound import inbound_listeners
 from ..emit.messages import pack
@@ -103,8 +104,20 @@ class Resources:
         mode = world.peer_authentications.namespace_mode(service.namespace)
         family = dns_family(proxy.node.addresses)
         patches = view.patches.get("CLUSTER", ())
-        key: Hashable = (service, port, rule, accounts, mode, family, view.mesh, patches, proxy.keeps_case)
-        inline = service.is_dns or service.resolution == "Passthrough"
+        certificates = certificates_of(proxy.node.metadata)
+        key: Hashable = (
+            service,
+            port,
+            rule,
+            accounts,
+            mode,
+            family,
+            view.mesh,
+            patches,
+            proxy.keeps_case,
+            certificates,
+        )
+        inline = service.is_dns or passes_through(service, rule)
         if inline:
             # Endpoints stand in the cluster, as the proxy sees them.
             key = (key, world.instances.get(service.key), view.caller_key)
@@ -112,7 +125,16 @@ class Resources:
         def make() -> tuple[Named, ...]:
             endpoints = world.endpoints(service, port.number) if inline else []
             seen = Seen(
-                view.mesh, rule, accounts, mode, endpoints, family, proxy.locality, proxy.labels, proxy.keeps_case
+                view.mesh,
+                rule,
+                accounts,
+                mode,
+                endpoints,
+                family,
+                proxy.locality,
+                proxy.labels,
+                proxy.keeps_case,
+                certificates,
             )
             made = (patch_cluster(each, patches, "SIDECAR_OUTBOUND") for each in clusters_of(service, port, seen))
             return tuple((cluster.name, pack(cluster)) for cluster in made if cluster is not None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from ...wire.schema.types import (
     cluster_v3,
@@ -11,12 +10,9 @@ from ...wire.schema.types import (
     core_v3,
     matcher_v3,
     route_v3,
-    transport_sockets_proxy_protocol_v3,
     type_v3,
-    upstreams_http_v3,
 )
 from ..api.destination_rule import (
-    ClientTLSSettings,
     ConnectionPoolSettings,
     HTTPSettings,
     LoadBalancerSettings,
@@ -30,28 +26,12 @@ from ..api.destination_rule import (
 from ..api.fields import UINT32_MAX
 from ..mesh import MeshConfig
 from ..registry import protocols
-from ..registry.authn import Mode
-from ..registry.services import Port, Service
-from . import filters, tls
+from ..registry.services import Service
+from . import filters
+from .cluster_target import Cluster, Options, Target
+from .cluster_tls import announce, encrypt
 from .locality import effective
-from .messages import duration, pack, percent, u32, u64
-
-Cluster = cluster_v3.Cluster
-Options = upstreams_http_v3.HttpProtocolOptions
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """What the policy is applied to, beside the cluster itself."""
-
-    mesh: MeshConfig
-    port: Port
-    service: Service
-    accounts: tuple[str, ...] = ()
-    sni: str = ""
-    mutual_mode: Mode | None = None
-    outbound: bool = True
-    keep_case: bool = False  # of HTTP/1 header names
+from .messages import duration, percent, u32, u64
 
 
 def apply(cluster: Cluster, policy: TrafficPolicy | None, target: Target) -> Options | None:
@@ -73,9 +53,9 @@ def apply(cluster: Cluster, policy: TrafficPolicy | None, target: Target) -> Opt
             codes = policy.outlier_detection.outlier_detection_http_error_codes
             options.outlier_detection.error_matcher.CopyFrom(_errors(codes))
         _balance(cluster, policy.load_balancer, target)
-        options = _encrypt(cluster, policy.tls, target, options)
+        options = encrypt(cluster, policy.tls, target, options)
         if policy.proxy_protocol is not None:
-            _announce(cluster, policy.proxy_protocol.version)
+            announce(cluster, policy.proxy_protocol.version)
     if cluster.type == Cluster.ORIGINAL_DST:
         cluster.lb_policy = Cluster.CLUSTER_PROVIDED
     if options is not None and options.WhichOneof("upstream_protocol_options") is None:
@@ -309,77 +289,3 @@ def _hash(cluster: Cluster, wanted: LoadBalancerSettings | None) -> None:
     size = consistent.ring_hash.minimum_ring_size if consistent.ring_hash else consistent.minimum_ring_size or 1024
     if size:
         cluster.ring_hash_lb_config.minimum_ring_size.CopyFrom(u64(size))
-
-
-def _encrypt(
-    cluster: Cluster, wanted: ClientTLSSettings | None, target: Target, options: Options | None
-) -> Options | None:
-    http2 = options is not None and options.explicit_http_config.HasField("http2_protocol_options")
-    if wanted is None:
-        auto = target.mesh.enable_auto_mtls and target.mutual_mode in ("PERMISSIVE", "STRICT")
-        if auto:
-            made = tls.upstream_socket(tls.mesh_mutual(target.accounts, target.sni, http2=http2))
-            if cluster.type == Cluster.ORIGINAL_DST:
-                cluster.transport_socket.CopyFrom(made)
-            else:
-                cluster.transport_socket_matches.extend(tls.by_endpoint(made))
-        return options
-    if wanted.mode == "ISTIO_MUTUAL":
-        accounts = wanted.subject_alt_names or target.accounts
-        context = tls.mesh_mutual(accounts, wanted.sni or target.sni, http2=http2)
-        cluster.transport_socket.CopyFrom(tls.upstream_socket(context))
-    elif wanted.mode in ("SIMPLE", "MUTUAL"):
-        return _originate(cluster, wanted, target, options, http2=http2)
-    return options
-
-
-def _originate(
-    cluster: Cluster, wanted: ClientTLSSettings, target: Target, options: Options | None, *, http2: bool
-) -> Options | None:
-    if wanted.credential_name and not wanted.credential_name.startswith("configmap://"):
-        return options  # secrets by name are for workloads that a selector picks, so that no other waits for them
-    mutual = wanted.mode == "MUTUAL"
-    if mutual and not (wanted.client_certificate and wanted.private_key):
-        return options
-    skip = bool(wanted.insecure_skip_verify)
-    automatic_sni = not wanted.sni
-    if automatic_sni or (not wanted.subject_alt_names and not skip and automatic_sni):
-        options = options or Options()
-        upstream = options.upstream_http_protocol_options
-        upstream.auto_sni = True
-        if not wanted.subject_alt_names and not skip:
-            upstream.auto_san_validation = True
-    accounts = wanted.subject_alt_names
-    if not accounts and target.service.registry == "External":
-        accounts = target.accounts
-    context = tls.originate(
-        wanted.sni,
-        accounts,
-        certificate=f"file-cert:{wanted.client_certificate}~{wanted.private_key}" if mutual else "",
-        ca=wanted.ca_certificates,
-        crl=wanted.ca_crl,
-        verify=not skip,
-        http2=http2,
-        defaults=target.mesh.tls_defaults,
-    )
-    cluster.transport_socket.CopyFrom(tls.upstream_socket(context))
-    return options
-
-
-def _announce(cluster: Cluster, version: str) -> None:
-    """PROXY protocol around every socket there is."""
-
-    def wrap(socket: core_v3.TransportSocket, name: str) -> core_v3.TransportSocket:
-        config = transport_sockets_proxy_protocol_v3.ProxyProtocolUpstreamTransport(
-            config=core_v3.ProxyProtocolConfig(version=core_v3.ProxyProtocolConfig.Version.Value(version)),
-            transport_socket=socket,
-        )
-        return core_v3.TransportSocket(name=name, typed_config=pack(config))
-
-    name = "envoy.transport_sockets.upstream_proxy_protocol"
-    if cluster.HasField("transport_socket"):
-        cluster.transport_socket.CopyFrom(wrap(cluster.transport_socket, name))
-    elif not cluster.transport_socket_matches:
-        cluster.transport_socket.CopyFrom(wrap(filters.raw_buffer(), name))
-    for match in cluster.transport_socket_matches:
-        match.transport_socket.CopyFrom(wrap(match.transport_socket, name))

@@ -13,7 +13,8 @@ from ..registry.destination_rules import Rule
 from ..registry.endpoints import Endpoint
 from ..registry.services import Port, Service
 from . import filters, policy, stat_names
-from .cluster_policy import Target, apply
+from .cluster_policy import apply
+from .cluster_target import AGENTS, Certificates, Target
 from .endpoints import Caller, assignment_of
 from .messages import ISTIO, ads, config_path, duration, pack, u32, value
 
@@ -34,6 +35,7 @@ class Seen:
     locality: tuple[str, str, str] = ("", "", "")
     labels: dict[str, str] | None = None
     keep_case: bool = False
+    certificates: Certificates = AGENTS
 
 
 def dns_family(addresses: tuple[str, ...]) -> int:
@@ -52,6 +54,16 @@ def discovery_type(service: Service) -> int:
             return Cluster.ORIGINAL_DST
         case _:
             return Cluster.EDS
+
+
+def passes_through(service: Service, rule: Rule | None) -> bool:
+    """Whether calls go to the address that was dialled, of the service itself or of a subset."""
+    if service.resolution == "Passthrough":
+        return True
+    said = (rule.spec.traffic_policy, *(subset.traffic_policy for subset in rule.spec.subsets)) if rule else ()
+    return any(
+        balancer is not None and balancer.simple == "PASSTHROUGH" for balancer in map(policy.load_balancer, said)
+    )
 
 
 def clusters_of(service: Service, port: Port, seen: Seen) -> list[Cluster]:
@@ -139,7 +151,17 @@ def _finish(
 ) -> None:
     """Policy, discovery and metadata."""
     sni = server_name(service.hostname, port.number, subset)
-    target = Target(seen.mesh, port, service, seen.accounts, sni, mode, outbound=True, keep_case=seen.keep_case)
+    target = Target(
+        seen.mesh,
+        port,
+        service,
+        seen.accounts,
+        sni,
+        mode,
+        keep_case=seen.keep_case,
+        selected=seen.rule is not None and seen.rule.selector is not None,
+        certificates=seen.certificates,
+    )
     options = apply(made, traffic, target)
     if made.type == Cluster.EDS:
         made.eds_cluster_config.service_name = made.name

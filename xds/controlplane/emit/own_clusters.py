@@ -15,11 +15,14 @@ from ..registry.proxy import Proxy, Target
 from ..registry.services import Port, Service
 from ..registry.sidecars import SidecarObject
 from . import cluster_policy, filters, policy, stat_names
+from .cluster_target import Target as ClusterTarget
+from .cluster_target import certificates_of
 from .clusters import HTTP_OPTIONS, named
 from .messages import ISTIO, UNIX, config_path, duration, pack, socket_address, value
 from .patch_clusters import added_clusters, patch_cluster
 from .route_tables import PASSTHROUGH
 from .tcp_proxy import BLACK_HOLE
+from .tls import EXTERNAL_SECRETS
 from .view import View
 
 Cluster = cluster_v3.Cluster
@@ -30,6 +33,7 @@ _NEVER_S = 9223372035
 _IDLE_S = 300.0
 # Addresses that iptables knows: connections from there are not caught again.
 _SOURCES = {"IPv4": "127.0.0.6", "IPv6": "::6"}
+_SECRETS_SOCKET = "./var/run/secrets/credential-uds/socket"
 _LOOPBACK = ("127.0.0.1", "::1")
 
 
@@ -43,7 +47,30 @@ def own_clusters(view: View) -> list[Cluster]:
         made.append(patch_cluster(cluster, patches, "SIDECAR_INBOUND", hosts))
     made.append(patch_cluster(inbound_passthrough(view.proxy, view.mesh), patches, "SIDECAR_INBOUND"))
     made += added_clusters(patches, "SIDECAR_INBOUND")
-    return [cluster for cluster in made if cluster is not None]
+    if certificates_of(view.proxy.node.metadata).named_apart:
+        made.append(_secrets(view.mesh))
+    first: dict[str, Cluster] = {}
+    for each in made:
+        if each is not None:
+            first.setdefault(each.name, each)
+    return list(first.values())
+
+
+def _secrets(mesh: MeshConfig) -> Cluster:
+    """The server of secrets beside the proxy, for those that rules call `sds://`."""
+    made = Cluster(
+        name=EXTERNAL_SECRETS,
+        type=Cluster.STATIC,
+        connect_timeout=duration(mesh.connect_timeout),
+        alt_stat_name=f"{EXTERNAL_SECRETS};",
+    )
+    made.load_assignment.cluster_name = EXTERNAL_SECRETS
+    endpoint = made.load_assignment.endpoints.add().lb_endpoints.add().endpoint
+    endpoint.address.CopyFrom(socket_address(_SECRETS_SOCKET, 0))
+    options = upstreams_http_v3.HttpProtocolOptions()
+    options.explicit_http_config.http2_protocol_options.SetInParent()
+    made.typed_extension_protocol_options[HTTP_OPTIONS].CopyFrom(pack(options))
+    return made
 
 
 def black_hole(mesh: MeshConfig) -> Cluster:
@@ -175,7 +202,7 @@ def _inbound(port: int, targets: Sequence[Target], address: str, view: View) -> 
     pool = view.scope.connection_pool(port)
     if pool is not None:
         traffic = replace(traffic or TrafficPolicy(), connection_pool=pool)
-    target = cluster_policy.Target(view.mesh, service_port, service, outbound=False, keep_case=view.proxy.keeps_case)
+    target = ClusterTarget(view.mesh, service_port, service, outbound=False, keep_case=view.proxy.keeps_case)
     options = cluster_policy.apply(made, traffic, target)
     if options is not None:
         made.typed_extension_protocol_options[HTTP_OPTIONS].CopyFrom(pack(options))

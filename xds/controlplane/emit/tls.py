@@ -16,6 +16,14 @@ ALPN_MESH = ("istio-peer-exchange", "istio")
 ALPN_MESH_H2 = (*ALPN_MESH, "h2")
 ALPN_HTTP = ("h2", "http/1.1")
 ALPN_TCP = ("istio-peer-exchange", *ALPN_HTTP)
+CA_SUFFIX = "-cacert"
+EXTERNAL_SECRETS = "sds-external"
+_AGENT = "sds-grpc"
+_FILES = "sds-files-grpc"
+_OWN = ("default", "ROOTCA")
+_BUILT_IN = "builtin://"
+_EXTERNAL = "sds://"
+_TYPED = ("kubernetes://", "configmap://", "kubernetes-gateway://")
 
 CIPHERS = (
     "ECDHE-ECDSA-AES256-GCM-SHA384",
@@ -27,23 +35,43 @@ CIPHERS = (
 )
 
 
-def secret(name: str) -> tls_v3.SdsSecretConfig:
-    """A secret of the workload's own agent, which Envoy reaches as the cluster `sds-grpc`."""
-    made = _agent_secret()
-    return tls_v3.SdsSecretConfig(name=name, sds_config=made)
+def secret(name: str, *, files_apart: bool = False) -> tls_v3.SdsSecretConfig:
+    """A secret of the workload's own agent, which Envoy reaches as the cluster `sds-grpc`.
+
+    For the mesh's own certificates it waits without end. `files_apart`: files are read by a server of their own.
+    """
+    if name in _OWN:
+        return tls_v3.SdsSecretConfig(name=name, sds_config=_from(_AGENT, endless=True))
+    return tls_v3.SdsSecretConfig(name=name, sds_config=_from(_FILES if files_apart else _AGENT))
+
+
+def named_secret(name: str, *, named_apart: bool) -> tls_v3.SdsSecretConfig:
+    """A secret by the name that a DestinationRule gives it: istiod sends it, or a server beside the proxy."""
+    if name.startswith(_BUILT_IN):
+        return secret("ROOTCA" if name == _BUILT_IN + CA_SUFFIX else "default")
+    if name.startswith(_EXTERNAL):
+        if named_apart:
+            return tls_v3.SdsSecretConfig(name=name, sds_config=_from(EXTERNAL_SECRETS))
+        name = name.removeprefix(_EXTERNAL)
+    if not name.startswith(_TYPED):
+        name = f"kubernetes://{name}"
+    asked = core_v3.ConfigSource(
+        ads=core_v3.AggregatedConfigSource(), resource_api_version=core_v3.ApiVersion.Value("V3")
+    )
+    return tls_v3.SdsSecretConfig(name=name, sds_config=asked)
 
 
 @cache
-def _agent_secret() -> core_v3.ConfigSource:
+def _from(cluster: str, *, endless: bool = False) -> core_v3.ConfigSource:
     source = core_v3.ApiConfigSource(
         api_type=core_v3.ApiConfigSource.GRPC,
-        grpc_services=[core_v3.GrpcService(envoy_grpc=core_v3.GrpcService.EnvoyGrpc(cluster_name="sds-grpc"))],
+        grpc_services=[core_v3.GrpcService(envoy_grpc=core_v3.GrpcService.EnvoyGrpc(cluster_name=cluster))],
         set_node_on_first_message_only=True,
         transport_api_version=core_v3.ApiVersion.Value("V3"),
     )
     return core_v3.ConfigSource(
         api_config_source=source,
-        initial_fetch_timeout=google_protobuf.Duration(),
+        initial_fetch_timeout=google_protobuf.Duration() if endless else None,
         resource_api_version=core_v3.ApiVersion.Value("V3"),
     )
 
@@ -81,38 +109,25 @@ def mesh_mutual(accounts: Iterable[str], sni: str, *, http2: bool) -> tls_v3.Ups
     return made
 
 
-def originate(
-    sni: str,
-    accounts: Iterable[str],
-    *,
-    certificate: str = "",
-    ca: str = "",
-    crl: str = "",
-    verify: bool = True,
-    http2: bool = False,
-    defaults: TLSConfig = TLSConfig(),
-) -> tls_v3.UpstreamTlsContext:
-    """SIMPLE and MUTUAL with files: `certificate` names the client certificate's resource."""
+def origination(sni: str, defaults: TLSConfig, *, http2: bool) -> tls_v3.UpstreamTlsContext:
+    """SIMPLE and MUTUAL, without certificates yet."""
     params = _versions()
     params.ecdh_curves.extend(defaults.ecdh_curves)
     params.cipher_suites.extend(defaults.cipher_suites)
-    common = tls_v3.CommonTlsContext(tls_params=params)
-    if certificate:
-        common.tls_certificate_sds_secret_configs.append(secret(certificate))
-    if not verify:
-        common.validation_context.SetInParent()
-    else:
-        context = tls_v3.CertificateValidationContext(match_subject_alt_names=exactly(accounts))
-        if crl:
-            context.crl.filename = crl
-        combined = tls_v3.CommonTlsContext.CombinedCertificateValidationContext(
-            default_validation_context=context,
-            validation_context_sds_secret_config=secret(f"file-root:{ca or 'system'}"),
-        )
-        common.combined_validation_context.CopyFrom(combined)
-    if http2:
-        common.alpn_protocols.append("h2")
+    common = tls_v3.CommonTlsContext(tls_params=params, alpn_protocols=["h2"] if http2 else ())
     return tls_v3.UpstreamTlsContext(common_tls_context=common, sni=sni)
+
+
+def validation(
+    accounts: Iterable[str], root: tls_v3.SdsSecretConfig, revoked: str = ""
+) -> tls_v3.CommonTlsContext.CombinedCertificateValidationContext:
+    """Who may answer: with a certificate by that root, in one of these names, and not in the list of that file."""
+    context = tls_v3.CertificateValidationContext(match_subject_alt_names=exactly(accounts))
+    if revoked:
+        context.crl.filename = revoked
+    return tls_v3.CommonTlsContext.CombinedCertificateValidationContext(
+        default_validation_context=context, validation_context_sds_secret_config=root
+    )
 
 
 def upstream_socket(context: tls_v3.UpstreamTlsContext) -> core_v3.TransportSocket:
