@@ -120,7 +120,7 @@ class Resources:
         inline = service.is_dns or passes_through(service, rule)
         if inline:
             # Endpoints stand in the cluster, as the proxy sees them.
-            key = (key, world.instances.get(service.key), view.caller_key)
+            key = (key, world.instances.get(service.key), view.caller_key, world.peer_authentications)
 
         def make() -> tuple[Named, ...]:
             endpoints = world.endpoints(service, port.number) if inline else []
@@ -135,6 +135,7 @@ class Resources:
                 proxy.labels,
                 proxy.keeps_case,
                 certificates,
+                world.peer_authentications,
             )
             made = (patch_cluster(each, patches, "SIDECAR_OUTBOUND") for each in clusters_of(service, port, seen))
             return tuple((cluster.name, pack(cluster)) for cluster in made if cluster is not None)

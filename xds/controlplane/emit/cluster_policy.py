@@ -232,6 +232,8 @@ def _balance(cluster: Cluster, wanted: LoadBalancerSettings | None, target: Targ
     setting = effective(wanted, target.service, target.mesh)
     if setting is not None:
         setting.configure(cluster)
+        if cluster.HasField("load_assignment"):
+            setting.arrange_within(cluster, target.first, target.locality, target.labels)
     if cluster.type == Cluster.ORIGINAL_DST:
         cluster.lb_policy = Cluster.CLUSTER_PROVIDED
         return

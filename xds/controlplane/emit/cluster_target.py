@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from ...wire.schema.types import cluster_v3, upstreams_http_v3
 from ..mesh import MeshConfig
 from ..registry.authn import Mode
+from ..registry.endpoints import Endpoint
 from ..registry.services import Port, Service
 
 Cluster = cluster_v3.Cluster
@@ -54,3 +55,6 @@ class Target:
     keep_case: bool = False  # of HTTP/1 header names
     selected: bool = False  # by the rule's workload selector
     certificates: Certificates = AGENTS
+    locality: tuple[str, str, str] = ("", "", "")
+    labels: Mapping[str, str] = field(default_factory=dict)
+    first: Sequence[Endpoint] = ()  # of the endpoints in the cluster, those of the first place

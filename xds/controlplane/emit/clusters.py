@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ...wire.schema.types import cares_v3, cluster_v3, endpoint_v3
+from ...wire.schema.types import cares_v3, cluster_v3, core_v3
 from ..api.destination_rule import Subset, TrafficPolicy
 from ..hosts import is_ip, outbound, server_name
 from ..mesh import MeshConfig
-from ..registry.authn import Mode
+from ..registry.authn import Mode, PeerAuthentications
 from ..registry.destination_rules import Rule
 from ..registry.endpoints import Endpoint
 from ..registry.services import Port, Service
 from . import filters, policy, stat_names
 from .cluster_policy import apply
 from .cluster_target import AGENTS, Certificates, Target
-from .endpoints import Caller, assignment_of
+from .endpoints import Caller, by_place, groups_of
 from .messages import ISTIO, ads, config_path, duration, pack, u32, value
 
 Cluster = cluster_v3.Cluster
+_SESSION_STATUSES = [core_v3.HealthStatus.Value(name) for name in ("HEALTHY", "DRAINING", "UNKNOWN", "DEGRADED")]
 HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 
@@ -30,12 +31,13 @@ class Seen:
     rule: Rule | None
     accounts: tuple[str, ...]
     peer_mode: Mode | None  # what PeerAuthentication says for the service's namespace
-    endpoints: list[Endpoint]
+    endpoints: list[Endpoint]  # where they stand in the cluster
     dns_family: int
     locality: tuple[str, str, str] = ("", "", "")
     labels: dict[str, str] | None = None
     keep_case: bool = False
     certificates: Certificates = AGENTS
+    authn: PeerAuthentications | None = None
 
 
 def dns_family(addresses: tuple[str, ...]) -> int:
@@ -110,13 +112,16 @@ def _cluster(service: Service, port: Port, subset: str, kind: int, seen: Seen) -
     made = Cluster(name=name, type=kind, alt_stat_name=statistics + ";")
     made.common_lb_config.SetInParent()
     if kind in (Cluster.STRICT_DNS, Cluster.LOGICAL_DNS):
-        assignment = _assignment(name, service, subset, seen)
-        if not assignment.endpoints:
+        places = _places(service, subset, port, seen)
+        if not places:
             return None
-        made.load_assignment.CopyFrom(assignment)
+        made.load_assignment.cluster_name = name
+        made.load_assignment.endpoints.extend(groups_of(places, subset, port.number, seen.rule, seen.mesh, seen.authn))
         _resolve(made, service, seen)
     elif kind == Cluster.ORIGINAL_DST and port.number in service.target_ports:
         made.original_dst_lb_config.upstream_port_override.value = service.target_ports[port.number]
+    if service.keeps_sessions and not subset:
+        made.common_lb_config.override_host_status.statuses.extend(_SESSION_STATUSES)
     made.metadata.filter_metadata[ISTIO].fields["services"].CopyFrom(value([named(service)]))
     return made
 
@@ -135,9 +140,9 @@ def _resolve(made: Cluster, service: Service, seen: Seen) -> None:
     made.respect_dns_ttl = True
 
 
-def _assignment(name: str, service: Service, subset: str, seen: Seen) -> endpoint_v3.ClusterLoadAssignment:
+def _places(service: Service, subset: str, port: Port, seen: Seen) -> dict[str, list[Endpoint]]:
     caller = Caller(seen.locality, seen.labels or {}, "")
-    return assignment_of(name, service, subset, 0, seen.endpoints, seen.rule, caller, seen.mesh, None)
+    return by_place(service, subset, port.number, seen.endpoints, seen.rule, caller, seen.mesh)
 
 
 def _finish(
@@ -161,6 +166,9 @@ def _finish(
         keep_case=seen.keep_case,
         selected=seen.rule is not None and seen.rule.selector is not None,
         certificates=seen.certificates,
+        locality=seen.locality,
+        labels=seen.labels or {},
+        first=() if subset else next(iter(_places(service, "", port, seen).values()), ()),
     )
     options = apply(made, traffic, target)
     if made.type == Cluster.EDS:

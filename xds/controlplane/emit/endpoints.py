@@ -65,27 +65,52 @@ def assignment_of(
     authn: PeerAuthentications | None,
 ) -> Assignment:
     """`members` are the endpoints of the port, of every subset."""
+    traffic = policy.for_cluster(rule.spec if rule else None, subset, port)
+    places = by_place(service, subset, port, members, rule, caller, mesh)
+    groups = groups_of(places, subset, port, rule, mesh, authn)
+    setting = effective(policy.load_balancer(traffic), service, mesh)
+    if setting is not None and groups:
+        ejects = traffic is not None and traffic.outlier_detection is not None
+        groups = setting.arrange(groups, list(places.values()), caller.locality, caller.labels, ejects=ejects)
+    return Assignment(cluster_name=name, endpoints=groups)
+
+
+def by_place(
+    service: Service,
+    subset: str,
+    port: int,
+    members: Sequence[Endpoint],
+    rule: Rule | None,
+    caller: Caller,
+    mesh: MeshConfig,
+) -> dict[str, list[Endpoint]]:
+    """The endpoints of a subset that the caller is told of, by their locality, in its order."""
     spec = rule.spec if rule else None
     labels = next((item.labels for item in spec.subsets if item.name == subset), {}) if spec and subset else {}
     traffic = policy.for_cluster(spec, subset, port)
     ejection = traffic.outlier_detection if traffic else None
     forced = service.traffic_distribution != "Any"
     unready = forced or (mesh.send_unhealthy_endpoints and not (ejection and ejection.min_health_percent > 0))
-    by_place: dict[str, list[Endpoint]] = {}
+    found: dict[str, list[Endpoint]] = {}
     for endpoint in members:
         if not _wanted(endpoint, service, caller, unready=unready):
             continue
         if labels and not labels.items() <= endpoint.workload.labels.items():
             continue
-        by_place.setdefault(endpoint.workload.locality, []).append(endpoint)
-    making = _Making(mesh, _rule_mode(spec, subset, port), authn)
-    places = sorted(by_place)
-    groups = [making.group(place, by_place[place]) for place in places]
-    setting = effective(policy.load_balancer(traffic), service, mesh)
-    if setting is not None and groups:
-        arranged = [by_place[place] for place in places]
-        groups = setting.arrange(groups, arranged, caller.locality, caller.labels, ejects=ejection is not None)
-    return Assignment(cluster_name=name, endpoints=groups)
+        found.setdefault(endpoint.workload.locality, []).append(endpoint)
+    return {place: found[place] for place in sorted(found)}
+
+
+def groups_of(
+    places: Mapping[str, Sequence[Endpoint]],
+    subset: str,
+    port: int,
+    rule: Rule | None,
+    mesh: MeshConfig,
+    authn: PeerAuthentications | None,
+) -> list[endpoint_v3.LocalityLbEndpoints]:
+    making = _Making(mesh, _rule_mode(rule.spec if rule else None, subset, port), authn)
+    return [making.group(place, members) for place, members in places.items()]
 
 
 def _wanted(endpoint: Endpoint, service: Service, caller: Caller, *, unready: bool) -> bool:
@@ -93,8 +118,12 @@ def _wanted(endpoint: Endpoint, service: Service, caller: Caller, *, unready: bo
         return False
     if endpoint.health == "TERMINATING" or (endpoint.health == "UNHEALTHY" and not unready):
         return False
-    draining = endpoint.health == "DRAINING" or _DRAINING in endpoint.workload.labels
-    return not draining or "istio.io/persistent-session" in service.labels
+    return service.keeps_sessions_by_cookie or _health(endpoint) != "DRAINING"
+
+
+def _health(endpoint: Endpoint) -> str:
+    """A label may say that it drains."""
+    return "DRAINING" if endpoint.workload.labels.get(_DRAINING) else endpoint.health
 
 
 class _Making:
@@ -114,7 +143,7 @@ class _Making:
             load_balancing_weight=u32(sum(endpoint.weight or 1 for endpoint in members)),
         )
         for endpoint in members:
-            one = made.lb_endpoints.add(health_status=_STATUS[endpoint.health], metadata=self._of(endpoint))
+            one = made.lb_endpoints.add(health_status=_STATUS[_health(endpoint)], metadata=self._of(endpoint))
             one.endpoint.address.CopyFrom(socket_address(endpoint.address, endpoint.port))
             one.load_balancing_weight.value = endpoint.weight or 1
         return made

@@ -49,6 +49,21 @@ class Setting:
         if wanted is not None and (wanted.distribute or (fails_over and (wanted.failover or wanted.failover_priority))):
             common.locality_weighted_lb_config.SetInParent()
 
+    def arrange_within(
+        self,
+        cluster: cluster_v3.Cluster,
+        first: Sequence[Endpoint],
+        own: Locality,
+        labels: Mapping[str, str],
+    ) -> None:
+        """The same for a cluster that holds its endpoints; `first` are those of its first group, where they count."""
+        held = cluster.load_assignment.endpoints
+        groups = [Group.FromString(each.SerializeToString()) for each in held]
+        known = [first] if first else []
+        made = self.arrange(groups, known, own, labels, ejects=cluster.HasField("outlier_detection"))
+        del held[:]
+        held.extend(made)
+
     def arrange(
         self,
         groups: list[Group],
@@ -58,7 +73,10 @@ class Setting:
         *,
         ejects: bool,
     ) -> list[Group]:
-        """Groups with priorities and weights; `endpoints` are those of each group in order."""
+        """Groups with priorities and weights; `endpoints` are those of each group in order.
+
+        A group of which they are missing cannot be told apart by labels: it is left out where another can.
+        """
         if self.zone_aware is not None:
             if not self._routing:
                 return groups
@@ -177,12 +195,12 @@ def _by_labels(
     groups: list[Group], endpoints: Sequence[Sequence[Endpoint]], labels: Mapping[str, str], order: Sequence[str]
 ) -> list[Group]:
     """Splits each group by how many of the labels, from the first on, an endpoint shares with the proxy."""
-    if not labels or not groups:
+    if not labels or not endpoints:
         return groups
     names = [item.partition("=")[0] for item in order]
     given = {item.partition("=")[0]: item.partition("=")[2] for item in order if "=" in item}
     out: list[Group] = []
-    for group, members in zip(groups, endpoints, strict=True):
+    for group, members in zip(groups, endpoints, strict=False):
         by_rank: dict[int, list[int]] = {}
         for index, endpoint in enumerate(members):
             by_rank.setdefault(_rank(endpoint, names, given, labels), []).append(index)

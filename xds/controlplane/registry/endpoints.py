@@ -152,17 +152,18 @@ def slice_endpoints(
             workload = pods.get((namespace, given.target_ref.name))
         if workload is None:
             continue
-        health = _health(given.conditions, known=service is not None)
+        health = _health(given.conditions, service)
         for address in given.addresses:
             out += [Endpoint(address, port.port, port.name, workload, health) for port in source.spec.ports]
     return out
 
 
-def _health(conditions: kubernetes.EndpointConditions, *, known: bool) -> Health:
+def _health(conditions: kubernetes.EndpointConditions, service: Service | None) -> Health:
     if conditions.ready is None or conditions.ready:
         return "HEALTHY"
-    if known and (conditions.terminating is None or conditions.terminating):
-        return "TERMINATING"
+    if service is not None and (conditions.terminating is None or conditions.terminating):
+        serving = conditions.serving is None or conditions.serving
+        return "DRAINING" if serving and service.keeps_sessions else "TERMINATING"
     return "UNHEALTHY"
 
 

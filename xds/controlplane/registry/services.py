@@ -33,6 +33,8 @@ _DISTRIBUTIONS: dict[str, Distribution] = {
     "prefersamezone": "PreferSameZone",
     "prefersamenode": "PreferSameNode",
 }
+_SESSION = "istio.io/persistent-session"
+_SESSION_HEADER = "istio.io/persistent-session-header"
 _EXPORT_TO = "networking.istio.io/exportTo"
 _DISTRIBUTION = "networking.istio.io/traffic-distribution"
 
@@ -95,6 +97,15 @@ class Service:
     @property
     def is_dns(self) -> bool:
         return self.resolution in ("DNSLB", "DNSRoundRobinLB")
+
+    @property
+    def keeps_sessions(self) -> bool:
+        """Whether sessions stay with an endpoint that is shutting down (by cookie, or by header)."""
+        return bool(self.labels.get(_SESSION) or self.labels.get(_SESSION_HEADER))
+
+    @property
+    def keeps_sessions_by_cookie(self) -> bool:
+        return bool(self.labels.get(_SESSION))
 
     def port(self, number: int) -> Port | None:
         for port in self.ports:
