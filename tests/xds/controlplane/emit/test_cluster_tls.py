@@ -11,7 +11,7 @@ from tests.xds.controlplane.support import istio, service
 
 PARAMS = {"tls_minimum_protocol_version": "TLSv1_2", "tls_maximum_protocol_version": "TLSv1_3"}
 SELECTED = "{workloadSelector: {matchLabels: {app: client}}}"
-CLIENT = {"labels": {"app": "client"}}
+CLIENT: dict[str, Any] = {"labels": {"app": "client"}}
 OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 
@@ -148,13 +148,16 @@ def test_a_socket_of_secrets_beside_the_proxy_is_a_cluster() -> None:
     )
 
 
+APART: dict[str, Any] = {"file-credential": "true"}
+
+
 def test_files_may_be_read_by_a_server_of_their_own() -> None:
-    made = cluster("{tls: {mode: SIMPLE, caCertificates: /ca}}", **{"file-credential": "true"})
+    made = cluster("{tls: {mode: SIMPLE, caCertificates: /ca}}", **APART)
     combined = context(made)["common_tls_context"]["combined_validation_context"]
     assert combined["validation_context_sds_secret_config"] == agent("file-root:/ca", "sds-files-grpc")
 
 
-OWN = {"TLS_CLIENT_CERT_CHAIN": "/own", "TLS_CLIENT_KEY": "/ownkey", "TLS_CLIENT_ROOT_CERT": "/ownca"}
+OWN: dict[str, Any] = {"TLS_CLIENT_CERT_CHAIN": "/own", "TLS_CLIENT_KEY": "/ownkey", "TLS_CLIENT_ROOT_CERT": "/ownca"}
 EXTERNAL = istio(
     "ServiceEntry",
     "out",
