@@ -142,7 +142,8 @@ def _on_port(services: Iterable[Service], port: int) -> dict[str, Service]:
         found = service.port(port)
         if found is not None:
             host = service.hostname.lower()
-            out[host] = service if service.ports == (found,) else replace(service, ports=(found,))
+            whole = service.ports == (found,) and service.hostname == host
+            out[host] = service if whole else replace(service, hostname=host, ports=(found,))
     return out
 
 
