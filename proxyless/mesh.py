@@ -120,19 +120,27 @@ class Mesh:
         return mesh
 
     @classmethod
-    def from_config(cls, directory: str | os.PathLike[str], *, node: Node | None = None, **options: Any) -> Self:
+    def from_config(
+        cls,
+        directory: str | os.PathLike[str],
+        *,
+        node: Node | None = None,
+        mesh_config: str | os.PathLike[str] | None = None,
+        **options: Any,
+    ) -> Self:
         """A mesh with a control plane of its own on a folder of Istio and Kubernetes YAML, followed as it changes.
 
+        `mesh_config` is a file with Istio's MeshConfig, followed too; by default the folder's ConfigMap `istio` counts.
         Options: `registry`, `allow_unenforced` and `passthrough_until_ready`, as of `Mesh`.
 
         Raises:
-            ConfigurationError: the folder cannot be read.
+            ConfigurationError: the folder, or that file, cannot be read.
         """
         from .xds.controlplane import FolderSource, LocalLink, Plane, SourceError
 
         bootstrap = Bootstrap(str(directory), node if node is not None else own_node())
         try:
-            plane = Plane(FolderSource(Path(directory)), on_fault=log_fault, on_note=log_note)
+            plane = Plane(FolderSource(Path(directory), mesh_config=mesh_config), on_fault=log_fault, on_note=log_note)
         except SourceError as error:
             raise ConfigurationError(str(error)) from error
         mesh = cls.__new__(cls)

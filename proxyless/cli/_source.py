@@ -21,6 +21,7 @@ class SourceOptions:
     """What `source_options` collects."""
 
     config: str | None
+    mesh_config: str | None
     xds: str | None
     recorded: str | None
     until: int | None
@@ -35,6 +36,7 @@ def source_options(function: F) -> F:
     """--config, --xds, --recorded, and the options that say who asks; handed on as `source`."""
     options = [
         click.option("--config", metavar="DIR", help="a folder of Istio and Kubernetes YAML"),
+        click.option("--mesh-config", metavar="FILE", help="with --config: Istio's MeshConfig"),
         click.option("--xds", metavar="ADDRESS", help="a control plane: [xds://]host:port or xds+tls://host:port"),
         click.option("--recorded", metavar="DIR|.tar.gz", help="recorded discovery responses"),
         click.option("--until", type=int, metavar="N", help="with --recorded: stop after file N"),
@@ -53,7 +55,7 @@ def source_options(function: F) -> F:
 
     @functools.wraps(function)
     def wrapper(**arguments: Any) -> Any:
-        names = ("config", "xds", "recorded", "until", "timeout_s", "delta", "root_cert", "token_file")
+        names = ("config", "mesh_config", "xds", "recorded", "until", "timeout_s", "delta", "root_cert", "token_file")
         given = {name: arguments.pop(name) for name in names}
         return function(**arguments | {"source": SourceOptions(**given, node=_node(_who(arguments)))})
 
@@ -99,7 +101,9 @@ def open_mesh(source: SourceOptions, **options: Any) -> Mesh:
     if source.recorded is not None:
         return Mesh.from_recorded(source.recorded, node=source.node, until=source.until, registry=False, **options)
     if source.config is not None:
-        mesh = Mesh.from_config(source.config, node=source.node, registry=False, **options)
+        mesh = Mesh.from_config(
+            source.config, node=source.node, mesh_config=source.mesh_config, registry=False, **options
+        )
     else:
         address = source.xds or ""
         mesh = Mesh._connect(

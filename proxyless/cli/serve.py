@@ -24,13 +24,14 @@ ENDING = (signal.SIGINT, signal.SIGTERM)
 @click.command(short_help="the embedded control plane on a folder of YAML")
 @click.argument("directory", metavar="DIR")
 @click.option("--listen", default=LISTEN, metavar="HOST:PORT", help="where to serve ADS, plaintext", show_default=True)
+@click.option("--mesh-config", metavar="FILE", help="Istio's MeshConfig; by default DIR's ConfigMap istio")
 @click.option("--json", "as_json", is_flag=True, help="print JSON lines: what is served, then every change")
-def command(directory: str, listen: str, as_json: bool) -> int:
+def command(directory: str, listen: str, mesh_config: str | None, as_json: bool) -> int:
     """Serve the Istio and Kubernetes objects in DIR over ADS until it is interrupted, and follow every change.
 
     A file that becomes wrong is refused with file, line and field; what it said before stays in force.
 
-    Exit status: 0 ended by SIGINT or SIGTERM, 2 the folder cannot be read or the address is in use.
+    Exit status: 0 ended by SIGINT or SIGTERM, 2 the folder or FILE cannot be read or the address is in use.
     """
     from ..xds.controlplane import FolderSource, Plane, SourceError
     from ..xds.controlplane.server import ServeError, serve
@@ -39,7 +40,7 @@ def command(directory: str, listen: str, as_json: bool) -> int:
     end = threading.Event()
     before = {each: signal.signal(each, lambda *_: end.set()) for each in ENDING}
     try:
-        plane = Plane(FolderSource(directory))
+        plane = Plane(FolderSource(directory, mesh_config=mesh_config))
         seen = plane.state
         server = serve(plane, listen)
     except (SourceError, ServeError) as error:

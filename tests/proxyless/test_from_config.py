@@ -152,3 +152,23 @@ def test_a_folder_that_cannot_be_read_is_a_configuration_error_and_leaves_no_thr
     ):
         Mesh.from_config(tmp_path, node=NODE, registry=False)
     assert threading.active_count() == before
+
+
+def test_the_mesh_may_be_configured_by_a_file_of_its_own(tmp_path: Path, backends: Backends) -> None:
+    folder = tmp_path / "istio"
+    folder.mkdir()
+    written(folder, entry(backends, ONE))
+    file = tmp_path / "mesh.yaml"
+    file.write_text("connectTimeout: 3s\n")
+    with Mesh.from_config(folder, node=NODE, mesh_config=file, registry=False) as made:
+        made.wait_ready(20)
+
+        def patience() -> float:
+            timeout: float = made.snapshot.clusters["PassthroughCluster"].get().connect_timeout_s
+            return timeout
+
+        assert patience() == 3
+        file.write_text("connectTimeout: 4s\n")
+        wait_for(lambda: patience() == 4, 10)
+    with pytest.raises(ConfigurationError, match="cannot read mesh configuration"):
+        Mesh.from_config(folder, node=NODE, mesh_config=tmp_path / "missing", registry=False)

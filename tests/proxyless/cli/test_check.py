@@ -227,3 +227,12 @@ def test_the_demo_and_its_kubernetes_side_are_clean(
     instances = [Instance(role, f"127.0.40.{number}", 8000, 8001) for number, role in enumerate(ROLES, 1)]
     (tmp_path / "kubernetes.yaml").write_text(text_of(instances, one_address=one_address))
     assert run(capsys, str(tmp_path)) == (0, "no errors, no warnings\n", "")
+
+
+def test_the_mesh_may_be_configured_by_a_file_of_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "web.yaml").write_text(service("web", "http:80") + endpoints("web", "http:80", "127.0.0.5"))
+    file = tmp_path / "mesh.conf"
+    file.write_text("accessLogFile: /dev/stdout\nenableTracin: false\n")
+    code, out, _ = run(capsys, str(tmp_path), "--mesh-config", str(file))
+    assert code == 1
+    assert out.startswith(f"{file}:2:1: error: MeshConfig mesh: enableTracin unknown field (did you mean")

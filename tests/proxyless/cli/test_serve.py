@@ -284,3 +284,20 @@ def test_signals_are_as_before_when_it_could_not_start(tmp_path: Path, capsys: p
     before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
     assert run(capsys, str(tmp_path / "missing"))[0] == 2
     assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
+
+
+def test_the_mesh_may_be_configured_by_a_file_of_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "istio"
+    folder.mkdir()
+    (folder / "web.yaml").write_text(service("web", "http:80"))
+    file = tmp_path / "mesh.yaml"
+    file.write_text("defaultServiceExportTo: ['.']\n")
+    with Serving(folder, "--mesh-config", str(file)) as serving:
+        serving.said("objects: 2 (1 MeshConfig, 1 Service)")
+        file.write_text("defaultServiceExportT: ['.']\n")
+        said = f"refused {file}:1:1: MeshConfig mesh: defaultServiceExportT unknown field"
+        assert without_time(serving.said("unknown field")).startswith(said)
+        assert serving.end() == 0
+    missing = tmp_path / "missing"
+    said = f"proxyless: cannot read mesh configuration {missing}: No such file or directory\n"
+    assert run(capsys, str(folder), "--mesh-config", str(missing)) == (2, "", said)

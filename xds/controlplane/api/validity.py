@@ -14,6 +14,7 @@ from typing import Any
 
 from ..hosts import is_ip, is_wildcard
 from ..registry.protocols import HTTP, TLS, parse
+from . import mesh_validity as meshes
 from . import pool_validity as pools
 from . import route_validity as routes
 from . import sidecar_validity as sidecars
@@ -30,7 +31,9 @@ from .destination_rule import (
     WarmupConfiguration,
 )
 from .envoy_filter import EnvoyConfigObjectPatch
+from .mesh_config import MeshConfig, Network, NetworkGateway, ServiceSettings
 from .problems import Problem
+from .proxy_config import PrivateKeyProvider, ProxyConfig
 from .security import AuthorizationPolicy, Condition, JWTRule, Operation, PeerAuthentication, Rule, Source
 from .service_entry import ServiceEntry
 from .sidecar import IstioEgressListener, IstioIngressListener, OutboundTrafficPolicy, Sidecar
@@ -317,4 +320,10 @@ RULES: dict[type, Callable[[Any], Iterator[Problem]]] = {
     Rule: _rule,
     AuthorizationPolicy: _authorization,
     EnvoyConfigObjectPatch: _patch,
+    MeshConfig: meshes.mesh_config,
+    ServiceSettings: meshes.service_settings,
+    ProxyConfig: meshes.proxy_config,
+    PrivateKeyProvider: meshes.key_provider,
+    Network: meshes.network,
+    NetworkGateway: meshes.network_gateway,
 }

@@ -18,13 +18,20 @@ from .mesh import Mesh
 from .rules import RULES
 
 
-def check(path: str | os.PathLike[str], mesh: MeshConfig | None = None) -> list[Finding]:
+def check(
+    path: str | os.PathLike[str],
+    mesh: MeshConfig | None = None,
+    *,
+    mesh_config: str | os.PathLike[str] | None = None,
+) -> list[Finding]:
     """Everything that is wrong with a folder of Kubernetes and Istio YAML, in the order of files and lines.
 
+    `mesh_config` is a file with the mesh's settings; without it the folder says them.
+
     Raises:
-        SourceError: the folder cannot be read.
+        SourceError: the folder or that file cannot be read.
     """
-    source = FolderSource(path)
+    source = FolderSource(path, mesh_config=mesh_config)
     loaded = source.poll()
     found = [_of_fault("error", fault) for fault in (loaded.faults if loaded else ())]
     world = World(loaded.objects if loaded else (), mesh or MeshConfig())

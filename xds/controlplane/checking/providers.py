@@ -51,6 +51,11 @@ def mesh_map(source: Object[MeshMap], mesh: Mesh) -> Iterator[Said]:
         yield "warning", keys, "has no effect: endpoints of all networks are called directly"
 
 
+def mesh_file(source: Object[MeshMap], mesh: Mesh) -> Iterator[Said]:
+    if source.spec.data.mesh is not None:
+        yield from _mesh((), source.spec.data.mesh, mesh)
+
+
 def operator(source: Object[IstioOperator], mesh: Mesh) -> Iterator[Said]:
     yield from _in_force(source, mesh)
     if source.spec.mesh_config is not None:

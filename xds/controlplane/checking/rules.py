@@ -23,5 +23,6 @@ RULES: dict[str, Callable[[Object[Any], Mesh], Iterator[Said]]] = {
     "AuthorizationPolicy": policies.authorization_policy,
     "Telemetry": policies.telemetry,
     "ConfigMap": providers.mesh_map,
+    "MeshConfig": providers.mesh_file,
     "IstioOperator": providers.operator,
 }

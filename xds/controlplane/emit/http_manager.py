@@ -31,6 +31,7 @@ class Served:
     routes: route_v3.RouteConfiguration | None = None
     security: tuple[HttpFilter, ...] = ()  # inbound: JWT and RBAC
     statistics: tuple[HttpFilter, ...] = ()
+    absolute_urls: bool = False  # as for a forward proxy
 
 
 def connection_manager(served: Served, view: View) -> listener_v3.Filter:
@@ -53,6 +54,8 @@ def connection_manager(served: Served, view: View) -> listener_v3.Filter:
         made.common_http_protocol_options.idle_timeout.CopyFrom(duration(view.idle_timeout_s))
     if view.proxy.node.text("HTTP10") == "1":
         made.http_protocol_options.accept_http_10 = True
+    if served.absolute_urls:
+        made.http_protocol_options.allow_absolute_url.value = True
     if view.proxy.keeps_case:
         made.http_protocol_options.header_key_format.CopyFrom(filters.preserve_case())
     if served.routes is not None:

@@ -22,7 +22,7 @@ from .http_manager import Served, connection_manager
 from .messages import UNIX, duration, flag, socket_address, u32
 from .outbound_tcp import Called, tcp_chains
 from .patch_listeners import patch_listeners
-from .route_tables import egress_cluster
+from .route_tables import FORWARD_PROXY, egress_cluster
 from .view import View
 
 Listener = listener_v3.Listener
@@ -62,6 +62,9 @@ def outbound_listeners(view: View) -> list[Listener]:
         for called in found:
             _add(called, egress, place, entries, view)
     made = patch_listeners([_listener(entry, view) for entry in entries.values()], view.patches, "SIDECAR_OUTBOUND")
+    port = view.forward_proxy_port
+    if port:
+        made += patch_listeners([_forward_proxy(port, view)], view.patches, "SIDECAR_OUTBOUND", additions=False)
     if view.proxy.interception != "NONE":
         made += patch_listeners([_virtual(view)], view.patches, "SIDECAR_OUTBOUND", additions=False)
     return made
@@ -240,6 +243,20 @@ def _listener(entry: _Entry, view: View) -> Listener:
     else:
         made.default_filter_chain.CopyFrom(default or _fall_through(view))
     return made
+
+
+def _forward_proxy(port: int, view: View) -> Listener:
+    """For programs that are told to use a proxy: on loopback, for requests with whole URLs."""
+    binds = view.proxy.localhosts
+    served = Served(
+        side="CLIENT",
+        stat_prefix=f"outbound_{binds[0]}_{port};",
+        protocol="HTTP_PROXY",
+        rds=FORWARD_PROXY,
+        absolute_urls=True,
+    )
+    chain = Chain((connection_manager(served, view),))
+    return _listener(_Entry(binds, port, "HTTP_PROXY", (chain,), real=True), view)
 
 
 def _fall_through(view: View) -> FilterChain:

@@ -23,7 +23,7 @@ RouteConfiguration = route_v3.RouteConfiguration
 
 _DIRECT_RESPONSE_LIMIT = 1024 * 1024
 PASSTHROUGH = "PassthroughCluster"
-_FORWARD_PROXY = "http_proxy"
+FORWARD_PROXY = "http_proxy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ def route_table(name: str, scope: Scope, proxy: Proxy) -> RouteConfiguration:
     A Unix socket and a forward proxy (`http_proxy`) have the services of every port.
     """
     host, colon, number = name.rpartition(":")
-    everywhere = name.startswith(UNIX) or name == _FORWARD_PROXY
+    everywhere = name.startswith(UNIX) or name == FORWARD_PROXY
     if everywhere:
         colon = ""
     elif not number.isdecimal():

@@ -76,6 +76,12 @@ class View:
         return duration_s(self.proxy.node.text("IDLE_TIMEOUT"))
 
     @cached_property
+    def forward_proxy_port(self) -> int:
+        """Where it is a forward proxy: as its metadata says, else as the mesh does; 0 for nowhere."""
+        said = self.proxy.node.text("HTTP_PROXY_PORT")
+        return int(said) if said.isdecimal() else self.mesh.proxy_http_port
+
+    @cached_property
     def metric_ports(self) -> frozenset[int]:
         """Ports at the wildcard address where the proxy itself tells how it fares."""
         said = (self.proxy.node.metadata.get(key) for key in _OWN_PORTS)

@@ -16,7 +16,8 @@ HOME = "istio-system"
 """The namespace that a control plane is installed in, unless somebody says otherwise."""
 
 _NAME = "istio"
-KINDS = ("ConfigMap", "IstioOperator")
+KINDS = ("MeshConfig", "ConfigMap", "IstioOperator")
+"""Those that may hold them, in the order in which they count."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,7 +33,8 @@ class Settings:
 def settings(objects: Iterable[Object[object]], base: MeshConfig, before: Settings | None = None) -> Settings:
     """Those of the objects over those of `base`; the same objects give the same settings.
 
-    One ConfigMap counts: `istio` before any revision's, in `istio-system` before other namespaces, then the first name.
+    A file for them alone counts first. Of ConfigMaps one counts: `istio` before any revision's, in
+    `istio-system` before other namespaces, then the first name.
     What istioctl would install from counts where there is none.
     """
     found = sorted((item for item in objects if item.kind in KINDS), key=_rank)
@@ -46,7 +48,7 @@ def settings(objects: Iterable[Object[object]], base: MeshConfig, before: Settin
 
 def _rank(item: Object[Any]) -> tuple[object, ...]:
     meta = item.meta
-    return item.kind != "ConfigMap", meta.name != _NAME, meta.namespace != HOME, meta.namespace, meta.name
+    return KINDS.index(item.kind), meta.name != _NAME, meta.namespace != HOME, meta.namespace, meta.name
 
 
 def _laid(source: Object[Any], base: MeshConfig) -> MeshConfig:

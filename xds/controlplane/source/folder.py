@@ -18,6 +18,7 @@ from ..objects import Fault, Object, Place, Ref
 from . import Loaded
 from .block import BlockReader
 from .documents import Document, DocumentError, parse_json, parse_yaml, split
+from .mesh_file import read_mesh
 from .reading import Reading, read_document
 
 SUFFIXES = (".yaml", ".yml", ".json")
@@ -47,10 +48,18 @@ class FolderSource:
 
     Raises SourceError if the folder cannot be read at first. Later an unreadable folder is a fault, and what was read
     before stays in force; so it is with a single file or a folder below. `now` gives nanoseconds since the epoch.
+    `mesh_config` is a file with the mesh's settings, anywhere: it counts before what the folder says of them.
     """
 
-    def __init__(self, folder: str | os.PathLike[str], *, now: Callable[[], int] = time.time_ns) -> None:
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        mesh_config: str | os.PathLike[str] | None = None,
+        now: Callable[[], int] = time.time_ns,
+    ) -> None:
         self._folder = Path(folder)
+        self._mesh_file = None if mesh_config is None else str(Path(mesh_config).resolve())
         self._now = now
         self._files: dict[str, _File] = {}
         self._last_good: dict[Ref, Object[object]] = {}
@@ -60,6 +69,11 @@ class FolderSource:
             next(os.scandir(self._folder), None)
         except OSError as error:
             raise SourceError(f"cannot read folder {self._folder}: {error.strerror}") from error
+        try:
+            if self._mesh_file is not None:
+                Path(self._mesh_file).read_bytes()
+        except OSError as error:
+            raise SourceError(f"cannot read mesh configuration {mesh_config}: {error.strerror}") from error
 
     def poll(self) -> Loaded | None:
         """The new state, or None if no file changed since the last call."""
@@ -97,6 +111,15 @@ class FolderSource:
         is read once.
         """
         now = self._now()
+        settings = None
+        if self._mesh_file is not None:
+            try:
+                stat = Path(self._mesh_file).stat()
+            except OSError as error:
+                yield self._mesh_file, f"cannot be read: {error.strerror}"
+            else:
+                settings = _identity(stat)
+                yield self._mesh_file, _stamp(stat, now)
         folders, seen = [self._folder], {_identity(self._folder.stat())}
         while folders:
             folder = folders.pop()
@@ -127,9 +150,8 @@ class FolderSource:
                         folders.append(Path(entry.path))
                 elif wanted and not S_ISREG(stat.st_mode):
                     yield name, "cannot be read: it is no regular file"
-                elif wanted:
-                    young = now if abs(now - stat.st_mtime_ns) < _YOUNG_NS else 0
-                    yield name, (stat.st_mtime_ns, stat.st_size, stat.st_ino, young)
+                elif wanted and _identity(stat) != settings:
+                    yield name, _stamp(stat, now)
 
     def _read(self, name: str, stamp: Stamp | str, known: _File | None, reader: BlockReader) -> _File:
         before = known.parts if known else {}
@@ -151,7 +173,8 @@ class FolderSource:
             except DocumentError as error:
                 place = Place(name, error.line, error.column)
                 return _File(stamp, before, (Fault(place, error.message),))
-            parts[line, piece] = read_document(name, Document(value, piece, line))
+            read = read_mesh if name == self._mesh_file else read_document
+            parts[line, piece] = read(name, Document(value, piece, line))
         return _File(stamp, _keep(before, parts), ())
 
     def _loaded(self) -> Loaded:
@@ -200,6 +223,11 @@ class FolderSource:
 
 def _identity(stat: os.stat_result) -> tuple[int, int]:
     return stat.st_dev, stat.st_ino
+
+
+def _stamp(stat: os.stat_result, now: int) -> Stamp:
+    young = now if abs(now - stat.st_mtime_ns) < _YOUNG_NS else 0
+    return stat.st_mtime_ns, stat.st_size, stat.st_ino, young
 
 
 def _alike(one: _File, other: _File) -> bool:

@@ -34,7 +34,7 @@ def read_document(file: str, document: Document) -> list[Reading]:
     value = document.value
     if value is None:
         return []
-    return [_Reader(file, document, base).read(item) for base, item in _items(value, None)]
+    return [Reader(file, document, base).read(item) for base, item in _items(value, None)]
 
 
 def _items(value: object, path: Path) -> Iterator[tuple[Path, object]]:
@@ -48,7 +48,7 @@ def _items(value: object, path: Path) -> Iterator[tuple[Path, object]]:
 _NO_LABELS: dict[str, str] = {}
 
 
-class _Reader:
+class Reader:
     """Reads one object and collects what is wrong with it."""
 
     def __init__(self, file: str, document: Document, base: Path) -> None:
