@@ -49,7 +49,7 @@ class EnvoyExtAuthzHttp:
     timeout: Duration | None = None
     path_prefix: str = ""
     fail_open: bool = False
-    clear_route_cache: bool = False
+    clear_route_cache: Annotated[bool, Inert("istiod does not read it")] = False
     status_on_error: str = ""
     include_headers_in_check: tuple[str, ...] = ()
     include_request_headers_in_check: tuple[str, ...] = ()
@@ -66,7 +66,7 @@ class EnvoyExtAuthzGrpc:
     port: Port = 0
     timeout: Duration | None = None
     fail_open: bool = False
-    clear_route_cache: bool = False
+    clear_route_cache: Annotated[bool, Inert("istiod does not read it")] = False
     status_on_error: str = ""
     include_request_body_in_check: ExtAuthzRequestBody | None = None
 

@@ -219,11 +219,15 @@ def _chains(port: _Port, view: View) -> list[FilterChain]:
                 name=port.name(way),
                 filter_chain_match=match,
                 filters=[filters.listener_exchange(), *(_http(port, view) if way.http else _tcp(port, view))],
-                transport_socket=tls.downstream_socket(view.mesh, tcp=not way.http) if way.terminates else None,
+                transport_socket=_tls(way, view) if way.terminates else None,
                 metadata=port.metadata,
             )
         )
     return out
+
+
+def _tls(way: Way, view: View) -> core_v3.TransportSocket:
+    return tls.downstream_socket(view.mesh, tcp=not way.http, files=tls.Files.of(view.proxy.node))
 
 
 def _shape(protocol: Protocol) -> Shape:

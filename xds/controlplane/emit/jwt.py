@@ -13,14 +13,23 @@ NAME = "envoy.filters.http.jwt_authn"
 PAYLOAD = "payload"
 _SPLIT_CLAIMS = frozenset({"permission", "scope"})
 
-# A key whose private half was thrown away when it was made: no token is valid. It stands where the keys would have to
-# be fetched from `jwksUri`, which this control plane does not do.
-NO_KEY = (
-    '{"keys":[{"kty":"RSA","e":"AQAB","n":"741DdPzwf37stf4Vj475-T4-V6x-uE9QEwb8CbDgam1GbgGGHeXkHuWmRhYx-3vt4O5b7CQqBkxW'
-    "rbM71aYQ0rITRsZSJF9-QdwMTJVD6LdRWQJmzjhOS5es4wOxwVN5M0aT9uc5qjnsBSelw-lwbdAOYmxsbkKWc3yVrJ2AfrJ7asEJaoFImC7Rv-mt0C"
-    "LTpdKGJqrP3Sec2hWP6hsPNQKoMtwBY0TR04LXZZQOLP31w0xZZseWmHAdrBLVL0ehDym1Gh5VK1CdkgeTGaXpaUZi74dRtQYNR_neA4jpvCxVCBo6"
-    'ATZ2hgJhtHbOYLUde59t1zwrkqnk9ShtNw6YSQ"}]}'
+# The public half of a key whose private half nobody has: no token is valid. istiod sends it, with these very spaces,
+# where it cannot fetch the keys of `jwksUri`; here nothing is fetched.
+_MODULUS = (
+    "0xObjM0UvS_oaazjpEYlAbwctEJ4L8pH3OuTb7qth7gUwqet-EzQB4dgFdvSdMgrLnSncQGRjpEYz3F3viIbH-3EN3TxSlPNviHx"
+    "eOdyiBVfumN8dMxbLvVJUpfNOnvmMxJcl-8NNjAwcOjk4otSALaYgYYyOPyvKtgVdrQr-FoubWX4yrjxW-MJ2-7OBeepUUNOsVwG"
+    "V23YX03sVkkyvY3otRflkBcY3_HKpBxJl9wk2GyOShN4_PNUF9-vwfnvOXMbCDX-w4PTef4geeb_GiT40YCKHTKMSPVanGRn5GEx"
+    "IWmki-mmqh94-mPTJyBR74ShspL3BxPZitDL574T1w"
 )
+NO_KEY = f"""{{
+  "keys": [
+    {{
+      "kty": "RSA",
+      "e": "AQAB",
+      "n": "{_MODULUS}"
+    }}
+  ]
+}}"""
 
 Requirement = jwt_authn_v3.JwtRequirement
 

@@ -8,13 +8,17 @@ from dataclasses import dataclass
 from ...wire.schema.types import http_rbac_v3, listener_v3, network_rbac_v3, rbac_v3
 from ..mesh import MeshConfig
 from ..registry.policies import Applied, PolicyObject
+from ..registry.world import World
+from .ext_authz import HTTP_RBAC, POLICY_PREFIX, SHADOW_PREFIX, TCP_RBAC, Authorizer
 from .filters import HttpFilter
 from .messages import pack
+from .providers import ProviderError
 from .rbac_rule import Context, translate
 
 RBAC = rbac_v3.RBAC
 _DRY_RUN = "istio.io/dry-run"
 _TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
+_BAD = "-deny-due-to-bad-CUSTOM-action"
 _SHADOW_PREFIX = {RBAC.ALLOW: "istio_dry_run_allow_", RBAC.DENY: "istio_dry_run_deny_"}
 
 
@@ -32,20 +36,36 @@ def http_filters(applied: Applied, mesh: MeshConfig) -> list[HttpFilter]:
     return [_http(built) for built in _built(applied, mesh, tcp=False)]
 
 
-def custom_http_filters(applied: Applied, mesh: MeshConfig) -> list[HttpFilter]:
-    return [_http(built) for built in _custom(applied.custom, mesh, tcp=False)]
+def custom_http_filters(applied: Applied, world: World) -> list[HttpFilter]:
+    out = []
+    for asked in _asked(applied.custom, world, tcp=False):
+        out.append(_http(asked.built))
+        if asked.authorizer is not None:
+            out.append(asked.authorizer.http())
+    return out
 
 
 def tcp_filters(applied: Applied, mesh: MeshConfig) -> list[listener_v3.Filter]:
-    every = (*_custom(applied.custom, mesh, tcp=True), *_built(applied, mesh, tcp=True))
-    return [_tcp(built) for built in every]
+    """Before these come the filters of `custom_tcp_filters`."""
+    return [_tcp(built) for built in _built(applied, mesh, tcp=True)]
+
+
+def custom_tcp_filters(applied: Applied, world: World) -> list[listener_v3.Filter]:
+    """The policies of an authorizer that cannot be asked about connections hold for none."""
+    out = []
+    for asked in _asked(applied.custom, world, tcp=True):
+        if asked.authorizer is None:
+            out.append(_tcp(asked.built))
+        elif (asking := asked.authorizer.tcp()) is not None:
+            out += [_tcp(asked.built), asking]
+    return out
 
 
 def _http(built: _Built) -> HttpFilter:
     config = http_rbac_v3.RBAC(
         rules=built.enforced, shadow_rules=built.shadow, shadow_rules_stat_prefix=built.shadow_prefix
     )
-    return HttpFilter(name="envoy.filters.http.rbac", typed_config=pack(config))
+    return HttpFilter(name=HTTP_RBAC, typed_config=pack(config))
 
 
 def _tcp(built: _Built) -> listener_v3.Filter:
@@ -55,7 +75,7 @@ def _tcp(built: _Built) -> listener_v3.Filter:
         shadow_rules_stat_prefix=built.shadow_prefix,
         stat_prefix="tcp.",
     )
-    return listener_v3.Filter(name="envoy.filters.network.rbac", typed_config=pack(config))
+    return listener_v3.Filter(name=TCP_RBAC, typed_config=pack(config))
 
 
 def _built(applied: Applied, mesh: MeshConfig, *, tcp: bool) -> Iterable[_Built]:
@@ -103,12 +123,31 @@ def _is_dry(policy: PolicyObject) -> bool:
     return policy.meta.annotations.get(_DRY_RUN, "") in _TRUE
 
 
-def _custom(policies: Sequence[PolicyObject], mesh: MeshConfig, *, tcp: bool) -> Iterable[_Built]:
-    """The mesh has no external authorizers, so whatever one would have to decide is denied."""
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What one external authorizer is asked about; without one, what is denied in its place."""
+
+    built: _Built
+    authorizer: Authorizer | None = None
+
+
+def _asked(policies: Sequence[PolicyObject], world: World, *, tcp: bool) -> Iterable[_Asked]:
+    """By provider. Where there are several istiod asks none of them, as it cannot tell which one is meant."""
     by_provider: dict[str, list[PolicyObject]] = {}
     for policy in policies:
         by_provider.setdefault(policy.spec.provider.name if policy.spec.provider else "", []).append(policy)
-    for provider, mine in sorted(by_provider.items()):
-        prefix = f"istio-ext-authz-{provider}-" if provider else "istio-ext-authz-"
+    for name, mine in sorted(by_provider.items()):
+        prefix = f"{POLICY_PREFIX}-{name}-" if name else f"{POLICY_PREFIX}-"
+        dry = [policy for policy in mine if _is_dry(policy)]
         real = [policy for policy in mine if not _is_dry(policy)]
-        yield _Built(_rules(RBAC.DENY, real, mesh, tcp=tcp, prefix=prefix, suffix="-deny-due-to-bad-CUSTOM-action"))
+        try:
+            if len(by_provider) > 1:
+                raise ProviderError("a workload may have one external authorizer")
+            authorizer = Authorizer(name, world)
+        except ProviderError:
+            yield _Asked(_Built(_rules(RBAC.DENY, real, world.mesh, tcp=tcp, prefix=prefix, suffix=_BAD)))
+        else:
+            # Nothing is denied here: what a shadow rule matches is asked about. Those that only try are asked too.
+            trial = _rules(RBAC.DENY, dry, world.mesh, tcp=tcp, prefix=prefix)
+            wanted = _rules(RBAC.DENY, real, world.mesh, tcp=tcp, prefix=prefix)
+            yield _Asked(_Built(trial if trial.policies else None, wanted, SHADOW_PREFIX), authorizer)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cache
 
 from ...wire.schema.types import cluster_v3, core_v3, google_protobuf, tls_v3
 from ..api.mesh_config import TLSConfig
 from ..mesh import MeshConfig
+from ..registry.proxy import Node
 from . import filters
 from .messages import exactly, flag, pack, texts
 
@@ -143,21 +145,48 @@ def by_endpoint(mutual: core_v3.TransportSocket) -> list[cluster_v3.Cluster.Tran
     ]
 
 
-def downstream_socket(mesh: MeshConfig, *, tcp: bool) -> core_v3.TransportSocket:
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Certificates in files, which a workload's node may name to be used in place of the mesh's own."""
+
+    certificate: str = ""
+    key: str = ""
+    root: str = ""
+    own_server: bool = False
+
+    @classmethod
+    def of(cls, node: Node) -> Files:
+        return cls(
+            node.text("TLS_SERVER_CERT_CHAIN"),
+            node.text("TLS_SERVER_KEY"),
+            node.text("TLS_SERVER_ROOT_CERT"),
+            node.text("file-credential") == "true",
+        )
+
+    def own(self) -> tls_v3.SdsSecretConfig:
+        both = self.certificate and self.key
+        return secret(f"file-cert:{self.certificate}~{self.key}" if both else "default", files_apart=self.own_server)
+
+    def trusted(self) -> tls_v3.SdsSecretConfig:
+        return secret(f"file-root:{self.root}" if self.root else "ROOTCA", files_apart=self.own_server)
+
+
+def downstream_socket(mesh: MeshConfig, *, tcp: bool, files: Files = Files()) -> core_v3.TransportSocket:
     """What an inbound chain asks of a peer: a certificate of the mesh's trust domains."""
     others = (name for each in mesh.ca_certificates for name in each.trust_domains)
     names = dict.fromkeys((mesh.trust_domain, *mesh.trust_domain_aliases, *others))
-    return _downstream(tuple(name for name in names if name), mesh.mesh_mtls, tcp)
+    return _downstream(tuple(name for name in names if name), mesh.mesh_mtls, tcp, files)
 
 
 @cache
-def _downstream(trust_domains: tuple[str, ...], wanted: TLSConfig, tcp: bool) -> core_v3.TransportSocket:
+def _downstream(trust_domains: tuple[str, ...], wanted: TLSConfig, tcp: bool, files: Files) -> core_v3.TransportSocket:
     params = _versions()
     if wanted.min_protocol_version == "TLSV1_3":
         params.tls_minimum_protocol_version = tls_v3.TlsParameters.TLSv1_3
     params.cipher_suites.extend(wanted.cipher_suites or CIPHERS)
     validation = tls_v3.CommonTlsContext.CombinedCertificateValidationContext(
-        validation_context_sds_secret_config=secret("ROOTCA")
+        default_validation_context=tls_v3.CertificateValidationContext(),
+        validation_context_sds_secret_config=files.trusted(),
     )
     for name in trust_domains:
         validation.default_validation_context.match_subject_alt_names.add(prefix=f"spiffe://{name}/")
@@ -165,7 +194,7 @@ def _downstream(trust_domains: tuple[str, ...], wanted: TLSConfig, tcp: bool) ->
         common_tls_context=tls_v3.CommonTlsContext(
             tls_params=params,
             alpn_protocols=ALPN_TCP if tcp else ALPN_HTTP,
-            tls_certificate_sds_secret_configs=[secret("default")],
+            tls_certificate_sds_secret_configs=[files.own()],
             combined_validation_context=validation,
         ),
         require_client_certificate=flag(True),

@@ -9,7 +9,7 @@ from typing import TypeVar
 from ..api.security import AuthorizationPolicy, JWTRule, RequestAuthentication
 from ..mesh import MeshConfig
 from ..objects import Object
-from .authn import selects
+from .attachment import attaches
 
 S = TypeVar("S", AuthorizationPolicy, RequestAuthentication)
 PolicyObject = Object[AuthorizationPolicy]
@@ -37,7 +37,7 @@ class Policies:
     def of_workload(self, namespace: str, labels: Mapping[str, str]) -> Applied:
         """Those of the root namespace, then the workload's own."""
         by_action: dict[str, list[PolicyObject]] = {"CUSTOM": [], "AUDIT": [], "DENY": [], "ALLOW": []}
-        for policy in _attached(self._policies, (self._root, namespace), labels):
+        for policy in _attached(self._policies, (self._root, namespace), namespace, labels):
             by_action[policy.spec.action].append(policy)
         return Applied(
             tuple(by_action["CUSTOM"]), tuple(by_action["AUDIT"]), tuple(by_action["DENY"]), tuple(by_action["ALLOW"])
@@ -45,7 +45,7 @@ class Policies:
 
     def tokens_of_workload(self, namespace: str, labels: Mapping[str, str]) -> tuple[JWTRule, ...]:
         """The token rules that hold together, by issuer."""
-        found = _attached(self._tokens, (namespace, self._root), labels)
+        found = _attached(self._tokens, (namespace, self._root), namespace, labels)
         return tuple(sorted((rule for source in found for rule in source.spec.jwt_rules), key=lambda rule: rule.issuer))
 
 
@@ -57,12 +57,10 @@ def _by_namespace(objects: Iterable[Object[S]]) -> dict[str, list[Object[S]]]:
 
 
 def _attached(
-    objects: Mapping[str, list[Object[S]]], namespaces: Iterable[str], labels: Mapping[str, str]
+    objects: Mapping[str, list[Object[S]]], namespaces: Iterable[str], namespace: str, labels: Mapping[str, str]
 ) -> Iterator[Object[S]]:
-    """Policies that name a target are for gateways and waypoints, never for a sidecar."""
-    for namespace in dict.fromkeys(namespaces):
-        for source in objects.get(namespace, ()):
-            spec = source.spec
-            untargeted = spec.target_ref is None and not spec.target_refs
-            if untargeted and (spec.selector is None or selects(spec.selector.match_labels, labels)):
+    """Those of the namespaces, in their order, that are for a workload."""
+    for home in dict.fromkeys(namespaces):
+        for source in objects.get(home, ()):
+            if attaches(source.spec, home, namespace, labels):
                 yield source

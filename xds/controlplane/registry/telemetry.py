@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from ..api.telemetry import Telemetry
 from ..mesh import MeshConfig
 from ..objects import Object
-from .authn import selects
+from .attachment import attaches, targets
 
 
 class Telemetries:
@@ -19,9 +19,7 @@ class Telemetries:
         self._selecting: dict[str, list[Telemetry]] = {}
         for source in sorted(objects, key=lambda item: item.age):
             spec = source.spec
-            if spec.target_ref is not None or spec.target_refs:
-                continue  # for waypoints and gateways
-            if spec.selector is not None and spec.selector.match_labels:
+            if targets(spec) or (spec.selector is not None and spec.selector.match_labels):
                 self._selecting.setdefault(source.meta.namespace, []).append(spec)
             else:
                 self._whole.setdefault(source.meta.namespace, spec)
@@ -29,9 +27,5 @@ class Telemetries:
     def of_workload(self, namespace: str, labels: Mapping[str, str]) -> tuple[Telemetry, ...]:
         """The mesh's, the namespace's, then those that select the workload."""
         wide = [self._whole.get(name) for name in dict.fromkeys((self._root, namespace))]
-        own = [
-            spec
-            for spec in self._selecting.get(namespace, ())
-            if spec.selector is not None and selects(spec.selector.match_labels, labels)
-        ]
+        own = [spec for spec in self._selecting.get(namespace, ()) if attaches(spec, namespace, namespace, labels)]
         return (*(spec for spec in wide if spec is not None), *own)
