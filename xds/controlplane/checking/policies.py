@@ -8,6 +8,7 @@ from ..api.security import AuthorizationPolicy, PeerAuthentication, RequestAuthe
 from ..api.selectors import LabelSelector
 from ..api.telemetry import Telemetry
 from ..objects import Object
+from ..registry.attachment import targets
 from . import providers
 from .finding import Keys, Said
 from .mesh import Mesh
@@ -32,12 +33,11 @@ def request_authentication(source: Object[RequestAuthentication], mesh: Mesh) ->
 def authorization_policy(source: Object[AuthorizationPolicy], mesh: Mesh) -> Iterator[Said]:
     yield from _selects(source.meta.namespace, source.spec.selector, mesh)
     yield from _targets(source.spec)
-    if source.spec.action == "CUSTOM":
-        yield (
-            "warning",
-            ("spec", "provider"),
-            "is no provider of this mesh: what the rules match is denied, as istiod does it",
-        )
+    if source.spec.action == "CUSTOM" and source.spec.provider is not None:
+        why = providers.no_authorizer(source.spec.provider.name, mesh)
+        if why:
+            keys = ("spec", "provider", "name")
+            yield "warning", keys, f"asks nobody: {why}; what the rules match is denied, as istiod does it"
 
 
 def telemetry(source: Object[Telemetry], mesh: Mesh) -> Iterator[Said]:
@@ -71,6 +71,6 @@ def _selects(namespace: str, selector: LabelSelector | None, mesh: Mesh) -> Iter
 
 
 def _targets(spec: RequestAuthentication | AuthorizationPolicy | Telemetry) -> Iterator[Said]:
-    if spec.target_ref is not None or spec.target_refs:
-        key = "targetRef" if spec.target_ref is not None else "targetRefs"
+    if targets(spec):
+        key = "targetRefs" if spec.target_refs else "targetRef"
         yield "warning", ("spec", key), "makes the policy one for gateways and waypoints: no sidecar gets it"

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..api.mesh_config import IstioOperator, MeshConfig, MeshMap
+from ..emit.ext_authz import Authorizer
 from ..emit.log_providers import of_provider
 from ..emit.providers import ProviderError, backend
 from ..emit.tracers import tracer
@@ -37,6 +38,15 @@ def no_tracer(name: str, mesh: Mesh) -> str:
         return _UNDEFINED
     try:
         tracer(provider, _ANYBODY, mesh.world)
+    except ProviderError as error:
+        return str(error)
+    return ""
+
+
+def no_authorizer(name: str, mesh: Mesh) -> str:
+    """Why a provider decides nothing; empty if it does. Its name is compared as written."""
+    try:
+        Authorizer(name, mesh.world)
     except ProviderError as error:
         return str(error)
     return ""

@@ -12,7 +12,7 @@ from tests.xds.controlplane.support import istio
 
 NAME = "envoy.filters.http.jwt_authn"
 KEYS = json.dumps({"keys": [{"kty": "oct", "alg": "HS256", "k": "c2VjcmV0", "kid": "k"}]})
-ANY = {"allow_missing": {}}
+ANY: dict[str, Any] = {"allow_missing": {}}
 
 
 def tokens(rules: str, name: str = "t", **meta: Any) -> str:
@@ -77,7 +77,7 @@ def test_rules_of_all_policies_stand_by_issuer() -> None:
         "origins-1": "b",
         "origins-2": "c",
     }
-    names = [{"provider_name": name} for name in found["providers"]]
+    names = [{"provider_name": name} for name in sorted(found["providers"])]
     together = {"requires_all": {"requirements": [{"requires_any": {"requirements": [name, ANY]}} for name in names]}}
     assert found["rules"] == [
         {"match": {"prefix": "/"}, "requires": {"requires_any": {"requirements": [*names, together]}}}

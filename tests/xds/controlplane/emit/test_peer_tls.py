@@ -60,7 +60,8 @@ def test_each_mode_has_its_chains(mode: str, port: int, expected: list[Way]) -> 
     assert ways(peers(mode), port) == expected
 
 
-STRICT, PLAIN = [(TLS, [], True, True)], [(RAW, [], True, False)]
+STRICT: list[Way] = [(TLS, [], True, True)]
+PLAIN: list[Way] = [(RAW, [], True, False)]
 OLD, NEW = "2025-01-01T00:00:00Z", "2026-01-01T00:00:00Z"
 SELECTED = ", selector: {matchLabels: {app: web}}"
 
@@ -147,12 +148,16 @@ def test_the_mesh_says_versions_ciphers_and_trust_domains() -> None:
     assert [each["prefix"] for each in names] == ["spiffe://td/", "spiffe://old/", "spiffe://far/"]
 
 
-FILES = {"TLS_SERVER_CERT_CHAIN": "/c.pem", "TLS_SERVER_KEY": "/k.pem", "TLS_SERVER_ROOT_CERT": "/r.pem"}
+FILES: dict[str, Any] = {
+    "TLS_SERVER_CERT_CHAIN": "/c.pem",
+    "TLS_SERVER_KEY": "/k.pem",
+    "TLS_SERVER_ROOT_CERT": "/r.pem",
+}
 
 
 @pytest.mark.parametrize(("own", "server"), [({}, "sds-grpc"), ({"file-credential": "true"}, "sds-files-grpc")])
-def test_a_workload_may_have_certificates_in_files(own: dict[str, str], server: str) -> None:
-    common = context(**(FILES | own))["common_tls_context"]
+def test_a_workload_may_have_certificates_in_files(own: dict[str, Any], server: str) -> None:
+    common = context(**FILES, **own)["common_tls_context"]
     held = source(server, named=True)
     assert common["tls_certificate_sds_secret_configs"] == [{"name": "file-cert:/c.pem~/k.pem", "sds_config": held}]
     root = common["combined_validation_context"]["validation_context_sds_secret_config"]

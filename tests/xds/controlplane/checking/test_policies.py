@@ -1,0 +1,35 @@
+"""What `check` says of security policies that the mesh cannot carry out."""
+
+from __future__ import annotations
+
+import pytest
+
+from proxyless.xds.controlplane.checking.mesh import Mesh
+from proxyless.xds.controlplane.checking.policies import authorization_policy
+from tests.xds.controlplane.support import istio, mesh, service, world
+
+ASKER = "{name: asker, envoyExtAuthzGrpc: {service: authz.auth.svc.cluster.local, port: 9000}}"
+CUSTOM = istio("AuthorizationPolicy", "p", "{action: CUSTOM, provider: {name: asker}, rules: [{}]}")
+
+
+def said(text: str) -> list[str]:
+    made = world(text)
+    (found,) = (each for each in made.by_ref.values() if each.kind == "AuthorizationPolicy")
+    return [f"{'.'.join(map(str, keys))}: {why}" for _, keys, why in authorization_policy(found, Mesh(made))]  # type: ignore[arg-type]
+
+
+def test_an_authorizer_that_is_there_is_not_spoken_of() -> None:
+    settings = mesh(f"extensionProviders: [{ASKER}]")
+    assert said(service("authz", "grpc:9000", namespace="auth") + settings + CUSTOM) == []
+
+
+@pytest.mark.parametrize(
+    ("providers", "why"),
+    [
+        ("", '"asker" is no external authorizer of the mesh'),
+        (ASKER, "authz.auth.svc.cluster.local is no service"),
+    ],
+)
+def test_one_that_is_not_there_denies(providers: str, why: str) -> None:
+    expected = f"spec.provider.name: asks nobody: {why}; what the rules match is denied, as istiod does it"
+    assert said(mesh(f"extensionProviders: [{providers}]") + CUSTOM) == [expected]
