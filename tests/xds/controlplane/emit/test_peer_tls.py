@@ -132,7 +132,7 @@ def test_the_mesh_says_versions_ciphers_and_trust_domains() -> None:
     common = context(
         mesh(
             """
-            meshMTLS: {minProtocolVersion: TLSV1_3, cipherSuites: [AES128-GCM-SHA256], ecdhCurves: [P-256]}
+            meshMTLS: {minProtocolVersion: TLSV1_3, cipherSuites: [AES128-GCM-SHA256]}
             trustDomain: td
             trustDomainAliases: [old, td]
             caCertificates: [{pem: x, trustDomains: [far, old]}]
