@@ -155,10 +155,14 @@ class Scope:
             return before._rules
         return {s.hostname: rules.find(self.namespace, s.hostname, s.namespace) for s in self.services}
 
+    def rules_of(self, host: str) -> list[Rule]:
+        """Every DestinationRule for a host, whichever workloads it selects."""
+        return self._rules.get(host, [])
+
     def rule(self, proxy: Proxy, host: str, *, outbound: bool = True) -> Rule | None:
         """The DestinationRule for a host; one whose selector picks this proxy goes before the general one."""
         general = None
-        for rule in self._rules.get(host, ()):
+        for rule in self.rules_of(host):
             selector = rule.selector
             if selector is None:
                 general = rule

@@ -180,3 +180,17 @@ def test_a_service_with_some_of_its_ports_is_the_same_object_after_a_change(mesh
     after = client.client.view.scope.by_host
     assert after[before.hostname] is before
     assert len(after) == 2
+
+
+@pytest.mark.parametrize("delta", [False, True], ids=["sotw", "delta"])
+def test_what_is_no_longer_exported_goes(meshed: Meshed, delta: bool) -> None:
+    spec = "{hosts: [x.com], ports: [{number: 80, name: http, protocol: HTTP}], EXPORTS}"
+    entry = istio("ServiceEntry", "x", spec.replace("EXPORTS", "exportTo: ['*']"), namespace="two")
+    hidden = istio("ServiceEntry", "x", spec.replace("EXPORTS", "exportTo: ['.']"), namespace="two")
+    meshed.write(**{"x.yaml": entry})
+    assert meshed.plane.poll()
+    client = meshed.client("three", delta=delta)
+    sent = meshed.changed(client, "x.yaml", hidden)
+    assert "CDS" in sent
+    assert "outbound|80||x.com" not in sent["CDS"]
+    assert meshed.changed(client, "x.yaml", hidden.replace("number: 80", "number: 81")) == {}
