@@ -172,7 +172,7 @@ class _Listener:
             items = patch_list(items, patch, picks, specific=wanted is not None)
         for item in items:
             for patch in mine:
-                if patch.operation == "MERGE" and _http_filter(patch) in (None, item.name):
+                if patch.operation == "MERGE" and _http_filter(patch) == item.name:
                     _merge_config(item, patch)
         del manager.http_filters[:]
         manager.http_filters.extend(items)
@@ -192,7 +192,7 @@ def _network_filter(patch: Patch) -> FilterMatch | None:
 
 def _http_filter(patch: Patch) -> str | None:
     outer = _network_filter(patch)
-    return outer.sub_filter.name if outer is not None and outer.sub_filter is not None else None
+    return (outer.sub_filter.name or None) if outer is not None and outer.sub_filter is not None else None
 
 
 def _merge_config(
