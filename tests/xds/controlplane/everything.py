@@ -134,6 +134,16 @@ ENTRIES = (
         workloadSelector: {labels: {app: vm}}
         """,
     )
+    + istio(
+        "ServiceEntry",
+        "resolved",
+        """
+        hosts: ["*.resolved.example.com"]
+        location: MESH_EXTERNAL
+        resolution: DYNAMIC_DNS
+        ports: [{number: 8088, name: http, protocol: HTTP}, {number: 8443, name: tls, protocol: TLS}]
+        """,
+    )
     + istio("WorkloadEntry", "vm-0", "{address: 10.3.0.1, labels: {app: vm}, locality: r1/b/c, serviceAccount: vm}")
 )
 
@@ -319,6 +329,38 @@ RULES = (
           connectionPool: {http: {useClientProtocol: true}}
         """,
         namespace="other",
+    )
+    + istio(
+        "DestinationRule",
+        "resolved",
+        """
+        host: "*.resolved.example.com"
+        trafficPolicy: {tls: {mode: SIMPLE, sni: a.example.com}, connectionPool: {http: {idleTimeout: 3s}}}
+        """,
+    )
+    + istio(
+        "DestinationRule",
+        "named",
+        """
+        host: near
+        workloadSelector: {matchLabels: {app: client}}
+        trafficPolicy:
+          loadBalancer: {zoneAwareLbSetting: {enabled: true, minClusterSize: 2, failover: [{from: r1, to: r2}]}}
+          tls: {mode: MUTUAL, credentialName: client, subjectAltNames: [near]}
+        subsets:
+        - {name: map, trafficPolicy: {tls: {mode: SIMPLE, credentialName: "configmap://shop/ca"}}}
+        - {name: apart, trafficPolicy: {tls: {mode: SIMPLE, credentialName: "sds://mine"}, proxyProtocol: {}}}
+        """,
+    )
+    + istio(
+        "DestinationRule",
+        "geo",
+        """
+        host: geo.example.com
+        trafficPolicy:
+          outlierDetection: {}
+          loadBalancer: {localityLbSetting: {failoverPriority: [version]}}
+        """,
     )
     + istio(
         "DestinationRule",

@@ -1,7 +1,8 @@
 """What the control plane sends, put before the real Envoy: `envoy --mode validate` reads it and says no or nothing.
 
 Left out is only what a stock Envoy does not have: the filters called `istio.*`. RDS and EDS are inlined, since Envoy
-reads them only when they are there; certificates stay to be fetched from the agent.
+reads them only when they are there; certificates stay to be fetched from the agent. Those that istiod itself would
+send are fetched there too: Envoy falls over an ADS secret when it only validates.
 """
 
 from __future__ import annotations
@@ -63,11 +64,30 @@ def _made(resources: Resources, type_: rules.ResourceType, view: View, names: It
 
 
 def _inline_endpoints(cluster: Json, assignments: dict[str, Json]) -> None:
+    _ask_the_agent(cluster)
     cluster["filters"] = [each for each in cluster.get("filters", ()) if not each["name"].startswith("istio.")]
     if "eds_cluster_config" in cluster:
         del cluster["eds_cluster_config"]
         cluster["type"] = "STATIC"
         cluster["load_assignment"] = copy.deepcopy(assignments[cluster["name"]])
+
+
+def _ask_the_agent(part: Any) -> None:
+    """Secrets over ADS become secrets of the agent."""
+    if isinstance(part, dict):
+        if "ads" in part.get("sds_config", ()):
+            part["sds_config"] = {
+                "resource_api_version": "V3",
+                "api_config_source": {
+                    "api_type": "GRPC",
+                    "transport_api_version": "V3",
+                    "grpc_services": [{"envoy_grpc": {"cluster_name": "sds-grpc"}}],
+                },
+            }
+        part = list(part.values())
+    if isinstance(part, list):
+        for each in part:
+            _ask_the_agent(each)
 
 
 def _chains(listener: Json) -> Iterable[Json]:

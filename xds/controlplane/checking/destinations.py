@@ -85,8 +85,6 @@ def service_entry(source: Object[ServiceEntry], mesh: Mesh) -> Iterator[Said]:
         yield "warning", ("spec", "ports"), "is empty: nothing can be called"
     if spec.resolution == "STATIC" and not spec.endpoints and spec.workload_selector is None:
         yield "warning", ("spec", "endpoints"), "is empty: calls are answered 503"
-    if spec.resolution == "DYNAMIC_DNS":
-        yield "error", ("spec", "resolution"), "DYNAMIC_DNS is not served: the hosts have no cluster"
     selector = spec.workload_selector
     if selector is not None and mesh.has_workloads and not mesh.selected(namespace, selector.labels):
         yield "warning", ("spec", "workloadSelector"), "selects no workload"

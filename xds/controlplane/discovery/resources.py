@@ -10,7 +10,8 @@ from collections.abc import Collection, Hashable, Iterator
 
 from ...wire.schema.types import google_protobuf
 from ..emit.cluster_target import certificates_of
-from ..emit.clusters import Seen, clusters_of, dns_family, passes_through
+from ..emit.clusters import Seen, clusters_of, passes_through
+from ..emit.dynamic_dns import dns_family
 from ..emit.endpoints import Caller, load_assignment
 from ..emit.inbound import inbound_listeners
 from ..emit.messages import pack

@@ -116,9 +116,8 @@ def _thresholds(cluster: Cluster, http: HTTPSettings, tcp: TCPSettings, budget: 
     cluster.circuit_breakers.thresholds.append(made)
 
 
-def passing_through(cluster: Cluster, mesh: MeshConfig) -> None:
-    """The mesh's pool on a cluster that goes wherever it is told; without one there are no limits."""
-    pool = mesh.default_traffic_policy.connection_pool or ConnectionPoolSettings()
+def limited(cluster: Cluster, mesh: MeshConfig, pool: ConnectionPoolSettings) -> None:
+    """A pool on a cluster that goes wherever it is told; an empty one has no limits."""
     http, tcp = pool.http or HTTPSettings(), pool.tcp or TCPSettings()
     _thresholds(cluster, http, tcp, None)
     cluster.connect_timeout.CopyFrom(
@@ -225,6 +224,8 @@ def _errors(codes: Iterable[int]) -> common_matcher_v3.MatchPredicate:
 
 
 def _balance(cluster: Cluster, wanted: LoadBalancerSettings | None, target: Target) -> None:
+    if target.forwards:
+        return
     common = cluster.common_lb_config
     if not common.HasField("healthy_panic_threshold") and target.mesh.send_unhealthy_endpoints:
         # Unready endpoints are sent, so panic would call them.

@@ -55,6 +55,7 @@ class Target:
     keep_case: bool = False  # of HTTP/1 header names
     selected: bool = False  # by the rule's workload selector
     certificates: Certificates = AGENTS
+    forwards: bool = False  # to whatever the name that is called resolves to
     locality: tuple[str, str, str] = ("", "", "")
     labels: Mapping[str, str] = field(default_factory=dict)
     first: Sequence[Endpoint] = ()  # of the endpoints in the cluster, those of the first place

@@ -10,8 +10,9 @@ from dataclasses import replace
 
 from ...wire.schema.types import core_v3, tls_v3, transport_sockets_proxy_protocol_v3
 from ..api.destination_rule import ClientTLSSettings
-from . import filters, tls
-from .cluster_target import Cluster, Options, Target
+from ..mesh import MeshConfig
+from . import dynamic_dns, filters, tls
+from .cluster_target import Certificates, Cluster, Options, Target
 from .messages import pack
 
 _ANYONES = "configmap://"
@@ -27,7 +28,10 @@ def encrypt(
         return options
     http2 = options is not None and options.explicit_http_config.HasField("http2_protocol_options")
     if wanted.mode == "ISTIO_MUTUAL":
-        socket = tls.upstream_socket(tls.mesh_mutual(wanted.subject_alt_names, wanted.sni or cluster.name, http2=http2))
+        sni = wanted.sni or ("" if target.forwards else cluster.name)
+        socket = tls.upstream_socket(tls.mesh_mutual(wanted.subject_alt_names, sni, http2=http2))
+        if target.forwards:
+            options = _named_by_request(cluster, wanted, options, forwards=True)
         if said is None and cluster.type != Cluster.ORIGINAL_DST:
             cluster.transport_socket_matches.extend(tls.by_endpoint(socket))
         else:
@@ -35,8 +39,37 @@ def encrypt(
         return options
     if wanted.credential_name and not (target.selected or wanted.credential_name.startswith(_ANYONES)):
         return options  # secrets by name are for workloads that a selector picks, so that no other waits for them
-    options = _named_by_request(wanted, options)
-    context = _originate(wanted, target, http2=http2)
+    options = _named_by_request(cluster, wanted, options, forwards=target.forwards)
+    accounts = wanted.subject_alt_names
+    if not accounts and target.service.registry == "External":
+        accounts = target.accounts
+    context = _context(wanted, accounts, target.mesh, target.certificates, http2=http2)
+    if context is not None:
+        cluster.transport_socket.CopyFrom(tls.upstream_socket(context))
+    return options
+
+
+def encrypt_any(
+    cluster: Cluster,
+    said: ClientTLSSettings | None,
+    mesh: MeshConfig,
+    certificates: Certificates,
+) -> Options | None:
+    """TLS to hosts that nobody knows, as MeshConfig says; returns the HTTP options that it needs.
+
+    Credentials by name would be asked for by everybody.
+    """
+    if said is None or said.mode == "DISABLE":
+        return None
+    if said.mode == "ISTIO_MUTUAL":
+        context: tls_v3.UpstreamTlsContext | None = tls.mesh_mutual(said.subject_alt_names, said.sni, http2=False)
+    elif said.credential_name and not said.credential_name.startswith(_ANYONES):
+        return None
+    else:
+        context = _context(said, said.subject_alt_names, mesh, certificates, http2=False)
+    options = _named_by_request(cluster, said, None, forwards=True)
+    if options is not None:
+        options.explicit_http_config.http_protocol_options.SetInParent()
     if context is not None:
         cluster.transport_socket.CopyFrom(tls.upstream_socket(context))
     return options
@@ -74,26 +107,33 @@ def _with_own(accounts: tuple[str, ...], sni: str, said: ClientTLSSettings | Non
     )
 
 
-def _named_by_request(wanted: ClientTLSSettings, options: Options | None) -> Options | None:
-    """Without a name in the rule the Host header is asked for, and has to be answered for."""
-    if wanted.sni:
-        return options
-    options = options or Options()
-    upstream = options.upstream_http_protocol_options
-    upstream.auto_sni = True
-    if not wanted.subject_alt_names and not wanted.insecure_skip_verify:
-        upstream.auto_san_validation = True
+def _named_by_request(
+    cluster: Cluster, wanted: ClientTLSSettings, options: Options | None, *, forwards: bool
+) -> Options | None:
+    """Without a name in the rule the Host header is asked for, and has to be answered for.
+
+    A cluster that `forwards` checks the answer against the name that was called, whatever the rule says.
+    """
+    automatic = not wanted.sni
+    checked = (forwards or (automatic and not wanted.subject_alt_names)) and not wanted.insecure_skip_verify
+    if forwards and not (automatic and checked):
+        dynamic_dns.allow_insecure(cluster)
+    if automatic or checked:
+        options = options or Options()
+        upstream = options.upstream_http_protocol_options
+        upstream.SetInParent()
+        upstream.auto_sni = automatic
+        upstream.auto_san_validation = checked
     return options
 
 
-def _originate(wanted: ClientTLSSettings, target: Target, *, http2: bool) -> tls_v3.UpstreamTlsContext | None:
-    accounts = wanted.subject_alt_names
-    if not accounts and target.service.registry == "External":
-        accounts = target.accounts
+def _context(
+    wanted: ClientTLSSettings, accounts: tuple[str, ...], mesh: MeshConfig, apart: Certificates, *, http2: bool
+) -> tls_v3.UpstreamTlsContext | None:
+    """SIMPLE and MUTUAL. None for one that lacks its certificate."""
     mutual = wanted.mode == "MUTUAL"
     verify = not wanted.insecure_skip_verify
-    apart = target.certificates
-    made = tls.origination(wanted.sni, target.mesh.tls_defaults, http2=http2)
+    made = tls.origination(wanted.sni, mesh.tls_defaults, http2=http2)
     common = made.common_tls_context
     if wanted.credential_name:
         if mutual:

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 from ...wire.schema.types import cares_v3, cluster_v3, core_v3
 from ..api.destination_rule import Subset, TrafficPolicy
-from ..hosts import is_ip, outbound, server_name
+from ..hosts import outbound, server_name
 from ..mesh import MeshConfig
 from ..registry.authn import Mode, PeerAuthentications
 from ..registry.destination_rules import Rule
 from ..registry.endpoints import Endpoint
 from ..registry.services import Port, Service
-from . import filters, policy, stat_names
+from . import dynamic_dns, filters, policy, stat_names
 from .cluster_policy import apply
 from .cluster_target import AGENTS, Certificates, Target
 from .endpoints import Caller, by_place, groups_of
@@ -40,12 +40,6 @@ class Seen:
     authn: PeerAuthentications | None = None
 
 
-def dns_family(addresses: tuple[str, ...]) -> int:
-    """IPv6 only where the proxy has nothing else."""
-    six = addresses and all(":" in address for address in addresses if is_ip(address))
-    return Cluster.V6_ONLY if six else Cluster.V4_ONLY
-
-
 def discovery_type(service: Service) -> int:
     match service.resolution:
         case "DNSLB":
@@ -70,6 +64,8 @@ def passes_through(service: Service, rule: Rule | None) -> bool:
 
 def clusters_of(service: Service, port: Port, seen: Seen) -> list[Cluster]:
     """The cluster of a port and those of its subsets; none for a DNS service that has no endpoint."""
+    if dynamic_dns.resolves(service):
+        return _resolved_when_called(service, port, seen)
     default = _cluster(service, port, "", discovery_type(service), seen)
     if default is None:
         return []
@@ -84,6 +80,20 @@ def clusters_of(service: Service, port: Port, seen: Seen) -> list[Cluster]:
         if made is not None:
             out.append(made)
     return out
+
+
+def _resolved_when_called(service: Service, port: Port, seen: Seen) -> list[Cluster]:
+    """Subsets would have no endpoints to choose from: there are none."""
+    if port.protocol not in dynamic_dns.SERVED:
+        return []
+    name = outbound(service.hostname, port.number)
+    made = dynamic_dns.forwarding(name, dynamic_dns.cache_of(service, seen.dns_family))
+    rule = seen.rule.spec if seen.rule else None
+    traffic, _ = policy.port_level(rule.traffic_policy if rule else None, port.number)
+    traffic = policy.seeded(traffic, seen.mesh.default_traffic_policy)
+    mode = _mutual_mode(service, rule.traffic_policy if rule else None, seen)
+    _finish(made, service, port, "", traffic, mode, seen)
+    return [made]
 
 
 def _subset(service: Service, port: Port, subset: Subset, base: TrafficPolicy | None, seen: Seen) -> Cluster | None:
@@ -155,12 +165,13 @@ def _finish(
     seen: Seen,
 ) -> None:
     """Policy, discovery and metadata."""
-    sni = server_name(service.hostname, port.number, subset)
+    forwards = dynamic_dns.resolves(service)
+    sni = "" if forwards else server_name(service.hostname, port.number, subset)
     target = Target(
         seen.mesh,
         port,
         service,
-        seen.accounts,
+        () if forwards else seen.accounts,
         sni,
         mode,
         keep_case=seen.keep_case,
@@ -168,24 +179,30 @@ def _finish(
         certificates=seen.certificates,
         locality=seen.locality,
         labels=seen.labels or {},
+        forwards=forwards,
         first=() if subset else next(iter(_places(service, "", port, seen).values()), ()),
     )
     options = apply(made, traffic, target)
-    if made.type == Cluster.EDS:
+    if not forwards and made.type == Cluster.EDS:
         made.eds_cluster_config.service_name = made.name
         made.eds_cluster_config.eds_config.CopyFrom(ads())
     made.filters.append(filters.cluster_exchange())
+    if not forwards or service.external or seen.rule is not None:
+        _describe(made, service, subset, traffic, seen.rule)
+    if options is not None:
+        made.typed_extension_protocol_options[HTTP_OPTIONS].CopyFrom(pack(options))
+
+
+def _describe(made: Cluster, service: Service, subset: str, traffic: TrafficPolicy | None, rule: Rule | None) -> None:
     fields = made.metadata.filter_metadata[ISTIO].fields
     if service.external and not subset:
         fields["external"].bool_value = True
-    if seen.rule is not None:
-        fields["config"].string_value = config_path(seen.rule.source)
+    if rule is not None:
+        fields["config"].string_value = config_path(rule.source)
         if subset:
             fields["subset"].string_value = subset
         if traffic is not None and traffic.tls is not None and traffic.tls.mode in ("SIMPLE", "MUTUAL"):
             fields["alpn_override"].string_value = "false"
-    if options is not None:
-        made.typed_extension_protocol_options[HTTP_OPTIONS].CopyFrom(pack(options))
 
 
 def _mutual_mode(service: Service, traffic: TrafficPolicy | None, seen: Seen) -> Mode | None:

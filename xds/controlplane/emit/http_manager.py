@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from ...wire.schema.types import http_connection_manager_v3, listener_v3, route_v3
 from ..registry import protocols
 from ..registry.protocols import Protocol
-from . import filters
+from ..registry.services import Service
+from . import dynamic_dns, filters
 from .access_logs import Side
 from .connection_settings import normalize, settle
 from .filters import HttpFilter
@@ -32,6 +33,7 @@ class Served:
     security: tuple[HttpFilter, ...] = ()  # inbound: JWT and RBAC
     statistics: tuple[HttpFilter, ...] = ()
     absolute_urls: bool = False  # as for a forward proxy
+    resolves: Service | None = None  # whose names are resolved when they are called
 
 
 def connection_manager(served: Served, view: View) -> listener_v3.Filter:
@@ -40,7 +42,7 @@ def connection_manager(served: Served, view: View) -> listener_v3.Filter:
     traced = view.traced(served.side)
     made = Manager(
         stat_prefix=served.stat_prefix,
-        http_filters=_filters(served, headers),
+        http_filters=_filters(served, headers, view),
         tracing=traced.tracing,
         access_log=view.access_logs(served.side, "HTTP"),
         use_remote_address=flag(False),
@@ -72,7 +74,7 @@ def connection_manager(served: Served, view: View) -> listener_v3.Filter:
     return listener_v3.Filter(name=HTTP_MANAGER, typed_config=pack(made))
 
 
-def _filters(served: Served, headers: Headers) -> Iterable[HttpFilter]:
+def _filters(served: Served, headers: Headers, view: View) -> Iterable[HttpFilter]:
     """In istiod's order: peers first, so that refusals know them; the router last."""
     if served.side == "SERVER":
         yield filters.inbound_exchange()
@@ -87,4 +89,9 @@ def _filters(served: Served, headers: Headers) -> Iterable[HttpFilter]:
     yield filters.fault()
     yield filters.cors()
     yield from served.statistics
+    if served.resolves is not None and dynamic_dns.resolves(served.resolves):
+        family = dynamic_dns.dns_family(view.proxy.node.addresses)
+        yield dynamic_dns.http_filter(dynamic_dns.cache_of(served.resolves, family))
+    if served.side == "CLIENT" and view.scope.outbound_policy.mode == dynamic_dns.ANY_MODE:
+        yield dynamic_dns.http_filter(dynamic_dns.cache_of_any(view.proxy))
     yield filters.router(debug=headers.debug)

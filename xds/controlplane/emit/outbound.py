@@ -16,13 +16,14 @@ from ..registry import protocols
 from ..registry.egress import EgressListener
 from ..registry.protocols import Protocol
 from ..registry.services import UNSPECIFIED, Port
-from . import filters, tcp_proxy
+from . import dynamic_dns, filters, tcp_proxy
 from .chains import RAW_BUFFER, SNIFFED_HTTP, Chain, merged
 from .http_manager import Served, connection_manager
 from .messages import UNIX, duration, flag, socket_address, u32
 from .outbound_tcp import Called, tcp_chains
 from .patch_listeners import patch_listeners
-from .route_tables import FORWARD_PROXY, egress_cluster
+from .proxy_headers import headers_of
+from .route_tables import FORWARD_PROXY, catch_all_table, egress_cluster
 from .view import View
 
 Listener = listener_v3.Listener
@@ -199,6 +200,7 @@ def _http(called: Called, view: View) -> Chain:
         stat_prefix=f"outbound_{called.bind}_{port};",
         protocol=protocol,
         rds=rds if port else called.bind,
+        resolves=called.service,
     )
     manager = connection_manager(served, view)
     if protocol != "HTTP_PROXY" and (wild or protocol in protocols.SNIFFED):
@@ -284,13 +286,33 @@ def _virtual(view: View) -> Listener:
     rest = FilterChain(
         name=f"{VIRTUAL_OUTBOUND}-catchall-tcp", filters=[tcp_proxy.to_cluster(_unknown(view), view, "CLIENT")]
     )
+    resolved = [_resolved(view)] if view.scope.outbound_policy.mode == dynamic_dns.ANY_MODE else []
     return Listener(
         name=VIRTUAL_OUTBOUND,
         address=socket_address(view.proxy.wildcard, port),
         transparent=flag(True) if view.proxy.interception == "TPROXY" else None,
         use_original_dst=flag(True),
-        filter_chains=[dropped, rest],
+        filter_chains=[dropped, *resolved, rest],
+        listener_filters=[filters.http_inspector()] if resolved else (),
         traffic_direction=OUTBOUND,
         access_log=view.access_logs("CLIENT", "LISTENER"),
         max_connections_to_accept_per_socket_event=u32(1),
+    )
+
+
+def _resolved(view: View) -> FilterChain:
+    """HTTP to hosts that nobody knows, by what their names resolve to."""
+    routes = catch_all_table(
+        dynamic_dns.ANY_HOST, view.scope.outbound_policy, headers_of(view.proxy.config.proxy_headers)
+    )
+    served = Served(
+        side="CLIENT",
+        stat_prefix=f"outbound_{VIRTUAL_OUTBOUND}_{dynamic_dns.ANY_HOST};",
+        protocol="HTTP",
+        routes=routes,
+    )
+    return FilterChain(
+        name=f"{VIRTUAL_OUTBOUND}-catchall-tcp-http",
+        filter_chain_match=listener_v3.FilterChainMatch(application_protocols=SNIFFED_HTTP),
+        filters=[connection_manager(served, view)],
     )

@@ -11,7 +11,7 @@ from ..registry import protocols
 from ..registry.authn import selects
 from ..registry.services import UNSPECIFIED, Port, Service
 from ..registry.virtual_services import MESH, Routing
-from . import stat_names
+from . import dynamic_dns, stat_names
 from .chains import Chain
 from .messages import config_metadata
 from .tcp_proxy import to_routes, to_service
@@ -111,7 +111,12 @@ def _own(called: Called, view: View) -> tuple[listener_v3.Filter, ...]:
     rule = view.scope.rule(view.proxy, service.hostname)
     cluster, pattern = outbound(service.hostname, port), view.mesh.outbound_cluster_stat_name
     prefix = stat_names.outbound(pattern, service, port) if pattern else ""
-    return tuple(to_service(cluster, called.port.protocol, rule.spec if rule else None, "", view, prefix))
+    made = tuple(to_service(cluster, called.port.protocol, rule.spec if rule else None, "", view, prefix))
+    if dynamic_dns.resolves(service):
+        # istiod enforces the workload's own policies here too, which are otherwise for what comes in.
+        held = dynamic_dns.cache_of(service, dynamic_dns.dns_family(view.proxy.node.addresses))
+        made = (*view.tcp_security, dynamic_dns.sni_filter(held, called.port.number), *made)
+    return made
 
 
 def _sni(called: Called, ranges: tuple[str, ...], view: View) -> tuple[str, ...]:
@@ -123,7 +128,7 @@ def _sni(called: Called, ranges: tuple[str, ...], view: View) -> tuple[str, ...]
     if service.registry == "External" and view.proxy.ip_mode == "IPv6" and address == UNSPECIFIED:
         address = "::"
     wild = address == called.bind == view.proxy.wildcard
-    if not (ranges or not address or wild):
+    if not (ranges or not address or wild or dynamic_dns.resolves(service)):
         return ()
     names = [service.hostname]
     for alias in service.aliases:

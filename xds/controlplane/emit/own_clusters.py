@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ...wire.schema.types import cluster_v3, core_v3, upstreams_http_v3
-from ..api.destination_rule import TrafficPolicy
+from ..api.destination_rule import ConnectionPoolSettings, TrafficPolicy
 from ..api.sidecar import IstioIngressListener
 from ..hosts import inbound
 from ..mesh import MeshConfig
@@ -14,7 +14,7 @@ from ..registry import protocols
 from ..registry.proxy import Proxy, Target
 from ..registry.services import Port, Service
 from ..registry.sidecars import SidecarObject
-from . import cluster_policy, filters, policy, stat_names
+from . import cluster_policy, cluster_tls, dynamic_dns, filters, policy, stat_names
 from .cluster_target import Target as ClusterTarget
 from .cluster_target import certificates_of
 from .clusters import HTTP_OPTIONS, named
@@ -41,6 +41,8 @@ def own_clusters(view: View) -> list[Cluster]:
     """All of them, as EnvoyFilters leave them, with those that EnvoyFilters add."""
     patches = view.patches.get("CLUSTER", ())
     outbound = [black_hole(view.mesh), passthrough(view.mesh, keep_case=view.proxy.keeps_case)]
+    if view.scope.outbound_policy.mode == dynamic_dns.ANY_MODE:
+        outbound.append(_resolved(view))
     made = [patch_cluster(cluster, patches, "SIDECAR_OUTBOUND") for cluster in outbound]
     made += added_clusters(patches, "SIDECAR_OUTBOUND")
     for cluster, hosts in inbound_clusters(view):
@@ -82,15 +84,21 @@ def black_hole(mesh: MeshConfig) -> Cluster:
     )
 
 
+def _resolved(view: View) -> Cluster:
+    """To what the names of hosts that nobody knows resolve to, as MeshConfig says in TLS."""
+    said = view.mesh.outbound_traffic_policy.tls
+    plain = said is None or said.mode == "DISABLE"
+    made = dynamic_dns.forwarding(dynamic_dns.ANY_CLUSTER, dynamic_dns.cache_of_any(view.proxy), insecure=plain)
+    cluster_policy.limited(made, view.mesh, ConnectionPoolSettings())
+    encrypted = cluster_tls.encrypt_any(made, said, view.mesh, certificates_of(view.proxy.node.metadata))
+    options = encrypted or _as_called(keep_case=view.proxy.keeps_case)
+    made.filters.append(filters.cluster_exchange())
+    made.typed_extension_protocol_options[HTTP_OPTIONS].CopyFrom(pack(options))
+    return made
+
+
 def passthrough(mesh: MeshConfig, *, keep_case: bool = False) -> Cluster:
     """To wherever the connection was meant to go."""
-    options = upstreams_http_v3.HttpProtocolOptions()
-    options.common_http_protocol_options.idle_timeout.CopyFrom(duration(_IDLE_S))
-    options.use_downstream_protocol_config.http_protocol_options.SetInParent()
-    if keep_case:
-        http1 = options.use_downstream_protocol_config.http_protocol_options
-        http1.header_key_format.CopyFrom(filters.preserve_case())
-    options.use_downstream_protocol_config.http2_protocol_options.SetInParent()
     made = Cluster(
         name=PASSTHROUGH,
         type=Cluster.ORIGINAL_DST,
@@ -98,9 +106,22 @@ def passthrough(mesh: MeshConfig, *, keep_case: bool = False) -> Cluster:
         alt_stat_name=f"{PASSTHROUGH};",
         filters=[filters.cluster_exchange()],
     )
-    cluster_policy.passing_through(made, mesh)
-    made.typed_extension_protocol_options[HTTP_OPTIONS].CopyFrom(pack(options))
+    pool = mesh.default_traffic_policy.connection_pool or ConnectionPoolSettings()
+    cluster_policy.limited(made, mesh, pool)
+    made.typed_extension_protocol_options[HTTP_OPTIONS].CopyFrom(pack(_as_called(keep_case=keep_case)))
     return made
+
+
+def _as_called(*, keep_case: bool) -> upstreams_http_v3.HttpProtocolOptions:
+    """The caller's protocol, on connections that are not kept for long."""
+    options = upstreams_http_v3.HttpProtocolOptions()
+    options.common_http_protocol_options.idle_timeout.CopyFrom(duration(_IDLE_S))
+    options.use_downstream_protocol_config.http_protocol_options.SetInParent()
+    if keep_case:
+        http1 = options.use_downstream_protocol_config.http_protocol_options
+        http1.header_key_format.CopyFrom(filters.preserve_case())
+    options.use_downstream_protocol_config.http2_protocol_options.SetInParent()
+    return options
 
 
 def inbound_passthrough(proxy: Proxy, mesh: MeshConfig) -> Cluster:

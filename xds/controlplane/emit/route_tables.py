@@ -14,8 +14,9 @@ from ..registry.proxy import Proxy
 from ..registry.scope import Scope
 from ..registry.services import UNSPECIFIED, Service
 from ..registry.virtual_services import Routing
+from . import dynamic_dns
 from .messages import UNIX, duration, flag, u32
-from .proxy_headers import headers_of
+from .proxy_headers import Headers, headers_of
 from .routes import Route, Surroundings, default_route, hash_of_service, routes_of
 
 VirtualHost = route_v3.VirtualHost
@@ -60,13 +61,7 @@ def route_table(name: str, scope: Scope, proxy: Proxy) -> RouteConfiguration:
         hosts.append(catch_all(scope.outbound_policy, forwarded_host=headers.forwarded_host))
     for each in hosts:
         each.include_request_attempt_count = headers.attempts
-    return RouteConfiguration(
-        name=name,
-        virtual_hosts=hosts,
-        validate_clusters=flag(False),
-        max_direct_response_body_size_bytes=u32(_DIRECT_RESPONSE_LIMIT),
-        ignore_port_in_host_matching=True,
-    )
+    return _table(name, hosts)
 
 
 def _only(hosts: list[VirtualHost], name: str, host: str) -> list[VirtualHost]:
@@ -88,9 +83,10 @@ def egress_cluster(policy: OutboundTrafficPolicy) -> str:
 
 def catch_all(policy: OutboundTrafficPolicy, *, forwarded_host: bool = False) -> VirtualHost:
     """Hosts that nobody knows: through as they are, or refused."""
-    if policy.mode == "ALLOW_ANY":
-        name = "allow_any"
-        cluster = egress_cluster(policy)
+    if policy.mode in ("ALLOW_ANY", dynamic_dns.ANY_MODE):
+        name, cluster = "allow_any", egress_cluster(policy)
+        if policy.mode == dynamic_dns.ANY_MODE:
+            name, cluster = dynamic_dns.ANY_HOST, dynamic_dns.ANY_CLUSTER
         action = route_v3.RouteAction(
             cluster=cluster,
             timeout=duration(0),
@@ -103,6 +99,23 @@ def catch_all(policy: OutboundTrafficPolicy, *, forwarded_host: bool = False) ->
         refusal = route_v3.DirectResponseAction(status=502)
         route = Route(name=name, match=route_v3.RouteMatch(prefix="/"), direct_response=refusal)
     return VirtualHost(name=name, domains=["*"], routes=[route])
+
+
+def catch_all_table(name: str, policy: OutboundTrafficPolicy, headers: Headers) -> RouteConfiguration:
+    """A table of nothing but hosts that nobody knows."""
+    host = catch_all(policy, forwarded_host=headers.forwarded_host)
+    host.include_request_attempt_count = headers.attempts
+    return _table(name, [host])
+
+
+def _table(name: str, hosts: Iterable[VirtualHost]) -> RouteConfiguration:
+    return RouteConfiguration(
+        name=name,
+        virtual_hosts=hosts,
+        validate_clusters=flag(False),
+        max_direct_response_body_size_bytes=u32(_DIRECT_RESPONSE_LIMIT),
+        ignore_port_in_host_matching=True,
+    )
 
 
 def _virtual_hosts(port: int, listener: EgressListener, scope: Scope, proxy: Proxy) -> list[VirtualHost]:
