@@ -14,6 +14,8 @@ NAMED = {
     "access logs": "spec.accessLogging",
     "envoy.filters.http.rbac": "spec",
     "envoy.filters.network.rbac": "spec",
+    "envoy.filters.network.sni_dynamic_forward_proxy": "spec.resolution",
+    "envoy.filters.http.dynamic_forward_proxy": "spec.resolution",
     "envoy.filters.http.jwt_authn": "spec.jwtRules",
     "TLS of a listener": "spec.mtls",
     "TLS to endpoints": "spec.trafficPolicy.tls",
