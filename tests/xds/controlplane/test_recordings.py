@@ -25,7 +25,7 @@ from .support import RECORDED, SHOP, apply_step, named, plain, recorded_node, sh
 DIFFERENCES: dict[tuple[str, str], str] = {}
 """(recorded file, path of the difference) -> why. Empty: there is none."""
 
-NODES = ("frontend", "payment", "ledger")
+NODES = ("frontend", "payment", "ledger", "frontend-grpc")
 FIRST = 5  # responses to the first requests: CDS, LDS, NDS, EDS, RDS
 
 
@@ -56,9 +56,10 @@ def compare(file: str, ours: Any, theirs: Any) -> set[tuple[str, str]]:
 
 
 def sotw_request(recorded: Any, node: pb.core_v3.Node) -> pb.discovery_v3.DiscoveryRequest:
-    """The request that a recorded response answered: RDS and EDS by name, the rest without."""
+    """The request that a recorded response answered: RDS and EDS by name, the rest without; gRPC asks by name only."""
     request = pb.discovery_v3.DiscoveryRequest(type_url=recorded.type_url, node=node)
-    if recorded.type_url.endswith(("ClusterLoadAssignment", "RouteConfiguration")):
+    by_name = "GENERATOR" in node.metadata.fields
+    if by_name or recorded.type_url.endswith(("ClusterLoadAssignment", "RouteConfiguration")):
         request.resource_names.extend(named(recorded.resources))
     return request
 

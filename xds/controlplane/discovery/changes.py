@@ -43,6 +43,9 @@ class Changes:
     def endpoints_only(self) -> bool:
         return not self.everything and all(key.kind == ENDPOINTS for key in self.keys)
 
+    def has(self, kind: str) -> bool:
+        return any(key.kind == kind for key in self.keys)
+
     def only(self, keys: Iterable[Key]) -> Changes:
         return dataclasses.replace(self, keys=frozenset(keys))
 

@@ -13,6 +13,7 @@ from ..registry.proxy import Node, place
 from ..registry.world import World
 from . import rules
 from .changes import Changes
+from .named import scoped
 from .resources import Resources
 from .rules import ENDPOINTS, SERVICE, Key, ResourceType
 
@@ -67,6 +68,11 @@ class Client:
             return True
         return any(view.scope.depends_on(*key) for view in (self.view, self._before))
 
+    def named(self, type_: ResourceType) -> bool:
+        """Whether a type is made by name for this client, and an answer says of the names that it lacks that they mean
+        nothing: clusters, listeners and routes of gRPC's own xDS."""
+        return self.view.proxy.is_grpc and type_ in (rules.CLUSTER, rules.LISTENER, rules.ROUTE)
+
     def wants(self, type_: ResourceType, changes: Changes) -> bool:
         """Whether a type is pushed for changes."""
         if changes.everything:
@@ -82,6 +88,12 @@ class Client:
 
     def answer(self, type_: ResourceType, names: Collection[str], changes: Changes) -> Answer | None:
         """What to send for a type that changes concern; None for nothing."""
+        if self.named(type_):
+            touching = scoped(changes, type_, names, (self.view, self._before))
+            # Of a headless service an account may be new, and with it the identities that a cluster accepts.
+            if not self.wants(type_, touching) and not (type_ is rules.CLUSTER and touching.has(SERVICE)):
+                return None
+            return Answer(self._made(type_, names))
         if not self.wants(type_, changes):
             return None
         if type_ is rules.ENDPOINT and self._is_partial(changes):

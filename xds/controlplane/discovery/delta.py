@@ -88,7 +88,7 @@ class DeltaSession(Session):
     def _respond(
         self, client: Client, type_: ResourceType, watch: Watch, names: Collection[str], changes: Changes
     ) -> list[Response]:
-        if type_ is rules.CLUSTER and not changes.everything:
+        if type_ is rules.CLUSTER and not changes.everything and not client.named(type_):
             answer = client.cluster_delta(watch.names, changes)
         else:
             answer = client.answer(type_, names, changes)
@@ -97,7 +97,7 @@ class DeltaSession(Session):
         removed = self._removed(type_, names, answer)
         if not answer.resources and not removed:
             return []
-        if type_.wildcard:
+        if type_.wildcard and not client.named(type_):
             sent = {resource.name for resource in answer.resources}
             watch.names = sent if answer.whole else (watch.names - set(removed)) | sent
         made = Response(

@@ -13,6 +13,8 @@ from ..emit.cluster_target import certificates_of
 from ..emit.clusters import Seen, clusters_of, passes_through
 from ..emit.dynamic_dns import dns_family
 from ..emit.endpoints import Caller, load_assignment
+from ..emit.grpc_clusters import grpc_clusters
+from ..emit.grpc_listeners import grpc_listeners
 from ..emit.inbound import inbound_listeners
 from ..emit.messages import pack
 from ..emit.name_table import name_table
@@ -22,7 +24,7 @@ from ..emit.patch import Patch, compiled
 from ..emit.patch_clusters import patch_cluster
 from ..emit.patch_routes import KINDS as TABLE_KINDS
 from ..emit.patch_routes import patch_table
-from ..emit.route_tables import route_table
+from ..emit.route_tables import grpc_table, route_table
 from ..emit.view import View
 from ..hosts import parse_subset_key
 from ..registry.proxy import Proxy
@@ -69,6 +71,9 @@ class Resources:
 
     def make(self, type_: ResourceType, view: View, names: Collection[str]) -> Iterator[Named]:
         """All resources of a wildcard type, the named ones of another."""
+        if view.proxy.is_grpc and type_ in (rules.CLUSTER, rules.LISTENER, rules.ROUTE):
+            yield from self._of_grpc(type_, view, names)
+            return
         if type_ is rules.CLUSTER:
             yield from self.clusters(view, None)
         elif type_ is rules.ENDPOINT:
@@ -167,6 +172,20 @@ class Resources:
             return pack(patch_table(table, view.patches, "SIDECAR_OUTBOUND"))
 
         return self._tables.get(key, make)
+
+    def _of_grpc(self, type_: ResourceType, view: View, names: Collection[str]) -> Iterator[Named]:
+        """gRPC's own xDS asks for each resource by name."""
+        if type_ is rules.ROUTE:
+            for name in names:
+                table = grpc_table(name, view.scope, view.proxy)
+                if table is not None:
+                    yield name, pack(table)
+        elif type_ is rules.CLUSTER:
+            for cluster in grpc_clusters(view, names):
+                yield cluster.name, pack(cluster)
+        else:
+            for listener in grpc_listeners(view, names):
+                yield listener.name, pack(listener)
 
     def _extensions(self, view: View, names: Collection[str]) -> Iterator[Named]:
         """ECDS: configurations that an EnvoyFilter adds by name, for filters that refer to them."""

@@ -28,7 +28,7 @@ class SotwSession(Session):
         if isinstance(request, bytes):
             request = Request.FromString(request)
         client = self._identify(request.node)
-        names = self._due(request)
+        names = self._due(request, client)
         type_ = TYPES.get(request.type_url)
         if names is None or type_ is None:
             return []
@@ -46,7 +46,7 @@ class SotwSession(Session):
             for response in self._respond(client, type_, watch, watch.names, changes)
         ]
 
-    def _due(self, request: Request) -> Collection[str] | None:
+    def _due(self, request: Request, client: Client) -> Collection[str] | None:
         """The names that a request must be answered with; None for no answer."""
         url, names = request.type_url, set(request.resource_names)
         if request.HasField("error_detail"):
@@ -54,6 +54,7 @@ class SotwSession(Session):
             return None
         type_ = TYPES.get(url)
         wildcard = type_ is None or type_.wildcard
+        named = type_ is not None and client.named(type_)
         if not names and not wildcard:
             self.watches.pop(url, None)
             return None
@@ -70,15 +71,15 @@ class SotwSession(Session):
         if watch.always_respond:
             watch.always_respond = False
             return names
-        if added:
-            return added
-        return names if removed and wildcard else None
+        if not added:
+            return names if removed and wildcard else None
+        return names if named else added
 
     def _respond(
         self, client: Client, type_: ResourceType, watch: Watch, names: Collection[str], changes: Changes
     ) -> list[Response]:
         answer = client.answer(type_, names, changes)
-        if answer is None or not answer.resources:
+        if answer is None or not (answer.resources or client.named(type_)):
             return []
         made = Response(
             version_info=self.version,

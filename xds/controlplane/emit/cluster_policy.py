@@ -251,7 +251,7 @@ def _balance(cluster: Cluster, wanted: LoadBalancerSettings | None, target: Targ
     else:
         cluster.lb_policy = Cluster.LEAST_REQUEST
         _warm(cluster, wanted)
-    _hash(cluster, wanted)
+    hash_policy(cluster, wanted)
 
 
 def _warm(cluster: Cluster, wanted: LoadBalancerSettings | None) -> None:
@@ -279,7 +279,8 @@ def _slow_start(warmup: WarmupConfiguration) -> cluster_v3.Cluster.SlowStartConf
     )
 
 
-def _hash(cluster: Cluster, wanted: LoadBalancerSettings | None) -> None:
+def hash_policy(cluster: Cluster, wanted: LoadBalancerSettings | None) -> None:
+    """Consistent hashing, where it is wanted."""
     consistent = wanted.consistent_hash if wanted else None
     if consistent is None:
         return

@@ -7,7 +7,17 @@ from dataclasses import dataclass, replace
 
 from ...wire.schema.types import route_v3
 from ..api.sidecar import OutboundTrafficPolicy
-from ..hosts import alternative_names, bracketed, is_ip, is_wildcard, matches, outbound, with_port
+from ..hosts import (
+    SubsetKey,
+    alternative_names,
+    bracketed,
+    is_ip,
+    is_wildcard,
+    matches,
+    outbound,
+    parse_subset_key,
+    with_port,
+)
 from ..registry import protocols
 from ..registry.egress import EgressListener
 from ..registry.proxy import Proxy
@@ -73,6 +83,31 @@ def _only(hosts: list[VirtualHost], name: str, host: str) -> list[VirtualHost]:
     return found
 
 
+def grpc_table(name: str, scope: Scope, proxy: Proxy) -> RouteConfiguration | None:
+    """The table `outbound|port||host` of gRPC's own xDS: the virtual hosts that take that host, and nothing else."""
+    key = parse_subset_key(name)
+    if key is None or not key.host or not key.port:
+        return None
+    listener = scope.listener_for(key.port, name)
+    hosts = _virtual_hosts(key.port, listener, scope, proxy) if listener is not None else []
+    attempts = headers_of(proxy.config.proxy_headers).attempts
+    taken = [host for host in hosts if any(_takes(domain.lower(), key) for domain in host.domains)]
+    for host in taken:
+        host.include_request_attempt_count = attempts
+    return RouteConfiguration(name=name, virtual_hosts=taken)
+
+
+def _takes(domain: str, key: SubsetKey) -> bool:
+    """Whether a domain, with or without a port, means a host on a port."""
+    host = key.host.lower()
+    if domain in (bracketed(host), with_port(host, key.port)):
+        return True
+    stem, colon, port = domain.rpartition(":")
+    written = stem if colon and not domain.endswith("]") else domain
+    on_port = written == domain or port == str(key.port)
+    return on_port and is_wildcard(written) and matches(written, host)
+
+
 def egress_cluster(policy: OutboundTrafficPolicy) -> str:
     """Where hosts are sent that nobody knows, where that is allowed: through, or to a proxy of the Sidecar's choice."""
     proxy = policy.egress_proxy
@@ -131,6 +166,7 @@ def _virtual_hosts(port: int, listener: EgressListener, scope: Scope, proxy: Pro
         namespace=proxy.namespace,
         mesh=scope.world.mesh,
         forwarded_host=headers_of(proxy.config.proxy_headers).forwarded_host,
+        grpc=proxy.is_grpc,
     )
     groups = _groups(routings, services, listener.most_specific_routings, around)
     hosts = _named_hosts(groups, port, proxy)
@@ -244,9 +280,9 @@ def _named_hosts(groups: list[_Group], port: int, proxy: Proxy) -> list[VirtualH
     out = []
     for group in groups:
         candidates: list[tuple[str, list[str], list[str]]] = [
-            (name.lower(), [bracketed(name.lower())], []) for name in group.names
+            (name.lower(), _written(name.lower(), group.port if proxy.is_grpc else 0), []) for name in group.names
         ]
-        suffix = 0 if port else group.port
+        suffix = 0 if port and not proxy.is_grpc else group.port
         candidates += [(service.hostname, *_domains(service, suffix, proxy)) for service in group.services]
         for host, wanted, expanded in candidates:
             name = with_port(host, group.port)

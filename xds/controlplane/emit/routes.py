@@ -84,6 +84,7 @@ class Surroundings:
     namespace: str
     mesh: MeshConfig
     forwarded_host: bool = False  # whether a rewritten host goes on as x-forwarded-host
+    grpc: bool = False  # for gRPC's own xDS
 
 
 def routes_of(routing: Routing, around: Surroundings) -> list[Route]:
@@ -198,7 +199,7 @@ def _respond(made: Route, wanted: HTTPDirectResponse) -> None:
 
 def _forward(made: Route, http: HTTPRoute, authority: str, around: Surroundings) -> None:
     action = made.route
-    set_timeout(action, http.timeout)
+    set_timeout(action, http.timeout, grpc=around.grpc)
     if http.rewrite is not None:
         action.append_x_forwarded_host = around.forwarded_host
         if http.rewrite.uri_regex_rewrite is not None:
@@ -227,11 +228,14 @@ def _forward(made: Route, http: HTTPRoute, authority: str, around: Surroundings)
         action.retry_policy.CopyFrom(policy)
 
 
-def set_timeout(action: RouteAction, timeout: float | None) -> None:
-    """None is no timeout. The old `max_grpc_timeout` is what istiod sends."""
+def set_timeout(action: RouteAction, timeout: float | None, *, grpc: bool = False) -> None:
+    """None is no timeout. gRPC's own xDS reads `max_stream_duration`; Envoys get the old `max_grpc_timeout`."""
     made = duration(timeout or 0.0)
     action.timeout.CopyFrom(made)
-    action.max_grpc_timeout.CopyFrom(made)
+    if grpc:
+        action.max_stream_duration.max_stream_duration.CopyFrom(made)
+    else:
+        action.max_grpc_timeout.CopyFrom(made)
 
 
 def _single(made: Route, destination: HTTPRouteDestination, around: Surroundings) -> bool:

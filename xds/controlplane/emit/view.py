@@ -124,7 +124,7 @@ class View:
         return self.world.peer_authentications.of_workload(self.proxy.namespace, self.proxy.labels)
 
     @cached_property
-    def _applied(self) -> Applied:
+    def applied(self) -> Applied:
         return self.world.policies.of_workload(self.proxy.namespace, self.proxy.labels)
 
     @cached_property
@@ -132,10 +132,10 @@ class View:
         """What inbound HTTP chains enforce: custom authorization, tokens, then authorization."""
         rules = self.world.policies.tokens_of_workload(self.proxy.namespace, self.proxy.labels)
         tokens = jwt.jwt_filter(rules)
-        custom = rbac.custom_http_filters(self._applied, self.world)
-        return (*custom, *([tokens] if tokens else ()), *rbac.http_filters(self._applied, self.mesh))
+        custom = rbac.custom_http_filters(self.applied, self.world)
+        return (*custom, *([tokens] if tokens else ()), *rbac.http_filters(self.applied, self.mesh))
 
     @cached_property
     def tcp_security(self) -> tuple[listener_v3.Filter, ...]:
-        custom = rbac.custom_tcp_filters(self._applied, self.world)
-        return (*custom, *rbac.tcp_filters(self._applied, self.mesh))
+        custom = rbac.custom_tcp_filters(self.applied, self.world)
+        return (*custom, *rbac.tcp_filters(self.applied, self.mesh))

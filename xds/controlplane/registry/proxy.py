@@ -153,6 +153,11 @@ class Proxy:
         return said if said in ("TPROXY", "NONE") else "REDIRECT"
 
     @property
+    def is_grpc(self) -> bool:
+        """Whether this is gRPC's own xDS, which is served a form of its own."""
+        return self.node.text("GENERATOR") == "grpc"
+
+    @property
     def cluster_id(self) -> str:
         return self.node.text("CLUSTER_ID")
 
