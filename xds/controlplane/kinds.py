@@ -9,6 +9,7 @@ from typing import Any
 from .api import kubernetes
 from .api.destination_rule import DestinationRule
 from .api.envoy_filter import EnvoyFilter
+from .api.gateway_api import GATEWAY_GROUP, GRPCRouteSpec, HTTPRouteSpec, TCPRouteSpec, TLSRouteSpec
 from .api.mesh_config import IstioOperator, MeshMap
 from .api.proxy_config import ProxyConfigResource
 from .api.security import AuthorizationPolicy, PeerAuthentication, RequestAuthentication
@@ -57,6 +58,10 @@ KINDS: dict[str, Kind] = {
     "PeerAuthentication": Kind(SECURITY, PeerAuthentication, versions=("v1", "v1beta1")),
     "RequestAuthentication": Kind(SECURITY, RequestAuthentication, versions=("v1", "v1beta1")),
     "Telemetry": Kind("telemetry.istio.io", Telemetry, versions=("v1", "v1alpha1")),
+    "HTTPRoute": Kind(GATEWAY_GROUP, HTTPRouteSpec, versions=("v1", "v1beta1")),
+    "GRPCRoute": Kind(GATEWAY_GROUP, GRPCRouteSpec, versions=("v1", "v1alpha2")),
+    "TCPRoute": Kind(GATEWAY_GROUP, TCPRouteSpec, versions=("v1", "v1alpha2")),
+    "TLSRoute": Kind(GATEWAY_GROUP, TLSRouteSpec, versions=("v1", "v1alpha3", "v1alpha2")),
     "Service": Kind("", kubernetes.Service, versions=_CORE),
     "Endpoints": Kind("", kubernetes.Endpoints, versions=_CORE, spec=False),
     "EndpointSlice": Kind("discovery.k8s.io", kubernetes.EndpointSlice, versions=("v1", "v1beta1"), spec=False),
@@ -76,6 +81,11 @@ UNREAD = frozenset(
         "WorkloadGroup",
         "WasmPlugin",
         "TrafficExtension",
+        "GatewayClass",
+        "ListenerSet",
+        "ReferenceGrant",
+        "UDPRoute",
+        "BackendTLSPolicy",
     }
 )
-"""Kinds of Istio's groups that have no effect here (gateways) or none yet."""
+"""Kinds of Istio's groups and the Gateway API's that have no effect here (gateways) or none yet."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .everything_gateway import GATEWAY_ROUTES
 from .support import endpoints, istio, service
 
 KUBERNETES = (
@@ -492,4 +493,4 @@ SIDECAR = istio(
     """,
 )
 
-EVERYTHING = KUBERNETES + ENTRIES + ROUTES + RULES + POLICIES + SIDECAR
+EVERYTHING = KUBERNETES + ENTRIES + ROUTES + GATEWAY_ROUTES + RULES + POLICIES + SIDECAR

@@ -14,6 +14,19 @@ from hypothesis import strategies as st
 
 from proxyless.xds.controlplane.api.decode import json_name
 from proxyless.xds.controlplane.api.fields import Bounds, Format, Required
+from proxyless.xds.controlplane.api.gateway_api import (
+    BackendObjectReference,
+    BackendRef,
+    GRPCBackendRef,
+    GRPCMethodMatch,
+    HTTPBackendRef,
+    HTTPCORSFilter,
+    HTTPHeader,
+    HTTPHeaderMatch,
+    HTTPPathMatch,
+    ParentReference,
+    TLSRouteSpec,
+)
 from proxyless.xds.controlplane.api.sidecar import IstioEgressListener, IstioIngressListener, SidecarPort
 from proxyless.xds.controlplane.kinds import KINDS
 
@@ -69,6 +82,27 @@ _OF: dict[tuple[Any, str], st.SearchStrategy[Any]] = {
     (SidecarPort, "protocol"): st.sampled_from(["", "HTTP", "HTTP2", "GRPC", "TCP", "HTTPS", "HTTP_PROXY", "Mongo"]),
 }
 """Texts of one message's field alone."""
+for _backend in (BackendObjectReference, BackendRef, HTTPBackendRef, GRPCBackendRef):
+    _OF[_backend, "name"] = st.sampled_from(["web", "gone", "db.internal"])
+    _OF[_backend, "kind"] = st.sampled_from(["Service", "Service", "Hostname", "Bucket"])
+    _OF[_backend, "group"] = st.sampled_from(["", "", "networking.istio.io"])
+    _OF[_backend, "port"] = st.sampled_from([80, 8080])
+_OF |= {
+    (ParentReference, "name"): st.sampled_from(["web", "headless", "gone"]),
+    (ParentReference, "kind"): st.sampled_from(["Service", "ServiceEntry", "Gateway"]),
+    (ParentReference, "group"): st.sampled_from(["", "networking.istio.io", "gateway.networking.k8s.io"]),
+    (ParentReference, "port"): st.sampled_from([80, 8080]),
+    (HTTPPathMatch, "value"): st.sampled_from(["/", "/api", "/api/", "/a.*"]),
+    (HTTPHeader, "name"): st.sampled_from(["x-a", "Host", "x-b"]),
+    (HTTPHeaderMatch, "name"): st.sampled_from(["x-a", "x-b"]),
+    (HTTPHeaderMatch, "value"): st.sampled_from(["a", "b+"]),
+    (GRPCMethodMatch, "service"): st.sampled_from(["a.B", "C"]),
+    (GRPCMethodMatch, "method"): st.sampled_from(["D", "E"]),
+    (HTTPCORSFilter, "allow_origins"): st.lists(
+        st.sampled_from(["https://a.example.com", "https://*.example.com", "http://*"]), max_size=2
+    ),
+    (TLSRouteSpec, "hostnames"): st.lists(st.sampled_from(["a.example.com", "*.example.com"]), max_size=2),
+}
 _PLAIN = st.sampled_from(["/", "/api", "a", "x-head", "b*", "*c", "*"])
 _MAPPED = st.dictionaries(st.sampled_from(["app", "version", "x-a"]), st.sampled_from(["web", "v1", "v2"]), max_size=2)
 
@@ -121,7 +155,7 @@ def _value(hint: Any, name: str, depth: int) -> st.SearchStrategy[Any]:
             if isinstance(mark, Bounds):
                 low, high = int(mark.low), int(min(mark.high, 60000))
                 return st.one_of(st.integers(low, high), st.sampled_from([80, 443, 5432, 50, 100]))
-            if mark is Format.DURATION:
+            if mark in (Format.DURATION, Format.GATEWAY_DURATION):
                 return st.sampled_from(["1s", "500ms", "1h", "0s"])
             if mark is Format.REGEX:
                 return st.sampled_from(["a.*", "[0-9]+"])

@@ -17,11 +17,11 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, NamedTuple, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
 
-import re2
 import yaml
 
 from ..loader import Loader
 from .fields import Bounds, Format, Inert, Required
+from .regexes import regex_fault
 from .validity import RULES
 
 Path = tuple["Path", str | int] | None
@@ -96,6 +96,7 @@ def nearest(name: str, known: Mapping[str, object]) -> str:
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
+_GATEWAY_DURATION = re.compile(r"(\d{1,5}(h|m|s|ms)){1,4}")
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -154,25 +155,19 @@ def _duration(value: Any, path: Path, sink: Sink) -> float:
     return seconds
 
 
+def _gateway_duration(value: Any, path: Path, sink: Sink) -> float:
+    if not isinstance(value, str) or not _GATEWAY_DURATION.fullmatch(value):
+        sink(path, f"must be a duration such as 10s or 1h30m, of whole numbers, not {shown(value)}")
+        return 0.0
+    return duration_s(value) or 0.0
+
+
 def _regex(value: Any, path: Path, sink: Sink) -> str:
     text = _text(value, path, sink)
     fault = "" if text == "*" else regex_fault(text)
     if fault:
         sink(path, f"is not a regular expression of RE2: {fault}")
     return text
-
-
-@cache
-def regex_fault(text: str) -> str:
-    """What RE2 says against a pattern; empty if it compiles."""
-    options = re2.Options()
-    options.log_errors = False
-    try:
-        re2.compile(text, options)
-    except re2.error as error:
-        cause = error.args[0]
-        return cause.decode() if isinstance(cause, bytes) else str(cause)
-    return ""
 
 
 def _bytes(value: Any, path: Path, sink: Sink) -> bytes:
@@ -188,7 +183,12 @@ def _anything(value: Any, _path: Path, _sink: Sink) -> Any:
 
 
 _PLAIN: dict[object, Read] = {str: _text, bool: _flag, int: _whole, float: _number, object: _anything}
-_FORMATS: dict[Format, Read] = {Format.DURATION: _duration, Format.REGEX: _regex, Format.BYTES: _bytes}
+_FORMATS: dict[Format, Read] = {
+    Format.DURATION: _duration,
+    Format.GATEWAY_DURATION: _gateway_duration,
+    Format.REGEX: _regex,
+    Format.BYTES: _bytes,
+}
 
 
 def _reader(annotation: Any) -> Read:

@@ -24,6 +24,7 @@ class Format(Enum):
     """A string with a grammar."""
 
     DURATION = "duration"
+    GATEWAY_DURATION = "gateway duration"
     REGEX = "regex"
     BYTES = "bytes"
     YAML = "yaml"
@@ -47,6 +48,9 @@ class Inert:
 
 Duration = Annotated[float, Format.DURATION]
 """Seconds. Written as Go writes durations: `1.5s`, `500ms`, `1h30m`."""
+
+GatewayDuration = Annotated[float, Format.GATEWAY_DURATION]
+"""Seconds. Written as the Gateway API writes durations: up to four whole numbers of h, m, s or ms."""
 
 Regex = Annotated[str, Format.REGEX]
 """RE2 syntax, as Envoy compiles it."""

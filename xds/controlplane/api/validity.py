@@ -14,6 +14,7 @@ from typing import Any
 
 from ..hosts import is_ip, is_wildcard
 from ..registry.protocols import HTTP, TLS, parse
+from . import gateway_validity
 from . import mesh_validity as meshes
 from . import pool_validity as pools
 from . import route_validity as routes
@@ -326,4 +327,5 @@ RULES: dict[type, Callable[[Any], Iterator[Problem]]] = {
     PrivateKeyProvider: meshes.key_provider,
     Network: meshes.network,
     NetworkGateway: meshes.network_gateway,
+    **gateway_validity.RULES,
 }

@@ -45,7 +45,7 @@ def _hosts(source: Object[VirtualService], mesh: Mesh) -> Iterator[Said]:
             yield (
                 "warning",
                 ("spec", "hosts", index),
-                f"{name} is routed by VirtualService {first.namespace}/{first.name}, which is older or comes first",
+                f"{name} is routed by {first.written_as}, which is older or comes first",
             )
         elif not mesh.similar(name) and not is_ip(host):
             yield (

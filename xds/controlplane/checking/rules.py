@@ -6,12 +6,16 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from ..objects import Object
-from . import destinations, patches, policies, providers, routes, sidecars
+from . import destinations, gateway_routes, patches, policies, providers, routes, sidecars
 from .finding import Said
 from .mesh import Mesh
 
 RULES: dict[str, Callable[[Object[Any], Mesh], Iterator[Said]]] = {
     "VirtualService": routes.virtual_service,
+    "HTTPRoute": gateway_routes.route,
+    "GRPCRoute": gateway_routes.route,
+    "TCPRoute": gateway_routes.route,
+    "TLSRoute": gateway_routes.route,
     "DestinationRule": destinations.destination_rule,
     "ServiceEntry": destinations.service_entry,
     "Sidecar": sidecars.sidecar,

@@ -16,11 +16,14 @@ JWT_FILTER = "envoy.filters.http.jwt_authn"
 JWT_PAYLOAD = "payload"
 
 
-def route_match(wanted: HTTPMatchRequest | None) -> RouteMatch:
-    """Headers sorted by name, then method, authority and scheme; no condition is the prefix `/`."""
+def route_match(wanted: HTTPMatchRequest | None, *, separated: bool = False) -> RouteMatch:
+    """Headers sorted by name, then method, authority and scheme; no condition is the prefix `/`.
+
+    `separated`: prefixes end where a segment of the path ends, as the Gateway API has them.
+    """
     if wanted is None:
         return RouteMatch(prefix="/")
-    made = _path(wanted.uri)
+    made = _path(wanted.uri, separated=separated)
     made.case_sensitive.CopyFrom(flag(not wanted.ignore_uri_case))
     headers = []
     for inverted, conditions in ((False, wanted.headers), (True, wanted.without_headers)):
@@ -58,10 +61,12 @@ def string_matcher(condition: StringMatch) -> StringMatcher | None:
     return None
 
 
-def _path(uri: StringMatch | None) -> RouteMatch:
+def _path(uri: StringMatch | None, *, separated: bool) -> RouteMatch:
     if uri is not None:
         if uri.exact is not None:
             return RouteMatch(path=uri.exact)
+        if uri.prefix is not None and separated and uri.prefix != "/":
+            return RouteMatch(path_separated_prefix=uri.prefix.removesuffix("/"))
         if uri.prefix is not None:
             return RouteMatch(prefix=uri.prefix)
         if uri.regex is not None:

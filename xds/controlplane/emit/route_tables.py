@@ -224,6 +224,8 @@ def _groups(
         if not routes:
             continue
         names, named = _split(routing, services, most_specific)
+        if routing.gateway_semantics and not _reaches(routing, named, around):
+            continue
         by_port: dict[int, list[Service]] = {}
         for service in named:
             for number in _http_ports(service):
@@ -243,6 +245,11 @@ def _groups(
     return out
 
 
+def _reaches(routing: Routing, named: Iterable[Service], around: Surroundings) -> bool:
+    """A route of the Gateway API is for everyone in its service's namespace, elsewhere for its own clients."""
+    return any(routing.namespace in (service.namespace, around.namespace) for service in named)
+
+
 def _http_ports(service: Service) -> list[int]:
     return [port.number for port in service.ports if port.protocol in protocols.HTTP_OR_SNIFFED]
 
@@ -253,11 +260,11 @@ def _split(
     """The routing's hosts that no service has, and the services that it routes."""
     names: list[str] = []
     named: list[Service] = []
-    wildcards = []
+    wildcards: list[str] = []
     for written in routing.spec.hosts:
         host = written.lower()
         if is_wildcard(host):
-            wildcards.append(host)
+            (names if routing.gateway_semantics else wildcards).append(host)
         elif host in services:
             named.append(services[host])
         else:

@@ -30,6 +30,7 @@ from ..api.virtual_service import (
 )
 from ..hosts import outbound, parse_subset_key
 from ..mesh import MeshConfig
+from ..registry.gateway_rules import quoted
 from ..registry.services import Service
 from ..registry.virtual_services import Routing
 from . import retry
@@ -63,6 +64,8 @@ GRPC_STATUS = {
         )
     )
 }
+UNKNOWN = "UnknownService"
+"""The cluster of backends of a kind that nobody knows: no cluster is ever called so."""
 REDIRECT_CODES = {
     0: "MOVED_PERMANENTLY",
     301: "MOVED_PERMANENTLY",
@@ -109,7 +112,11 @@ def _route(http: HTTPRoute, match: HTTPMatchRequest | None, routing: Routing, ar
     if not source_matches(match, around.labels, around.namespace):
         return None
     name = f"{http.name}.{match.name}" if match is not None and match.name else http.name
-    made = Route(name=name, match=route_match(match), metadata=config_metadata(routing.source))
+    made = Route(
+        name=name,
+        match=route_match(match, separated=routing.gateway_semantics),
+        metadata=config_metadata(routing.source),
+    )
     if match is not None and match.stat_prefix:
         made.stat_prefix = match.stat_prefix
     authority = add_headers(made, http.headers)
@@ -118,7 +125,7 @@ def _route(http: HTTPRoute, match: HTTPMatchRequest | None, routing: Routing, ar
     elif http.direct_response is not None:
         _respond(made, http.direct_response)
     else:
-        _forward(made, http, authority, around)
+        _forward(made, http, authority, around, gateway=routing.gateway_semantics)
     made.decorator.operation = _operation(made, routing.name, around.port)
     if http.fault is not None:
         fault = fault_of(http.fault)
@@ -197,14 +204,21 @@ def _respond(made: Route, wanted: HTTPDirectResponse) -> None:
             made.direct_response.body.inline_bytes = wanted.body.bytes
 
 
-def _forward(made: Route, http: HTTPRoute, authority: str, around: Surroundings) -> None:
+def _forward(made: Route, http: HTTPRoute, authority: str, around: Surroundings, *, gateway: bool) -> None:
+    """`gateway`: a route of the Gateway API, where calls to backends that do not exist are answered 500."""
     action = made.route
     set_timeout(action, http.timeout, grpc=around.grpc)
+    if gateway:
+        action.cluster_not_found_response_code = RouteAction.INTERNAL_SERVER_ERROR
     if http.rewrite is not None:
         action.append_x_forwarded_host = around.forwarded_host
         if http.rewrite.uri_regex_rewrite is not None:
             action.regex_rewrite.pattern.regex = http.rewrite.uri_regex_rewrite.match
             action.regex_rewrite.substitution = http.rewrite.uri_regex_rewrite.rewrite
+        elif http.rewrite.uri == "/" and gateway:
+            # The prefix is removed, and what is left begins with a slash.
+            action.regex_rewrite.pattern.regex = f"^{quoted(made.match.path_separated_prefix)}(/?)(.*)"
+            action.regex_rewrite.substitution = r"/\2"
         elif http.rewrite.uri:
             action.prefix_rewrite = http.rewrite.uri
         authority = http.rewrite.authority or authority
@@ -268,6 +282,8 @@ def _hash(action: RouteAction, destination: Destination, around: Surroundings) -
 
 def destination_cluster(destination: Destination, around: Surroundings) -> str:
     """The cluster of a destination. Without a port it is the service's only one, or the one that was called."""
+    if not destination.host:
+        return UNKNOWN
     service = around.services.get(destination.host)
     host = service.external_name if service is not None and service.external_name else destination.host
     port = around.port

@@ -13,6 +13,7 @@ from ..registry.virtual_services import Routing
 from . import stat_names
 from .access_logs import Side
 from .messages import duration, pack
+from .routes import UNKNOWN
 from .view import View
 
 Filter = listener_v3.Filter
@@ -80,6 +81,8 @@ def to_routes(
 
 def _cluster(route: RouteDestination, port: int, view: View) -> str:
     destination = route.destination
+    if not destination.host:
+        return UNKNOWN
     service = view.scope.by_host.get(destination.host)
     host = service.external_name if service is not None and service.external_name else destination.host
     if destination.port is not None:

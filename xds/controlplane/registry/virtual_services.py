@@ -9,6 +9,7 @@ from ..api.virtual_service import Destination, HTTPMatchRequest, HTTPRoute, Stri
 from ..hosts import fully_qualified
 from ..mesh import MeshConfig
 from ..objects import Object
+from .gateway_routes import GATEWAY, PARENTS, SEMANTICS
 
 MESH = "mesh"
 """The reserved gateway that means every sidecar."""
@@ -41,6 +42,14 @@ class Routing:
     @property
     def name(self) -> str:
         return self.source.meta.name
+
+    @property
+    def written_as(self) -> str:
+        """The objects that say it, for people."""
+        if not self.gateway_semantics:
+            return str(self.source.ref)
+        kinds = (each.split("/", 1) for each in self.source.meta.annotations.get(PARENTS, "").split(",") if each)
+        return ", ".join(f"{kind} {self.namespace}/{name.rpartition('.')[0]}" for kind, name in kinds)
 
     @property
     def namespace(self) -> str:
@@ -108,6 +117,8 @@ class VirtualServices:
 
     def _merged(self, source: VirtualServiceObject, delegates: tuple[VirtualServiceObject | None, ...]) -> Routing:
         namespace = source.meta.namespace
+        if source.meta.annotations.get(SEMANTICS) == GATEWAY:
+            return Routing(source, source.spec, self._exports(source), gateway_semantics=True)
         spec = resolved(source.spec, namespace, self._mesh.domain_suffix)
         if delegates:
             remaining = iter(delegates)

@@ -24,6 +24,8 @@ from .authn import PeerAuthentications, selects
 from .destination_rules import DestinationRules, Rule
 from .endpoints import Endpoint, Workload
 from .exports import Exports
+from .gateway_routes import ROUTE_KINDS, GatewayRoutes, Parents, RouteObject, converted
+from .gateway_rules import Backends
 from .meshes import Settings, settings
 from .policies import Policies
 from .services import Port, Service, from_kubernetes, from_service_entry, in_every_domain, with_aliases
@@ -346,9 +348,41 @@ class World:
     @cached_property
     def virtual_services(self) -> VirtualServices:
         objects = self.of_kind("VirtualService", VirtualService)
-        made = self._part("routings", (objects,), lambda: VirtualServices(objects, self.mesh, self._kept.routings))
+        routes = self.gateway_routes
+        made = self._part(
+            "routings",
+            (objects, routes),
+            lambda: VirtualServices([*objects, *routes.objects], self.mesh, self._kept.routings),
+        )
         self.memory.routings = made.made
         return made
+
+    @cached_property
+    def gateway_routes(self) -> GatewayRoutes:
+        """What routes of the Gateway API come to."""
+        inputs = (*self._of_kinds(*ROUTE_KINDS, "Service", "ServiceEntry"), self.services)
+        return self._part("gateway routes", inputs, self._converted_routes)
+
+    def _converted_routes(self) -> GatewayRoutes:
+        routes = [item for kind in ROUTE_KINDS for item in self.of_kind(kind, object)]
+        known = self._kept.parts.get("gateway routes")
+        before = cast(GatewayRoutes, known[1]) if known is not None else GatewayRoutes()
+        if not routes:
+            return before if not before.objects and not before.troubles else GatewayRoutes()
+        services = {(item.meta.namespace, item.meta.name) for item in self.of_kind("Service", kubernetes.Service)}
+        entries = {
+            (item.meta.namespace, item.meta.name): item.spec.hosts
+            for item in self.of_kind("ServiceEntry", ServiceEntry)
+        }
+        domain = self.mesh.domain_suffix
+        made = converted(
+            cast(list[RouteObject], routes),
+            Parents(domain, services, entries),
+            Backends(domain, services, {service.hostname for service in self.services}),
+            before,
+        )
+        same = len(made.objects) == len(before.objects) and all(map(operator.is_, made.objects, before.objects))
+        return before if same and made.troubles == before.troubles else made
 
     @cached_property
     def peer_authentications(self) -> PeerAuthentications:

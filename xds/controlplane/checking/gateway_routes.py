@@ -1,0 +1,61 @@
+"""Routes of the Gateway API against the mesh: their conditions, as istiod writes them into a route's status."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..api.gateway_api import GATEWAY_GROUP, GRPCRouteSpec, HTTPRouteSpec, ParentReference, RouteSpec
+from ..objects import Object
+from ..registry.gateway_rules import NETWORKING
+from .finding import Said
+from .mesh import Mesh
+
+_GATEWAYS = ("Gateway", "ListenerSet")
+_MESH = (("", "Service"), (NETWORKING, "ServiceEntry"))
+
+
+def route(source: Object[RouteSpec], mesh: Mesh) -> Iterator[Said]:
+    """An error is a condition that is false; a warning is what has no effect for clients in the mesh."""
+    for trouble in mesh.world.gateway_routes.troubles.get(source.ref, ()):
+        yield "error", ("spec", *trouble.keys), f"{trouble.message} ({trouble.reason})"
+    refs = source.spec.parent_refs
+    if not refs:
+        yield "warning", ("spec",), "names no parent, so it has no effect"
+    for index, ref in enumerate(refs):
+        yield from _parent(source, index, ref, mesh)
+    governs = any((ref.group, ref.kind) in _MESH for ref in refs)
+    if governs and isinstance(source.spec, HTTPRouteSpec | GRPCRouteSpec) and source.spec.hostnames:
+        yield "warning", ("spec", "hostnames"), "have no effect for services: their own hosts are taken"
+
+
+def _parent(source: Object[RouteSpec], index: int, ref: ParentReference, mesh: Mesh) -> Iterator[Said]:
+    at = ("spec", "parentRefs", index)
+    namespace = ref.namespace or source.meta.namespace
+    if (ref.group, ref.kind) not in _MESH:
+        if ref.group == GATEWAY_GROUP and ref.kind in _GATEWAYS:
+            yield "warning", at, f"{ref.kind} {namespace}/{ref.name} has no effect: only the mesh is served"
+        else:
+            named = f"{ref.group}/{ref.kind}" if ref.group else ref.kind
+            yield "warning", at, f"has no effect: {named} is no parent that routes can have"
+        return
+    if ref.section_name:
+        yield "warning", (*at, "sectionName"), "has no effect for services: port tells their ports apart"
+    if ref.kind != "Service":
+        return
+    host = f"{ref.name}.{namespace}.svc.{mesh.world.mesh.domain_suffix}"
+    service = mesh.world.service(namespace, host)
+    if service is None:
+        return
+    if ref.port and service.port(ref.port) is None:
+        known = ", ".join(str(port.number) for port in service.ports) or "none"
+        yield "warning", (*at, "port"), f"{ref.port} is no port of {host}: it has {known}"
+    yield from _older(source, (*at, "name"), host, mesh)
+
+
+def _older(source: Object[RouteSpec], at: tuple[str | int, ...], host: str, mesh: Mesh) -> Iterator[Said]:
+    """Own clients follow the route; everyone else whichever of it and a VirtualService is older."""
+    for routing in mesh.world.virtual_services.all:
+        if routing.gateway_semantics or host not in routing.spec.hosts or routing.source.age > source.age:
+            continue
+        yield "warning", at, f"outside of {source.meta.namespace} {routing.written_as} routes {host}: it is older"
+        return
