@@ -13,7 +13,7 @@ from .api.gateway_api import GATEWAY_GROUP, GRPCRouteSpec, HTTPRouteSpec, TCPRou
 from .api.mesh_config import IstioOperator, MeshMap
 from .api.proxy_config import ProxyConfigResource
 from .api.security import AuthorizationPolicy, PeerAuthentication, RequestAuthentication
-from .api.service_entry import ServiceEntry, WorkloadEntry
+from .api.service_entry import ServiceEntry, ServiceEntryStatus, WorkloadEntry, WorkloadEntryStatus, WorkloadGroup
 from .api.sidecar import Sidecar
 from .api.telemetry import Telemetry
 from .api.virtual_service import VirtualService
@@ -33,9 +33,12 @@ class Kind:
     spec: bool = True  # whether the content stands under `spec`
     namespaced: bool = True
     concerns: Callable[[Mapping[str, Any]], bool] = lambda value: True  # whether an object is one of ours
+    status: type | None = None  # of the few kinds whose `status` counts
 
 
 _CORE = ("v1",)
+ENDPOINTS = "proxyless.dev/endpoints"
+"""Annotation of a Deployment: where its processes are, on a machine without Kubernetes."""
 _MESH_KEYS = ("mesh", "meshNetworks")
 
 
@@ -47,11 +50,25 @@ def _is_mesh(value: Mapping[str, Any]) -> bool:
     return ours and isinstance(data, dict) and any(key in data for key in _MESH_KEYS)
 
 
+def _is_local(value: Mapping[str, Any]) -> bool:
+    """Whether a Deployment says where its processes are, itself or in the template of its Pods."""
+    spec = value.get("spec")
+    template = spec.get("template") if isinstance(spec, dict) else None
+    return any(ENDPOINTS in _annotations(each) for each in (value, template))
+
+
+def _annotations(value: object) -> Mapping[str, Any]:
+    meta = value.get("metadata") if isinstance(value, dict) else None
+    notes = meta.get("annotations") if isinstance(meta, dict) else None
+    return notes if isinstance(notes, dict) else {}
+
+
 KINDS: dict[str, Kind] = {
     "VirtualService": Kind(NETWORKING, VirtualService),
     "DestinationRule": Kind(NETWORKING, DestinationRule),
-    "ServiceEntry": Kind(NETWORKING, ServiceEntry),
-    "WorkloadEntry": Kind(NETWORKING, WorkloadEntry),
+    "ServiceEntry": Kind(NETWORKING, ServiceEntry, status=ServiceEntryStatus),
+    "WorkloadEntry": Kind(NETWORKING, WorkloadEntry, status=WorkloadEntryStatus),
+    "WorkloadGroup": Kind(NETWORKING, WorkloadGroup),
     "Sidecar": Kind(NETWORKING, Sidecar),
     "EnvoyFilter": Kind(NETWORKING, EnvoyFilter, version="v1alpha3", versions=("v1alpha3",)),
     "AuthorizationPolicy": Kind(SECURITY, AuthorizationPolicy, versions=("v1", "v1beta1")),
@@ -67,18 +84,19 @@ KINDS: dict[str, Kind] = {
     "EndpointSlice": Kind("discovery.k8s.io", kubernetes.EndpointSlice, versions=("v1", "v1beta1"), spec=False),
     "Pod": Kind("", kubernetes.Pod, versions=_CORE, spec=False),
     "Node": Kind("", kubernetes.Node, versions=_CORE, spec=False, namespaced=False),
+    "Deployment": Kind("apps", kubernetes.Deployment, versions=_CORE, concerns=_is_local),
     "ProxyConfig": Kind(NETWORKING, ProxyConfigResource, version="v1beta1", versions=("v1beta1",)),
     "ConfigMap": Kind("", MeshMap, versions=_CORE, spec=False, concerns=_is_mesh),
     "IstioOperator": Kind("install.istio.io", IstioOperator, version="v1alpha1", versions=("v1alpha1",)),
     "Namespace": Kind("", kubernetes.Namespace, versions=_CORE, spec=False, namespaced=False),
 }
 
-GROUPS = frozenset(kind.group for kind in KINDS.values() if kind.group)
+GROUPS = frozenset(kind.group for kind in KINDS.values()) - {"", "apps"}
+"""Groups all of whose kinds are known; of the others most kinds are none of ours."""
 
 UNREAD = frozenset(
     {
         "Gateway",
-        "WorkloadGroup",
         "WasmPlugin",
         "TrafficExtension",
         "GatewayClass",

@@ -59,6 +59,7 @@ class Object(Generic[S]):
     meta: Meta
     spec: S
     place: Place
+    status: object | None = None  # of the kinds that istiod reads it of
 
     @property
     def ref(self) -> Ref:

@@ -70,12 +70,40 @@ endpoints:
 - addresses: [10.1.0.3]
   conditions: {ready: false, terminating: true}
 ---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: peers-6, namespace: shop, labels: {kubernetes.io/service-name: both}}
+addressType: IPv6
+ports: [{name: tcp, port: 9000}]
+endpoints: [{addresses: ["fd00::5"], conditions: {ready: false, serving: true, terminating: true}}]
+---
+apiVersion: v1
+kind: Service
+metadata: {name: both, namespace: shop, labels: {istio.io/persistent-session: cookie}}
+spec:
+  clusterIP: 10.96.0.9
+  clusterIPs: [10.96.0.9, "fd00:96::9"]
+  ipFamilies: [IPv4, IPv6]
+  ipFamilyPolicy: PreferDualStack
+  publishNotReadyAddresses: true
+  ports: [{name: tcp, port: 9000}, {name: any, port: 9001, appProtocol: kubernetes.io/h2c}]
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: local, namespace: shop, annotations: {proxyless.dev/endpoints: "127.0.20.1, tcp=127.0.0.1:7000"}}
+spec:
+  selector: {matchLabels: {app: local}}
+  template:
+    metadata: {labels: {app: local}}
+    spec: {serviceAccountName: local, containers: [{name: c, ports: [{name: web, containerPort: 8080}]}]}
+---
 apiVersion: v1
 kind: Endpoints
 metadata: {name: old, namespace: shop}
 subsets: [{addresses: [{ip: 10.1.0.9}], ports: [{name: mongo, port: 27017}]}]
 """
     + service("web", "http:80:8080", "grpc:50051", "http-admin:9901:admin", "tcp:6380", "https:8443", ip="10.96.0.1")
+    + service("local", "http:80:web", "tcp:7000", ip="10.96.0.8")
     + service("old", "mongo:27017", ip="10.96.0.2")
     + service("raw", "any:7000", "udp-x:53", ip="10.96.0.3")
     + endpoints("raw", "any:7000", "10.1.0.4")
@@ -107,7 +135,16 @@ ENTRIES = (
         endpoints:
         - {address: 10.2.0.1, weight: 3, locality: r1/a, labels: {version: v1}}
         - {address: 10.2.0.2, locality: r2/b, ports: {tcp: 15432}, serviceAccount: db}
-        - {address: "unix:///var/run/db.sock"}
+        """,
+    )
+    + istio(
+        "ServiceEntry",
+        "socket",
+        """
+        hosts: [socket.internal]
+        ports: [{number: 5432, name: tcp, protocol: TCP}]
+        resolution: STATIC
+        endpoints: [{address: "unix:///var/run/db.sock"}]
         """,
     )
     + istio(
@@ -144,6 +181,21 @@ ENTRIES = (
         resolution: DYNAMIC_DNS
         ports: [{number: 8088, name: http, protocol: HTTP}, {number: 8443, name: tls, protocol: TLS}]
         """,
+    )
+    + istio(
+        "WorkloadGroup",
+        "vms",
+        """
+        metadata: {labels: {app: vm}, annotations: {note: x}}
+        template: {ports: {http: 9000}, serviceAccount: vm, network: near, labels: {tier: back}}
+        probe: {periodSeconds: 5, initialDelaySeconds: 1, httpGet: {path: /ready, port: 9000, scheme: HTTPS}}
+        """,
+    )
+    + istio(
+        "WorkloadEntry",
+        "probed",
+        "{address: 10.3.0.2, labels: {app: vm}, ports: {http: 9001}, weight: 2, network: near}",
+        annotations={"proxy.istio.io/health-checks-enabled": "true"},
     )
     + istio("WorkloadEntry", "vm-0", "{address: 10.3.0.1, labels: {app: vm}, locality: r1/b/c, serviceAccount: vm}")
 )

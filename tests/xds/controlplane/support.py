@@ -19,7 +19,8 @@ from proxyless.xds.controlplane.discovery.rules import ResourceType
 from proxyless.xds.controlplane.emit.view import View
 from proxyless.xds.controlplane.mesh import MeshConfig
 from proxyless.xds.controlplane.objects import Object
-from proxyless.xds.controlplane.registry.proxy import parse_node, place
+from proxyless.xds.controlplane.registry.node import parse_node
+from proxyless.xds.controlplane.registry.proxy import place
 from proxyless.xds.controlplane.registry.scope import Scope
 from proxyless.xds.controlplane.registry.world import World
 from proxyless.xds.controlplane.source.block import BlockReader

@@ -131,6 +131,7 @@ class ContainerPort:
 @dataclass(frozen=True, slots=True)
 class Container:
     ports: tuple[ContainerPort, ...] = ()
+    restart_policy: str = ""  # of an init container: `Always` makes it a sidecar, which runs on
 
     OPEN: ClassVar[bool] = True
 
@@ -142,16 +143,42 @@ class PodSpec:
     hostname: str = ""
     subdomain: str = ""
     containers: tuple[Container, ...] = ()
+    init_containers: tuple[Container, ...] = ()
 
     OPEN: ClassVar[bool] = True
 
 
 @dataclass(frozen=True, slots=True)
+class Condition:
+    """One of an object's `status.conditions`."""
+
+    type: str = ""
+    status: str = ""
+
+    OPEN: ClassVar[bool] = True
+
+    @property
+    def holds(self) -> bool:
+        return self.status.lower() == "true"
+
+
+@dataclass(frozen=True, slots=True)
 class PodStatus:
     pod_ip: str = ""
+    phase: str = ""
+    conditions: tuple[Condition, ...] = ()
 
     OPEN: ClassVar[bool] = True
     NAMES: ClassVar[Names] = {"pod_ip": "podIP"}
+
+
+@dataclass(frozen=True, slots=True)
+class Lifetime:
+    """What `metadata` says of an object's end."""
+
+    deletion_timestamp: str | None = None
+
+    OPEN: ClassVar[bool] = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +187,48 @@ class Pod:
 
     spec: PodSpec = PodSpec()
     status: PodStatus = PodStatus()
+    metadata: Lifetime = Lifetime()
+
+    OPEN: ClassVar[bool] = True
+
+    @property
+    def failed(self) -> bool:
+        """Of failed Pods istiod hears nothing."""
+        return self.status.phase == "Failed"
+
+    @property
+    def serves(self) -> bool:
+        """Whether it is an endpoint where it is selected: it has an address, is ready and not on its way out.
+
+        A Pod without any condition is one that no kubelet wrote, but a person: it is taken for ready.
+        """
+        if self.status.phase in ("Failed", "Succeeded") or not self.status.pod_ip:
+            return False
+        ready = next((each.holds for each in self.status.conditions if each.type == "Ready"), None)
+        return (ready if self.status.conditions else True) is True and self.metadata.deletion_timestamp is None
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateMeta:
+    labels: dict[str, str] = field(default_factory=dict)
+    annotations: dict[str, str] = field(default_factory=dict)
+
+    OPEN: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, slots=True)
+class PodTemplate:
+    metadata: TemplateMeta = TemplateMeta()
+    spec: PodSpec = PodSpec()
+
+    OPEN: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """`spec` of a Deployment, for the processes that an annotation says it has."""
+
+    template: PodTemplate = PodTemplate()
 
     OPEN: ClassVar[bool] = True
 

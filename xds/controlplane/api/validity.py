@@ -12,8 +12,7 @@ from collections.abc import Callable, Iterator
 from math import isqrt
 from typing import Any
 
-from ..hosts import is_ip, is_wildcard
-from ..registry.protocols import HTTP, TLS, parse
+from . import entry_validity as entries
 from . import gateway_validity
 from . import mesh_validity as meshes
 from . import pool_validity as pools
@@ -36,7 +35,7 @@ from .mesh_config import MeshConfig, Network, NetworkGateway, ServiceSettings
 from .problems import Problem
 from .proxy_config import PrivateKeyProvider, ProxyConfig
 from .security import AuthorizationPolicy, Condition, JWTRule, Operation, PeerAuthentication, Rule, Source
-from .service_entry import ServiceEntry
+from .service_entry import ReadinessProbe, ServiceEntry, WorkloadEntry, WorkloadGroup
 from .sidecar import IstioEgressListener, IstioIngressListener, OutboundTrafficPolicy, Sidecar
 from .virtual_service import (
     Abort,
@@ -123,64 +122,6 @@ def _destination_rule(made: DestinationRule) -> Iterator[Problem]:
         if subset.name in seen:
             yield ("subsets", index, "name"), f'"{subset.name}" is defined twice'
         seen.add(subset.name)
-
-
-def _service_entry(made: ServiceEntry) -> Iterator[Problem]:
-    for index, host in enumerate(made.hosts):
-        if host == "*":
-            yield ("hosts", index), "* is not allowed"
-    names: set[str] = set()
-    numbers: set[int] = set()
-    for index, port in enumerate(made.ports):
-        if port.name in names:
-            yield ("ports", index, "name"), f'"{port.name}" is given twice'
-        if port.number in numbers:
-            yield ("ports", index, "number"), f"{port.number} is given twice"
-        if port.name and not _LABEL.fullmatch(port.name):
-            yield ("ports", index, "name"), f'"{port.name}" is no DNS label'
-        if port.protocol and parse(port.protocol) == "Unsupported":
-            yield ("ports", index, "protocol"), f'"{port.protocol}" is no protocol that Istio knows'
-        if made.resolution != "NONE" and len(made.hosts) > 1 and parse(port.protocol) not in HTTP | TLS:
-            yield ("ports", index, "protocol"), "cannot tell several hosts apart: it must be an HTTP or TLS protocol"
-        names.add(port.name)
-        numbers.add(port.number)
-    if made.workload_selector is not None and made.endpoints:
-        yield ("endpoints",), "cannot be set together with workloadSelector"
-    yield from _addresses(made)
-    yield from _endpoints(made, names)
-
-
-def _addresses(made: ServiceEntry) -> Iterator[Problem]:
-    for index, address in enumerate(made.addresses):
-        try:
-            ipaddress.ip_network(address, strict=False)
-        except ValueError:
-            yield ("addresses", index), f"{address} is neither an IP address nor a range"
-    ranges = any("/" in address for address in made.addresses)
-    if ranges and made.resolution not in ("NONE", "STATIC"):
-        yield ("addresses",), f"must be single addresses for resolution {made.resolution}"
-
-
-def _endpoints(made: ServiceEntry, ports: set[str]) -> Iterator[Problem]:
-    for index, endpoint in enumerate(made.endpoints):
-        for name in endpoint.ports:
-            if name not in ports:
-                yield ("endpoints", index, "ports", name), f'"{name}" is no port of this entry'
-        unix = endpoint.address.startswith("unix://")
-        elsewhere = not endpoint.address and endpoint.network  # behind that network's gateway
-        if made.resolution == "STATIC" and not unix and not elsewhere and not is_ip(endpoint.address):
-            yield ("endpoints", index, "address"), "must be an IP address for resolution STATIC"
-    match made.resolution:
-        case "NONE" if made.endpoints:
-            yield ("endpoints",), "cannot be set for resolution NONE: calls go where they were sent"
-        case "DNS" | "DNS_ROUND_ROBIN" if not made.endpoints:
-            for index, host in enumerate(made.hosts):
-                if is_wildcard(host):
-                    yield ("hosts", index), f"cannot be a wildcard for resolution {made.resolution} without endpoints"
-        case _:
-            pass
-    if made.resolution == "DNS_ROUND_ROBIN" and len(made.endpoints) > 1:
-        yield ("endpoints",), "must be at most one for resolution DNS_ROUND_ROBIN"
 
 
 def _peer_authentication(made: PeerAuthentication) -> Iterator[Problem]:
@@ -308,7 +249,10 @@ RULES: dict[type, Callable[[Any], Iterator[Problem]]] = {
     TunnelSettings: _tunnel,
     Subset: _subset,
     DestinationRule: _destination_rule,
-    ServiceEntry: _service_entry,
+    ServiceEntry: entries.service_entry,
+    WorkloadEntry: entries.workload_entry,
+    WorkloadGroup: entries.workload_group,
+    ReadinessProbe: entries.probe,
     Sidecar: sidecars.sidecar,
     IstioEgressListener: sidecars.egress,
     IstioIngressListener: sidecars.ingress,

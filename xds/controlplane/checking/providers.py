@@ -11,7 +11,8 @@ from ..emit.log_providers import of_provider
 from ..emit.providers import ProviderError, backend
 from ..emit.tracers import tracer
 from ..objects import Object
-from ..registry.proxy import Proxy, parse_node
+from ..registry.node import parse_node
+from ..registry.proxy import Proxy
 from .finding import Keys, Said
 from .mesh import Mesh
 

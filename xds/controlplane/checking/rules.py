@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from ..objects import Object
-from . import destinations, gateway_routes, patches, policies, providers, routes, sidecars
+from . import destinations, gateway_routes, patches, policies, processes, providers, routes, sidecars
 from .finding import Said
 from .mesh import Mesh
 
@@ -20,6 +20,7 @@ RULES: dict[str, Callable[[Object[Any], Mesh], Iterator[Said]]] = {
     "ServiceEntry": destinations.service_entry,
     "Sidecar": sidecars.sidecar,
     "Service": destinations.service,
+    "Deployment": processes.deployment,
     "EndpointSlice": destinations.endpoint_slice,
     "EnvoyFilter": patches.envoy_filter,
     "PeerAuthentication": policies.peer_authentication,

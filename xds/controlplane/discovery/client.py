@@ -9,7 +9,8 @@ from typing import NamedTuple
 from ...wire.schema.types import google_protobuf
 from ..hosts import parse_subset_key
 from ..objects import Ref
-from ..registry.proxy import Node, place
+from ..registry.node import Node
+from ..registry.proxy import place
 from ..registry.world import World
 from . import rules
 from .changes import Changes

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Protocol
 
 from ...wire.schema.types import core_v3, google_protobuf, google_rpc
-from ..registry.proxy import Node, NodeError, parse_node
+from ..registry.node import Node, NodeError, parse_node
 from ..registry.world import World
 from .changes import Changes
 from .client import Client

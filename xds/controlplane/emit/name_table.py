@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from ...wire.schema.types import istio_nds_v1
 from ..hosts import is_ip
 from ..registry.endpoints import Endpoint
+from ..registry.instances import NOWHERE
 from ..registry.services import UNSPECIFIED, Service
 from .view import View
 
@@ -23,13 +24,11 @@ def name_table(view: View) -> NameTable:
 
 
 def _add(out: NameTable, service: Service, view: View) -> None:
-    addresses = list(service.addresses_for(view.proxy.ip_mode))
+    addresses = list(service.addresses_for(view.proxy.reach))
     if UNSPECIFIED in addresses:
         addresses = []
         if service.resolution == "Passthrough" and service.ports:
-            ready = list(_ready(service, view))
-            addresses = [endpoint.address for endpoint in ready]
-            _add_pods(out, service, ready)
+            addresses = _add_pods(out, service, view)
     addresses = [address for address in addresses if is_ip(address)]
     if not addresses:
         return
@@ -53,20 +52,33 @@ def _add(out: NameTable, service: Service, view: View) -> None:
 def _ready(service: Service, view: View) -> Iterator[Endpoint]:
     """A headless service's endpoints, each address once."""
     seen = set()
-    instances = view.world.instances.get(service.key)
-    for endpoint in instances.all if instances else ():
+    for endpoint in view.world.instances.get(service.key, NOWHERE).of_ports(service):
         ready = service.publish_not_ready or endpoint.health == "HEALTHY"
         if ready and endpoint.address not in seen and is_ip(endpoint.address):
             seen.add(endpoint.address)
             yield endpoint
 
 
-def _add_pods(out: NameTable, service: Service, ready: Iterable[Endpoint]) -> None:
-    """Pods with a subdomain have names of their own: `db-0.db.shop.svc.cluster.local`."""
+def _add_pods(out: NameTable, service: Service, view: View) -> list[str]:
+    """Pods with a subdomain have names of their own: `db-0.db.shop.svc.cluster.local`. Gives the service's addresses.
+
+    Where the proxy is in another network than an endpoint, or in another cluster, its name does not lead there.
+    """
+    network, cluster = view.proxy.node.text("NETWORK"), view.proxy.cluster_id
+    near = cluster in ("", view.mesh.cluster_id)
     _, dot, domain = service.hostname.partition(".")
-    for endpoint in ready:
-        if endpoint.workload.subdomain and dot:
-            short = f"{endpoint.workload.hostname}.{endpoint.workload.subdomain}"
-            entry = out.table[f"{short}.{domain}"]
-            entry.ips.append(endpoint.address)
-            entry.registry, entry.namespace, entry.shortname = service.registry, service.namespace, short
+    addresses, named = [], dict[str, list[str]]()
+    for endpoint in _ready(service, view):
+        workload = endpoint.workload
+        if network and workload.network not in ("", network):
+            continue
+        if workload.subdomain:
+            if not dot:
+                continue
+            named.setdefault(f"{workload.hostname}.{workload.subdomain}", []).append(endpoint.address)
+        if near:
+            addresses.append(endpoint.address)
+    for short, ips in named.items():
+        found = NameTable.NameInfo(ips=ips, registry=service.registry, namespace=service.namespace, shortname=short)
+        out.table[f"{short}.{domain}"].CopyFrom(found)
+    return addresses

@@ -127,7 +127,7 @@ def _pods(called: Called, view: View) -> list[str] | None:
     service, port = called.service, called.port
     if (
         service.resolution != "Passthrough"
-        or service.address_for(view.proxy.ip_mode) != UNSPECIFIED
+        or service.address_for(view.proxy.reach) != UNSPECIFIED
         or port.protocol not in protocols.TCP | protocols.SNIFFED
     ):
         return None
@@ -180,8 +180,8 @@ def _bound(called: Called, view: View) -> Called:
     wildcards = view.proxy.wildcards
     if called.port.protocol in protocols.HTTP:
         return replace(called, binds=wildcards)
-    service, mode = called.service, view.proxy.ip_mode
-    addresses = service.addresses_for(mode)
+    service, reach = called.service, view.proxy.reach
+    addresses = (service.address_for(reach), *service.addresses_for(reach)[1:])
     if "/" in addresses[0]:
         return replace(called, binds=wildcards, ranges=addresses)
     if service.registry == "External" and addresses[0] == UNSPECIFIED:

@@ -122,7 +122,7 @@ def _own(called: Called, view: View) -> tuple[listener_v3.Filter, ...]:
 def _sni(called: Called, ranges: tuple[str, ...], view: View) -> tuple[str, ...]:
     """The names that must be asked for, where the address does not tell services apart."""
     service = called.service
-    address = service.address_for(view.proxy.ip_mode)
+    address = service.address_for(view.proxy.reach)
     if "/" in address:
         address = ""
     if service.registry == "External" and view.proxy.ip_mode == "IPv6" and address == UNSPECIFIED:

@@ -11,9 +11,10 @@ from ..api.sidecar import IstioIngressListener
 from ..hosts import inbound
 from ..mesh import MeshConfig
 from ..registry import protocols
-from ..registry.proxy import Proxy, Target
+from ..registry.proxy import Proxy
 from ..registry.services import Port, Service
 from ..registry.sidecars import SidecarObject
+from ..registry.targets import Target
 from . import cluster_policy, cluster_tls, dynamic_dns, filters, policy, stat_names
 from .cluster_target import Target as ClusterTarget
 from .cluster_target import certificates_of

@@ -323,7 +323,7 @@ def _domains(service: Service, port: int, proxy: Proxy) -> tuple[list[str], list
         expanded += others
     if service.resolution == "Passthrough" and service.registry == "Kubernetes":
         out += [f"*.{domain}" for domain in out]
-    for address in service.addresses_for(proxy.ip_mode):
+    for address in service.addresses_for(proxy.reach):
         if address and address != UNSPECIFIED:
             out += _written(address, port)
     return out, expanded

@@ -9,7 +9,7 @@ from functools import cache
 from ...wire.schema.types import cluster_v3, core_v3, google_protobuf, tls_v3
 from ..api.mesh_config import TLSConfig
 from ..mesh import MeshConfig
-from ..registry.proxy import Node
+from ..registry.node import Node
 from . import filters
 from .messages import exactly, flag, pack, texts
 

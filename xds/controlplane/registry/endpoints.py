@@ -6,12 +6,13 @@ names a Pod which does not exist gives nothing for it: wrong facts would be wors
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from ..api import kubernetes
-from ..api.service_entry import ServiceEntry, WorkloadEntry
+from ..api.service_entry import ServiceEntry, WorkloadEntry, WorkloadEntryStatus
+from ..hosts import is_ip
 from ..mesh import MeshConfig
 from ..objects import Meta, Object
 from .services import Service, spiffe
@@ -27,7 +28,11 @@ CLUSTER = "topology.istio.io/cluster"
 NETWORK = "topology.istio.io/network"
 _OLD_REGION = "failure-domain.beta.kubernetes.io/region"
 _OLD_ZONE = "failure-domain.beta.kubernetes.io/zone"
-_LOCALITY = "istio-locality"
+_LOCALITIES = ("topology.istio.io/locality", "istio-locality")
+_WORKLOAD = "service.istio.io/workload-name"
+_GROUP = "istio.io/autoRegistrationGroup"
+_PROBED = "proxy.istio.io/health-checks-enabled"
+_TRUE = ("1", "t", "T", "true", "TRUE", "True")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,7 @@ class Workload:
     hostname: str = ""
     subdomain: str = ""
     node: str = ""
+    network: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,18 +68,25 @@ class Endpoint:
         return self.address, self.port_name
 
 
-def augmented(labels: Mapping[str, str], locality: str, node: str, cluster: str) -> dict[str, str]:
+def augmented(labels: Mapping[str, str], locality: str, node: str, cluster: str, network: str = "") -> dict[str, str]:
     """A workload's labels with its topology, which failoverPriority may name."""
     region, zone, subzone = (*locality.split("/"), "", "", "")[:3]
     out = dict(labels)
     topology = ((REGION, region), (ZONE, zone), (SUBZONE, subzone), (CLUSTER, cluster), (HOSTNAME, node))
     out.update((name, value) for name, value in topology if value)
+    if network and not out.get(NETWORK):
+        out[NETWORK] = network
     return out
 
 
+def locality_label(labels: Mapping[str, str]) -> str:
+    """The label that says a workload's locality, as it is written."""
+    return next((labels[name] for name in _LOCALITIES if name in labels), "")
+
+
 def locality_of_labels(labels: Mapping[str, str]) -> str:
-    """The `istio-locality` label, in which dots stand for slashes."""
-    said = labels.get(_LOCALITY, "")
+    """The locality that a label says; dots in it stand for slashes."""
+    said = locality_label(labels)
     return said if "/" in said else said.replace(".", "/")
 
 
@@ -86,9 +99,8 @@ def node_locality(labels: Mapping[str, str]) -> str:
 
 def workload_name(meta: Meta) -> str:
     """The name of what manages a Pod: of a ReplicaSet the Deployment, of a Job that a CronJob made the CronJob."""
-    named = meta.labels.get("service.istio.io/workload-name")
-    if named:
-        return named
+    if _WORKLOAD in meta.labels:
+        return meta.labels[_WORKLOAD]
     kind, name = meta.controller
     if not meta.generate_name or not name:
         return meta.name
@@ -106,11 +118,14 @@ def workload_name(meta: Meta) -> str:
     return name
 
 
-def pod_workload(pod: Object[kubernetes.Pod], node: Object[kubernetes.Node] | None, mesh: MeshConfig) -> Workload:
+def pod_workload(
+    pod: Object[kubernetes.Pod], node: Object[kubernetes.Node] | None, mesh: MeshConfig, network: str = ""
+) -> Workload:
     spec, meta = pod.spec.spec, pod.meta
     locality = locality_of_labels(meta.labels) or (node_locality(node.meta.labels) if node else "")
+    labels = augmented(meta.labels, locality, spec.node_name, mesh.cluster_id, network)
     return Workload(
-        labels=augmented(meta.labels, locality, spec.node_name, mesh.cluster_id),
+        labels=labels,
         service_account=spiffe(mesh.trust_domain, meta.namespace, spec.service_account_name),
         locality=locality,
         tls_mode=meta.labels.get(TLS_MODE, "disabled"),
@@ -119,56 +134,99 @@ def pod_workload(pod: Object[kubernetes.Pod], node: Object[kubernetes.Node] | No
         hostname=(spec.hostname or meta.name) if spec.subdomain else "",
         subdomain=spec.subdomain,
         node=spec.node_name,
+        network=labels.get(NETWORK, ""),
     )
 
 
-def entry_workload(entry: WorkloadEntry, name: str, namespace: str, mesh: MeshConfig) -> Workload:
+def named_ports(pod: kubernetes.PodSpec) -> dict[str, int]:
+    """The TCP ports of a Pod by name; of two the first."""
+    out: dict[str, int] = {}
+    for container in containers(pod):
+        for port in container.ports:
+            if port.name and port.protocol == "TCP":
+                out.setdefault(port.name, port.container_port)
+    return out
+
+
+def containers(pod: kubernetes.PodSpec) -> tuple[kubernetes.Container, ...]:
+    """Those that run while the Pod does: init containers that are restarted too."""
+    return (*pod.containers, *(each for each in pod.init_containers if each.restart_policy == "Always"))
+
+
+def entry_workload(
+    entry: WorkloadEntry, name: str, namespace: str, mesh: MeshConfig, network: Callable[[str, Mapping[str, str]], str]
+) -> Workload:
+    """`network` knows the network of an address and labels."""
     locality = entry.locality or locality_of_labels(entry.labels)
     account = spiffe(mesh.trust_domain, namespace, entry.service_account) if entry.service_account else ""
+    found = entry.network or network(entry.address, entry.labels)
     return Workload(
-        labels=augmented(entry.labels, locality, "", mesh.cluster_id),
+        labels=augmented(entry.labels, locality, "", mesh.cluster_id, found),
         service_account=account,
         locality=locality,
-        tls_mode=entry.labels.get(TLS_MODE) or ("istio" if account else "disabled"),
+        tls_mode=entry.labels.get(TLS_MODE, "istio" if account else "disabled"),
         namespace=namespace,
-        name=entry.labels.get("service.istio.io/workload-name", name),
+        name=name,
+        network=entry.network,
     )
 
 
-_NO_POD = Workload()
+def whole(entry: Object[WorkloadEntry]) -> WorkloadEntry:
+    """A WorkloadEntry with the labels of its metadata, which go before those of its spec."""
+    return replace(entry.spec, labels=entry.spec.labels | entry.meta.labels) if entry.meta.labels else entry.spec
+
+
+def entry_name(meta: Meta) -> str:
+    """What a WorkloadEntry is called in telemetry: its group, a label, its name."""
+    return meta.annotations.get(_GROUP, meta.labels.get(_WORKLOAD, meta.name))
+
+
+def serves(entry: Object[WorkloadEntry]) -> bool:
+    """Whether a WorkloadEntry counts: one that is probed does while its probes succeed."""
+    if entry.meta.annotations.get(_PROBED) not in _TRUE:
+        return True
+    return isinstance(entry.status, WorkloadEntryStatus) and entry.status.healthy
+
+
+def only_by_name(entry: WorkloadEntry) -> bool:
+    """Whether it has no address that a Service could use: a host name or a socket."""
+    return bool(entry.address) and not is_ip(entry.address)
+
+
+NO_POD = Workload()
+_NO_MIRROR = "endpointslice.kubernetes.io/skip-mirror"
+
+
+Located = Callable[[kubernetes.ObjectReference | None, str, str], Workload | None]
+"""What is known of whom a slice points to, by target, address and namespace of the slice; None for an unknown Pod."""
 
 
 def slice_endpoints(
-    source: Object[kubernetes.EndpointSlice], pods: Mapping[tuple[str, str], Workload], service: Service | None
+    source: Object[kubernetes.EndpointSlice], located: Located, service: Service | None
 ) -> list[Endpoint]:
-    """`pods` by namespace and name."""
-    if source.spec.address_type == "FQDN":
-        return []
+    """`service` is Kubernetes', if there is one."""
     out = []
     for given in source.spec.endpoints:
-        workload: Workload | None = _NO_POD
-        if given.target_ref is not None and given.target_ref.kind == "Pod":
-            namespace = given.target_ref.namespace or source.meta.namespace
-            workload = pods.get((namespace, given.target_ref.name))
-        if workload is None:
-            continue
         health = _health(given.conditions, service)
         for address in given.addresses:
-            out += [Endpoint(address, port.port, port.name, workload, health) for port in source.spec.ports]
+            workload = located(given.target_ref, address, source.meta.namespace)
+            if workload is not None:
+                out += [Endpoint(address, port.port, port.name, workload, health) for port in source.spec.ports]
     return out
 
 
 def _health(conditions: kubernetes.EndpointConditions, service: Service | None) -> Health:
     if conditions.ready is None or conditions.ready:
         return "HEALTHY"
-    if service is not None and (conditions.terminating is None or conditions.terminating):
-        serving = conditions.serving is None or conditions.serving
-        return "DRAINING" if serving and service.keeps_sessions else "TERMINATING"
+    if service is not None and conditions.terminating is not False:
+        return "DRAINING" if service.keeps_sessions and conditions.serving is not False else "TERMINATING"
     return "UNHEALTHY"
 
 
-def old_endpoints(source: Object[kubernetes.Endpoints], pods: Mapping[tuple[str, str], Workload]) -> list[Endpoint]:
-    """Endpoints objects, as Kubernetes itself mirrors them into slices."""
+def old_endpoints(source: Object[kubernetes.Endpoints], located: Located) -> list[Endpoint]:
+    """Endpoints objects, as Kubernetes itself mirrors them into slices; not those that say that it must not."""
+    if source.meta.labels.get(_NO_MIRROR) == "true":
+        return []
     out = []
     for subset in source.spec.subsets:
         states: tuple[tuple[Health, tuple[kubernetes.EndpointAddress, ...]], ...] = (
@@ -177,15 +235,18 @@ def old_endpoints(source: Object[kubernetes.Endpoints], pods: Mapping[tuple[str,
         )
         for health, addresses in states:
             for given in addresses:
-                workload: Workload | None = _NO_POD
-                if given.target_ref is not None and given.target_ref.kind == "Pod":
-                    workload = pods.get((given.target_ref.namespace or source.meta.namespace, given.target_ref.name))
+                workload = located(given.target_ref, given.ip, source.meta.namespace)
                 if workload is not None:
                     out += [Endpoint(given.ip, port.port, port.name, workload, health) for port in subset.ports]
     return out
 
 
-def entry_endpoints(source: Object[ServiceEntry], service: Service, mesh: MeshConfig) -> list[Endpoint]:
+def entry_endpoints(
+    source: Object[ServiceEntry],
+    service: Service,
+    mesh: MeshConfig,
+    network: Callable[[str, Mapping[str, str]], str],
+) -> list[Endpoint]:
     """The endpoints that a ServiceEntry lists; a DNS entry that lists none is reached at its own host name."""
     spec, meta = source.spec, source.meta
     if not spec.endpoints and service.is_dns and spec.workload_selector is None:
@@ -196,12 +257,14 @@ def entry_endpoints(source: Object[ServiceEntry], service: Service, mesh: MeshCo
         ]
     out = []
     for index, entry in enumerate(spec.endpoints):
-        workload = entry_workload(entry, f"{meta.name}-{index}", meta.namespace, mesh)
+        workload = entry_workload(entry, f"{meta.name}-{index}", meta.namespace, mesh, network)
         out += workload_endpoints(entry, workload, spec)
     return out
 
 
-def workload_endpoints(entry: WorkloadEntry, workload: Workload, spec: ServiceEntry) -> list[Endpoint]:
+def workload_endpoints(
+    entry: WorkloadEntry, workload: Workload, spec: ServiceEntry, health: Health = "UNKNOWN"
+) -> list[Endpoint]:
     """A workload's port: the one it maps the name to, else the entry's target port, else the number."""
     unix = entry.address.startswith("unix://")
     return [
@@ -210,6 +273,7 @@ def workload_endpoints(entry: WorkloadEntry, workload: Workload, spec: ServiceEn
             0 if unix else entry.ports.get(port.name) or port.target_port or port.number,
             port.name,
             workload,
+            health,
             weight=entry.weight,
             number=port.number,
         )

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from ..api import kubernetes
-from ..api.service_entry import ServiceEntry
+from ..api.service_entry import ServiceEntry, ServiceEntryStatus
+from ..hosts import is_ip
 from ..mesh import MeshConfig
 from ..objects import Object
 from . import protocols
@@ -36,6 +37,7 @@ _DISTRIBUTIONS: dict[str, Distribution] = {
 _SESSION = "istio.io/persistent-session"
 _SESSION_HEADER = "istio.io/persistent-session-header"
 _EXPORT_TO = "networking.istio.io/exportTo"
+_AUTO_ALLOCATE = "networking.istio.io/enable-autoallocate-ip"
 _DISTRIBUTION = "networking.istio.io/traffic-distribution"
 
 
@@ -44,6 +46,15 @@ class Port:
     name: str
     number: int
     protocol: Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What of a proxy decides by which addresses it calls services."""
+
+    mode: IPMode
+    local: bool = True  # in the cluster whose services these are
+    assigned: bool = False  # its resolver knows the addresses that istiod's controller gave
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
@@ -80,19 +91,32 @@ class Service:
     def key(self) -> tuple[str, str]:
         return self.namespace, self.hostname
 
-    def addresses_for(self, mode: IPMode) -> tuple[str, ...]:
-        """The addresses that a proxy with those IP families calls it by; never none."""
-        if self.registry != "Kubernetes" or mode == "Dual":
-            return self.addresses
-        return tuple(a for a in self.addresses if (":" in a) == (mode == "IPv6")) or self.addresses[:1]
+    def addresses_for(self, reach: Reach) -> tuple[str, ...]:
+        """The addresses that a proxy may call it by; none if they are all of another family."""
+        kubernetes = self.registry == "Kubernetes"
+        found = _of_family(self.addresses, reach.mode) if kubernetes and reach.local else ()
+        if not found and reach.assigned:
+            found = _of_family(self.assigned_addresses, reach.mode)
+        if not found:
+            found = _of_family(self.addresses[:1], reach.mode) if kubernetes else self.addresses[:1]
+        return found
 
-    def address_for(self, mode: IPMode) -> str:
-        return self.addresses_for(mode)[0]
+    def address_for(self, reach: Reach) -> str:
+        """The one that a listener is named after; where no family fits, the service's first all the same."""
+        kubernetes = self.registry == "Kubernetes"
+        found = _of_family(self.addresses, reach.mode) if kubernetes and reach.local else ()
+        if not found and reach.assigned and self.address == UNSPECIFIED:
+            found = _of_family(self.assigned_addresses, reach.mode)
+        return found[0] if found else self.address
 
     @property
-    def age(self) -> tuple[str, bool, str, str]:
+    def age(self) -> tuple[str, str, str]:
         """Creation order as istiod sorts; without times, Kubernetes' services come first."""
-        return self.source.meta.created, self.registry != "Kubernetes", self.name, self.namespace
+        return self.created, self.name, self.namespace
+
+    @property
+    def created(self) -> str:
+        return self.source.meta.created or ("" if self.registry == "Kubernetes" else "~")
 
     @property
     def is_dns(self) -> bool:
@@ -161,6 +185,7 @@ def from_service_entry(source: Object[ServiceEntry], namespace: Mapping[str, str
     ports = tuple(Port(p.name, p.number, protocols.parse(p.protocol)) for p in spec.ports)
     target_ports = {p.number: p.target_port for p in spec.ports if p.target_port} if resolution == "Passthrough" else {}
     strategy = meta.annotations.get("istio.io/connect-strategy", "")
+    assigned = _assigned(source)
     return tuple(
         Service(
             hostname=host,
@@ -178,6 +203,7 @@ def from_service_entry(source: Object[ServiceEntry], namespace: Mapping[str, str
             service_accounts=spec.subject_alt_names,
             traffic_distribution=_distribution(None, meta.annotations, namespace),
             target_ports=target_ports,
+            assigned_addresses=assigned.get(host, ()),
             race_connect=strategy.upper() == "RACE_FIRST_TCP_CONNECT",
         )
         for host in spec.hosts
@@ -219,6 +245,26 @@ def _addresses(written: tuple[str, ...]) -> list[str]:
             continue
         out.append(str(network.network_address) if network.num_addresses == 1 else text)
     return out
+
+
+def _assigned(source: Object[ServiceEntry]) -> dict[str, tuple[str, ...]]:
+    """By host, the addresses in its status: the last of each family, IPv4 first."""
+    spec, status = source.spec, source.status
+    opted_out = source.meta.labels.get(_AUTO_ALLOCATE, "").lower() == "false"
+    if spec.addresses or spec.resolution == "NONE" or opted_out or not isinstance(status, ServiceEntryStatus):
+        return {}
+    found: dict[str, dict[int, str]] = {}
+    for each in status.addresses:
+        if is_ip(each.value):
+            address = ipaddress.ip_address(each.value)
+            found.setdefault(each.host, {})[address.version] = str(address)
+    return {host: tuple(by_family[family] for family in sorted(by_family)) for host, by_family in found.items()}
+
+
+def _of_family(addresses: tuple[str, ...], mode: IPMode) -> tuple[str, ...]:
+    """Those of a proxy's family; for one of both those of the first address's, since istiod gives it no others."""
+    six = ":" in addresses[0] if mode == "Dual" and addresses else mode == "IPv6"
+    return tuple(address for address in addresses if (":" in address) == six)
 
 
 def _export_to(annotation: str) -> frozenset[str]:

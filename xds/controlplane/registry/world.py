@@ -20,13 +20,15 @@ from ..api.virtual_service import VirtualService
 from ..mesh import MeshConfig
 from ..objects import Object, Ref
 from . import endpoints as eps
-from .authn import PeerAuthentications, selects
+from .authn import PeerAuthentications
 from .destination_rules import DestinationRules, Rule
 from .endpoints import Endpoint, Workload
 from .exports import Exports
 from .gateway_routes import ROUTE_KINDS, GatewayRoutes, Parents, RouteObject, converted
 from .gateway_rules import Backends
-from .meshes import Settings, settings
+from .instances import NOWHERE, EndpointMemory, Gathering, Instances, ServiceKey
+from .meshes import HOME, Settings, settings
+from .networks import Ranges
 from .policies import Policies
 from .services import Port, Service, from_kubernetes, from_service_entry, in_every_domain, with_aliases
 from .sidecars import Sidecars
@@ -35,29 +37,8 @@ from .virtual_services import Routing, VirtualServices
 from .visibility import capped, discovered, labels_of, namespace_labels
 
 T = TypeVar("T")
-ServiceKey = tuple[str, str]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Instances:
-    """The endpoints of one service (namespace and host)."""
-
-    all: tuple[Endpoint, ...] = ()
-    accounts: frozenset[str] = frozenset()
-
-    @classmethod
-    def of(cls, endpoints: tuple[Endpoint, ...]) -> Instances:
-        accounts = frozenset(e.workload.service_account for e in endpoints if e.workload.service_account)
-        return cls(endpoints, accounts)
-
-    def at(self, service: Service, number: int) -> list[Endpoint]:
-        """The endpoints of a service port, by number where the endpoint says one, else by the port's name."""
-        port = service.port(number)
-        name = port.name if port else None
-        return [e for e in self.all if (e.number == number if e.number else e.port_name == name)]
-
-
-NOWHERE = Instances()
 _NO_OBJECTS: list[Object[Any]] = []
 
 
@@ -67,14 +48,17 @@ class Memory:
 
     services: dict[tuple[object, ...], tuple[Service, ...]] = field(default_factory=dict)
     workloads: dict[tuple[object, ...], Workload] = field(default_factory=dict)
-    entries: dict[tuple[object, ...], Workload] = field(default_factory=dict)
-    slices: dict[tuple[object, ...], list[Endpoint]] = field(default_factory=dict)
+    endpoints: EndpointMemory = field(default_factory=EndpointMemory)
     instances: dict[ServiceKey, Instances] = field(default_factory=dict)
     rules: dict[tuple[object, ...], Rule] = field(default_factory=dict)
     routings: dict[tuple[object, ...], Routing] = field(default_factory=dict)
     lists: dict[str, list[Object[Any]]] = field(default_factory=dict)
     parts: dict[str, tuple[tuple[object, ...], Any]] = field(default_factory=dict)
     trimmed: WeakValueDictionary[tuple[object, ...], Service] = field(default_factory=WeakValueDictionary)
+
+
+def _by_place(item: Object[object]) -> tuple[str, str]:
+    return item.meta.namespace, item.meta.name
 
 
 class World:
@@ -201,17 +185,18 @@ class World:
     @cached_property
     def workloads(self) -> dict[tuple[str, str], Workload]:
         """What each Pod is, by namespace and name."""
-        made = self._part("workloads", self._of_kinds("Pod", "Node"), self._all_workloads)
+        made = self._part("workloads", self._of_kinds("Pod", "Node", "Namespace"), self._all_workloads)
         self.memory.workloads = self.memory.workloads or self._kept.workloads
         return made
 
     def _all_workloads(self) -> dict[tuple[str, str], Workload]:
         nodes = {item.meta.name: item for item in self.of_kind("Node", kubernetes.Node)}
         out = {}
-        for pod in self.of_kind("Pod", kubernetes.Pod):
+        for pod in self.pods.values():
             node = nodes.get(pod.spec.spec.node_name)
-            key = (pod, node)
-            made = self._kept.workloads.get(key) or eps.pod_workload(pod, node, self.mesh)
+            network = self.network_of(pod.spec.status.pod_ip, pod.meta.labels)
+            key = (pod, node, network)
+            made = self._kept.workloads.get(key) or eps.pod_workload(pod, node, self.mesh, network)
             self.memory.workloads[key] = made
             out[pod.meta.namespace, pod.meta.name] = made
         return out
@@ -219,115 +204,64 @@ class World:
     @cached_property
     def pods(self) -> dict[tuple[str, str], Object[kubernetes.Pod]]:
         """By namespace and name."""
-        return {(pod.meta.namespace, pod.meta.name): pod for pod in self.of_kind("Pod", kubernetes.Pod)}
+        pods = self.of_kind("Pod", kubernetes.Pod)
+        return {(pod.meta.namespace, pod.meta.name): pod for pod in pods if not pod.spec.failed}
 
     @cached_property
-    def pods_by_ip(self) -> dict[str, Object[kubernetes.Pod]]:
-        return {pod.spec.status.pod_ip: pod for pod in self.of_kind("Pod", kubernetes.Pod) if pod.spec.status.pod_ip}
+    def pods_by_ip(self) -> dict[str, list[Object[kubernetes.Pod]]]:
+        """Those that serve; several share the address of a node."""
+        out: dict[str, list[Object[kubernetes.Pod]]] = {}
+        for pod in self.pods.values():
+            if pod.spec.serves:
+                out.setdefault(pod.spec.status.pod_ip, []).append(pod)
+        return out
+
+    @cached_property
+    def entries_by_ip(self) -> dict[str, list[Object[WorkloadEntry]]]:
+        """WorkloadEntries that count, by address, each list by namespace and name."""
+        out: dict[str, list[Object[WorkloadEntry]]] = {}
+        for entry in sorted(self.of_kind("WorkloadEntry", WorkloadEntry), key=_by_place):
+            if eps.serves(entry) and not eps.only_by_name(entry.spec):
+                out.setdefault(entry.spec.address, []).append(entry)
+        return out
+
+    def entry_workload(self, entry: Object[WorkloadEntry]) -> Workload:
+        """What a WorkloadEntry is."""
+        spec = eps.whole(entry)
+        key = (entry, spec.network or self.network_of(spec.address, spec.labels))
+        made = self._kept.endpoints.entries.get(key) or eps.entry_workload(
+            spec, eps.entry_name(entry.meta), entry.meta.namespace, self.mesh, self.network_of
+        )
+        self.memory.endpoints.entries[key] = made
+        return made
 
     @cached_property
     def instances(self) -> dict[ServiceKey, Instances]:
         """The endpoints of each service, by namespace and host."""
-        inputs = (self.services, self.workloads, *self._of_kinds("EndpointSlice", "Endpoints", "WorkloadEntry"))
-        made = self._part("instances", inputs, self._all_instances)
-        self.memory.slices = self.memory.slices or self._kept.slices
-        self.memory.entries = self.memory.entries or self._kept.entries
+        kinds = self._of_kinds("EndpointSlice", "Endpoints", "WorkloadEntry", "Deployment", "Namespace")
+        made = self._part("instances", (self.services, self.workloads, *kinds), self._all_instances)
+        self.memory.endpoints = self.memory.endpoints.or_else(self._kept.endpoints)
         self.memory.instances = made
         return made
 
     def _all_instances(self) -> dict[ServiceKey, Instances]:
-        found: dict[ServiceKey, list[Endpoint]] = {}
-        for slice_ in self.of_kind("EndpointSlice", kubernetes.EndpointSlice):
-            name = slice_.meta.labels.get("kubernetes.io/service-name", "")
-            if name:
-                key = self._service_key(name, slice_.meta.namespace)
-                found.setdefault(key, []).extend(self._slice(slice_, key))
-        for old in self.of_kind("Endpoints", kubernetes.Endpoints):
-            key = self._service_key(old.meta.name, old.meta.namespace)
-            found.setdefault(key, []).extend(eps.old_endpoints(old, self.workloads))
-        self._add_entries(found)
         out = {}
-        for key, endpoints in found.items():
-            unique = eps.unique(endpoints) if key in self._kubernetes_hosts else tuple(endpoints)
+        for key, endpoints in Gathering(self, self._kept, self.memory).endpoints().items():
             kept = self._kept.instances.get(key)
-            out[key] = kept if kept is not None and kept.all == unique else Instances.of(unique)
+            out[key] = kept if kept is not None and kept.all == endpoints else Instances.of(endpoints)
         return out
+
+    def network_of(self, address: str, labels: Mapping[str, str]) -> str:
+        """The network of a workload: a label says it, else the namespace of istiod, else the mesh's networks."""
+        return labels.get(eps.NETWORK) or self._home_network or self._ranges.of(address)
 
     @cached_property
-    def _kubernetes_hosts(self) -> set[ServiceKey]:
-        return {service.key for service in self.services if service.registry == "Kubernetes"}
+    def _home_network(self) -> str:
+        return self._namespace_labels.get(HOME, {}).get(eps.NETWORK, "")
 
-    def _service_key(self, name: str, namespace: str) -> ServiceKey:
-        return namespace, f"{name}.{namespace}.svc.{self.mesh.domain_suffix}"
-
-    def _slice(self, source: Object[kubernetes.EndpointSlice], key: ServiceKey) -> list[Endpoint]:
-        pods = self.workloads
-        named = tuple(
-            id(pods.get((e.target_ref.namespace or source.meta.namespace, e.target_ref.name)))
-            for e in source.spec.endpoints
-            if e.target_ref is not None
-        )
-        known = self.by_host.get(key[1], {}).get(key[0])
-        memo = (source, named, known is None)
-        made = self._kept.slices.get(memo)
-        if made is None:
-            made = eps.slice_endpoints(source, pods, known)
-        self.memory.slices[memo] = made
-        return made
-
-    def _add_entries(self, found: dict[ServiceKey, list[Endpoint]]) -> None:
-        """ServiceEntries' own endpoints, and the Pods and WorkloadEntries that they (or a Service) select."""
-        entries = self.of_kind("WorkloadEntry", WorkloadEntry)
-        for service in self.services:
-            if service.registry == "Kubernetes":
-                if entries and service.selector:
-                    found.setdefault(service.key, []).extend(self._selected_by_service(service, entries))
-                continue
-            source = cast(Object[ServiceEntry], service.source)
-            there = found.setdefault(service.key, [])
-            ports = {endpoint.number for endpoint in there}
-            made = (
-                eps.entry_endpoints(source, service, self.mesh)
-                if source.spec.workload_selector is None
-                else self._selected_by_entry(source, service, entries)
-            )
-            # One endpoint is all that a round robin over DNS may have, also if two entries claim the host.
-            there += [e for e in made if service.resolution != "DNSRoundRobinLB" or e.number not in ports]
-
-    def _selected_by_service(self, service: Service, entries: list[Object[WorkloadEntry]]) -> list[Endpoint]:
-        source = cast(Object[kubernetes.Service], service.source)
-        out = []
-        for entry in entries:
-            if entry.meta.namespace != service.namespace or not selects(service.selector, _entry_labels(entry)):
-                continue
-            workload = self._entry_workload(entry)
-            for port in source.spec.ports:
-                target = port.target_port if isinstance(port.target_port, int) else 0
-                number = entry.spec.ports.get(port.name) or target or port.port
-                out.append(Endpoint(entry.spec.address, number, port.name, workload, weight=entry.spec.weight))
-        return out
-
-    def _selected_by_entry(
-        self, source: Object[ServiceEntry], service: Service, entries: list[Object[WorkloadEntry]]
-    ) -> list[Endpoint]:
-        out: list[Endpoint] = []
-        for pod in sorted(self.of_kind("Pod", kubernetes.Pod), key=lambda item: item.meta.name):
-            if pod.meta.namespace == source.meta.namespace and selects(service.selector, pod.meta.labels):
-                workload = self.workloads[pod.meta.namespace, pod.meta.name]
-                as_entry = WorkloadEntry(address=pod.spec.status.pod_ip)
-                out += eps.workload_endpoints(as_entry, workload, source.spec)
-        for entry in sorted(entries, key=lambda item: item.meta.name):
-            if entry.meta.namespace == source.meta.namespace and selects(service.selector, _entry_labels(entry)):
-                out += eps.workload_endpoints(entry.spec, self._entry_workload(entry), source.spec)
-        return out
-
-    def _entry_workload(self, entry: Object[WorkloadEntry]) -> Workload:
-        key = (entry,)
-        made = self._kept.entries.get(key) or eps.entry_workload(
-            entry.spec, entry.meta.name, entry.meta.namespace, self.mesh
-        )
-        self.memory.entries[key] = made
-        return made
+    @cached_property
+    def _ranges(self) -> Ranges:
+        return Ranges(self.mesh)
 
     def endpoints(self, service: Service, port: int) -> list[Endpoint]:
         """The endpoints of a service's port."""
@@ -413,7 +347,3 @@ class World:
     def telemetries(self) -> Telemetries:
         objects = self.of_kind("Telemetry", Telemetry)
         return self._part("telemetries", (objects,), lambda: Telemetries(objects, self.mesh))
-
-
-def _entry_labels(entry: Object[WorkloadEntry]) -> Mapping[str, str]:
-    return entry.spec.labels | entry.meta.labels

@@ -100,8 +100,12 @@ class Reader:
         spec = decode(message, {} if content is None else content, self, path)
         for keys, text in export_to(spec, meta.namespace):
             self(extended(path, keys), text)
+        status: object | None = None
+        if kind.status is not None and isinstance(value.get("status"), dict):
+            of_status: type[object] = kind.status
+            status = decode(of_status, value["status"], self, (self._base, "status"))
         place = Place(self._file, self._document.line)
-        return Object(kind_name, kind.version, kind.group, meta, spec, place)
+        return Object(kind_name, kind.version, kind.group, meta, spec, place, status)
 
     def _unread(self, kind: str, group: str) -> None:
         if group not in GROUPS:

@@ -6,7 +6,8 @@ import json
 from typing import Any
 
 from proxyless.xds.controlplane.api.proxy_config import ProxyConfig, ProxyHeaders, Server, Switch
-from proxyless.xds.controlplane.registry.proxy import parse_node, place
+from proxyless.xds.controlplane.registry.node import parse_node
+from proxyless.xds.controlplane.registry.proxy import place
 from proxyless.xds.controlplane.registry.proxy_configs import of_proxy, over
 from tests.xds.controlplane.support import istio, mesh, world
 
