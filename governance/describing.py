@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from .call import OutgoingCall
     from .inbound import InboundRequest
 
-INBOUND = "virtualInbound"
 NOTHING = RequestView(b"", b"", b"", b"")
 """What is known of a request whose headers were refused as they came."""
 
@@ -68,6 +67,7 @@ def subject_of_request(inbound: InboundRequest) -> Subject:
     runtime, target, chain = inbound.runtime, inbound.target, inbound.chain
     now, elapsed_s = runtime.wall(), runtime.clock() - inbound.started
     workload = runtime.options.workload
+    entrance = runtime.plan.entrance(inbound.port) if chain is not None else None
     cluster = None
     if target is not None:
         cluster = _inbound_cluster(
@@ -83,7 +83,7 @@ def subject_of_request(inbound: InboundRequest) -> Subject:
         started=now - elapsed_s,
         now=now,
         local=str(Address(workload.address, inbound.port)),
-        listener=INBOUND if chain is not None else "",
+        listener=entrance.name if entrance is not None else "",
         chain=chain.name if chain is not None else "",
         workload=workload,
         new_id=lambda: request_id(runtime.rng.getrandbits(128)),

@@ -12,7 +12,6 @@ from ..xds.model.filters import LocalRateLimit
 from ..xds.model.values import Note
 from .explain import EPHEMERAL, KEYS, as_text, described_mutations, location, of_chain, on_wire
 from .inbound import InboundRequest
-from .plan import INBOUND
 from .replies import reply_body
 from .request import RequestView
 from .runtime import Runtime
@@ -39,10 +38,11 @@ def inbound_document(
     """The document of one incoming request; every key is always there."""
     route, reply, chain, http = inbound.route, inbound.reply, inbound.chain, inbound.http
     view = inbound.request
+    entrance = inbound.runtime.plan.entrance(inbound.port)
     table = http.table(inbound.runtime.plan) if http is not None else None
     known: dict[str, Any] = {
         "request": dict(request),
-        "listener": INBOUND if chain is not None else None,
+        "listener": entrance.name if entrance is not None and chain is not None else None,
         "filter_chain": chain.name if chain is not None else None,
         "route_config": getattr(getattr(table, "config", None), "name", None),
         "virtual_host": route.vhost.name if route is not None else None,
@@ -76,7 +76,7 @@ def inbound_document(
 
 
 def _not_honoured(inbound: InboundRequest) -> list[Note]:
-    listener = inbound.runtime.plan.snapshot.listeners.get(INBOUND)
+    listener = inbound.runtime.plan.entrance(inbound.port)
     notes: list[Note] = []
     if listener is not None and inbound.chain is not None:
         notes += of_chain(listener.notes(), listener.get(), inbound.chain)

@@ -423,6 +423,21 @@ class Plan:
 
     # -- incoming ------------------------------------------------------------------------------------------------
 
+    def entrance(self, port: int) -> Resource[Listener] | None:
+        """The listener of an app port: `virtualInbound`, which connections are redirected to.
+
+        Without redirection (INTERCEPTION_MODE NONE) it is the one that a Sidecar's `ingress` has bound to the port.
+        """
+        found = self.snapshot.listeners.get(INBOUND)
+        if found is not None:
+            return found
+        for name, resource in self.snapshot.listeners.items():
+            if name.endswith(f"_{port}"):
+                with suppress(ResourceError):
+                    if resource.get().direction == "INBOUND":
+                        return resource
+        return None
+
     def inbound(
         self, port: int, source: str, *, tls: bool = False
     ) -> tuple[FilterChain, HttpRuntime | None] | Missing | None:
@@ -432,7 +447,7 @@ class Plan:
             return self._inbound[key]
         except KeyError:
             pass
-        resource = self.snapshot.listeners.get(INBOUND)
+        resource = self.entrance(port)
         listener = resource.get() if resource is not None else None
         if listener is not None and looks_at_source(listener):
             key = (port, tls, source)
@@ -441,7 +456,8 @@ class Plan:
         found: tuple[FilterChain, HttpRuntime | None] | None = None
         chain = find_chain(listener, _incoming(port, source, tls)) if listener is not None else None
         if chain is not None:
-            http = self._http(chain.http, INBOUND, chain.name) if chain.http is not None else None
+            where = resource.name if resource is not None else INBOUND
+            http = self._http(chain.http, where, chain.name) if chain.http is not None else None
             if http is not None and http.filters.missing is not None:
                 return Missing(ResourceType.EXTENSION, (http.filters.missing,), f"filter {http.filters.missing}")
             found = (chain, http)

@@ -400,6 +400,22 @@ def test_what_no_chain_takes_is_remembered_too() -> None:
     assert [inbound(fixture, port) for port in (8080, 9090, 8080)] == [None, None, None]
 
 
+def test_without_redirection_a_port_s_own_listener_takes_it() -> None:
+    own = [
+        listener("0.0.0.0_8080", chain(TcpProxy("x"), "outbound")),
+        listener("10.0.0.1_8080", chain(manager(table()), "bound"), direction="INBOUND"),
+        listener("10.0.0.1_9090", chain(TcpProxy("x"), "other"), direction="INBOUND"),
+    ]
+    assert [inbound(World(listeners=own), port) for port in (8080, 9090, 80)] == ["bound", "other", None]
+    assert inbound(World(listeners=[*own, listener("virtualInbound", chain(TcpProxy("x"), "all"))])) == "all"
+
+
+def test_a_listener_that_cannot_be_read_takes_no_requests() -> None:
+    fixture = World()
+    fixture.update(listeners={"10.0.0.1_8080": bad(LISTENER, "10.0.0.1_8080")})
+    assert inbound(fixture) is None
+
+
 def test_without_an_inbound_listener_nothing_is_taken() -> None:
     assert inbound(World()) is None
 

@@ -24,11 +24,19 @@ FAR = "outbound|80||far.other.svc.cluster.local"
 
 
 def decided(
-    folder: Path, spec: str, url: str, inbound: int | None = None, host: str = "", more: str = ""
+    folder: Path,
+    spec: str,
+    url: str,
+    *,
+    inbound: int | None = None,
+    host: str = "",
+    more: str = "",
+    metadata: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     (folder / "mesh.yaml").write_text(MESH + (istio("Sidecar", "scope", spec) if spec else "") + more)
     asked: dict[str, Any] = {"url": url, "headers": [["host", host]] if host else []}
-    with Mesh.from_config(folder, node=Node(app="me", namespace="shop", ip="127.0.0.9"), registry=False) as mesh:
+    node = Node(app="me", namespace="shop", ip="127.0.0.9", metadata=metadata or {})
+    with Mesh.from_config(folder, node=node, registry=False) as mesh:
         mesh.wait_ready(20)
         return explain_one(mesh, asked, inbound, "127.0.0.1", 5.0)[0]
 
@@ -99,3 +107,12 @@ def test_incoming_requests_are_taken_on_the_sidecar_s_ports(port: int, chain: st
     answer = decided(tmp_path, "{ingress: [{port: {number: 9080, protocol: HTTP}}]}", "http://me/", inbound=port)
     assert answer["status"] is None, answer["why"]
     assert answer["filter_chain"] == chain
+
+
+def test_without_redirection_the_ports_of_a_sidecar_are_taken_and_no_others(tmp_path: Path) -> None:
+    spec = "{ingress: [{port: {number: 9080, protocol: HTTP}}]}"
+    none = {"INTERCEPTION_MODE": "NONE"}
+    answer = decided(tmp_path, spec, "http://me/", inbound=9080, metadata=none)
+    assert answer["status"] is None, answer["why"]
+    assert answer["listener"] == "0.0.0.0_9080"
+    assert decided(tmp_path, spec, "http://me/", inbound=8080, metadata=none)["status"] == 503
