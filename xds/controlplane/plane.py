@@ -8,6 +8,7 @@ Requests are put into the thread's queue; what comes back leaves through the cal
 from __future__ import annotations
 
 import logging
+import operator
 import os
 import queue
 import threading
@@ -17,11 +18,13 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from .checking.gateway_routes import conditions
 from .discovery.changes import EVERYTHING, Changes, between, merged
 from .discovery.resources import Resources
 from .discovery.session import Session
 from .mesh import MeshConfig
 from .objects import Fault
+from .registry.gateway_routes import ROUTE_KINDS
 from .registry.world import World
 from .source import Loaded, Source
 from .status import PlaneStatus, client_status
@@ -88,6 +91,7 @@ class Plane:
         self._starting = threading.Lock()
         self._closed = False
         self.resources = Resources()
+        self._conditioned: tuple[tuple[object, ...], tuple[Fault, ...]] | None = None
         self.state = self._next(source.poll() or Loaded(()), None)
         _renew_after_fork(self)
 
@@ -100,12 +104,21 @@ class Plane:
         for fault in loaded.faults:
             if fault not in known:
                 self._on_fault(fault)
-        for note in loaded.notes:
+        notes = (*loaded.notes, *self._conditions(world))
+        for note in notes:
             if before is None or note not in before.notes:
                 self._on_note(note)
         number = before.number + 1 if before else 1
         stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._clock()))
-        return State(number, f"{stamp}/{number}", world, loaded.faults, loaded.notes)
+        return State(number, f"{stamp}/{number}", world, loaded.faults, notes)
+
+    def _conditions(self, world: World) -> tuple[Fault, ...]:
+        """What of routes has no effect, or another one than it seems; asked again only when they may have changed."""
+        routes = [world.of_kind(kind, object) for kind in ROUTE_KINDS]
+        parts = (*routes, world.gateway_routes, world.virtual_services, world.services)
+        if self._conditioned is None or any(map(operator.is_not, self._conditioned[0], parts)):
+            self._conditioned = (parts, conditions(world))
+        return self._conditioned[1]
 
     def poll(self) -> bool:
         """Takes over what changed in the source; says whether anything did. For the plane's thread, and for tests."""

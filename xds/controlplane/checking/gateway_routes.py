@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import cast
 
+from ..api.decode import extended, path_text
 from ..api.gateway_api import GATEWAY_GROUP, GRPCRouteSpec, HTTPRouteSpec, ParentReference, RouteSpec
-from ..objects import Object
+from ..objects import Fault, Object
+from ..registry.gateway_routes import ROUTE_KINDS
 from ..registry.gateway_rules import NETWORKING
+from ..registry.world import World
 from .finding import Said
 from .mesh import Mesh
 
@@ -26,6 +30,17 @@ def route(source: Object[RouteSpec], mesh: Mesh) -> Iterator[Said]:
     governs = any((ref.group, ref.kind) in _MESH for ref in refs)
     if governs and isinstance(source.spec, HTTPRouteSpec | GRPCRouteSpec) and source.spec.hostnames:
         yield "warning", ("spec", "hostnames"), "have no effect for services: their own hosts are taken"
+
+
+def conditions(world: World) -> tuple[Fault, ...]:
+    """What is said of all routes of a world, for who serves it; a place is where the route's document begins."""
+    mesh = Mesh(world)
+    return tuple(
+        Fault(source.place, message, source.ref, path_text(extended(None, keys)))
+        for kind in ROUTE_KINDS
+        for source in cast(list[Object[RouteSpec]], world.of_kind(kind, object))
+        for _, keys, message in route(source, mesh)
+    )
 
 
 def _parent(source: Object[RouteSpec], index: int, ref: ParentReference, mesh: Mesh) -> Iterator[Said]:
@@ -54,8 +69,8 @@ def _parent(source: Object[RouteSpec], index: int, ref: ParentReference, mesh: M
 
 def _older(source: Object[RouteSpec], at: tuple[str | int, ...], host: str, mesh: Mesh) -> Iterator[Said]:
     """Own clients follow the route; everyone else whichever of it and a VirtualService is older."""
-    for routing in mesh.world.virtual_services.all:
-        if routing.gateway_semantics or host not in routing.spec.hosts or routing.source.age > source.age:
+    for routing in mesh.routings.get(host, ()):
+        if routing.gateway_semantics or routing.source.age > source.age:
             continue
         yield "warning", at, f"outside of {source.meta.namespace} {routing.written_as} routes {host}: it is older"
         return

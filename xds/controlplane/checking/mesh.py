@@ -10,6 +10,7 @@ from ..hosts import fully_qualified, matches
 from ..registry.destination_rules import Rule
 from ..registry.scope import Scope
 from ..registry.services import Service
+from ..registry.virtual_services import Routing
 from ..registry.world import World
 
 
@@ -44,6 +45,15 @@ class Mesh:
     @cached_property
     def hosts(self) -> dict[str, object]:
         return dict.fromkeys(service.hostname for service in self.world.services)
+
+    @cached_property
+    def routings(self) -> dict[str, list[Routing]]:
+        """VirtualServices by the hosts that they name, the oldest first."""
+        out: dict[str, list[Routing]] = {}
+        for routing in self.world.virtual_services.all:
+            for host in routing.spec.hosts:
+                out.setdefault(host, []).append(routing)
+        return out
 
     def similar(self, host: str) -> list[str]:
         """Services whose hosts a host covers or is covered by."""

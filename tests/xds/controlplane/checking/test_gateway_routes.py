@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from proxyless.xds.controlplane import check
+from proxyless.xds.controlplane import FolderSource, Plane, check
 from tests.xds.controlplane.emit.gateway import PARENT, SERVICES, TO_V2, filtered, http
-from tests.xds.controlplane.support import endpoints, istio
+from tests.xds.controlplane.support import endpoints, istio, service
 
 ENDPOINTS = endpoints("web", "http:8080", "127.0.0.5") + endpoints("v2", "http:8080", "127.0.0.6")
 GATEWAY = """
@@ -144,3 +144,27 @@ def test_several_routes_are_named_together(tmp_path: Path) -> None:
         f"warning spec.hosts[0]: {HOST} is routed by HTTPRoute shop/r, HTTPRoute shop/s, which is older or comes first"
         in (found(tmp_path, virtual, http(TO_V2), http(TO_V2, name="s")))
     )
+
+
+def test_who_serves_a_folder_hears_of_conditions_once_and_when_they_change(tmp_path: Path) -> None:
+    said: list[str] = []
+    write = (tmp_path / "mesh.yaml").write_text
+    lost = http("backendRefs: [{name: gone, port: 80}]")
+    write(SERVICES + ENDPOINTS + lost)
+    plane = Plane(FolderSource(tmp_path), clock=lambda: 0.0, on_note=lambda note: said.append(str(note)))
+    (first,) = said
+    assert first.startswith("mesh.yaml:")
+    assert first.endswith(
+        "HTTPRoute shop/r: spec.rules[0].backendRefs[0] gone.shop.svc.cluster.local is no service: "
+        "its share is answered 500 (BackendNotFound)"
+    )
+    write(SERVICES + ENDPOINTS + lost + http(TO_V2, name="s"))
+    assert plane.poll()
+    assert len(said) == 1
+    write(SERVICES + ENDPOINTS + lost + http(TO_V2, name="s", parent="parentRefs: [{name: gate}]"))
+    assert plane.poll()
+    assert len(said) == 2
+    assert "HTTPRoute shop/s: spec.parentRefs[0] Gateway shop/gate has no effect" in said[1]
+    write(SERVICES + ENDPOINTS + service("gone", "http:80", ip="10.96.0.9") + http(TO_V2, name="s"))
+    assert plane.poll()
+    assert plane.state.notes == ()
