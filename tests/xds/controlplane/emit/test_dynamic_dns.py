@@ -20,7 +20,6 @@ ENTRY = istio(
     ports:
     - {number: 8088, name: http, protocol: HTTP}
     - {number: 8443, name: tls, protocol: TLS}
-    - {number: 9000, name: tcp, protocol: TCP}
     """,
 )
 CACHE: Json = {"name": "*.example.com_dfp_dns_cache", "dns_lookup_family": "V4_ONLY"}
