@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
-import re
 from collections.abc import Callable, Iterator
-from math import isqrt
 from typing import Any
 
 from . import entry_validity as entries
@@ -24,7 +22,6 @@ from .destination_rule import (
     DestinationRule,
     LoadBalancerSettings,
     LocalityLoadBalancerSetting,
-    MagLev,
     PortTrafficPolicy,
     Subset,
     TunnelSettings,
@@ -48,80 +45,6 @@ from .virtual_service import (
     TLSRoute,
     VirtualService,
 )
-
-_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", re.IGNORECASE)
-_PERCENT = 100
-_LARGEST_TABLE = 5_000_011
-
-
-def _maglev(made: MagLev) -> Iterator[Problem]:
-    """Envoy refuses a table whose size is not prime or is too large, and with it the cluster."""
-    size = made.table_size
-    if size and (size >= _LARGEST_TABLE or not _is_prime(size)):
-        yield ("tableSize",), f"must be a prime number below {_LARGEST_TABLE}, not {size}"
-
-
-def _is_prime(number: int) -> bool:
-    return number > 1 and all(number % factor for factor in range(2, isqrt(number) + 1))
-
-
-def _load_balancer(made: LoadBalancerSettings) -> Iterator[Problem]:
-    if made.locality_lb_setting is not None and made.zone_aware_lb_setting is not None:
-        yield ("zoneAwareLbSetting",), "cannot be set together with localityLbSetting"
-
-
-def _warmup(made: WarmupConfiguration) -> Iterator[Problem]:
-    if made.aggression is not None and made.aggression <= 0:
-        yield ("aggression",), "must be greater than 0"
-
-
-def _locality(made: LocalityLoadBalancerSetting) -> Iterator[Problem]:
-    if made.distribute and made.failover:
-        yield ("failover",), "cannot be set together with distribute"
-    for index, rule in enumerate(made.distribute):
-        total = sum(rule.to.values())
-        if total != _PERCENT:
-            yield ("distribute", index, "to"), f"has weights that sum to {total}, not {_PERCENT}"
-    for index, change in enumerate(made.failover):
-        if change.from_ == change.to:
-            yield ("failover", index), "goes from a region to itself"
-        for key, region in (("from", change.from_), ("to", change.to)):
-            if "/" in region or "*" in region:
-                yield ("failover", index, key), "must be a region, without zones and wildcards"
-
-
-def _tls(made: ClientTLSSettings) -> Iterator[Problem]:
-    if made.mode == "MUTUAL" and not made.credential_name:
-        for name, key in (("client_certificate", "clientCertificate"), ("private_key", "privateKey")):
-            if not getattr(made, name):
-                yield (key,), "is required for mode MUTUAL"
-    if made.mode == "ISTIO_MUTUAL":
-        given = ("client_certificate", "private_key", "ca_certificates", "credential_name")
-        if any(getattr(made, name) for name in given):
-            yield (), "must name no certificates for mode ISTIO_MUTUAL: the mesh's are used"
-
-
-def _port_policy(made: PortTrafficPolicy) -> Iterator[Problem]:
-    if made.port is None or not made.port.number:
-        yield ("port",), "is required"
-
-
-def _tunnel(made: TunnelSettings) -> Iterator[Problem]:
-    if made.protocol not in ("", "CONNECT", "POST"):
-        yield ("protocol",), f"must be one of CONNECT, POST, not {made.protocol}"
-
-
-def _subset(made: Subset) -> Iterator[Problem]:
-    if made.name and not _LABEL.fullmatch(made.name):
-        yield ("name",), f'"{made.name}" is no DNS label'
-
-
-def _destination_rule(made: DestinationRule) -> Iterator[Problem]:
-    seen: set[str] = set()
-    for index, subset in enumerate(made.subsets):
-        if subset.name in seen:
-            yield ("subsets", index, "name"), f'"{subset.name}" is defined twice'
-        seen.add(subset.name)
 
 
 def _peer_authentication(made: PeerAuthentication) -> Iterator[Problem]:

@@ -15,6 +15,7 @@ from ...wire.schema.types import (
     type_v3,
 )
 from ..api.destination_rule import ConsistentHashLB, DestinationRule, PortTrafficPolicy, TrafficPolicy
+from ..api.route_validity import GRPC_STATUS
 from ..api.virtual_service import (
     CorsPolicy,
     Destination,
@@ -40,30 +41,7 @@ from .route_match import is_catch_all, route_match, source_matches, string_match
 Route = route_v3.Route
 RouteAction = route_v3.RouteAction
 
-GRPC_STATUS = {
-    name: code
-    for code, name in enumerate(
-        (
-            "OK",
-            "CANCELLED",
-            "UNKNOWN",
-            "INVALID_ARGUMENT",
-            "DEADLINE_EXCEEDED",
-            "NOT_FOUND",
-            "ALREADY_EXISTS",
-            "PERMISSION_DENIED",
-            "RESOURCE_EXHAUSTED",
-            "FAILED_PRECONDITION",
-            "ABORTED",
-            "OUT_OF_RANGE",
-            "UNIMPLEMENTED",
-            "INTERNAL",
-            "UNAVAILABLE",
-            "DATA_LOSS",
-            "UNAUTHENTICATED",
-        )
-    )
-}
+_GRPC_CODES = {name: code for code, name in enumerate(GRPC_STATUS)}
 UNKNOWN = "UnknownService"
 """The cluster of backends of a kind that nobody knows: no cluster is ever called so."""
 REDIRECT_CODES = {
@@ -340,7 +318,7 @@ def fault_of(wanted: HTTPFaultInjection) -> http_fault_v3.HTTPFault:
         if abort.http_status is not None:
             made.abort.http_status = abort.http_status
         else:
-            made.abort.grpc_status = GRPC_STATUS.get(abort.grpc_status or "", 0)
+            made.abort.grpc_status = _GRPC_CODES.get(abort.grpc_status or "", 0)
     return made
 
 

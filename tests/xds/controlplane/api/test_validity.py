@@ -206,11 +206,6 @@ REFUSED: list[tuple[str, str, str]] = [
     ),
     (
         "DestinationRule",
-        "{host: web, trafficPolicy: {tls: {mode: ISTIO_MUTUAL, caCertificates: /a}}}",
-        "spec.trafficPolicy.tls must name no certificates for mode ISTIO_MUTUAL: the mesh's are used",
-    ),
-    (
-        "DestinationRule",
         "{host: web, trafficPolicy: {portLevelSettings: [{loadBalancer: {simple: RANDOM}}]}}",
         "spec.trafficPolicy.portLevelSettings[0].port is required",
     ),
