@@ -240,7 +240,7 @@ ROUTES = (
         allowCredentials: true
         unmatchedPreflights: IGNORE
       headers:
-        request: {set: {x-set: a, ":authority": auth.example.com}, add: {x-add: b}, remove: [x-gone]}
+        request: {set: {x-set: a}, add: {x-add: b}, remove: [x-gone]}
         response: {set: {x-set: a}, add: {x-add: b}, remove: [x-gone]}
       route:
       - destination: {host: web, subset: v1, port: {number: 80}}
@@ -255,6 +255,7 @@ ROUTES = (
     - match: [{uri: {prefix: /teapot}}]
       directResponse: {status: 418, body: {string: short and stout}}
     - match: [{uri: {prefix: /rx}}]
+      headers: {request: {set: {":authority": auth.example.com}}}
       rewrite: {uriRegexRewrite: {match: "^/rx/([^/]+)(.*)$", rewrite: '/\\\\2/\\\\1'}}
       route: [{destination: {host: web}}]
     - match: [{uri: {prefix: /mirrors}}]
