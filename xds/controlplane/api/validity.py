@@ -12,20 +12,26 @@ from typing import Any
 
 from . import entry_validity as entries
 from . import gateway_validity
+from . import header_validity as headers
 from . import mesh_validity as meshes
 from . import pool_validity as pools
 from . import route_validity as routes
+from . import rule_validity as rules
 from . import sidecar_validity as sidecars
 from .destination_rule import (
     ClientTLSSettings,
     ConnectionPoolSettings,
+    ConsistentHashLB,
     DestinationRule,
     LoadBalancerSettings,
     LocalityLoadBalancerSetting,
+    OutlierDetection,
     PortTrafficPolicy,
     Subset,
+    TrafficPolicy,
     TunnelSettings,
     WarmupConfiguration,
+    ZoneAwareLoadBalancerSetting,
 )
 from .envoy_filter import EnvoyConfigObjectPatch
 from .mesh_config import MeshConfig, Network, NetworkGateway, ServiceSettings
@@ -36,7 +42,11 @@ from .service_entry import ReadinessProbe, ServiceEntry, WorkloadEntry, Workload
 from .sidecar import IstioEgressListener, IstioIngressListener, OutboundTrafficPolicy, Sidecar
 from .virtual_service import (
     Abort,
+    CorsPolicy,
+    Delay,
+    HeaderOperations,
     HTTPFaultInjection,
+    HTTPMatchRequest,
     HTTPRedirect,
     HTTPRetry,
     HTTPRewrite,
@@ -163,15 +173,22 @@ RULES: dict[type, Callable[[Any], Iterator[Problem]]] = {
     TLSRoute: routes.tls_route,
     TCPRoute: routes.tcp_route,
     ConnectionPoolSettings: pools.connection_pool,
-    MagLev: _maglev,
-    LoadBalancerSettings: _load_balancer,
-    WarmupConfiguration: _warmup,
-    LocalityLoadBalancerSetting: _locality,
-    ClientTLSSettings: _tls,
-    PortTrafficPolicy: _port_policy,
-    TunnelSettings: _tunnel,
-    Subset: _subset,
-    DestinationRule: _destination_rule,
+    HeaderOperations: headers.operations,
+    HTTPMatchRequest: routes.http_match,
+    CorsPolicy: routes.cors,
+    Delay: routes.delay,
+    TrafficPolicy: rules.traffic_policy,
+    OutlierDetection: rules.outlier_detection,
+    ConsistentHashLB: rules.consistent_hash,
+    LoadBalancerSettings: rules.load_balancer,
+    WarmupConfiguration: rules.warmup,
+    LocalityLoadBalancerSetting: rules.locality,
+    ZoneAwareLoadBalancerSetting: rules.zone_aware,
+    ClientTLSSettings: rules.tls,
+    PortTrafficPolicy: rules.port_policy,
+    TunnelSettings: rules.tunnel,
+    Subset: rules.subset,
+    DestinationRule: rules.destination_rule,
     ServiceEntry: entries.service_entry,
     WorkloadEntry: entries.workload_entry,
     WorkloadGroup: entries.workload_group,
