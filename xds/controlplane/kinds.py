@@ -79,7 +79,7 @@ KINDS: dict[str, Kind] = {
     "GRPCRoute": Kind(GATEWAY_GROUP, GRPCRouteSpec, versions=("v1", "v1alpha2")),
     "TCPRoute": Kind(GATEWAY_GROUP, TCPRouteSpec, versions=("v1", "v1alpha2")),
     "TLSRoute": Kind(GATEWAY_GROUP, TLSRouteSpec, versions=("v1", "v1alpha3", "v1alpha2")),
-    "Service": Kind("", kubernetes.Service, versions=_CORE),
+    "Service": Kind("", kubernetes.Service, versions=_CORE, status=kubernetes.ServiceStatus),
     "Endpoints": Kind("", kubernetes.Endpoints, versions=_CORE, spec=False),
     "EndpointSlice": Kind("discovery.k8s.io", kubernetes.EndpointSlice, versions=("v1", "v1beta1"), spec=False),
     "Pod": Kind("", kubernetes.Pod, versions=_CORE, spec=False),

@@ -37,11 +37,35 @@ class Service:
     selector: dict[str, str] = field(default_factory=dict)
     ports: tuple[ServicePort, ...] = ()
     publish_not_ready_addresses: bool = False
+    external_ips: tuple[str, ...] = ()
     internal_traffic_policy: str = "Cluster"
     traffic_distribution: str | None = None
 
     OPEN: ClassVar[bool] = True
-    NAMES: ClassVar[Names] = {"cluster_ip": "clusterIP", "cluster_ips": "clusterIPs"}
+    NAMES: ClassVar[Names] = {"cluster_ip": "clusterIP", "cluster_ips": "clusterIPs", "external_ips": "externalIPs"}
+
+
+@dataclass(frozen=True, slots=True)
+class Ingress:
+    ip: str = ""
+
+    OPEN: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, slots=True)
+class LoadBalancer:
+    ingress: tuple[Ingress, ...] = ()
+
+    OPEN: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceStatus:
+    """`status` of a Service: where it is called from outside of the cluster."""
+
+    load_balancer: LoadBalancer = LoadBalancer()
+
+    OPEN: ClassVar[bool] = True
 
 
 @dataclass(frozen=True, slots=True)

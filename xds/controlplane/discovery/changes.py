@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from ..api import kubernetes
 from ..registry.services import Service
 from ..registry.world import World
 from .rules import ENDPOINTS, SERVICE, Key
@@ -73,7 +74,8 @@ def between(before: World, after: World) -> Changes:
     for key, of_headless in _instances(before, after):
         keys.add(key)
         headless |= of_headless
-    return Changes(frozenset(keys), headless, bool(changed), before.mesh is not after.mesh)
+    everything = before.mesh is not after.mesh or before.gateways is not after.gateways
+    return Changes(frozenset(keys), headless, bool(changed), everything)
 
 
 def _configuration(before: World, after: World) -> Iterable[Key]:
@@ -113,7 +115,14 @@ def _same(one: Service, other: Service) -> bool:
         [(p.name, p.number, p.protocol) for p in one.ports] == [(p.name, p.number, p.protocol) for p in other.ports]
         and [a.hostname for a in one.aliases] == [a.hostname for a in other.aliases]
         and all(getattr(one, name) == getattr(other, name) for name in _COMPARED)
+        and _targets(one) == _targets(other)
     )
+
+
+def _targets(service: Service) -> list[object]:
+    """Where a Kubernetes service's ports lead, which inbound listeners are made of."""
+    spec = service.source.spec
+    return [port.target_port for port in spec.ports] if isinstance(spec, kubernetes.Service) else []
 
 
 def _instances(before: World, after: World) -> Iterable[tuple[Key, bool]]:

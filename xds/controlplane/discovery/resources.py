@@ -154,12 +154,14 @@ class Resources:
         rule = view.scope.rule(view.proxy, service.hostname) if service else None
         instances = view.world.instances.get(service.key) if service else None
         peers = view.world.peer_authentications
-        key = (name, service, instances, rule, peers, view.mesh, view.caller_key)
+        key = (name, service, instances, rule, peers, view.mesh, view.world.gateways, view.caller_key)
         proxy = view.proxy
         return self._assignments.get(
             key,
             lambda: pack(
-                load_assignment(name, view.scope, rule, Caller(proxy.locality, proxy.labels, proxy.node_name))
+                load_assignment(
+                    name, view.scope, rule, Caller(proxy.locality, proxy.labels, proxy.node_name, proxy.standpoint)
+                )
             ),
         )
 

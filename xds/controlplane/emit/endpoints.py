@@ -12,16 +12,20 @@ from ..mesh import MeshConfig
 from ..registry.authn import PeerAuthentications, PeerPolicy
 from ..registry.destination_rules import Rule
 from ..registry.endpoints import Endpoint
+from ..registry.networks import Standpoint
 from ..registry.scope import Scope
 from ..registry.services import Service
+from ..registry.world import World
 from . import policy
+from .across import through_gateways
 from .locality import Locality, effective
-from .messages import ISTIO, TRANSPORT_SOCKET_MATCH, socket_address, u32
+from .messages import ISTIO, TRANSPORT_SOCKET_MATCH, socket_address
 
 Assignment = endpoint_v3.ClusterLoadAssignment
 
 _STATUS = {"UNKNOWN": 0, "HEALTHY": 1, "UNHEALTHY": 2, "DRAINING": 3}
 _DRAINING = "istio.io/draining"
+_MOST = 2**32 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,7 @@ class Caller:
     locality: Locality
     labels: Mapping[str, str]
     node: str
+    at: Standpoint = Standpoint()
 
 
 def load_assignment(name: str, scope: Scope, rule: Rule | None, caller: Caller) -> Assignment:
@@ -43,14 +48,14 @@ def load_assignment(name: str, scope: Scope, rule: Rule | None, caller: Caller) 
     if port is None:
         return Assignment(cluster_name=name)
     found = scope.world.instances.get(service.key)
+    far = bool(scope.world.gateways.by_network)  # then an endpoint may do without an address
     members = [
         endpoint
         for endpoint in (found.all if found else ())
-        if endpoint.port_name == port.name and (endpoint.port == 0 or is_ip(endpoint.address))
+        if endpoint.port_name == port.name
+        and (endpoint.port == 0 or is_ip(endpoint.address) or (far and not endpoint.address))
     ]
-    return assignment_of(
-        name, service, key.subset, key.port, members, rule, caller, scope.world.mesh, scope.world.peer_authentications
-    )
+    return assignment_of(name, service, key.subset, key.port, members, rule, caller, scope.world)
 
 
 def assignment_of(
@@ -61,13 +66,16 @@ def assignment_of(
     members: Sequence[Endpoint],
     rule: Rule | None,
     caller: Caller,
-    mesh: MeshConfig,
-    authn: PeerAuthentications | None,
+    world: World,
 ) -> Assignment:
     """`members` are the endpoints of the port, of every subset."""
     traffic = policy.for_cluster(rule.spec if rule else None, subset, port)
+    mesh, gateways = world.mesh, world.gateways
     places = by_place(service, subset, port, members, rule, caller, mesh)
-    groups = groups_of(places, subset, port, rule, mesh, authn)
+    making = _Making(mesh, _rule_mode(rule.spec if rule else None, subset, port), world.peer_authentications)
+    if gateways.by_network:
+        places = through_gateways(places, gateways, caller.at, mesh.cluster_id, making.mutual_with)
+    groups = [making.group(place, found) for place, found in places.items()]
     setting = effective(policy.load_balancer(traffic), service, mesh)
     if setting is not None and groups:
         ejects = traffic is not None and traffic.outlier_detection is not None
@@ -114,6 +122,8 @@ def groups_of(
 
 
 def _wanted(endpoint: Endpoint, service: Service, caller: Caller, *, unready: bool) -> bool:
+    if not caller.at.sees_network(endpoint.workload.network):
+        return False
     if service.node_local and endpoint.workload.node != caller.node:
         return False
     if endpoint.health == "TERMINATING" or (endpoint.health == "UNHEALTHY" and not unready):
@@ -140,8 +150,9 @@ class _Making:
         region, zone, subzone = (*place.split("/"), "", "", "")[:3]
         made = endpoint_v3.LocalityLbEndpoints(
             locality=core_v3.Locality(region=region, zone=zone, sub_zone=subzone),
-            load_balancing_weight=u32(sum(endpoint.weight or 1 for endpoint in members)),
         )
+        if members:
+            made.load_balancing_weight.value = min(sum(endpoint.weight or 1 for endpoint in members), _MOST)
         for endpoint in members:
             one = made.lb_endpoints.add(health_status=_STATUS[_health(endpoint)], metadata=self._of(endpoint))
             one.endpoint.address.CopyFrom(socket_address(endpoint.address, endpoint.port))
@@ -151,7 +162,8 @@ class _Making:
     def _of(self, endpoint: Endpoint) -> core_v3.Metadata:
         workload = endpoint.workload
         mode = workload.tls_mode
-        mutual = mode not in ("", "disabled") and self._mutual(endpoint)
+        gateway = endpoint.gateway is not None
+        mutual = gateway or (mode not in ("", "disabled") and self._mutual(endpoint))
         key = (_telemetry(endpoint, self._mesh), mode if mutual else "")
         made = self._metadata.get(key)
         if made is None:
@@ -160,6 +172,10 @@ class _Making:
             if mutual:
                 made.filter_metadata[TRANSPORT_SOCKET_MATCH].fields["tlsMode"].string_value = mode
         return made
+
+    def mutual_with(self, endpoint: Endpoint) -> bool:
+        """Whether an endpoint is called with Istio's mTLS, by which gateways know where to pass connections on."""
+        return endpoint.workload.tls_mode == "istio" and self._mutual(endpoint)
 
     def _mutual(self, endpoint: Endpoint) -> bool:
         """Whether callers should use mTLS: the rule decides, else the endpoint's sidecar and its PeerAuthentication."""
@@ -188,7 +204,8 @@ def _telemetry(endpoint: Endpoint, mesh: MeshConfig) -> str:
     )
     if revision == "latest":
         revision = ""
-    return f"{endpoint.workload.name};{endpoint.workload.namespace};{service};{revision};{mesh.cluster_id}"
+    cluster = mesh.cluster_id if endpoint.gateway is None else endpoint.gateway
+    return f"{endpoint.workload.name};{endpoint.workload.namespace};{service};{revision};{cluster}"
 
 
 def _rule_mode(spec: DestinationRule | None, subset: str, port: int) -> str | None:

@@ -68,7 +68,7 @@ class View:
     def caller_key(self) -> Hashable:
         """What of a proxy decides how it sees others."""
         proxy = self.proxy
-        return proxy.locality, tuple(sorted(proxy.labels.items())), proxy.node_name, proxy.reach
+        return proxy.locality, tuple(sorted(proxy.labels.items())), proxy.node_name, proxy.reach, proxy.standpoint
 
     @cached_property
     def idle_timeout_s(self) -> float | None:

@@ -62,6 +62,7 @@ class Endpoint:
     health: Health = "UNKNOWN"
     weight: int = 0
     number: int = 0
+    gateway: str | None = None  # of another network, in its place: the cluster of its gateway
 
     @property
     def key(self) -> tuple[str, str]:

@@ -1,11 +1,22 @@
-"""Networks of a mesh: which one an address is in, as `meshNetworks` says."""
+"""Networks of a mesh: which one an address is in, and through which gateways the others are reached."""
 
 from __future__ import annotations
 
 import ipaddress
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import cast
 
+from ..api import kubernetes
 from ..hosts import is_ip
 from ..mesh import MeshConfig
+from ..objects import Object
+from .services import IPMode, Service
+
+_NETWORK = "topology.istio.io/network"
+_PORT = "networking.istio.io/gatewayPort"
+_DEFAULT_PORT = 15443
 
 
 class Ranges:
@@ -31,3 +42,86 @@ class Ranges:
         found = ipaddress.ip_address(address)
         within = [(range_.prefixlen, name) for range_, name in self._ranges if found in range_]
         return min(within)[1] if within else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Standpoint:
+    """Where a proxy is in the mesh's networks."""
+
+    network: str = ""
+    sees: frozenset[str] = frozenset()  # the networks that it asked for; none for all
+    mode: IPMode = "IPv4"
+
+    def sees_network(self, network: str) -> bool:
+        return not self.sees or not network or network in self.sees
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Gateway:
+    """Where mTLS for a network goes in. No cluster: that of every endpoint there."""
+
+    address: str
+    port: int
+    network: str
+    cluster: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Gateways:
+    """All gateways of a mesh by network and cluster, and by network, each list in istiod's order."""
+
+    by_network: Mapping[str, tuple[Gateway, ...]] = field(default_factory=dict)
+    by_cluster: Mapping[tuple[str, str], tuple[Gateway, ...]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, gateways: Iterable[Gateway]) -> Gateways:
+        by_network: dict[str, tuple[Gateway, ...]] = {}
+        by_cluster: dict[tuple[str, str], tuple[Gateway, ...]] = {}
+        for each in sorted(set(gateways)):
+            by_network[each.network] = (*by_network.get(each.network, ()), each)
+            key = each.network, each.cluster
+            by_cluster[key] = (*by_cluster.get(key, ()), each)
+        return cls(by_network, by_cluster)
+
+    @property
+    def scale(self) -> int:
+        """What weights are multiplied with, so that they can be divided among the gateways of each network."""
+        return math.lcm(*map(len, self.by_network.values()), *map(len, self.by_cluster.values()))
+
+    def to(self, network: str, cluster: str) -> tuple[Gateway, ...]:
+        """Those of the endpoint's cluster, if its network has any."""
+        found = self.by_cluster.get((network, cluster)) or self.by_network.get(network, ())
+        return tuple(each for each in found if each.port)
+
+
+def gateways(services: Iterable[Service], mesh: MeshConfig) -> Gateways:
+    """Those that `meshNetworks` names, and Services that are labelled as a network's. Host names are not resolved."""
+    found: list[Gateway] = []
+    by_name: dict[str, list[tuple[str, int]]] = {}
+    for name, network in mesh.networks.networks.items():
+        own = any(endpoint.from_registry == mesh.cluster_id for endpoint in network.endpoints)
+        for gateway in network.gateways:
+            if gateway.address and is_ip(gateway.address):
+                found.append(Gateway(gateway.address, gateway.port, name))
+            elif gateway.registry_service_name and own:
+                by_name.setdefault(gateway.registry_service_name, []).append((name, gateway.port))
+    for service in services:
+        if service.registry == "Kubernetes" and (_NETWORK in service.labels or service.hostname in by_name):
+            ports = _labelled(service) if service.labels.get(_NETWORK) else by_name.get(service.hostname, [])
+            for address in _outside(cast(Object[kubernetes.Service], service.source)):
+                found += [Gateway(address, port, network, mesh.cluster_id) for network, port in ports]
+    return Gateways.of(found)
+
+
+def _labelled(service: Service) -> list[tuple[str, int]]:
+    said = service.labels.get(_PORT, "")
+    port = int(said) if said.isdecimal() else _DEFAULT_PORT
+    return [(service.labels[_NETWORK], port)] if service.port(port) is not None else []
+
+
+def _outside(source: Object[kubernetes.Service]) -> list[str]:
+    """The addresses by which a Service is called from outside of the cluster."""
+    out = []
+    if source.spec.type == "LoadBalancer" and isinstance(source.status, kubernetes.ServiceStatus):
+        out += [each.ip for each in source.status.load_balancer.ingress if is_ip(each.ip)]
+    return out + [address for address in source.spec.external_ips if is_ip(address)]

@@ -10,6 +10,7 @@ from ..api import kubernetes
 from ..api.proxy_config import ProxyConfig
 from ..objects import Object
 from . import endpoints as eps
+from .networks import Standpoint
 from .node import PROCESS, Node
 from .proxy_configs import of_proxy
 from .services import IPMode, Reach
@@ -32,6 +33,12 @@ class Proxy:
     @property
     def namespace(self) -> str:
         return self.node.namespace
+
+    @property
+    def standpoint(self) -> Standpoint:
+        said = self.node.metadata.get("REQUESTED_NETWORK_VIEW")
+        sees = frozenset(part for part in str(said).split(",") if part) if said else frozenset()
+        return Standpoint(self.node.text("NETWORK"), sees, self.ip_mode)
 
     @property
     def wildcards(self) -> tuple[str, ...]:

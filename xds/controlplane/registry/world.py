@@ -28,7 +28,7 @@ from .gateway_routes import ROUTE_KINDS, GatewayRoutes, Parents, RouteObject, co
 from .gateway_rules import Backends
 from .instances import NOWHERE, EndpointMemory, Gathering, Instances, ServiceKey
 from .meshes import HOME, Settings, settings
-from .networks import Ranges
+from .networks import Gateways, Ranges, gateways
 from .policies import Policies
 from .services import Port, Service, from_kubernetes, from_service_entry, in_every_domain, with_aliases
 from .sidecars import Sidecars
@@ -85,7 +85,7 @@ class World:
 
     def settle(self) -> None:
         """Derives everything that a successor is compared with."""
-        _ = self.instances, self.destination_rules, self.virtual_services
+        _ = self.instances, self.gateways, self.destination_rules, self.virtual_services
 
     def of_kind(self, kind: str, _message: type[T]) -> list[Object[T]]:
         """Every object of a kind; `_message` is the kind's, for the type checker."""
@@ -254,6 +254,16 @@ class World:
     def network_of(self, address: str, labels: Mapping[str, str]) -> str:
         """The network of a workload: a label says it, else the namespace of istiod, else the mesh's networks."""
         return labels.get(eps.NETWORK) or self._home_network or self._ranges.of(address)
+
+    @cached_property
+    def gateways(self) -> Gateways:
+        """Through which other networks are reached; the same object while none changes."""
+        made = self._part("gateways", (self.services,), lambda: gateways(self.services, self.mesh))
+        known = self._kept.parts.get("gateways")
+        if known is not None and known[1].by_cluster == made.by_cluster:
+            made = known[1]
+            self.memory.parts["gateways"] = ((self.services,), made)
+        return made
 
     @cached_property
     def _home_network(self) -> str:

@@ -51,7 +51,7 @@ def sent(of: View | World | str, cluster: str, **node: Any) -> list[dict[str, An
     out = []
     for group in made(seen, rules.ENDPOINT, cluster)[cluster].get("endpoints", ()):
         where = "/".join(group.get("locality", {}).get(key, "") for key in ("region", "zone", "sub_zone")).rstrip("/")
-        for each in group["lb_endpoints"]:
+        for each in group.get("lb_endpoints", ()):
             place = each["endpoint"]["address"]
             socket = place.get("socket_address", {})
             address = f"{socket['address']}:{socket['port_value']}" if socket else place["pipe"]["path"]
