@@ -10,6 +10,7 @@ from ..errors import MeshError
 COMMANDS = {
     "check": "validate Istio and Kubernetes YAML",
     "demo": "the shop: see the mesh at work, in under two minutes",
+    "diff": "what a change of configuration changes in decisions",
     "dump": "every resource of a running process or a control plane",
     "explain": "where a request would go, and why",
     "serve": "the embedded control plane on a folder of YAML",

@@ -1,0 +1,47 @@
+"""`proxyless diff`: what a change of configuration changes in decisions."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+
+@click.command(short_help="what a change of configuration changes in decisions")
+@click.argument("old", metavar="OLD")
+@click.argument("new", metavar="NEW")
+@click.option("--requests", metavar="FILE", help="requests to ask about: YAML, JSON or JSON lines (docs/diff.md)")
+@click.option(
+    "--node",
+    "nodes",
+    multiple=True,
+    metavar="app=A,namespace=N,...",
+    help="who asks; may be repeated. Default: every kind of Pod that both folders have",
+)
+@click.option("--json", "form", flag_value="json", help="the same as --format json")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "markdown"]),
+    default="text",
+    help="text for people, one JSON document, or Markdown for a comment on a pull request",
+)
+def command(old: str, new: str, requests: str | None, nodes: tuple[str, ...], form: str) -> int:
+    """Compare the decisions of two folders of Istio and Kubernetes YAML: requests that go elsewhere, policies that
+    tighten or loosen, services that come or go.
+
+    Exit status: 0 nothing is decided differently, 1 something is, 2 bad input.
+    """
+    from ..comparing import compare
+    from ..comparing.asked import read_requests
+    from . import _diff_view
+
+    given = read_requests(requests) if requests is not None else []
+    found = compare(old, new, nodes, given)
+    if form == "json":
+        said = json.dumps(found.document(), indent=1)
+    else:
+        said = _diff_view.as_markdown(found) if form == "markdown" else _diff_view.as_text(found)
+    if said:
+        click.echo(said.encode("utf-8", "replace"))
+    return 1 if found.differs else 0

@@ -1,0 +1,58 @@
+"""A folder of configuration, and the control plane that serves it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from ..errors import ConfigurationError
+from ..xds.controlplane import Finding, FolderSource, Plane, SourceError, check
+
+
+class Folder:
+    """One side of a comparison.
+
+    Raises:
+        ConfigurationError: it cannot be read.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        try:
+            if not Path(path).is_dir():
+                raise SourceError(f"{path}: not a folder")
+            self.plane = Plane(FolderSource(Path(path)))
+            self.findings = check(path)
+        except SourceError as error:
+            raise ConfigurationError(str(error)) from error
+
+    @property
+    def world(self) -> Any:
+        """The mesh that its objects make."""
+        return self.plane.state.world
+
+
+def findings_changed(old: Iterable[Finding], new: Iterable[Finding]) -> dict[str, list[dict[str, Any]]]:
+    """Findings of `check` that are new or gone; files and lines alone make no difference."""
+    before, after = {_key(each): each for each in old}, {_key(each): each for each in new}
+    return {
+        "new": [_document(each) for key, each in sorted(after.items()) if key not in before],
+        "gone": [_document(each) for key, each in sorted(before.items()) if key not in after],
+    }
+
+
+def _key(finding: Finding) -> tuple[str, str, str, str]:
+    subject = str(finding.object) if finding.object is not None else finding.file
+    return finding.severity, subject, finding.field, finding.message
+
+
+def _document(finding: Finding) -> dict[str, Any]:
+    return {
+        "severity": finding.severity,
+        "file": finding.file,
+        "line": finding.line,
+        "object": str(finding.object) if finding.object is not None else None,
+        "field": finding.field,
+        "message": finding.message,
+    }
