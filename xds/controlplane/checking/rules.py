@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from ..objects import Object
-from . import destinations, gateway_routes, patches, policies, processes, providers, routes, sidecars
+from . import destinations, gateway_routes, patches, pods, policies, processes, providers, routes, sidecars
 from .finding import Said
 from .mesh import Mesh
 
@@ -27,6 +27,7 @@ RULES: dict[str, Callable[[Object[Any], Mesh], Iterator[Said]]] = {
     "RequestAuthentication": policies.request_authentication,
     "AuthorizationPolicy": policies.authorization_policy,
     "Telemetry": policies.telemetry,
+    "Pod": pods.pod,
     "ConfigMap": providers.mesh_map,
     "MeshConfig": providers.mesh_file,
     "IstioOperator": providers.operator,
