@@ -10,6 +10,7 @@ import pytest
 
 from proxyless import Mesh, Node
 from proxyless.cli.explain import explain_one
+from tests.support.waiting import wait_for
 from tests.xds.controlplane.emit.gateway import TO_V2, grpc, http
 from tests.xds.controlplane.support import endpoints, istio, service
 
@@ -179,3 +180,20 @@ def test_the_clients_own_route_for_another_namespaces_service(mesh: Mesh) -> Non
     found = decided(mesh, "/", host="far.other")
     assert (found["route"], found["cluster"]) == ("shop.mine.0", V2)
     assert found["endpoint"] == "127.0.0.6:80"
+
+
+def test_a_change_of_a_route_is_soon_in_force_and_so_is_its_end(tmp_path: Path) -> None:
+    base = MESH.partition("---\napiVersion: gateway")[0]
+    (tmp_path / "mesh.yaml").write_text(base)
+    node = Node(app="client", namespace="shop", ip="127.0.0.9")
+    with Mesh.from_config(tmp_path, node=node, registry=False) as made:
+        made.wait_ready(20)
+        assert decided(made, "/")["route"] == "default"
+        (tmp_path / "route.yaml").write_text(http(TO_V2))
+        wait_for(lambda: decided(made, "/")["cluster"] == V2)
+        (tmp_path / "route.yaml").write_text(http("backendRefs: [{name: gone, port: 80}]"))
+        wait_for(lambda: decided(made, "/")["status"] == 500)
+        (tmp_path / "gone.yaml").write_text(service("gone", "http:80", ip="10.96.0.8"))
+        wait_for(lambda: decided(made, "/")["status"] == 503)
+        (tmp_path / "route.yaml").unlink()
+        wait_for(lambda: decided(made, "/")["route"] == "default")
