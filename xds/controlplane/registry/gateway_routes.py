@@ -7,12 +7,15 @@ istiod's, since they are seen in the metadata of routes.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import cast
 
 from ..api.gateway_api import (
+    GRPCRouteRule,
     GRPCRouteSpec,
+    HTTPRouteRule,
     HTTPRouteSpec,
     ParentReference,
     RouteSpec,
@@ -81,46 +84,86 @@ class _Piece:
         return (self.source.meta.created, self.source.meta.namespace, self.name)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Outcome:
+    """What became of one route: pieces to be merged, or whole VirtualServices; and on what that rests."""
+
+    answers: tuple[object, ...]
+    pieces: tuple[_Piece, ...] = ()
+    whole: tuple[VirtualServiceObject, ...] = ()
+    troubles: tuple[Trouble, ...] = ()
+
+
 @dataclass(slots=True, eq=False)
 class GatewayRoutes:
     """The VirtualServices that routes stand for, and what is wrong with each route."""
 
     objects: list[VirtualServiceObject] = field(default_factory=list)
     troubles: dict[Ref, tuple[Trouble, ...]] = field(default_factory=dict)
-    by_ref: dict[Ref, VirtualServiceObject] = field(default_factory=dict)
+    outcomes: dict[RouteObject, _Outcome] = field(default_factory=dict)
+    merged: dict[str, tuple[list[_Piece], VirtualServiceObject]] = field(default_factory=dict)
 
 
 def converted(
-    routes: Sequence[RouteObject], parents: Parents, backends: Backends, before: GatewayRoutes | None
+    routes: Sequence[RouteObject], parents: Parents, backends: Backends, before: GatewayRoutes
 ) -> GatewayRoutes:
-    """`before`: what came of the world before; what is equal stays the same object."""
+    """`before`: what came of the world before; what did not change stays the same object."""
     made = GatewayRoutes()
     pieces: dict[str, list[_Piece]] = {}
-    found: list[VirtualServiceObject] = []
     for source in routes:
-        conversion = Conversion(backends, source.meta.namespace, source.meta.name, [])
-        bound = list(_bound(source, parents, conversion.troubles))
-        spec = source.spec
-        try:
-            if isinstance(spec, HTTPRouteSpec | GRPCRouteSpec):
-                for piece in _pieces(source, bound, _http(spec, conversion)):
-                    pieces.setdefault(piece.key, []).append(piece)
-            else:
-                found += _connections(source, bound, conversion)
-        except RouteError as refused:
-            trouble = refused.trouble
-            said = f"{trouble.message}, so the whole route has no effect"
-            conversion.troubles.append(replace(trouble, message=said))
-        if conversion.troubles:
-            made.troubles[source.ref] = tuple(conversion.troubles)
-    found += [_merged(key, sorted(each, key=lambda piece: piece.age)) for key, each in pieces.items()]
-    known = before.by_ref if before is not None else {}
-    for item in found:
-        old = known.get(item.ref)
-        kept = old if old is not None and (old.meta, old.spec) == (item.meta, item.spec) else item
-        made.by_ref[item.ref] = kept
-    made.objects = list(made.by_ref.values())
+        answers = tuple(_answers(source.spec, source.meta.namespace, parents, backends))
+        outcome = before.outcomes.get(source)
+        if outcome is None or outcome.answers != answers:
+            outcome = _outcome(source, answers, parents, backends)
+        made.outcomes[source] = outcome
+        made.objects += outcome.whole
+        for piece in outcome.pieces:
+            pieces.setdefault(piece.key, []).append(piece)
+        if outcome.troubles:
+            made.troubles[source.ref] = outcome.troubles
+    for key, found in pieces.items():
+        found.sort(key=lambda piece: piece.age)
+        known = before.merged.get(key)
+        if known is not None and len(known[0]) == len(found) and all(map(operator.is_, known[0], found)):
+            made.merged[key] = known
+        else:
+            merged = _merged(key, found)
+            same = known is not None and (known[1].meta, known[1].spec) == (merged.meta, merged.spec)
+            made.merged[key] = (found, known[1] if same and known is not None else merged)
+        made.objects.append(made.merged[key][1])
     return made
+
+
+def _answers(spec: RouteSpec, namespace: str, parents: Parents, backends: Backends) -> Iterator[object]:
+    """Which of the names that a route says stand for something."""
+    for parent in spec.parent_refs:
+        key = (parent.namespace or namespace, parent.name)
+        yield key in parents.services
+        yield parents.entries.get(key)
+    for rule in spec.rules:
+        filters = rule.filters if isinstance(rule, HTTPRouteRule | GRPCRouteRule) else ()
+        mirrors = [each.request_mirror.backend_ref for each in filters if each.request_mirror is not None]
+        for to in (*rule.backend_refs, *mirrors):
+            where = namespace if to.namespace is None else to.namespace
+            yield (where, to.name) in backends.services
+            yield to.name in backends.hosts
+
+
+def _outcome(source: RouteObject, answers: tuple[object, ...], parents: Parents, backends: Backends) -> _Outcome:
+    conversion = Conversion(backends, source.meta.namespace, source.meta.name, [])
+    bound = list(_bound(source, parents, conversion.troubles))
+    spec = source.spec
+    pieces: tuple[_Piece, ...] = ()
+    whole: tuple[VirtualServiceObject, ...] = ()
+    try:
+        if isinstance(spec, HTTPRouteSpec | GRPCRouteSpec):
+            pieces = tuple(_pieces(source, bound, _http(spec, conversion)))
+        else:
+            whole = tuple(_connections(source, bound, conversion))
+    except RouteError as refused:
+        said = f"{refused.trouble.message}, so the whole route has no effect"
+        conversion.troubles.append(replace(refused.trouble, message=said))
+    return _Outcome(answers, pieces, whole, tuple(conversion.troubles))
 
 
 def _bound(

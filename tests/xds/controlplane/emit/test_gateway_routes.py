@@ -259,3 +259,15 @@ def test_the_table_of_a_client_does_not_depend_on_the_order_of_files() -> None:
     one, other = http(TO_V2, name="a"), http(at("value: /x"), name="b")
     first, second = (made(view(SERVICES + text), ROUTE, "80") for text in (one + other, other + one))
     assert first == second
+
+
+def test_of_many_routes_only_what_a_change_touches_is_made_again() -> None:
+    text = http(TO_V2) + http(at("value: /x"), name="t") + http(TO_V2, name="s", parent=parent("", "v2"))
+    before = world(SERVICES + text)
+    objects = [item for item in before.by_ref.values() if item.meta.name != "t"]
+    after = World(objects, before.mesh, before)
+    old, new = ({item.meta.name: item for item in each.gateway_routes.objects} for each in (before, after))
+    assert new[f"shop~{V2}"] is old[f"shop~{V2}"]
+    assert new[f"shop~{WEB}"] is not old[f"shop~{WEB}"]
+    more = World([*objects, *world(service("gone", "http:80")).by_ref.values()], before.mesh, after)
+    assert more.gateway_routes is after.gateway_routes
