@@ -9,6 +9,7 @@ from typing import Any
 from .api import kubernetes
 from .api.destination_rule import DestinationRule
 from .api.envoy_filter import EnvoyFilter
+from .api.extensions import TrafficExtension, WasmPlugin
 from .api.gateway_api import GATEWAY_GROUP, GRPCRouteSpec, HTTPRouteSpec, TCPRouteSpec, TLSRouteSpec
 from .api.mesh_config import IstioOperator, MeshMap
 from .api.proxy_config import ProxyConfigResource
@@ -20,6 +21,7 @@ from .api.virtual_service import VirtualService
 
 NETWORKING = "networking.istio.io"
 SECURITY = "security.istio.io"
+EXTENSIONS = "extensions.istio.io"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,8 @@ KINDS: dict[str, Kind] = {
     "TCPRoute": Kind(GATEWAY_GROUP, TCPRouteSpec, versions=("v1", "v1alpha2")),
     "TLSRoute": Kind(GATEWAY_GROUP, TLSRouteSpec, versions=("v1", "v1alpha3", "v1alpha2")),
     "Service": Kind("", kubernetes.Service, versions=_CORE, status=kubernetes.ServiceStatus),
+    "WasmPlugin": Kind(EXTENSIONS, WasmPlugin, version="v1alpha1", versions=("v1alpha1",)),
+    "TrafficExtension": Kind(EXTENSIONS, TrafficExtension, version="v1alpha1", versions=("v1alpha1",)),
     "Endpoints": Kind("", kubernetes.Endpoints, versions=_CORE, spec=False),
     "EndpointSlice": Kind("discovery.k8s.io", kubernetes.EndpointSlice, versions=("v1", "v1beta1"), spec=False),
     "Pod": Kind("", kubernetes.Pod, versions=_CORE, spec=False),
@@ -97,8 +101,6 @@ GROUPS = frozenset(kind.group for kind in KINDS.values()) - {"", "apps"}
 UNREAD = frozenset(
     {
         "Gateway",
-        "WasmPlugin",
-        "TrafficExtension",
         "GatewayClass",
         "ListenerSet",
         "ReferenceGrant",

@@ -47,6 +47,7 @@ class Meta:
     created: str = ""
     controller: tuple[str, str] = ("", "")  # kind and name of the owner that manages it
     generate_name: str = ""
+    resource_version: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -471,10 +471,10 @@ POLICIES = (
               requestPrincipals: ["https://a.example.com/*", "*/sub", "*", "*suffix", "iss/sub", "prefix*", "bare"]
               namespaces: [shop, "te*st"]
               notNamespaces: [bad]
-              serviceAccounts: [web, other/web]
               trustDomains: [cluster.local, "*.example.com", "*"]
               ipBlocks: [10.0.0.0/8, 1.2.3.4]
               remoteIpBlocks: [192.0.2.0/24]
+          - source: {serviceAccounts: [web, other/web], notTrustDomains: [bad]}
           to:
           - operation:
               hosts: ["web.example.com", "*.example.com", "web.*", "*"]
@@ -513,8 +513,37 @@ POLICIES = (
     + istio(
         "Telemetry",
         "logs",
-        "{accessLogging: [{providers: [{name: envoy}], filter: {expression: 'response.code >= 400'}}]}",
+        """
+        accessLogging: [{providers: [{name: envoy}], filter: {expression: 'response.code >= 400'}}]
+        metrics:
+        - providers: [{name: prometheus}]
+          reportingInterval: 7s
+          overrides:
+          - {match: {metric: REQUEST_COUNT, mode: CLIENT}, disabled: true}
+          - match: {customMetric: mine}
+            tagOverrides: {a: {value: "request.host"}, b: {operation: REMOVE}}
+        """,
     )
+    + istio(
+        "WasmPlugin",
+        "plugin",
+        """
+        url: oci://registry.example.com/plugin:1
+        sha256: 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef
+        imagePullPolicy: IfNotPresent
+        imagePullSecret: pull
+        pluginName: root
+        pluginConfig: {key: value}
+        phase: AUTHN
+        priority: 10
+        failStrategy: FAIL_OPEN
+        vmConfig: {env: [{name: A, value: b}, {name: HOME, valueFrom: HOST}]}
+        match: [{mode: SERVER, ports: [{number: 8080}]}, {mode: CLIENT}]
+        """,
+    )
+    + istio("WasmPlugin", "connections", "{url: 'file:///plugin.wasm', type: NETWORK, failStrategy: FAIL_RELOAD}")
+    + istio("TrafficExtension", "script", "{phase: STATS, lua: {inlineCode: 'function envoy_on_request(h) end'}}")
+    + istio("TrafficExtension", "module", "{phase: AUTHZ, wasm: {url: 'https://registry.example.com/plugin.wasm'}}")
 )
 
 SIDECAR = istio(

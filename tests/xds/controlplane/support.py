@@ -105,6 +105,8 @@ def istio(kind: str, name: str, spec: str, *, namespace: str = "shop", **metadat
         "Telemetry": "telemetry.istio.io/v1",
         "EnvoyFilter": "networking.istio.io/v1alpha3",
         **dict.fromkeys(("HTTPRoute", "GRPCRoute", "TCPRoute", "TLSRoute"), "gateway.networking.k8s.io/v1"),
+        "WasmPlugin": "extensions.istio.io/v1alpha1",
+        "TrafficExtension": "extensions.istio.io/v1alpha1",
     }.get(kind, "networking.istio.io/v1")
     meta = {"name": name, "namespace": namespace, **metadata}
     document = {"apiVersion": group, "kind": kind, "metadata": meta, "spec": yaml.safe_load(textwrap.dedent(spec))}

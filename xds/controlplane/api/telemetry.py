@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Literal
 
-from .fields import REQUIRED, Duration, Inert, OneOf, Percentage
+from .fields import REQUIRED, Duration, OneOf, Percentage
 from .selectors import LabelSelector, PolicyTargetReference
 
 Mode = Literal["CLIENT_AND_SERVER", "CLIENT", "SERVER"]
@@ -115,5 +115,5 @@ class Telemetry:
     target_ref: PolicyTargetReference | None = None
     target_refs: tuple[PolicyTargetReference, ...] = ()
     tracing: tuple[Tracing, ...] = ()
-    metrics: Annotated[tuple[Metrics, ...], Inert("metrics filters are not emitted")] = ()
+    metrics: tuple[Metrics, ...] = ()
     access_logging: tuple[AccessLogging, ...] = ()

@@ -5,18 +5,18 @@ These are Istio's admission rules. An object that breaks one never reaches istio
 
 from __future__ import annotations
 
-import ipaddress
-import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from . import entry_validity as entries
+from . import extension_validity as extensions
 from . import gateway_validity
 from . import header_validity as headers
 from . import mesh_validity as meshes
 from . import pool_validity as pools
 from . import route_validity as routes
 from . import rule_validity as rules
+from . import security_validity as security
 from . import sidecar_validity as sidecars
 from .destination_rule import (
     ClientTLSSettings,
@@ -34,12 +34,24 @@ from .destination_rule import (
     ZoneAwareLoadBalancerSetting,
 )
 from .envoy_filter import EnvoyConfigObjectPatch
+from .extensions import LuaConfig, PortSelector, TrafficExtension, VmConfig, WasmConfig, WasmPlugin
 from .mesh_config import MeshConfig, Network, NetworkGateway, ServiceSettings
 from .problems import Problem
 from .proxy_config import PrivateKeyProvider, ProxyConfig
-from .security import AuthorizationPolicy, Condition, JWTRule, Operation, PeerAuthentication, Rule, Source
+from .security import (
+    AuthorizationPolicy,
+    Condition,
+    JWTRule,
+    Operation,
+    PeerAuthentication,
+    RequestAuthentication,
+    Rule,
+    Source,
+)
+from .selectors import LabelSelector, PolicyTargetReference
 from .service_entry import ReadinessProbe, ServiceEntry, WorkloadEntry, WorkloadGroup
 from .sidecar import IstioEgressListener, IstioIngressListener, OutboundTrafficPolicy, Sidecar
+from .telemetry import MetricSelector, TagOverride, Telemetry
 from .virtual_service import (
     Abort,
     CorsPolicy,
@@ -55,99 +67,6 @@ from .virtual_service import (
     TLSRoute,
     VirtualService,
 )
-
-
-def _peer_authentication(made: PeerAuthentication) -> Iterator[Problem]:
-    if made.port_level_mtls and not (made.selector and made.selector.match_labels):
-        yield ("portLevelMtls",), "needs a selector"
-
-
-def _jwt_rule(made: JWTRule) -> Iterator[Problem]:
-    if not made.issuer:
-        yield ("issuer",), "is required"
-    if made.jwks and made.jwks_uri:
-        yield ("jwksUri",), "cannot be set together with jwks"
-    if made.jwks and not _has_keys(made.jwks):
-        yield ("jwks",), "is no JSON Web Key Set with a key, and Envoy refuses the listener that holds it"
-
-
-def _has_keys(jwks: str) -> bool:
-    try:
-        keys = json.loads(jwks)["keys"]
-    except (ValueError, TypeError, KeyError):
-        return False
-    return isinstance(keys, list) and bool(keys)
-
-
-_KEYS = frozenset(
-    {
-        "source.ip",
-        "remote.ip",
-        "source.namespace",
-        "source.trustDomain",
-        "source.serviceAccount",
-        "source.principal",
-        "request.auth.principal",
-        "request.auth.audiences",
-        "request.auth.presenter",
-        "destination.ip",
-        "destination.port",
-        "connection.sni",
-    }
-)
-_BRACKETED = ("request.headers[", "request.auth.claims[", "experimental.envoy.filters.")
-
-
-def _condition(made: Condition) -> Iterator[Problem]:
-    bracketed = made.key.startswith(_BRACKETED) and made.key.endswith("]")
-    if made.key and made.key not in _KEYS and not bracketed:
-        yield ("key",), f'"{made.key}" is no attribute'
-    if not made.values and not made.not_values:
-        yield (), "must have one of values, notValues"
-
-
-def _some(made: Source | Operation, fields: tuple[str, ...]) -> Iterator[Problem]:
-    if not any(getattr(made, name) for name in fields):
-        yield (), "must say something: an empty one is refused"
-
-
-def _source(made: Source) -> Iterator[Problem]:
-    yield from _some(made, Source.__slots__)
-    for name, key in (
-        ("ip_blocks", "ipBlocks"),
-        ("not_ip_blocks", "notIpBlocks"),
-        ("remote_ip_blocks", "remoteIpBlocks"),
-        ("not_remote_ip_blocks", "notRemoteIpBlocks"),
-    ):
-        for index, block in enumerate(getattr(made, name)):
-            try:
-                ipaddress.ip_interface(block)
-            except ValueError:
-                yield (key, index), f"{block} is neither an IP address nor a range"
-
-
-def _operation(made: Operation) -> Iterator[Problem]:
-    yield from _some(made, Operation.__slots__)
-    for name, key in (("ports", "ports"), ("not_ports", "notPorts")):
-        for index, port in enumerate(getattr(made, name)):
-            if not port.isdecimal() or int(port) > 65535:
-                yield (key, index), f"{port} is no port"
-
-
-def _rule(made: Rule) -> Iterator[Problem]:
-    for key, parts, name in (("from", made.from_, "source"), ("to", made.to, "operation")):
-        for index, part in enumerate(parts):
-            if getattr(part, name) is None:
-                yield (key, index, name), "is required"
-
-
-def _authorization(made: AuthorizationPolicy) -> Iterator[Problem]:
-    if made.action == "CUSTOM" and made.provider is None:
-        yield ("provider",), "is required for action CUSTOM"
-    if made.action != "CUSTOM" and made.provider is not None:
-        yield ("provider",), "is for action CUSTOM only"
-    if made.action in ("DENY", "CUSTOM") and not made.rules:
-        yield ("rules",), f"is required for action {made.action}, which does nothing without"
 
 
 def _patch(made: EnvoyConfigObjectPatch) -> Iterator[Problem]:
@@ -197,13 +116,25 @@ RULES: dict[type, Callable[[Any], Iterator[Problem]]] = {
     IstioEgressListener: sidecars.egress,
     IstioIngressListener: sidecars.ingress,
     OutboundTrafficPolicy: sidecars.outbound_policy,
-    PeerAuthentication: _peer_authentication,
-    JWTRule: _jwt_rule,
-    Condition: _condition,
-    Source: _source,
-    Operation: _operation,
-    Rule: _rule,
-    AuthorizationPolicy: _authorization,
+    LabelSelector: security.selector,
+    PolicyTargetReference: security.target,
+    PeerAuthentication: security.peer_authentication,
+    RequestAuthentication: security.request_authentication,
+    JWTRule: security.jwt_rule,
+    Condition: security.condition,
+    Source: security.source,
+    Operation: security.operation,
+    Rule: security.rule,
+    AuthorizationPolicy: security.authorization,
+    Telemetry: extensions.telemetry,
+    TagOverride: extensions.tag_override,
+    MetricSelector: extensions.metric,
+    WasmPlugin: extensions.wasm_plugin,
+    WasmConfig: extensions.wasm,
+    VmConfig: extensions.machine,
+    PortSelector: extensions.port,
+    LuaConfig: extensions.lua,
+    TrafficExtension: extensions.traffic_extension,
     EnvoyConfigObjectPatch: _patch,
     MeshConfig: meshes.mesh_config,
     ServiceSettings: meshes.service_settings,

@@ -27,7 +27,10 @@ EFFECTS: Mapping[str, Mapping[str, str]] = {
         "ingress.connectionPool": _OWN_SERVER,
         "inboundConnectionPool": _OWN_SERVER,
     },
-    "Telemetry": {"accessLogging": "has no effect yet: access logs are not written"},
+    "Telemetry": {
+        "accessLogging": "has no effect yet: access logs are not written",
+        "metrics": "has no effect in a process: it counts by itself, whatever is asked for",
+    },
 }
 
 
@@ -56,7 +59,7 @@ def _by_value(kind: str, spec: Any) -> Iterator[tuple[Keys, str]]:
                 ("spec", "mtls"),
                 "STRICT: TLS is not terminated yet, so the processes it selects refuse their peers",
             )
-    elif kind == "AuthorizationPolicy":
+    elif kind in ("AuthorizationPolicy", "WasmPlugin", "TrafficExtension"):
         yield ("spec",), _REFUSED
     elif kind == "ServiceEntry" and spec.resolution == "DYNAMIC_DNS":
         yield ("spec", "resolution"), "DYNAMIC_DNS is not implemented yet: calls fail with UF"

@@ -21,6 +21,8 @@ _CONFIG = frozenset(
         "PeerAuthentication",
         "RequestAuthentication",
         "Telemetry",
+        "WasmPlugin",
+        "TrafficExtension",
     }
 )
 _COMPARED = tuple(

@@ -13,6 +13,7 @@ from ..emit.cluster_target import certificates_of
 from ..emit.clusters import Seen, clusters_of, passes_through
 from ..emit.dynamic_dns import dns_family
 from ..emit.endpoints import Caller, load_assignment
+from ..emit.extensions import configuration
 from ..emit.grpc_clusters import grpc_clusters
 from ..emit.grpc_listeners import grpc_listeners
 from ..emit.inbound import inbound_listeners
@@ -190,8 +191,13 @@ class Resources:
                 yield listener.name, pack(listener)
 
     def _extensions(self, view: View, names: Collection[str]) -> Iterator[Named]:
-        """ECDS: configurations that an EnvoyFilter adds by name, for filters that refer to them."""
+        """ECDS, for filters that refer to configurations: those that an EnvoyFilter adds by name, then extensions."""
         for patch in view.patches.get("EXTENSION_CONFIG", ()):
             name: str = getattr(patch.value, "name", "")
             if patch.operation == "ADD" and name in names:
                 yield name, pack(patch.value)
+        for name in sorted(names):
+            found = view.world.extensions.named(name, view.proxy.namespace)
+            made = configuration(found) if found is not None else None
+            if made is not None:
+                yield name, pack(made)

@@ -32,18 +32,19 @@ class ResourceType:
 
 _SECURITY = frozenset({"AuthorizationPolicy", "RequestAuthentication"})
 _WORKLOADS = frozenset({"WorkloadEntry", "WorkloadGroup"})
+_EXTENSIONS = frozenset({"WasmPlugin", "TrafficExtension"})
 
 CLUSTER = ResourceType(
     "CDS",
     _PREFIX + "envoy.config.cluster.v3.Cluster",
     True,
-    _SECURITY | _WORKLOADS | {"Telemetry", "ProxyConfig", ENDPOINTS},
+    _SECURITY | _WORKLOADS | _EXTENSIONS | {"Telemetry", "ProxyConfig", ENDPOINTS},
 )
 ENDPOINT = ResourceType(
     "EDS",
     _PREFIX + "envoy.config.endpoint.v3.ClusterLoadAssignment",
     False,
-    _SECURITY | {"WorkloadGroup", "VirtualService", "Telemetry", "ProxyConfig", "Sidecar"},
+    _SECURITY | _EXTENSIONS | {"WorkloadGroup", "VirtualService", "Telemetry", "ProxyConfig", "Sidecar"},
 )
 LISTENER = ResourceType(
     "LDS", _PREFIX + "envoy.config.listener.v3.Listener", True, _WORKLOADS | {"ProxyConfig", ENDPOINTS}
@@ -52,7 +53,7 @@ ROUTE = ResourceType(
     "RDS",
     _PREFIX + "envoy.config.route.v3.RouteConfiguration",
     False,
-    _SECURITY | _WORKLOADS | {"PeerAuthentication", "Telemetry", "ProxyConfig", ENDPOINTS},
+    _SECURITY | _WORKLOADS | _EXTENSIONS | {"PeerAuthentication", "Telemetry", "ProxyConfig", ENDPOINTS},
 )
 NAMES = ResourceType(
     "NDS",
@@ -60,6 +61,7 @@ NAMES = ResourceType(
     True,
     _SECURITY
     | _WORKLOADS
+    | _EXTENSIONS
     | {
         "VirtualService",
         "DestinationRule",
@@ -96,7 +98,7 @@ TYPES = {each.url: each for each in PUSH_ORDER}
 SCOPED = frozenset({SERVICE, ENDPOINTS, "VirtualService", "DestinationRule", "Sidecar", "PeerAuthentication"})
 """Kinds of which a proxy is told only what its namespace sees."""
 
-NAMESPACED = frozenset({"EnvoyFilter", "AuthorizationPolicy", "RequestAuthentication", "Telemetry"})
+NAMESPACED = _SECURITY | _EXTENSIONS | {"EnvoyFilter", "Telemetry"}
 """Kinds that concern a proxy only from its own namespace or the root namespace."""
 
 PARTIAL_ENDPOINTS = frozenset({ENDPOINTS, SERVICE, "DestinationRule", "PeerAuthentication"})

@@ -30,8 +30,7 @@ class Served:
     protocol: Protocol
     rds: str = ""
     routes: route_v3.RouteConfiguration | None = None
-    security: tuple[HttpFilter, ...] = ()  # inbound: JWT and RBAC
-    statistics: tuple[HttpFilter, ...] = ()
+    port: int = 0  # which extensions are for it
     absolute_urls: bool = False  # as for a forward proxy
     resolves: Service | None = None  # whose names are resolved when they are called
 
@@ -76,11 +75,20 @@ def connection_manager(served: Served, view: View) -> listener_v3.Filter:
 
 def _filters(served: Served, headers: Headers, view: View) -> Iterable[HttpFilter]:
     """In istiod's order: peers first, so that refusals know them; the router last."""
+    inserted = view.http_extensions(served.side, served.port)
     if served.side == "SERVER":
         yield filters.inbound_exchange()
+        yield from view.custom_http
+        yield from inserted.get("AUTHN", ())
+        yield from view.tokens
+        yield from inserted.get("AUTHZ", ())
+        yield from view.http_rules
     else:
         yield filters.outbound_exchange(mesh_only=headers.mesh_only)
-    yield from served.security
+        yield from inserted.get("AUTHN", ())
+        yield from inserted.get("AUTHZ", ())
+    yield from inserted.get("STATS", ())
+    yield from inserted.get("UNSPECIFIED", ())
     if served.protocol == "GRPC-Web":
         yield filters.grpc_web()
     yield filters.grpc_stats()
@@ -88,7 +96,7 @@ def _filters(served: Served, headers: Headers, view: View) -> Iterable[HttpFilte
         yield filters.alpn()
     yield filters.fault()
     yield filters.cors()
-    yield from served.statistics
+    yield from view.statistics(served.side).http
     if served.resolves is not None and dynamic_dns.resolves(served.resolves):
         family = dynamic_dns.dns_family(view.proxy.node.addresses)
         yield dynamic_dns.http_filter(dynamic_dns.cache_of(served.resolves, family))

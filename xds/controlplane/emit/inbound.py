@@ -18,7 +18,7 @@ from ..registry import protocols
 from ..registry.authn import Mode
 from ..registry.protocols import Protocol
 from ..registry.services import Service
-from . import filters, retry, stat_names, tcp_proxy, tls
+from . import extensions, filters, retry, stat_names, tcp_proxy, tls
 from .chains import RAW_BUFFER, SNIFFED_HTTP
 from .http_manager import Served, connection_manager
 from .messages import config_metadata, duration, flag, socket_address, u32
@@ -242,15 +242,17 @@ def _http(port: _Port, view: View) -> list[listener_v3.Filter]:
         stat_prefix=port.stat_prefix,
         protocol=port.protocol,
         routes=patch_table(_routes(port, view.mesh), view.patches, "SIDECAR_INBOUND"),
-        security=view.http_security,
+        port=port.target,
     )
-    return [connection_manager(served, view)]
+    inserted = view.network_extensions("SERVER", port.target)
+    return [*extensions.in_order(inserted), connection_manager(served, view)]
 
 
 def _tcp(port: _Port, view: View) -> list[listener_v3.Filter]:
     pattern = view.mesh.inbound_cluster_stat_name
     prefix = stat_names.inbound(pattern, port.service, port.port, port.port_name) if pattern else ""
-    return [*view.tcp_security, *tcp_proxy.of_protocol(port.cluster, port.protocol, view, prefix)]
+    passed = tcp_proxy.of_protocol(port.cluster, port.protocol, view, prefix)
+    return list(tcp_proxy.guarded(passed, view, "SERVER", port.port, enforced=True))
 
 
 def _routes(port: _Port, mesh: MeshConfig) -> route_v3.RouteConfiguration:
@@ -280,7 +282,11 @@ def _black_hole(view: View) -> FilterChain:
     return FilterChain(
         name=f"{VIRTUAL_INBOUND}-blackhole",
         filter_chain_match=listener_v3.FilterChainMatch(destination_port=u32(port)),
-        filters=[filters.listener_exchange(), tcp_proxy.plain(tcp_proxy.BLACK_HOLE)],
+        filters=[
+            filters.listener_exchange(),
+            *view.statistics("SERVER").tcp,
+            tcp_proxy.plain(tcp_proxy.BLACK_HOLE),
+        ],
     )
 
 

@@ -16,9 +16,9 @@ from ..registry import protocols
 from ..registry.egress import EgressListener
 from ..registry.protocols import Protocol
 from ..registry.services import UNSPECIFIED, Port
-from . import dynamic_dns, filters, tcp_proxy
+from . import dynamic_dns, extensions, filters, tcp_proxy
 from .chains import RAW_BUFFER, SNIFFED_HTTP, Chain, merged
-from .http_manager import Served, connection_manager
+from .http_manager import HTTP_MANAGER, Served, connection_manager
 from .messages import UNIX, duration, flag, socket_address, u32
 from .outbound_tcp import Called, tcp_chains
 from .patch_listeners import patch_listeners
@@ -201,6 +201,7 @@ def _http(called: Called, view: View) -> Chain:
         protocol=protocol,
         rds=rds if port else called.bind,
         resolves=called.service,
+        port=port,
     )
     manager = connection_manager(served, view)
     if protocol != "HTTP_PROXY" and (wild or protocol in protocols.SNIFFED):
@@ -229,9 +230,14 @@ def _listener(entry: _Entry, view: View) -> Listener:
         made.listener_filters.append(filters.http_inspector())
         made.listener_filters_timeout.CopyFrom(duration(view.mesh.protocol_detection_timeout))
     default: FilterChain | None = None
+    # istiod hands them to the first chain that speaks HTTP, and has none left for another.
+    inserted = extensions.in_order(view.network_extensions("CLIENT", entry.port))
     for chain in entry.chains:
+        before: tuple[listener_v3.Filter, ...] = ()
+        if inserted and chain.filters[-1].name == HTTP_MANAGER:
+            before, inserted = inserted, ()
         filter_chain = FilterChain(
-            filters=chain.filters,
+            filters=(*before, *chain.filters),
             metadata=chain.metadata,
             transport_socket_connect_timeout=duration(_CONNECT_TIMEOUT_S),
         )
@@ -255,6 +261,7 @@ def _forward_proxy(port: int, view: View) -> Listener:
         stat_prefix=f"outbound_{binds[0]}_{port};",
         protocol="HTTP_PROXY",
         rds=FORWARD_PROXY,
+        port=port,
         absolute_urls=True,
     )
     chain = Chain((connection_manager(served, view),))
@@ -265,7 +272,7 @@ def _fall_through(view: View) -> FilterChain:
     return FilterChain(
         name="PassthroughFilterChain",
         filter_chain_match=listener_v3.FilterChainMatch(),
-        filters=[tcp_proxy.to_cluster(_unknown(view), view, "CLIENT")],
+        filters=[*view.statistics("CLIENT").tcp, tcp_proxy.to_cluster(_unknown(view), view, "CLIENT")],
     )
 
 
@@ -281,10 +288,11 @@ def _virtual(view: View) -> Listener:
     dropped = FilterChain(
         name=f"{VIRTUAL_OUTBOUND}-blackhole",
         filter_chain_match=listener_v3.FilterChainMatch(destination_port=u32(port)),
-        filters=[tcp_proxy.plain(tcp_proxy.BLACK_HOLE)],
+        filters=[*view.statistics("CLIENT").tcp, tcp_proxy.plain(tcp_proxy.BLACK_HOLE)],
     )
     rest = FilterChain(
-        name=f"{VIRTUAL_OUTBOUND}-catchall-tcp", filters=[tcp_proxy.to_cluster(_unknown(view), view, "CLIENT")]
+        name=f"{VIRTUAL_OUTBOUND}-catchall-tcp",
+        filters=[*view.statistics("CLIENT").tcp, tcp_proxy.to_cluster(_unknown(view), view, "CLIENT")],
     )
     resolved = [_resolved(view)] if view.scope.outbound_policy.mode == dynamic_dns.ANY_MODE else []
     return Listener(

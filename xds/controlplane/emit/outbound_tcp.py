@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ...wire.schema.types import listener_v3
+from ..api.virtual_service import RouteDestination
 from ..hosts import alternative_names, outbound
 from ..registry import protocols
 from ..registry.authn import selects
@@ -14,7 +14,7 @@ from ..registry.virtual_services import MESH, Routing
 from . import dynamic_dns, stat_names
 from .chains import Chain
 from .messages import config_metadata
-from .tcp_proxy import to_routes, to_service
+from .tcp_proxy import Filter, guarded, to_routes, to_service
 from .view import View
 
 
@@ -37,6 +37,11 @@ def tcp_chains(called: Called, routings: Sequence[Routing], view: View) -> list[
     if called.port.protocol in protocols.TLS:
         return _tls(called, routings, view)
     return _tcp(called, routings, view)
+
+
+def _routed(routes: Sequence[RouteDestination], routing: Routing, called: Called, view: View) -> tuple[Filter, ...]:
+    port = called.port
+    return guarded(to_routes(routes, routing, port.protocol, port.number, view), view, "CLIENT", port.number)
 
 
 def _applies(
@@ -65,9 +70,9 @@ def _tls(called: Called, routings: Sequence[Routing], view: View) -> list[Chain]
                 key = (match.sni_hosts, match.destination_subnets)
                 if key not in seen:
                     seen.add(key)
-                    filters = to_routes(route.route, routing, called.port.protocol, called.port.number, view)
+                    filters = _routed(route.route, routing, called, view)
                     metadata = config_metadata(routing.source)
-                    out.append(Chain(tuple(filters), match.sni_hosts, ranges, metadata=metadata))
+                    out.append(Chain(filters, match.sni_hosts, ranges, metadata=metadata))
     if not out:
         out.append(Chain(_own(called, view), _sni(called, ranges, view), ranges))
     return out
@@ -93,7 +98,7 @@ def _tcp(called: Called, routings: Sequence[Routing], view: View) -> list[Chain]
                         break
             if not everything and not subnets:
                 continue
-            filters = tuple(to_routes(route.route, routing, called.port.protocol, called.port.number, view))
+            filters = _routed(route.route, routing, called, view)
             if everything:
                 out.append(Chain(filters, (), ranges, metadata=metadata))
                 return out
@@ -104,19 +109,20 @@ def _tcp(called: Called, routings: Sequence[Routing], view: View) -> list[Chain]
     return out
 
 
-def _own(called: Called, view: View) -> tuple[listener_v3.Filter, ...]:
+def _own(called: Called, view: View) -> tuple[Filter, ...]:
     service = called.service
     # A port of a Sidecar's own choice means the service's only one.
     port = service.ports[0].number if len(service.ports) == 1 else called.port.number
     rule = view.scope.rule(view.proxy, service.hostname)
     cluster, pattern = outbound(service.hostname, port), view.mesh.outbound_cluster_stat_name
     prefix = stat_names.outbound(pattern, service, port) if pattern else ""
-    made = tuple(to_service(cluster, called.port.protocol, rule.spec if rule else None, "", view, prefix))
-    if dynamic_dns.resolves(service):
-        # istiod enforces the workload's own policies here too, which are otherwise for what comes in.
+    made = to_service(cluster, called.port.protocol, rule.spec if rule else None, "", view, prefix)
+    resolves = dynamic_dns.resolves(service)
+    if resolves:
         held = dynamic_dns.cache_of(service, dynamic_dns.dns_family(view.proxy.node.addresses))
-        made = (*view.tcp_security, dynamic_dns.sni_filter(held, called.port.number), *made)
-    return made
+        made = [dynamic_dns.sni_filter(held, called.port.number), *made]
+    # Where names are resolved istiod enforces the workload's own policies too, which are otherwise for what comes in.
+    return guarded(made, view, "CLIENT", called.port.number, enforced=resolves)
 
 
 def _sni(called: Called, ranges: tuple[str, ...], view: View) -> tuple[str, ...]:

@@ -40,6 +40,23 @@ def finished(made: TcpProxy, view: View, side: Side) -> Filter:
     return Filter(name=TCP_PROXY, typed_config=pack(made))
 
 
+def guarded(
+    filters: Sequence[Filter], view: View, side: Side, port: int, *, enforced: bool = False
+) -> tuple[Filter, ...]:
+    """What stands before the filters of a chain: policies where they are enforced, extensions, and what counts."""
+    inserted = view.network_extensions(side, port)
+    return (
+        *(view.custom_tcp if enforced else ()),
+        *inserted.get("AUTHN", ()),
+        *inserted.get("AUTHZ", ()),
+        *(view.tcp_rules if enforced else ()),
+        *inserted.get("STATS", ()),
+        *inserted.get("UNSPECIFIED", ()),
+        *view.statistics(side).tcp,
+        *filters,
+    )
+
+
 def of_protocol(cluster: str, protocol: Protocol, view: View, prefix: str = "") -> list[Filter]:
     """The filters of an inbound port, to the application."""
     made = TcpProxy(stat_prefix=prefix or cluster, cluster=cluster)

@@ -12,14 +12,16 @@ from ..api.telemetry import Telemetry
 from ..mesh import MeshConfig
 from ..objects import Object
 from ..registry.authn import PeerPolicy, selects
+from ..registry.extensions import Extension
 from ..registry.policies import Applied
 from ..registry.proxy import Proxy
 from ..registry.scope import Scope
 from ..registry.world import World
-from . import jwt, rbac
+from . import extensions, jwt, rbac
 from .access_logs import Side, Where, access_logs
 from .filters import HttpFilter
 from .patch import Patch, applicable, compiled
+from .statistics import Statistics, statistics
 from .tracing import Traced, traced
 
 Compile = Callable[[Object[EnvoyFilter]], tuple[Patch, ...]]
@@ -128,14 +130,43 @@ class View:
         return self.world.policies.of_workload(self.proxy.namespace, self.proxy.labels)
 
     @cached_property
-    def http_security(self) -> tuple[HttpFilter, ...]:
-        """What inbound HTTP chains enforce: custom authorization, tokens, then authorization."""
-        rules = self.world.policies.tokens_of_workload(self.proxy.namespace, self.proxy.labels)
-        tokens = jwt.jwt_filter(rules)
-        custom = rbac.custom_http_filters(self.applied, self.world)
-        return (*custom, *([tokens] if tokens else ()), *rbac.http_filters(self.applied, self.mesh))
+    def custom_http(self) -> tuple[HttpFilter, ...]:
+        return tuple(rbac.custom_http_filters(self.applied, self.world))
 
     @cached_property
-    def tcp_security(self) -> tuple[listener_v3.Filter, ...]:
-        custom = rbac.custom_tcp_filters(self.applied, self.world)
-        return (*custom, *rbac.tcp_filters(self.applied, self.mesh))
+    def tokens(self) -> tuple[HttpFilter, ...]:
+        rules = self.world.policies.tokens_of_workload(self.proxy.namespace, self.proxy.labels)
+        made = jwt.jwt_filter(rules)
+        return (made,) if made is not None else ()
+
+    @cached_property
+    def http_rules(self) -> tuple[HttpFilter, ...]:
+        return tuple(rbac.http_filters(self.applied, self.mesh))
+
+    @cached_property
+    def custom_tcp(self) -> tuple[listener_v3.Filter, ...]:
+        return tuple(rbac.custom_tcp_filters(self.applied, self.world))
+
+    @cached_property
+    def tcp_rules(self) -> tuple[listener_v3.Filter, ...]:
+        return tuple(rbac.tcp_filters(self.applied, self.mesh))
+
+    @cached_property
+    def _extensions(self) -> tuple[Extension, ...]:
+        return self.world.extensions.of_workload(self.proxy.namespace, self.proxy.labels)
+
+    def http_extensions(self, side: Side, port: int) -> extensions.HttpByPhase:
+        """Those of a connection manager at a port, by where they stand."""
+        return extensions.http_filters(self._extensions, side, port) if self._extensions else {}
+
+    def network_extensions(self, side: Side, port: int) -> extensions.NetworkByPhase:
+        return extensions.network_filters(self._extensions, side, port) if self._extensions else {}
+
+    @cached_property
+    def _statistics(self) -> dict[Side, Statistics]:
+        return {}
+
+    def statistics(self, side: Side) -> Statistics:
+        if side not in self._statistics:
+            self._statistics[side] = statistics(self._telemetry, side, self.mesh)
+        return self._statistics[side]

@@ -12,6 +12,7 @@ from weakref import WeakValueDictionary
 from ..api import kubernetes
 from ..api.destination_rule import DestinationRule
 from ..api.envoy_filter import EnvoyFilter
+from ..api.extensions import TrafficExtension, WasmPlugin
 from ..api.security import AuthorizationPolicy, PeerAuthentication, RequestAuthentication
 from ..api.service_entry import ServiceEntry, WorkloadEntry
 from ..api.sidecar import Sidecar
@@ -24,6 +25,7 @@ from .authn import PeerAuthentications
 from .destination_rules import DestinationRules, Rule
 from .endpoints import Endpoint, Workload
 from .exports import Exports
+from .extensions import Extensions
 from .gateway_routes import ROUTE_KINDS, GatewayRoutes, Parents, RouteObject, converted
 from .gateway_rules import Backends
 from .instances import NOWHERE, EndpointMemory, Gathering, Instances, ServiceKey
@@ -352,6 +354,12 @@ class World:
         allowed = self.of_kind("AuthorizationPolicy", AuthorizationPolicy)
         tokens = self.of_kind("RequestAuthentication", RequestAuthentication)
         return self._part("policies", (allowed, tokens), lambda: Policies(allowed, tokens, self.mesh))
+
+    @cached_property
+    def extensions(self) -> Extensions:
+        plugins = self.of_kind("WasmPlugin", WasmPlugin)
+        others = self.of_kind("TrafficExtension", TrafficExtension)
+        return self._part("extensions", (plugins, others), lambda: Extensions(plugins, others, self.mesh))
 
     @cached_property
     def telemetries(self) -> Telemetries:

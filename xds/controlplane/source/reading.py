@@ -136,6 +136,7 @@ class Reader:
             created=str(created) if created is not None else "",
             controller=_controller(value.get("ownerReferences")),
             generate_name=str(value.get("generateName") or ""),
+            resource_version=str(value.get("resourceVersion") or ""),
         )
 
     def _texts(self, value: object, path: Path) -> dict[str, str]:

@@ -222,7 +222,11 @@ REFUSED: list[tuple[str, str, str]] = [
         "{portLevelMtls: {80: {mode: STRICT}}}",
         "spec.portLevelMtls needs a selector",
     ),
-    ("RequestAuthentication", "{jwtRules: [{jwks: '{}'}]}", "spec.jwtRules[0].issuer is required"),
+    (
+        "RequestAuthentication",
+        "{jwtRules: [{jwks: '{}'}]}",
+        "spec.jwtRules[0].issuer is required where jwksUri is not set",
+    ),
     (
         "AuthorizationPolicy",
         rule("from: [{source: {ipBlocks: [10.0.0]}}]"),

@@ -40,12 +40,15 @@ INCOMING = {
         "RequestAuthentication", "a", "{jwtRules: [{issuer: a, jwksUri: 'http://a/'}]}"
     ),
     ("AuthorizationPolicy", ""): istio("AuthorizationPolicy", "a", "{action: DENY, rules: [{}]}"),
+    ("WasmPlugin", ""): istio("WasmPlugin", "a", "{url: 'oci://a'}"),
+    ("TrafficExtension", ""): istio("TrafficExtension", "a", "{lua: {inlineCode: x}}"),
     ("PeerAuthentication", "mtls"): istio("PeerAuthentication", "a", "{mtls: {mode: STRICT}}"),
 }
 NOT_EMITTED = {
     ("Sidecar", "ingress.defaultEndpoint"): ingress("defaultEndpoint: '127.0.0.1:1'"),
     ("Sidecar", "ingress.connectionPool"): ingress("connectionPool: {tcp: {maxConnections: 1}}"),
     ("Sidecar", "inboundConnectionPool"): istio("Sidecar", "a", "{inboundConnectionPool: {tcp: {maxConnections: 1}}}"),
+    ("Telemetry", "metrics"): istio("Telemetry", "a", "{metrics: [{providers: [{name: prometheus}]}]}"),
     ("Telemetry", "accessLogging"): istio("Telemetry", "a", "{accessLogging: [{providers: [{name: envoy}]}]}"),
 }
 """Named by `check`; what is sent for it stands where no request passes."""

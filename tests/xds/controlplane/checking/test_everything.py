@@ -17,6 +17,8 @@ NAMED = {
     "envoy.filters.network.sni_dynamic_forward_proxy": "spec.resolution",
     "envoy.filters.http.dynamic_forward_proxy": "spec.resolution",
     "envoy.filters.http.jwt_authn": "spec.jwtRules",
+    "envoy.filters.http.lua": "spec",
+    "envoy.filters.http.wasm": "spec",
     "TLS of a listener": "spec.mtls",
     "TLS to endpoints": "spec.trafficPolicy.tls",
 }
