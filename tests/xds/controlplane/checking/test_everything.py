@@ -18,6 +18,7 @@ NAMED = {
     "envoy.filters.http.dynamic_forward_proxy": "spec.resolution",
     "envoy.filters.http.jwt_authn": "spec.jwtRules",
     "envoy.filters.http.lua": "spec",
+    "network filters are not asked for": "spec",
     "envoy.filters.http.wasm": "spec",
     "TLS of a listener": "spec.mtls",
     "TLS to endpoints": "spec.trafficPolicy.tls",
