@@ -25,8 +25,9 @@ ENDING = (signal.SIGINT, signal.SIGTERM)
 @click.argument("directory", metavar="DIR")
 @click.option("--listen", default=LISTEN, metavar="HOST:PORT", help="where to serve ADS, plaintext", show_default=True)
 @click.option("--mesh-config", metavar="FILE", help="Istio's MeshConfig; by default DIR's ConfigMap istio")
+@click.option("--stock-envoy", is_flag=True, help="leave out the istio.* filters, which only Istio's Envoy has")
 @click.option("--json", "as_json", is_flag=True, help="print JSON lines: what is served, then every change")
-def command(directory: str, listen: str, mesh_config: str | None, as_json: bool) -> int:
+def command(directory: str, listen: str, mesh_config: str | None, stock_envoy: bool, as_json: bool) -> int:
     """Serve the Istio and Kubernetes objects in DIR over ADS until it is interrupted, and follow every change.
 
     A file that becomes wrong is refused with file, line and field; what it said before stays in force.
@@ -40,7 +41,7 @@ def command(directory: str, listen: str, mesh_config: str | None, as_json: bool)
     end = threading.Event()
     before = {each: signal.signal(each, lambda *_: end.set()) for each in ENDING}
     try:
-        plane = Plane(FolderSource(directory, mesh_config=mesh_config))
+        plane = Plane(FolderSource(directory, mesh_config=mesh_config), stock_envoy=stock_envoy)
         seen = plane.state
         server = serve(plane, listen)
     except (SourceError, ServeError) as error:

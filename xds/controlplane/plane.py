@@ -64,7 +64,7 @@ class Plane:
 
     Nothing runs until a stream is opened or `follow` is called. `clock` gives seconds since the epoch, for versions.
     `on_fault` hears of everything that is wrong with the source, `on_note` of what is valid and has no effect: once, in
-    whatever thread finds it.
+    whatever thread finds it. `stock_envoy`: Envoys are not Istio's build, so the `istio.*` filters are left out.
 
     Raises:
         SourceError: the source cannot be read at all.
@@ -78,6 +78,7 @@ class Plane:
         clock: Callable[[], float] = time.time,
         on_fault: Callable[[Fault], None] = lambda fault: None,
         on_note: Callable[[Fault], None] = lambda note: None,
+        stock_envoy: bool = False,
     ) -> None:
         self._source = source
         self._mesh = mesh or MeshConfig()
@@ -90,7 +91,7 @@ class Plane:
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
         self._closed = False
-        self.resources = Resources()
+        self.resources = Resources(stock_envoy=stock_envoy)
         self._conditioned: tuple[tuple[object, ...], tuple[Fault, ...]] | None = None
         self.state = self._next(source.poll() or Loaded(()), None)
         _renew_after_fork(self)

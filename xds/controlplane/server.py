@@ -30,10 +30,10 @@ class ServeError(Exception):
 
 
 class Server:
-    """A running server. `port` is the one in use, also where 0 was asked for."""
+    """A running server of `plane`. `port` is the one in use, also where 0 was asked for."""
 
     def __init__(self, plane: Plane, host: str, port: int) -> None:
-        self._plane = plane
+        self.plane = plane
         self._host = host
         self._ready = threading.Event()
         self._error: Exception | None = None
@@ -79,7 +79,7 @@ class Server:
         self.port = server.add_insecure_port(_joined(self._host, self.port))
         self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
         await server.start()
-        self._plane.follow()
+        self.plane.follow()
         self._ready.set()
         await self._stopping.wait()
         await server.stop(_GRACE_S)
@@ -99,7 +99,7 @@ class Server:
         def deliver(item: bytes | Ended) -> None:
             loop.call_soon_threadsafe(out.put_nowait, item)
 
-        stream = LocalStream(self._plane, deliver, delta=delta, on_end=deliver, peer=context.peer())
+        stream = LocalStream(self.plane, deliver, delta=delta, on_end=deliver, peer=context.peer())
 
         async def read() -> None:
             async for request in requests:

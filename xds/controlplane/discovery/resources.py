@@ -26,6 +26,7 @@ from ..emit.patch_clusters import patch_cluster
 from ..emit.patch_routes import KINDS as TABLE_KINDS
 from ..emit.patch_routes import patch_table
 from ..emit.route_tables import grpc_table, route_table
+from ..emit.stock import stock_cluster, stock_listener
 from ..emit.view import View
 from ..hosts import parse_subset_key
 from ..registry.proxy import Proxy
@@ -44,7 +45,8 @@ Named = tuple[str, Any]
 class Resources:
     """Shared by all clients of a plane. Not for several threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, stock_envoy: bool = False) -> None:
+        self._stock = stock_envoy
         self._clusters: Cache[tuple[Named, ...]] = Cache()
         self._assignments: Cache[Any] = Cache()
         self._tables: Cache[Any] = Cache()
@@ -68,7 +70,7 @@ class Resources:
         scope = self._scopes.get(key)
         if scope is None:
             scope = self._scopes[key] = Scope(world, proxy.namespace, sidecar, self._old_scopes.get(key))
-        return View(scope, proxy, lambda source: self._filters.get(source, lambda: compiled(source)))
+        return View(scope, proxy, lambda source: self._filters.get(source, lambda: compiled(source)), stock=self._stock)
 
     def make(self, type_: ResourceType, view: View, names: Collection[str]) -> Iterator[Named]:
         """All resources of a wildcard type, the named ones of another."""
@@ -82,7 +84,7 @@ class Resources:
                 yield name, self._assignment(name, view)
         elif type_ is rules.LISTENER:
             for listener in (*outbound_listeners(view), *inbound_listeners(view)):
-                yield listener.name, pack(listener)
+                yield listener.name, pack(stock_listener(listener) if view.stock else listener)
         elif type_ is rules.ROUTE:
             for name in names:
                 yield name, self._table(name, view)
@@ -102,7 +104,7 @@ class Resources:
                     if port.protocol != "UDP":
                         yield from self._service_clusters(service, port, view)
         for cluster in own_clusters(view):
-            yield cluster.name, pack(cluster)
+            yield cluster.name, pack(stock_cluster(cluster) if view.stock else cluster)
 
     def _service_clusters(self, service: Service, port: Port, view: View) -> tuple[Named, ...]:
         world, proxy = view.world, view.proxy
@@ -123,6 +125,7 @@ class Resources:
             patches,
             proxy.keeps_case,
             certificates,
+            view.stock,
         )
         inline = service.is_dns or passes_through(service, rule)
         if inline:
@@ -145,7 +148,8 @@ class Resources:
                 world.peer_authentications,
             )
             made = (patch_cluster(each, patches, "SIDECAR_OUTBOUND") for each in clusters_of(service, port, seen))
-            return tuple((cluster.name, pack(cluster)) for cluster in made if cluster is not None)
+            kept = (cluster for cluster in made if cluster is not None)
+            return tuple((c.name, pack(stock_cluster(c) if view.stock else c)) for c in kept)
 
         return self._clusters.get(key, make)
 

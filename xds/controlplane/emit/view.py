@@ -13,6 +13,7 @@ from ..mesh import MeshConfig
 from ..objects import Object
 from ..registry.authn import PeerPolicy, selects
 from ..registry.extensions import Extension
+from ..registry.node import PROCESS
 from ..registry.policies import Applied
 from ..registry.proxy import Proxy
 from ..registry.scope import Scope
@@ -35,11 +36,12 @@ _OWN_PORTS = (
 
 
 class View:
-    """One proxy in one world. Parts are made when first asked for."""
+    """One proxy in one world. Parts are made when first asked for. `stock`: it is not Istio's build of Envoy."""
 
-    def __init__(self, scope: Scope, proxy: Proxy, compile_filter: Compile = compiled) -> None:
+    def __init__(self, scope: Scope, proxy: Proxy, compile_filter: Compile = compiled, *, stock: bool = False) -> None:
         self.scope = scope
         self.proxy = proxy
+        self.stock = proxy.is_stock or (stock and proxy.node.agent != PROCESS)
         self._compile = compile_filter
 
     @property

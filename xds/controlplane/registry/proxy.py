@@ -83,6 +83,11 @@ class Proxy:
         return said if said in ("TPROXY", "NONE") else "REDIRECT"
 
     @property
+    def is_stock(self) -> bool:
+        """Whether this is an Envoy that says of itself that it is not Istio's build."""
+        return self.node.flag("STOCK_ENVOY")
+
+    @property
     def is_grpc(self) -> bool:
         """Whether this is gRPC's own xDS, which is served a form of its own."""
         return self.node.text("GENERATOR") == "grpc"

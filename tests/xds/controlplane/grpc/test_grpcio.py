@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -16,18 +15,12 @@ import pytest
 
 from proxyless.xds.controlplane import FolderSource, Plane
 from proxyless.xds.controlplane.server import Server, serve
+from tests.support.ports import free_port
 from tests.xds.controlplane.support import istio, service
 
 PEER = Path(__file__).with_name("peer.py")
 ADDRESSES = {"v1": "127.0.7.1", "v2": "127.0.7.2"}
 HOST = "echo.shop.svc.cluster.local"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def slice_of(ports: dict[str, int]) -> str:
