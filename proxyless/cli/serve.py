@@ -26,8 +26,18 @@ ENDING = (signal.SIGINT, signal.SIGTERM)
 @click.option("--listen", default=LISTEN, metavar="HOST:PORT", help="where to serve ADS, plaintext", show_default=True)
 @click.option("--mesh-config", metavar="FILE", help="Istio's MeshConfig; by default DIR's ConfigMap istio")
 @click.option("--stock-envoy", is_flag=True, help="leave out the istio.* filters, which only Istio's Envoy has")
+@click.option("--debounce", default=20, metavar="MS", help="how long a change must be the last one", show_default=True)
+@click.option("--debounce-max", default=300, metavar="MS", help="but it is not put off longer", show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="print JSON lines: what is served, then every change")
-def command(directory: str, listen: str, mesh_config: str | None, stock_envoy: bool, as_json: bool) -> int:
+def command(
+    directory: str,
+    listen: str,
+    mesh_config: str | None,
+    stock_envoy: bool,
+    debounce: int,
+    debounce_max: int,
+    as_json: bool,
+) -> int:
     """Serve the Istio and Kubernetes objects in DIR over ADS until it is interrupted, and follow every change.
 
     A file that becomes wrong is refused with file, line and field; what it said before stays in force.
@@ -35,13 +45,18 @@ def command(directory: str, listen: str, mesh_config: str | None, stock_envoy: b
     Exit status: 0 ended by SIGINT or SIGTERM, 2 the folder or FILE cannot be read or the address is in use.
     """
     from ..xds.controlplane import FolderSource, Plane, SourceError
+    from ..xds.controlplane.plane import Debounce
     from ..xds.controlplane.server import ServeError, serve
 
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     end = threading.Event()
     before = {each: signal.signal(each, lambda *_: end.set()) for each in ENDING}
     try:
-        plane = Plane(FolderSource(directory, mesh_config=mesh_config), stock_envoy=stock_envoy)
+        plane = Plane(
+            FolderSource(directory, mesh_config=mesh_config),
+            stock_envoy=stock_envoy,
+            debounce=Debounce(debounce / 1000, debounce_max / 1000),
+        )
         seen = plane.state
         server = serve(plane, listen)
     except (SourceError, ServeError) as error:

@@ -33,8 +33,6 @@ logger = logging.getLogger(__name__)
 
 _IDLE_S = 0.02  # between two looks at the source
 _SHARE = 50  # a look may take at most one in so many parts of the time
-_QUIET_S = 0.02  # a change counts when nothing followed for so long
-_PATIENCE_S = 0.3  # but is not put off for longer
 _REMEMBERED = 64
 
 
@@ -47,6 +45,17 @@ class State:
     world: World
     faults: tuple[Fault, ...]
     notes: tuple[Fault, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Debounce:
+    """A change counts when nothing followed for `quiet_s` seconds, but is not put off for longer than `patience_s`.
+
+    istiod's own are 0.1 and 10 seconds (`PILOT_DEBOUNCE_AFTER`, `PILOT_DEBOUNCE_MAX`); a folder is quiet much sooner.
+    """
+
+    quiet_s: float = 0.02
+    patience_s: float = 0.3
 
 
 class Driven:
@@ -79,8 +88,10 @@ class Plane:
         on_fault: Callable[[Fault], None] = lambda fault: None,
         on_note: Callable[[Fault], None] = lambda note: None,
         stock_envoy: bool = False,
+        debounce: Debounce = Debounce(),
     ) -> None:
         self._source = source
+        self._debounce = debounce
         self._mesh = mesh or MeshConfig()
         self._clock = clock
         self._on_fault = on_fault
@@ -203,8 +214,8 @@ class Plane:
         try:
             if not self.poll():
                 return
-            while time.monotonic() - started < _PATIENCE_S:
-                time.sleep(_QUIET_S)
+            while (left := self._debounce.patience_s - (time.monotonic() - started)) > 0:
+                time.sleep(min(self._debounce.quiet_s, left))
                 if not self.poll():
                     break
         except Exception:  # a source must not end the thread that serves everyone

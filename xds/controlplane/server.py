@@ -23,6 +23,7 @@ SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 DEFAULT_LISTEN = "127.0.0.1:15010"
 _UNLIMITED = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 _GRACE_S = 0.5
+_UNANSWERED = 64  # requests and responses of one stream
 
 
 class ServeError(Exception):
@@ -93,26 +94,37 @@ class Server:
     async def _stream(
         self, requests: AsyncIterator[bytes], context: grpc.aio.ServicerContext[bytes, bytes], *, delta: bool
     ) -> None:
+        """A client that does not read is sent nothing more until it has read what it was sent; one that asks faster
+        than it is answered is not listened to meanwhile.
+        """
         loop = asyncio.get_running_loop()
         out: asyncio.Queue[bytes | Ended | None] = asyncio.Queue()
+        written = asyncio.Event()
 
         def deliver(item: bytes | Ended) -> None:
             loop.call_soon_threadsafe(out.put_nowait, item)
 
-        stream = LocalStream(self.plane, deliver, delta=delta, on_end=deliver, peer=context.peer())
+        stream = LocalStream(self.plane, deliver, delta=delta, on_end=deliver, peer=context.peer(), paced=True)
 
         async def read() -> None:
             async for request in requests:
                 stream.send(request)
+                if stream.waiting >= _UNANSWERED:
+                    await asyncio.wrap_future(stream.answered())
+                while out.qsize() >= _UNANSWERED:
+                    written.clear()
+                    await written.wait()
             await out.put(None)
 
         reading = asyncio.create_task(read())
         try:
             while (item := await out.get()) is not None:
                 if isinstance(item, Ended):
-                    await context.abort(grpc.StatusCode.INVALID_ARGUMENT, item.reason)
+                    await context.abort(grpc.StatusCode[item.status], item.reason)
                 else:
                     await context.write(item)
+                    stream.written()
+                    written.set()
         finally:
             reading.cancel()
             stream.close()

@@ -20,6 +20,15 @@ class SubscriptionStatus:
     version: str
     error: str = ""
 
+    @property
+    def state(self) -> str:
+        """As `istioctl proxy-status` says it: SYNCED, STALE (sent, not acknowledged), NOT SENT; or ERROR."""
+        if self.error:
+            return "ERROR"
+        if not self.sent:
+            return "NOT SENT"
+        return "SYNCED" if self.acked == self.sent else "STALE"
+
 
 @dataclass(frozen=True, slots=True)
 class ClientStatus:

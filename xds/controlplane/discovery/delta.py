@@ -30,6 +30,8 @@ class DeltaSession(Session):
         """Responses to a request. Raises SessionError where the client cannot be served."""
         if isinstance(request, bytes):
             request = Request.FromString(request)
+        if self._passed_over(request.type_url):
+            return []
         client = self._identify(request.node)
         due = self._due(request)
         type_ = TYPES.get(request.type_url)

@@ -42,7 +42,21 @@ class Backend(Protocol):
 
 
 class SessionError(Exception):
-    """A client that cannot be served; the stream ends with the text."""
+    """A client that cannot be served; the stream ends with the text. `status` is grpc's status name."""
+
+    def __init__(self, text: str, status: str = "INVALID_ARGUMENT") -> None:
+        super().__init__(text)
+        self.status = status
+
+
+_HEALTH = "type.googleapis.com/istio.v1.HealthInformation"
+_DEBUG = "istio.io/debug"
+_GROUPS = ("networking.istio.io", "security.istio.io", "telemetry.istio.io", "extensions.istio.io")
+
+
+def _istio_object(type_url: str) -> bool:
+    """Whether a type is an object of Istio's: group, version and kind (`networking.istio.io/v1/VirtualService`)."""
+    return type_url.startswith(_GROUPS)
 
 
 @dataclass(slots=True)
@@ -95,6 +109,17 @@ class Session:
             self._seen, self.version = state.number, state.version
             self.client = Client(parsed, state.world, self._backend.resources)
         return self.client
+
+    def _passed_over(self, type_url: str) -> bool:
+        """Whether a request is for no resources: agents report the health of their workload on the same stream.
+
+        Raises SessionError for what istiod tells no workload.
+        """
+        if type_url.startswith(_DEBUG):
+            raise SessionError(f"{type_url}: debugging is not for workloads", "PERMISSION_DENIED")
+        if _istio_object(type_url):
+            raise SessionError(f"{type_url}: Istio's own objects are not for workloads", "PERMISSION_DENIED")
+        return type_url == _HEALTH
 
     def _advance(self) -> Changes | None:
         """Goes on to the newest world; returns what changed for this client, None for nothing."""

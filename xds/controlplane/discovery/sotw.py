@@ -27,6 +27,8 @@ class SotwSession(Session):
         """Responses to a request, at most one. Raises SessionError where the client cannot be served."""
         if isinstance(request, bytes):
             request = Request.FromString(request)
+        if self._passed_over(request.type_url):
+            return []
         client = self._identify(request.node)
         names = self._due(request, client)
         type_ = TYPES.get(request.type_url)
