@@ -84,6 +84,8 @@ def _slowest_pick(tables: Tables) -> float:
 
 SYNC, ASYNC = "httpx, sync, 1 at once", "httpx, async, 1 at once"
 PUSHED = "calls while"
+FOLDER = "control plane, 1,000 services: folder"
+CHANGE = "control plane, 1,000 services: one changed"
 
 FLAT = 2.0
 """Where the number of endpoints plays no part, 10,000 of them still do not fit the caches that 10 fit."""
@@ -110,6 +112,8 @@ TARGETS = (
     Target("1,000 services to the first call, s", 0.1, _cell("1,000 services,", "the first governed call", "median")),
     Target("memory over httpx, with grpc, MB", 60.0, _cell("memory", "governed, the same", "over httpx alone")),
     Target("memory over httpx, without grpc, MB", 20.0, _cell("memory", "governed, ten", "over httpx alone")),
+    Target("control plane: 1,000 services to the first push, s", 1.5, _cell(FOLDER, "median", "both")),
+    Target("control plane: a change to the new decision, ms", 50.0, _cell(CHANGE, "changed", "median")),
     Target("calls while pushed, 1 at once, median over quiet", 2.0, _cell(PUSHED, "1", "median x")),
     Target("calls while pushed, 1 at once, p99 over quiet", 3.0, _cell(PUSHED, "1", "p99 x")),
     Target("calls while pushed, 8 at once, median over quiet", 2.0, _cell(PUSHED, "8", "median x")),

@@ -7,7 +7,7 @@ is what every cache and every diff here relies on.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 S = TypeVar("S", covariant=True)
 
@@ -24,9 +24,8 @@ class Place:
         return ":".join(str(part) for part in (self.file, self.line, self.column) if part)
 
 
-@dataclass(frozen=True, slots=True)
-class Ref:
-    """Names an object: kind, namespace, name."""
+class Ref(NamedTuple):
+    """Names an object: kind, namespace, name. A tuple, since it is hashed more than anything else here."""
 
     kind: str
     namespace: str
@@ -61,10 +60,10 @@ class Object(Generic[S]):
     spec: S
     place: Place
     status: object | None = None  # of the kinds that istiod reads it of
+    ref: Ref = field(init=False, repr=False)
 
-    @property
-    def ref(self) -> Ref:
-        return Ref(self.kind, self.meta.namespace, self.meta.name)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "ref", Ref(self.kind, self.meta.namespace, self.meta.name))
 
     @property
     def age(self) -> tuple[str, str, str]:

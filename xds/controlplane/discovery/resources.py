@@ -17,6 +17,7 @@ from ..emit.extensions import configuration
 from ..emit.grpc_clusters import grpc_clusters
 from ..emit.grpc_listeners import grpc_listeners
 from ..emit.inbound import inbound_listeners
+from ..emit.kept_routes import KeptRoutes
 from ..emit.messages import pack
 from ..emit.name_table import name_table
 from ..emit.outbound import outbound_listeners
@@ -50,6 +51,7 @@ class Resources:
         self._clusters: Cache[tuple[Named, ...]] = Cache()
         self._assignments: Cache[Any] = Cache()
         self._tables: Cache[Any] = Cache()
+        self._routes = KeptRoutes()
         self._filters: Cache[tuple[Patch, ...]] = Cache()
         self._scopes: dict[tuple[str, SidecarObject | None], Scope] = {}
         self._old_scopes: dict[tuple[str, SidecarObject | None], Scope] = {}
@@ -65,6 +67,7 @@ class Resources:
             self._assignments.age()
             self._tables.age()
             self._filters.age()
+            self._routes.age()
         sidecar = world.sidecars.of_workload(proxy.namespace, proxy.labels)
         key = proxy.namespace, sidecar
         scope = self._scopes.get(key)
@@ -175,7 +178,7 @@ class Resources:
         key = (name, view.scope, view.proxy.node.domain, view.caller_key, view.proxy.config.proxy_headers, patches)
 
         def make() -> Any:
-            table = route_table(name, view.scope, view.proxy)
+            table = route_table(name, view.scope, view.proxy, self._routes)
             return pack(patch_table(table, view.patches, "SIDECAR_OUTBOUND"))
 
         return self._tables.get(key, make)

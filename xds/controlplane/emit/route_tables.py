@@ -25,9 +25,10 @@ from ..registry.scope import Scope
 from ..registry.services import UNSPECIFIED, Service
 from ..registry.virtual_services import Routing
 from . import dynamic_dns
+from .kept_routes import KeptRoutes
 from .messages import UNIX, duration, flag, u32
 from .proxy_headers import Headers, headers_of
-from .routes import Route, Surroundings, default_route, hash_of_service, routes_of
+from .routes import Route, Surroundings, default_route, hash_of_service
 
 VirtualHost = route_v3.VirtualHost
 RouteConfiguration = route_v3.RouteConfiguration
@@ -47,7 +48,7 @@ class _Group:
     routes: list[Route]
 
 
-def route_table(name: str, scope: Scope, proxy: Proxy) -> RouteConfiguration:
+def route_table(name: str, scope: Scope, proxy: Proxy, kept: KeptRoutes | None = None) -> RouteConfiguration:
     """The table of a port (`80`), of one service on a port (`host:80`), of a Unix socket; of another name an empty one.
 
     A Unix socket and a forward proxy (`http_proxy`) have the services of every port.
@@ -62,7 +63,7 @@ def route_table(name: str, scope: Scope, proxy: Proxy) -> RouteConfiguration:
     listener = scope.listener_for(port, name)
     if listener is not None and listener.protocol == "HTTP_PROXY":
         port = 0
-    hosts = _virtual_hosts(port, listener, scope, proxy) if listener is not None else []
+    hosts = _virtual_hosts(port, listener, scope, proxy, kept) if listener is not None else []
     if colon:
         hosts = _only(hosts, name, host)
     hosts.sort(key=lambda item: item.name)
@@ -153,7 +154,9 @@ def _table(name: str, hosts: Iterable[VirtualHost]) -> RouteConfiguration:
     )
 
 
-def _virtual_hosts(port: int, listener: EgressListener, scope: Scope, proxy: Proxy) -> list[VirtualHost]:
+def _virtual_hosts(
+    port: int, listener: EgressListener, scope: Scope, proxy: Proxy, kept: KeptRoutes | None = None
+) -> list[VirtualHost]:
     services = _on_port(listener.services, port)
     routings = listener.routings
     if port != 80:
@@ -168,7 +171,10 @@ def _virtual_hosts(port: int, listener: EgressListener, scope: Scope, proxy: Pro
         forwarded_host=headers_of(proxy.config.proxy_headers).forwarded_host,
         grpc=proxy.is_grpc,
     )
-    groups = _groups(routings, services, listener.most_specific_routings, around)
+    caller = (proxy.namespace, tuple(sorted(proxy.labels.items())), around.forwarded_host, around.grpc)
+    kept = kept or KeptRoutes()
+    made = {routing: kept.of(routing, around, caller) for routing in routings}
+    groups = _groups(made, services, listener.most_specific_routings, around)
     hosts = _named_hosts(groups, port, proxy)
     return hosts if port else [host for host in hosts if _only_with_port(host)]
 
@@ -211,7 +217,7 @@ def _naming(routings: list[Routing], services: Mapping[str, Service]) -> list[Ro
 
 
 def _groups(
-    routings: list[Routing],
+    routings: Mapping[Routing, list[Route]],
     services: Mapping[str, Service],
     most_specific: Mapping[str, Routing],
     around: Surroundings,
@@ -219,8 +225,7 @@ def _groups(
     """First the VirtualServices in order, then the services that none of them names."""
     left = dict(services)
     out = []
-    for routing in routings:
-        routes = routes_of(routing, around)
+    for routing, routes in routings.items():
         if not routes:
             continue
         names, named = _split(routing, services, most_specific)

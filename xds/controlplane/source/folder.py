@@ -120,22 +120,24 @@ class FolderSource:
             else:
                 settings = _identity(stat)
                 yield self._mesh_file, _stamp(stat, now)
-        folders, seen = [self._folder], {_identity(self._folder.stat())}
+        root = str(self._folder)
+        start = len(root.rstrip(os.sep)) + 1
+        folders, seen = [root], {_identity(self._folder.stat())}
         while folders:
             folder = folders.pop()
             try:
                 entries = sorted(os.scandir(folder), key=lambda item: item.name)
             except OSError as error:
-                if folder == self._folder:
+                if folder == root:
                     raise
-                name = str(folder.relative_to(self._folder))
+                name = folder[start:]
                 yield name, f"cannot be read: {error.strerror}"
                 yield from ((each, file.stamp) for each, file in self._files.items() if each.startswith(name + os.sep))
                 continue
             for entry in entries:
                 if entry.name.startswith("."):
                     continue
-                name = str(Path(entry.path).relative_to(self._folder))
+                name = entry.path[start:]
                 wanted = entry.name.endswith(SUFFIXES)
                 try:
                     stat = entry.stat()
@@ -147,7 +149,7 @@ class FolderSource:
                 if S_ISDIR(stat.st_mode):
                     if _identity(stat) not in seen:
                         seen.add(_identity(stat))
-                        folders.append(Path(entry.path))
+                        folders.append(entry.path)
                 elif wanted and not S_ISREG(stat.st_mode):
                     yield name, "cannot be read: it is no regular file"
                 elif wanted and _identity(stat) != settings:

@@ -60,9 +60,9 @@ def test_changes_wait_for_what_is_being_written_and_are_then_one_push(plane: Pla
     stream.send(ASK.SerializeToString())
     assert address(got.get(timeout=5)) == "10.0.0.1"
     for last in (2, 3):
-        before = plane.state
+        number = plane.state.number
         write(tmp_path, last)
-        wait_for(lambda before=before: plane.state is not before)
+        wait_for(lambda: plane.state.number == number + 1)  # noqa: B023
     stream.answered().result(5)
     assert got.empty()
     assert stream.waiting == 0
