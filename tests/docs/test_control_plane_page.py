@@ -24,7 +24,7 @@ def test_every_kind_is_named() -> None:
 def test_every_field_without_effect_is_named() -> None:
     named = first_cells("Fields of these kinds", "## While it runs")
     listed = {name.removeprefix("*.").rpartition(".")[2] for names in EFFECTS.values() for name in names}
-    by_value = {"tls", "DISABLE", "AuthorizationPolicy", "mtls", "STRICT"}
+    by_value = {"tls", "DISABLE", "AuthorizationPolicy", "WasmPlugin", "TrafficExtension", "mtls", "STRICT"}
     assert {name.rpartition(".")[2] for name in named} - by_value == listed - {""}
 
 
