@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigurationError
 from ..xds.controlplane import Finding, FolderSource, Plane, SourceError, check
+
+_PLACE = re.compile(r"\bitems\[\d+\]\.?|[\w./-]+\.(?:yaml|yml|json)(?::\d+)*")
+"""Where something stands: in which member of a List, file and line."""
 
 
 class Folder:
@@ -44,7 +48,8 @@ def findings_changed(old: Iterable[Finding], new: Iterable[Finding]) -> dict[str
 
 def _key(finding: Finding) -> tuple[str, str, str, str]:
     subject = str(finding.object) if finding.object is not None else finding.file
-    return finding.severity, subject, finding.field, finding.message
+    field, message = (_PLACE.sub("", each) for each in (finding.field, finding.message))
+    return finding.severity, subject, field, message
 
 
 def _document(finding: Finding) -> dict[str, Any]:
