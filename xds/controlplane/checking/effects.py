@@ -61,8 +61,12 @@ def _by_value(kind: str, spec: Any) -> Iterator[tuple[Keys, str]]:
             )
     elif kind in ("AuthorizationPolicy", "WasmPlugin", "TrafficExtension"):
         yield ("spec",), _REFUSED
-    elif kind == "ServiceEntry" and spec.resolution == "DYNAMIC_DNS":
-        yield ("spec", "resolution"), "DYNAMIC_DNS is not implemented yet: calls fail with UF"
+    elif kind == "ServiceEntry" and spec.resolution == "DYNAMIC_DNS" and "TLS" in _protocols(spec):
+        yield ("spec", "resolution"), "DYNAMIC_DNS is not implemented yet for ports of TLS: calls fail with UF"
+
+
+def _protocols(spec: Any) -> set[str]:
+    return {port.protocol.upper() for port in spec.ports}
 
 
 def _at(spec: Any, keys: Keys) -> Any:

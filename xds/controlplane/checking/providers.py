@@ -57,9 +57,6 @@ def mesh_map(source: Object[MeshMap], mesh: Mesh) -> Iterator[Said]:
     yield from _in_force(source, mesh)
     if source.spec.data.mesh is not None:
         yield from _mesh(("data", "mesh"), source.spec.data.mesh, mesh)
-    if source.spec.data.mesh_networks is not None and source.spec.data.mesh_networks.networks:
-        keys = ("data", "meshNetworks", "networks")
-        yield "warning", keys, "has no effect: endpoints of all networks are called directly"
 
 
 def mesh_file(source: Object[MeshMap], mesh: Mesh) -> Iterator[Said]:
@@ -102,6 +99,3 @@ def _mesh(at: Keys, written: MeshConfig, mesh: Mesh) -> Iterator[Said]:
             found = why(name, mesh)
             if found:
                 yield "warning", (*at, "defaultProviders", key, index), f'"{name}" is of no use here: {found}'
-    if written.outbound_traffic_policy.mode == "ALLOW_ANY_DYNAMIC_DNS":
-        keys = (*at, "outboundTrafficPolicy", "mode")
-        yield "warning", keys, "ALLOW_ANY_DYNAMIC_DNS is not emitted: hosts that nobody knows are refused"

@@ -70,6 +70,25 @@ def warnings(folder: Path, text: str) -> set[str]:
     return {each.field for each in found if "yet" in each.message or "no effect" in each.message}
 
 
+@pytest.mark.parametrize(("protocol", "port", "named"), [("HTTP", 80, False), ("TLS", 443, True)])
+def test_names_of_dynamic_dns_are_resolved_for_http_alone(
+    protocol: str, port: int, named: bool, tmp_path: Path
+) -> None:
+    text = istio(
+        "ServiceEntry",
+        "any",
+        "{hosts: ['*.example.com'], resolution: DYNAMIC_DNS, "
+        f"ports: [{{number: {port}, name: a, protocol: {protocol}}}]}}",
+    )
+    assert (warnings(tmp_path, text) == {"spec.resolution"}) is named
+    with Mesh.from_config(tmp_path, node=Node(app="me", namespace="shop", ip="127.0.0.9"), registry=False) as mesh:
+        mesh.wait_ready(20)
+        url = f"{'http' if port == 80 else 'https'}://x.example.com/"
+        document = explain_one(mesh, {"url": url}, None, "127.0.0.1", 5.0)[0]
+    assert (document["response_flags"] == "UF") is named
+    assert (document["cluster"] == "outbound|80||*.example.com") is not named
+
+
 @pytest.mark.parametrize("of", OUTGOING, ids=str)
 def test_what_check_names_of_calls_the_process_names_too(of: tuple[str, str], tmp_path: Path) -> None:
     text = WEB + OUTGOING[of]

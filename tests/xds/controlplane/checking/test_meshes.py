@@ -43,15 +43,9 @@ def test_names_that_lead_nowhere_are_named(tmp_path: Path) -> None:
     }
 
 
-def test_what_is_not_done_is_named(tmp_path: Path) -> None:
+def test_networks_and_names_resolved_when_called_have_nothing_to_be_said(tmp_path: Path) -> None:
     networks = "networks: {n: {gateways: [{address: 1.2.3.4, port: 15443}]}}"
-    assert said(tmp_path, mesh("outboundTrafficPolicy: {mode: ALLOW_ANY_DYNAMIC_DNS}", networks=networks)) == [
-        (
-            "warning: data.mesh.outboundTrafficPolicy.mode ALLOW_ANY_DYNAMIC_DNS is not emitted: "
-            "hosts that nobody knows are refused"
-        ),
-        "warning: data.meshNetworks.networks has no effect: endpoints of all networks are called directly",
-    ]
+    assert said(tmp_path, mesh("outboundTrafficPolicy: {mode: ALLOW_ANY_DYNAMIC_DNS}", networks=networks)) == []
 
 
 def test_telemetry_is_held_against_the_meshs_providers(tmp_path: Path) -> None:
