@@ -15,6 +15,10 @@ PriorityLoad = Callable[[Loads, Loads], Loads]
 """Of the usual loads, and of what each priority could take, in percent."""
 
 
+MOST_ATTEMPTS = 10_000
+"""Picks for one try at most. Envoy's limit is the policy's alone, however large, and it stands still for as long."""
+
+
 @final
 class PickContext:
     """A balancer reads it and changes nothing in it.
@@ -48,6 +52,7 @@ class PickContext:
         self, rejects: Callable[[Host], bool] | None, attempts: int, priority_load: PriorityLoad | None = None
     ) -> PickContext:
         """The same wishes of a retry that passes over some hosts, and may have its own view of the priorities."""
+        attempts = min(attempts, MOST_ATTEMPTS)
         return PickContext(self.hash, self.metadata_match, rejects, attempts, priority_load, self.override)
 
 

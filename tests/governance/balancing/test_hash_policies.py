@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from proxyless.governance.balancing.context import ANY, Pick, PickContext
+from proxyless.governance.balancing.context import ANY, MOST_ATTEMPTS, Pick, PickContext
 from proxyless.governance.balancing.hashed import Table, TablePolicy, hashed, shares_of
 from proxyless.governance.balancing.host import Host, HostState
 from proxyless.governance.balancing.host_set import HostSet
@@ -69,6 +69,18 @@ def test_a_retry_looks_further_as_often_as_it_may(policy: TablePolicy) -> None:
 
     assert pick(PickContext(7, rejects=rejects_all, attempts=3)) is asked[-1]
     assert len(asked) == 4
+
+
+def test_a_request_is_drawn_for_an_end_of_times_whatever_the_policy_says() -> None:
+    asked: list[Host] = []
+
+    def rejects_all(each: Host) -> bool:
+        asked.append(each)
+        return True
+
+    pick = picker(ring_hash, pool(5), LbConfig(ring_min=10))
+    assert pick(PickContext(7).again(rejects_all, 1 << 62)) is asked[-1]
+    assert len(asked) == MOST_ATTEMPTS + 1
 
 
 def test_a_ring_of_no_points_has_no_endpoint() -> None:

@@ -7,6 +7,7 @@ import socketserver
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Thread
 from typing import Any
 
@@ -68,13 +69,14 @@ class Server(socketserver.ThreadingUnixStreamServer):
 
 
 @pytest.fixture(params=["path", "abstract"])
-def path(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    monkeypatch.chdir(tmp_path)  # the folder's name may be too long for a socket
-    written = "./a.sock" if request.param == "path" else f"@{tmp_path.name}-{id(request)}"
-    with Server(Address(written, 0).unix, Handler) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
-        yield written
-        server.shutdown()
+def path(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    # The name of pytest's folder may be too long for a socket.
+    with TemporaryDirectory(prefix="unix", dir="/tmp") as folder:
+        written = f"{folder}/a.sock" if request.param == "path" else f"@{tmp_path.name}-{id(request)}"
+        with Server(Address(written, 0).unix, Handler) as server:
+            Thread(target=server.serve_forever, daemon=True).start()
+            yield written
+            server.shutdown()
 
 
 @pytest.fixture

@@ -88,7 +88,7 @@ def test_only_the_limit_of_requests_is_a_threshold() -> None:
         ("{simple: RANDOM}", None),
         ("{simple: LEAST_REQUEST}", "LEAST_REQUEST"),
         ("{consistentHash: {httpHeaderName: x}}", "RING_HASH"),
-        ("{consistentHash: {httpHeaderName: x, maglev: {}}}", "MAGLEV"),
+        ("{consistentHash: {httpHeaderName: x, maglev: {tableSize: 65537}}}", "MAGLEV"),
     ],
     ids=str,
 )
