@@ -188,7 +188,7 @@ def value_test(matcher: StringMatcher | IpRanges | HashedShare | HashedRest) -> 
             return lambda value: fraction.hit(xx_hash(value, seed))
         case HashedRest(threshold, modulo, seed):
             return lambda value: xx_hash(value, seed) % modulo >= threshold
-        case StringMatcher():
+        case _:
             return string_test(matcher)
 
 

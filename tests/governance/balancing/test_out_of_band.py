@@ -130,3 +130,6 @@ def test_a_cluster_that_wants_it_is_listened_to() -> None:
     assert found is not None
     assert list(found.streams) == list(PLACES)
     assert made.cluster("b").state.reports is None
+    made.runtime.listen(made.cluster())  # what a change of the cluster does
+    assert made.cluster().state.reports is found
+    assert woken == [1, 1]
