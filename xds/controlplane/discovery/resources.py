@@ -7,11 +7,10 @@ other types are cheap to make beside what they weigh, and are kept for clients t
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Iterator
+from functools import partial
 
 from ...wire.schema.types import google_protobuf
-from ..emit.cluster_target import certificates_of
 from ..emit.clusters import Seen, clusters_of, passes_through
-from ..emit.dynamic_dns import dns_family
 from ..emit.endpoints import Caller, load_assignment
 from ..emit.extensions import configuration
 from ..emit.grpc_clusters import grpc_clusters
@@ -103,31 +102,26 @@ class Resources:
             services = [service for service in services if service.hostname in hosts]
         for service in services:
             if service.resolution != "Alias":
-                for port in service.ports:
-                    if port.protocol != "UDP":
-                        yield from self._service_clusters(service, port, view)
+                yield from self._service_clusters(service, view)
         for cluster in own_clusters(view):
             yield cluster.name, pack(stock_cluster(cluster) if view.stock else cluster)
 
-    def _service_clusters(self, service: Service, port: Port, view: View) -> tuple[Named, ...]:
+    def _service_clusters(self, service: Service, view: View) -> Iterator[Named]:
         world, proxy = view.world, view.proxy
         rule = view.scope.rule(proxy, service.hostname)
         accounts = world.accounts(service)
         mode = world.peer_authentications.namespace_mode(service.namespace)
-        family = dns_family(proxy.node.addresses)
         patches = view.patches.get("CLUSTER", ())
-        certificates = certificates_of(proxy.node.metadata)
         key: Hashable = (
             service,
-            port,
             rule,
             accounts,
             mode,
-            family,
+            view.dns_family,
             view.mesh,
             patches,
             proxy.keeps_case,
-            certificates,
+            view.certificates,
             view.stock,
         )
         inline = service.is_dns or passes_through(service, rule)
@@ -135,7 +129,7 @@ class Resources:
             # Endpoints stand in the cluster, as the proxy sees them.
             key = (key, world.instances.get(service.key), view.caller_key, world.peer_authentications)
 
-        def make() -> tuple[Named, ...]:
+        def make(port: Port) -> tuple[Named, ...]:
             endpoints = world.endpoints(service, port.number) if inline else []
             seen = Seen(
                 view.mesh,
@@ -143,18 +137,20 @@ class Resources:
                 accounts,
                 mode,
                 endpoints,
-                family,
+                view.dns_family,
                 proxy.locality,
                 proxy.labels,
                 proxy.keeps_case,
-                certificates,
+                view.certificates,
                 world.peer_authentications,
             )
             made = (patch_cluster(each, patches, "SIDECAR_OUTBOUND") for each in clusters_of(service, port, seen))
             kept = (cluster for cluster in made if cluster is not None)
             return tuple((c.name, pack(stock_cluster(c) if view.stock else c)) for c in kept)
 
-        return self._clusters.get(key, make)
+        for port in service.ports:
+            if port.protocol != "UDP":
+                yield from self._clusters.get((key, port), partial(make, port))
 
     def _assignment(self, name: str, view: View) -> Any:
         parsed = parse_subset_key(name)

@@ -98,8 +98,7 @@ def _filters(served: Served, headers: Headers, view: View) -> Iterable[HttpFilte
     yield filters.cors()
     yield from view.statistics(served.side).http
     if served.resolves is not None and dynamic_dns.resolves(served.resolves):
-        family = dynamic_dns.dns_family(view.proxy.node.addresses)
-        yield dynamic_dns.http_filter(dynamic_dns.cache_of(served.resolves, family))
+        yield dynamic_dns.http_filter(dynamic_dns.cache_of(served.resolves, view.dns_family))
     if served.side == "CLIENT" and view.scope.outbound_policy.mode == dynamic_dns.ANY_MODE:
         yield dynamic_dns.http_filter(dynamic_dns.cache_of_any(view.proxy))
     yield filters.router(debug=headers.debug)

@@ -119,7 +119,7 @@ def _own(called: Called, view: View) -> tuple[Filter, ...]:
     made = to_service(cluster, called.port.protocol, rule.spec if rule else None, "", view, prefix)
     resolves = dynamic_dns.resolves(service)
     if resolves:
-        held = dynamic_dns.cache_of(service, dynamic_dns.dns_family(view.proxy.node.addresses))
+        held = dynamic_dns.cache_of(service, view.dns_family)
         made = [dynamic_dns.sni_filter(held, called.port.number), *made]
     # Where names are resolved istiod enforces the workload's own policies too, which are otherwise for what comes in.
     return guarded(made, view, "CLIENT", called.port.number, enforced=resolves)

@@ -17,7 +17,6 @@ from ..registry.sidecars import SidecarObject
 from ..registry.targets import Target
 from . import cluster_policy, cluster_tls, dynamic_dns, filters, policy, stat_names
 from .cluster_target import Target as ClusterTarget
-from .cluster_target import certificates_of
 from .clusters import HTTP_OPTIONS, named
 from .messages import ISTIO, UNIX, config_path, duration, pack, socket_address, value
 from .patch_clusters import added_clusters, patch_cluster
@@ -50,7 +49,7 @@ def own_clusters(view: View) -> list[Cluster]:
         made.append(patch_cluster(cluster, patches, "SIDECAR_INBOUND", hosts))
     made.append(patch_cluster(inbound_passthrough(view.proxy, view.mesh), patches, "SIDECAR_INBOUND"))
     made += added_clusters(patches, "SIDECAR_INBOUND")
-    if certificates_of(view.proxy.node.metadata).named_apart:
+    if view.certificates.named_apart:
         made.append(_secrets(view.mesh))
     first: dict[str, Cluster] = {}
     for each in made:
@@ -91,7 +90,7 @@ def _resolved(view: View) -> Cluster:
     plain = said is None or said.mode == "DISABLE"
     made = dynamic_dns.forwarding(dynamic_dns.ANY_CLUSTER, dynamic_dns.cache_of_any(view.proxy), insecure=plain)
     cluster_policy.limited(made, view.mesh, ConnectionPoolSettings())
-    encrypted = cluster_tls.encrypt_any(made, said, view.mesh, certificates_of(view.proxy.node.metadata))
+    encrypted = cluster_tls.encrypt_any(made, said, view.mesh, view.certificates)
     options = encrypted or _as_called(keep_case=view.proxy.keeps_case)
     made.filters.append(filters.cluster_exchange())
     made.typed_extension_protocol_options[HTTP_OPTIONS].CopyFrom(pack(options))

@@ -20,6 +20,8 @@ from ..registry.scope import Scope
 from ..registry.world import World
 from . import extensions, jwt, rbac
 from .access_logs import Side, Where, access_logs
+from .cluster_target import Certificates, certificates_of
+from .dynamic_dns import dns_family
 from .filters import HttpFilter
 from .patch import Patch, applicable, compiled
 from .statistics import Statistics, statistics
@@ -73,6 +75,14 @@ class View:
         """What of a proxy decides how it sees others."""
         proxy = self.proxy
         return proxy.locality, tuple(sorted(proxy.labels.items())), proxy.node_name, proxy.reach, proxy.standpoint
+
+    @cached_property
+    def dns_family(self) -> int:
+        return dns_family(self.proxy.node.addresses)
+
+    @cached_property
+    def certificates(self) -> Certificates:
+        return certificates_of(self.proxy.node.metadata)
 
     @cached_property
     def idle_timeout_s(self) -> float | None:
