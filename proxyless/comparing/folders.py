@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigurationError
-from ..xds.controlplane import Finding, FolderSource, Plane, SourceError, check
+from ..xds.controlplane import Finding, FolderSource, Plane, SourceError
+from ..xds.controlplane.checking import findings
 
 _PLACE = re.compile(r"\bitems\[\d+\]\.?|[\w./-]+\.(?:yaml|yml|json)(?::\d+)*")
 """Where something stands: in which member of a List, file and line."""
@@ -22,14 +23,14 @@ class Folder:
     """
 
     def __init__(self, path: str) -> None:
-        self.path = path
         try:
             if not Path(path).is_dir():
                 raise SourceError(f"{path}: not a folder")
-            self.plane = Plane(FolderSource(Path(path)))
-            self.findings = check(path)
+            source = FolderSource(path)
         except SourceError as error:
             raise ConfigurationError(str(error)) from error
+        self.plane = Plane(source)
+        self.findings = findings(source, self.plane.state.faults, self.world)
 
     @property
     def world(self) -> Any:

@@ -9,7 +9,7 @@ One module for each group of kinds; each gives findings as (severity, keys into 
 about files. `RULES` in `rules` is the table of them.
 """
 
-from .check import check
+from .check import check, findings
 from .finding import Finding, Severity
 
-__all__ = ["Finding", "Severity", "check"]
+__all__ = ["Finding", "Severity", "check", "findings"]

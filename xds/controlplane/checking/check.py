@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from ..api.decode import extended, path_text
 from ..mesh import MeshConfig
 from ..objects import Fault
 from ..registry.world import World
+from ..source import Loaded
 from ..source.folder import FolderSource
 from ..source.locating import duplicate_keys, locate
 from ..source.reading import Reading
@@ -32,9 +33,13 @@ def check(
         SourceError: the folder or that file cannot be read.
     """
     source = FolderSource(path, mesh_config=mesh_config)
-    loaded = source.poll()
-    found = [_of_fault("error", fault) for fault in (loaded.faults if loaded else ())]
-    world = World(loaded.objects if loaded else (), mesh or MeshConfig())
+    loaded = source.poll() or Loaded(())
+    return findings(source, loaded.faults, World(loaded.objects, mesh or MeshConfig()))
+
+
+def findings(source: FolderSource, faults: Iterable[Fault], world: World) -> list[Finding]:
+    """`check` of a folder that was read already: with the faults and the world that came of the last `poll`."""
+    found = [_of_fault("error", fault) for fault in faults]
     against = Mesh(world)
     for name, line, text, readings in source.documents():
         for key_line, column, key in duplicate_keys(text, line):
