@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..comparing.changes import Change, short
@@ -86,13 +86,7 @@ def _rest(found: Comparison) -> Iterator[tuple[str, list[str]]]:
         yield "workloads that are gone", [each.name for each in found.gone]
     for key, title in (("new", "new findings of check"), ("gone", "findings of check that are gone")):
         if found.findings[key]:
-            yield title, [_finding(each) for each in found.findings[key]]
-
-
-def _finding(said: dict[str, Any]) -> str:
-    place = f"{said['file']}:{said['line']}" if said["line"] else said["file"]
-    parts = [place, said["severity"], *([said["object"]] if said["object"] else [])]
-    return f"{': '.join(parts)}: {said['field']} {said['message']}".replace(":  ", ": ")
+            yield title, [str(replace(each, column=0)) for each in found.findings[key]]
 
 
 def _by_host(group: Group) -> dict[str, list[Entry]]:

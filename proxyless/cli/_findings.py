@@ -18,7 +18,7 @@ _INDEX = re.compile(r"\[[^]]*\]")
 def as_json(findings: Sequence[Finding]) -> str:
     """One document: the number of errors, and every finding with paths relative to the folder."""
     errors = sum(each.severity == "error" for each in findings)
-    return json.dumps({"errors": errors, "findings": [_document(each) for each in findings]}, indent=2)
+    return json.dumps({"errors": errors, "findings": [each.document() for each in findings]}, indent=2)
 
 
 def as_text(findings: Sequence[Finding]) -> str:
@@ -37,7 +37,7 @@ def as_sarif(findings: Sequence[Finding], directory: str, version: str) -> str:
             "ruleId": rule_of(each),
             "ruleIndex": rules.index(rule_of(each)),
             "level": each.severity,
-            "message": {"text": _message(each)},
+            "message": {"text": each.text},
             "locations": [{"physicalLocation": _location(each, directory)}],
         }
         for each in findings
@@ -69,7 +69,7 @@ def _annotation(finding: Finding, directory: str) -> str:
     if finding.line:
         properties |= {"line": str(finding.line), "col": str(max(finding.column, 1))}
     said = ",".join(f"{name}={_escaped(value, in_property=True)}" for name, value in properties.items())
-    return f"::{finding.severity} {said}::{_escaped(_message(finding))}"
+    return f"::{finding.severity} {said}::{_escaped(finding.text)}"
 
 
 def _escaped(text: str, *, in_property: bool = False) -> str:
@@ -97,23 +97,6 @@ def _uri(path: str) -> str:
     from urllib.parse import quote
 
     return Path(path).as_uri() if Path(path).is_absolute() else quote(path)
-
-
-def _message(finding: Finding) -> str:
-    said = f"{finding.field} {finding.message}" if finding.field else finding.message
-    return f"{finding.object}: {said}" if finding.object is not None else said
-
-
-def _document(finding: Finding) -> dict[str, Any]:
-    return {
-        "severity": finding.severity,
-        "file": finding.file,
-        "line": finding.line,
-        "column": finding.column,
-        "object": str(finding.object) if finding.object is not None else None,
-        "field": finding.field,
-        "message": finding.message,
-    }
 
 
 def _counted(number: int, what: str) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import ConfigurationError
+from ..xds.controlplane import Finding
 from .chains import compare_chains
 from .changes import Change
 from .clients import Client, client_of, clients_of
@@ -43,7 +44,7 @@ class Comparison:
     groups: tuple[Group, ...]
     gone: tuple[Client, ...]
     come: tuple[Client, ...]
-    findings: dict[str, list[dict[str, Any]]]
+    findings: dict[str, list[Finding]]
 
     @property
     def differs(self) -> bool:
@@ -70,8 +71,12 @@ class Comparison:
                 }
                 for group in self.groups
             ],
-            "findings": self.findings,
+            "findings": {key: [_without_column(each) for each in found] for key, found in self.findings.items()},
         }
+
+
+def _without_column(finding: Finding) -> dict[str, Any]:
+    return {key: value for key, value in finding.document().items() if key != "column"}
 
 
 def compare(old: str, new: str, nodes: Sequence[str] = (), requests: Iterable[Asked] = ()) -> Comparison:

@@ -38,12 +38,12 @@ class Folder:
         return self.plane.state.world
 
 
-def findings_changed(old: Iterable[Finding], new: Iterable[Finding]) -> dict[str, list[dict[str, Any]]]:
+def findings_changed(old: Iterable[Finding], new: Iterable[Finding]) -> dict[str, list[Finding]]:
     """Findings of `check` that are new or gone; files and lines alone make no difference."""
     before, after = {_key(each): each for each in old}, {_key(each): each for each in new}
     return {
-        "new": [_document(each) for key, each in sorted(after.items()) if key not in before],
-        "gone": [_document(each) for key, each in sorted(before.items()) if key not in after],
+        "new": [each for key, each in sorted(after.items()) if key not in before],
+        "gone": [each for key, each in sorted(before.items()) if key not in after],
     }
 
 
@@ -51,14 +51,3 @@ def _key(finding: Finding) -> tuple[str, str, str, str]:
     subject = str(finding.object) if finding.object is not None else finding.file
     field, message = (_PLACE.sub("", each) for each in (finding.field, finding.message))
     return finding.severity, subject, field, message
-
-
-def _document(finding: Finding) -> dict[str, Any]:
-    return {
-        "severity": finding.severity,
-        "file": finding.file,
-        "line": finding.line,
-        "object": str(finding.object) if finding.object is not None else None,
-        "field": finding.field,
-        "message": finding.message,
-    }

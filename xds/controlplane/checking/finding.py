@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from ..objects import Ref
 
@@ -25,7 +25,24 @@ class Finding:
     field: str
     message: str
 
+    @property
+    def text(self) -> str:
+        """What is wrong, without where it stands."""
+        said = f"{self.field} {self.message}" if self.field else self.message
+        return ": ".join([*([str(self.object)] if self.object else []), said])
+
     def __str__(self) -> str:
         place = ":".join(str(part) for part in (self.file, self.line, self.column) if part)
-        said = f"{self.field} {self.message}" if self.field else self.message
-        return ": ".join([place, self.severity, *([str(self.object)] if self.object else []), said])
+        return f"{place}: {self.severity}: {self.text}"
+
+    def document(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return {
+            "severity": self.severity,
+            "file": self.file,
+            "line": self.line,
+            "column": self.column,
+            "object": str(self.object) if self.object is not None else None,
+            "field": self.field,
+            "message": self.message,
+        }
