@@ -91,16 +91,14 @@ def compare(old: str, new: str, nodes: Sequence[str] = (), requests: Iterable[As
         both, gone, come = [client_of(each) for each in nodes], [], []
     given = list(requests)
     _known(given, both)
-    seen: dict[str, tuple[Change, list[Client]]] = {}
+    seen: dict[str, tuple[Change, dict[int, None]]] = {}
     outbound: dict[object, list[Change]] = {}
-    for client in both:
+    for index, client in enumerate(both):
         for change in _of_client(client, before, after, given, outbound):
-            seen.setdefault(change.key, (change, []))[1].append(client)
+            seen.setdefault(change.key, (change, {}))[1][index] = None
     grouped: dict[tuple[int, ...], list[Change]] = {}
-    places = {id(client): index for index, client in enumerate(both)}
-    for change, clients in seen.values():
-        key = tuple(dict.fromkeys(places[id(each)] for each in clients))
-        grouped.setdefault(key, []).append(change)
+    for change, places in seen.values():
+        grouped.setdefault(tuple(places), []).append(change)
     groups = [
         Group(tuple(both[index] for index in key), tuple(changes))
         for key, changes in sorted(grouped.items(), key=lambda each: (-len(each[0]), each[0]))

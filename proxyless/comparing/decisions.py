@@ -9,6 +9,7 @@ from typing import Any
 from ..cli._url import parse_url
 from ..governance.explain import document, dry_call
 from ..governance.routing import CompiledRoute
+from .chains import shares
 from .changes import label
 from .differing import plain
 from .samples import Asked
@@ -48,7 +49,7 @@ def decide(sight: Sight, asked: Asked) -> Decision:
     if route is None or len(route.targets) < 2:
         own = _facts(first, asked, route, port)
         return Decision(_to(call, first, port), own, *taken, route, tuple(first["why"]))
-    shares: dict[str, float] = {}
+    taken_by: dict[str, float] = {}
     branches: dict[str, dict[str, Any]] = {}
     total = route.cumulative[-1]
     reached = 0
@@ -58,11 +59,11 @@ def decide(sight: Sight, asked: Asked) -> Decision:
         call, missing = dry_call(sight.runtime, asked.method, target, asked.headers)
         branch = document(call, said, missing)
         name = _name(branch, port)
-        shares[name] = shares.get(name, 0.0) + 100.0 * weight / total
+        taken_by[name] = taken_by.get(name, 0.0) + 100.0 * weight / total
         branches[name] = _facts(branch, asked, call.route, port)
     sight.draws.next = []
     return Decision(
-        {name: round(share, 4) for name, share in sorted(shares.items())},
+        {name: round(share, 4) for name, share in sorted(taken_by.items())},
         dict(_joined(branches)),
         *taken,
         route,
@@ -93,11 +94,7 @@ def _to(call: Any, said: dict[str, Any], port: int) -> dict[str, float]:
     destination = call.destination
     tcp = destination.chain.tcp if destination is not None and destination.chain is not None else None
     if said["action"] == "tcp" and tcp is not None and not tcp.cluster:
-        total = sum(weight for _, weight in tcp.weighted_clusters)
-        shares: dict[str, float] = {}
-        for name, weight in tcp.weighted_clusters:
-            shares[label(name, port)] = shares.get(label(name, port), 0.0) + round(100.0 * weight / total, 4)
-        return shares
+        return shares(tcp, port)
     name = _name(said, port)
     return {name: 100.0} if name else {}
 

@@ -105,8 +105,3 @@ def _number(value: Any) -> float | None:
         return float(value)
     found = _DURATION.fullmatch(value) if isinstance(value, str) else None
     return float(found[1]) if found is not None else None
-
-
-def overall(effects: list[Effect]) -> Effect:
-    """Of several changes as one."""
-    return effects[0] if effects and len(set(effects)) == 1 else "changes"
