@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Mapping
 from typing import NamedTuple, TypeVar
 
 V = TypeVar("V")
+
+_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", re.IGNORECASE)
 
 
 def is_wildcard(host: str) -> bool:
@@ -50,6 +53,11 @@ def is_ip(text: str) -> bool:
     except (OSError, ValueError):
         return False
     return True
+
+
+def is_label(text: str) -> bool:
+    """Whether it is a DNS label, in any case."""
+    return _LABEL.fullmatch(text) is not None
 
 
 def fully_qualified(host: str, namespace: str, domain: str = "cluster.local") -> str:

@@ -6,12 +6,11 @@ import ipaddress
 import re
 from collections.abc import Iterator
 
-from ..hosts import is_ip, is_wildcard
+from ..hosts import is_ip, is_label, is_wildcard
 from ..registry.protocols import HTTP, TLS, parse
 from .problems import Problem
 from .service_entry import ReadinessProbe, ServiceEntry, WorkloadEntry, WorkloadGroup
 
-_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", re.IGNORECASE)
 _DOMAIN = re.compile(r"(?=.{1,255}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*\.?", re.IGNORECASE)
 _UNIX = "unix://"
 _DYNAMIC = ("HTTP", "TLS", "GRPC", "HTTP2")
@@ -29,7 +28,7 @@ def service_entry(made: ServiceEntry) -> Iterator[Problem]:
             yield ("ports", index, "name"), f'"{port.name}" is given twice'
         if port.number in numbers:
             yield ("ports", index, "number"), f"{port.number} is given twice"
-        if port.name and not _LABEL.fullmatch(port.name):
+        if port.name and not is_label(port.name):
             yield ("ports", index, "name"), f'"{port.name}" is no DNS label'
         if port.protocol and parse(port.protocol) == "Unsupported":
             yield ("ports", index, "protocol"), f'"{port.protocol}" is no protocol that Istio knows'
@@ -111,7 +110,7 @@ def workload_entry(made: WorkloadEntry) -> Iterator[Problem]:
     elif not is_ip(address) and not _DOMAIN.fullmatch(address):
         yield ("address",), f'"{address}" is neither an IP address nor a host name'
     for name in made.ports:
-        if not _LABEL.fullmatch(name):
+        if not is_label(name):
             yield ("ports", name), f'"{name}" is no DNS label'
 
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
+from ..hosts import is_label
 from .destination_rule import DestinationRule
 from .problems import Problem
 from .service_entry import ServiceEntry
 from .virtual_service import VirtualService
-
-_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", re.IGNORECASE)
 
 
 def export_to(spec: object, namespace: str) -> Iterator[Problem]:
@@ -27,7 +25,7 @@ def export_to(spec: object, namespace: str) -> Iterator[Problem]:
             )
         elif name == "~" and not isinstance(spec, ServiceEntry):
             yield ("exportTo", index), "~ is for ServiceEntries only"
-        elif name not in ("*", "~") and not _LABEL.fullmatch(name):
+        elif name not in ("*", "~") and not is_label(name):
             yield ("exportTo", index), f'"{written}" is neither a namespace nor one of ".", "*"'
         seen.add(name)
     for all_or_none in ("*", "~"):

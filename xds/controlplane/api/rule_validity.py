@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from math import isqrt
 
+from ..hosts import is_label
 from .destination_rule import (
     ClientTLSSettings,
     ConsistentHashLB,
@@ -23,7 +23,6 @@ from .destination_rule import (
 )
 from .problems import Problem
 
-LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", re.IGNORECASE)
 _PERCENT = 100
 _LARGEST_TABLE = 5_000_011
 _SHORTEST_S = 0.001
@@ -146,7 +145,7 @@ def tunnel(made: TunnelSettings) -> Iterator[Problem]:
 
 
 def subset(made: Subset) -> Iterator[Problem]:
-    if made.name and not LABEL.fullmatch(made.name):
+    if made.name and not is_label(made.name):
         yield ("name",), f'"{made.name}" is no DNS label'
 
 

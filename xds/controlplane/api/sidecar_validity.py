@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 
-from ..hosts import is_ip
+from ..hosts import is_ip, is_label
 from ..registry import protocols
 from .problems import Problem
 from .sidecar import (
@@ -18,7 +17,6 @@ from .sidecar import (
 )
 
 UNIX = "unix://"
-_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", re.IGNORECASE)
 _LONGEST = 255
 _LARGEST_PORT = 65535
 _OWN_HOSTS = ("", "127.0.0.1", "0.0.0.0", "::1", "::")
@@ -56,7 +54,7 @@ def _egress_places(listeners: Sequence[IstioEgressListener]) -> Iterator[Problem
 def _port(port: SidecarPort) -> Iterator[Problem]:
     if port.target_port:
         yield ("port", "targetPort"), "has no meaning here"
-    if port.name and not _LABEL.fullmatch(port.name):
+    if port.name and not is_label(port.name):
         yield ("port", "name"), f'"{port.name}" is no DNS label'
     if port.protocol and protocols.parse(port.protocol) == "Unsupported":
         yield ("port", "protocol"), f'"{port.protocol}" is no protocol that Istio knows'
@@ -88,7 +86,7 @@ def _host_fault(written: str) -> str:
     if not namespace or not name:
         return "must have both a namespace and a name"
     where = namespace.removeprefix("~")
-    if where not in ("", "*", ".") and not _LABEL.fullmatch(where):
+    if where not in ("", "*", ".") and not is_label(where):
         return f'"{namespace}" is no namespace'
     if name != "*" and "." not in name:
         return f'"{name}" must be a full name, such as {name}.{where or "ns"}.svc.cluster.local'
@@ -102,11 +100,11 @@ def _is_domain(name: str) -> bool:
     if len(name) > _LONGEST:
         return False
     first, dot, rest = name.partition(".")
-    if first != "*" and not _LABEL.fullmatch(first):
+    if first != "*" and not is_label(first):
         return False
     labels = rest.split(".") if dot else []
     last = labels[-1] if labels else ""
-    return not last.isdecimal() and all(_LABEL.fullmatch(label) for label in (labels if last else labels[:-1]))
+    return not last.isdecimal() and all(is_label(label) for label in (labels if last else labels[:-1]))
 
 
 def _socket_fault(written: str) -> str:
@@ -180,7 +178,7 @@ def outbound_policy(made: OutboundTrafficPolicy) -> Iterator[Problem]:
         return
     if proxy.host and ("*" in proxy.host or not _is_domain(proxy.host)):
         yield ("egressProxy", "host"), f'"{proxy.host}" is no domain name'
-    if proxy.subset and not _LABEL.fullmatch(proxy.subset):
+    if proxy.subset and not is_label(proxy.subset):
         yield ("egressProxy", "subset"), f'"{proxy.subset}" is no DNS label'
     if proxy.port is None or not proxy.port.number:
         yield ("egressProxy", "port"), "is required"
