@@ -52,14 +52,19 @@ def extended(path: Path, keys: Iterable[str | int]) -> Path:
     return path
 
 
-def path_text(path: Path) -> str:
-    """`spec.http[0].route[1].weight`; keys that are no names are quoted: `metadata.labels["a/b"]`."""
+def keys_of(path: Path) -> list[str | int]:
+    """The keys of a path, outermost first."""
     keys: list[str | int] = []
     while path is not None:
         keys.append(path[1])
         path = path[0]
+    return keys[::-1]
+
+
+def path_text(path: Path) -> str:
+    """`spec.http[0].route[1].weight`; keys that are no names are quoted: `metadata.labels["a/b"]`."""
     out = ""
-    for key in reversed(keys):
+    for key in keys_of(path):
         if isinstance(key, int):
             out += f"[{key}]"
         elif _NAME.fullmatch(key):

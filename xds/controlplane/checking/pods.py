@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated
 
-from ..api.decode import Path, decode
+from ..api.decode import Path, decode, keys_of
 from ..api.fields import Format
 from ..api.kubernetes import Pod
 from ..api.proxy_config import ProxyConfig
@@ -30,11 +30,7 @@ class _Heard:
         self.said: list[tuple[Severity, Keys, str]] = []
 
     def __call__(self, path: Path, message: str, *, inert: bool = False) -> None:
-        keys: list[str | int] = []
-        while path is not None:
-            keys.append(path[1])
-            path = path[0]
-        at = ("metadata", "annotations", ANNOTATION, *reversed(keys[:-1]))
+        at = ("metadata", "annotations", ANNOTATION, *keys_of(path)[1:])
         self.said.append(("warning" if inert else "error", at, message))
 
 

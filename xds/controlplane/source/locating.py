@@ -6,16 +6,12 @@ from collections.abc import Iterator
 
 import yaml
 
-from ..api.decode import Path
+from ..api.decode import Path, keys_of
 from ..loader import Loader
 
 
 def locate(text: str, path: Path, line: int) -> tuple[int, int]:
     """(line, column) from 1 of the deepest part of `path` that exists in a document that begins at `line`."""
-    keys: list[str | int] = []
-    while path is not None:
-        keys.append(path[1])
-        path = path[0]
     try:
         node = yaml.compose(text, Loader=Loader)
     except (yaml.YAMLError, ValueError):
@@ -24,7 +20,7 @@ def locate(text: str, path: Path, line: int) -> tuple[int, int]:
         return line, 0
     mark = node.start_mark
     column = 1
-    for key in reversed(keys):
+    for key in keys_of(path):
         step = _step(node, key)
         if step is None and isinstance(node, yaml.ScalarNode):
             inner = _inside(node, text)
