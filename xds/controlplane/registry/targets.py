@@ -45,11 +45,9 @@ def at_addresses(node: Node, world: World) -> Iterator[tuple[Service, Endpoint]]
     """The endpoints of ServiceEntries of its namespace that stand at one of its addresses."""
     namespace = node.text("NAMESPACE")
     for address in node.addresses:
-        for service in world.services:
-            if service.registry == "External" and namespace in ("", service.namespace):
-                for endpoint in world.instances.get(service.key, NOWHERE).all:
-                    if endpoint.number and endpoint.address == address:
-                        yield service, endpoint
+        for service, endpoint in world.external_by_address.get(address, ()):
+            if namespace in ("", service.namespace):
+                yield service, endpoint
 
 
 def _of_kubernetes(
@@ -63,11 +61,8 @@ def _of_kubernetes(
     own = pod.meta.labels if pod is not None else labels
     selecting = [
         service
-        for service in world.services
-        if service.registry == "Kubernetes"
-        and service.namespace == namespace
-        and service.selector
-        and service.selector.items() <= own.items()
+        for service in world.kubernetes_services.get(namespace, ())
+        if service.selector and service.selector.items() <= own.items()
     ]
     found: list[Target] = []
     for service in selecting:
@@ -92,9 +87,8 @@ def _entry(node: Node, world: World) -> Object[WorkloadEntry] | None:
 
 def _of_entry(entry: Object[WorkloadEntry], world: World) -> Iterator[Target]:
     labels = world.entry_workload(entry).labels
-    for service in world.services:
-        near = service.registry == "Kubernetes" and service.namespace == entry.meta.namespace
-        if not near or not service.selector or service.resolution != "ClientSideLB":
+    for service in world.kubernetes_services.get(entry.meta.namespace, ()):
+        if not service.selector or service.resolution != "ClientSideLB":
             continue
         if service.selector.items() <= labels.items():
             source = cast(Object[kubernetes.Service], service.source)
@@ -158,11 +152,10 @@ def _unique(service: Service, ports: _Ports) -> list[Target]:
 def _by_address(node: Node, world: World) -> list[Target]:
     """Kubernetes' services that no selector ties to the workload, but whose slices hold its address."""
     out = []
-    for service in world.services:
-        if service.registry == "Kubernetes" and service.namespace == node.namespace:
-            for endpoint in world.instances.get(service.key, NOWHERE).all:
-                if not endpoint.number and endpoint.address == node.addresses[0]:
-                    port = service.port_named(endpoint.port_name)
-                    if port is not None:
-                        out.append(Target(service, port, endpoint.port))
+    for service in world.kubernetes_services.get(node.namespace, ()):
+        for endpoint in world.instances.get(service.key, NOWHERE).all:
+            if not endpoint.number and endpoint.address == node.addresses[0]:
+                port = service.port_named(endpoint.port_name)
+                if port is not None:
+                    out.append(Target(service, port, endpoint.port))
     return out

@@ -275,6 +275,32 @@ class World:
     def _ranges(self) -> Ranges:
         return Ranges(self.mesh)
 
+    @cached_property
+    def kubernetes_services(self) -> dict[str, list[Service]]:
+        """Kubernetes' services by namespace, oldest first."""
+        return self._part("kubernetes services", (self.services,), self._by_namespace)
+
+    def _by_namespace(self) -> dict[str, list[Service]]:
+        out: dict[str, list[Service]] = {}
+        for service in self.services:
+            if service.registry == "Kubernetes":
+                out.setdefault(service.namespace, []).append(service)
+        return out
+
+    @cached_property
+    def external_by_address(self) -> dict[str, list[tuple[Service, Endpoint]]]:
+        """The endpoints of ServiceEntries by address, each list in the order of the services."""
+        return self._part("external by address", (self.services, self.instances), self._external_by_address)
+
+    def _external_by_address(self) -> dict[str, list[tuple[Service, Endpoint]]]:
+        out: dict[str, list[tuple[Service, Endpoint]]] = {}
+        for service in self.services:
+            if service.registry == "External":
+                for endpoint in self.instances.get(service.key, NOWHERE).all:
+                    if endpoint.number:
+                        out.setdefault(endpoint.address, []).append((service, endpoint))
+        return out
+
     def endpoints(self, service: Service, port: int) -> list[Endpoint]:
         """The endpoints of a service's port."""
         return self.instances.get(service.key, NOWHERE).at(service, port)
