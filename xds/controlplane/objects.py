@@ -6,10 +6,12 @@ is what every cache and every diff here relies on.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, TypeVar
 
 S = TypeVar("S", covariant=True)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -69,6 +71,14 @@ class Object(Generic[S]):
     def age(self) -> tuple[str, str, str]:
         """Sort key of istiod's conflict resolution: the oldest wins, then the name."""
         return (self.meta.created, self.meta.name, self.meta.namespace)
+
+
+def by_namespace(objects: Iterable[Object[T]]) -> dict[str, list[Object[T]]]:
+    """Objects of each namespace, in their order."""
+    out: dict[str, list[Object[T]]] = {}
+    for item in objects:
+        out.setdefault(item.meta.namespace, []).append(item)
+    return out
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
 from ..api import kubernetes
 from ..api.service_entry import ServiceEntry, WorkloadEntry
-from ..objects import Object
+from ..objects import Object, by_namespace
 from . import endpoints as eps
 from . import processes
 from .authn import selects
@@ -70,8 +71,16 @@ class Gathering:
         self._world = world
         self._kept = kept.endpoints
         self._memory = memory.endpoints
-        self._entries = [e for e in world.of_kind("WorkloadEntry", WorkloadEntry) if eps.serves(e)]
-        self._deployments = world.of_kind("Deployment", kubernetes.Deployment)
+        self._entries = by_namespace(e for e in world.of_kind("WorkloadEntry", WorkloadEntry) if eps.serves(e))
+        deployments = world.of_kind("Deployment", kubernetes.Deployment)
+        self._deployments = by_namespace(each for each in deployments if processes.written(each))
+        self._selects = bool(self._entries or deployments)
+
+    @cached_property
+    def _pods(self) -> dict[str, list[Object[kubernetes.Pod]]]:
+        """Those that serve, by namespace, each list by name."""
+        serving = (pod for pod in self._world.pods.values() if pod.spec.serves)
+        return by_namespace(sorted(serving, key=lambda item: item.meta.name))
 
     def endpoints(self) -> dict[ServiceKey, tuple[Endpoint, ...]]:
         external: dict[ServiceKey, list[Endpoint]] = {}
@@ -83,7 +92,7 @@ class Gathering:
             kubernetes_own.setdefault(key, []).extend(found)
         out: dict[ServiceKey, tuple[Endpoint, ...]] = {key: tuple(found) for key, found in external.items()}
         sliced = {key: eps.unique(found) for key, found in kubernetes_own.items()}
-        for service in self._world.services if self._entries or self._deployments else ():
+        for service in self._world.services if self._selects else ():
             if service.registry == "Kubernetes" and service.selector:
                 sliced[service.key] = (*sliced.get(service.key, ()), *self._selected_by_service(service))
         for key, unique in sliced.items():
@@ -132,14 +141,14 @@ class Gathering:
     def _selected_by_service(self, service: Service) -> Iterator[Endpoint]:
         """WorkloadEntries, where callers balance themselves, and processes of Deployments."""
         source = cast(Object[kubernetes.Service], service.source)
-        for entry in self._entries if service.resolution == "ClientSideLB" else ():
-            if entry.meta.namespace == service.namespace and not eps.only_by_name(entry.spec):
+        entries = self._entries.get(service.namespace, ()) if service.resolution == "ClientSideLB" else ()
+        for entry in entries:
+            if not eps.only_by_name(entry.spec):
                 workload = self._world.entry_workload(entry)
                 if selects(service.selector, workload.labels):
                     yield from service_endpoints(source.spec, entry.spec, workload)
-        for deployment in self._deployments:
-            if deployment.meta.namespace == service.namespace:
-                yield from processes.endpoints(deployment, source.spec, self._world.mesh)
+        for deployment in self._deployments.get(service.namespace, ()):
+            yield from processes.endpoints(deployment, source.spec, self._world.mesh)
 
     # -- entries ----------------------------------------------------------------------------------------------------
 
@@ -159,17 +168,15 @@ class Gathering:
 
     def _selected_by_entry(self, source: Object[ServiceEntry], service: Service) -> Iterator[Endpoint]:
         namespace, world = source.meta.namespace, self._world
-        for pod in sorted(world.pods.values(), key=lambda item: item.meta.name):
-            if pod.meta.namespace == namespace and pod.spec.serves:
-                workload = world.workloads[namespace, pod.meta.name]
-                if selects(service.selector, workload.labels):
-                    as_entry = WorkloadEntry(pod.spec.status.pod_ip, eps.named_ports(pod.spec.spec))
-                    yield from eps.workload_endpoints(as_entry, workload, source.spec, "HEALTHY")
-        for deployment in self._deployments:
-            if deployment.meta.namespace == namespace:
-                yield from processes.of_entry(deployment, service.selector or {}, source.spec, world.mesh)
-        for entry in sorted(self._entries, key=lambda item: item.meta.name):
-            if entry.meta.namespace == namespace and (service.is_dns or not eps.only_by_name(entry.spec)):
+        for pod in self._pods.get(namespace, ()):
+            workload = world.workloads[namespace, pod.meta.name]
+            if selects(service.selector, workload.labels):
+                as_entry = WorkloadEntry(pod.spec.status.pod_ip, eps.named_ports(pod.spec.spec))
+                yield from eps.workload_endpoints(as_entry, workload, source.spec, "HEALTHY")
+        for deployment in self._deployments.get(namespace, ()):
+            yield from processes.of_entry(deployment, service.selector or {}, source.spec, world.mesh)
+        for entry in sorted(self._entries.get(namespace, ()), key=lambda item: item.meta.name):
+            if service.is_dns or not eps.only_by_name(entry.spec):
                 workload = world.entry_workload(entry)
                 if selects(service.selector, workload.labels):
                     yield from eps.workload_endpoints(entry.spec, workload, source.spec)

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from ..api.security import AuthorizationPolicy, JWTRule, RequestAuthentication
 from ..mesh import MeshConfig
-from ..objects import Object
+from ..objects import Object, by_namespace
 from .attachment import attaches
 
 S = TypeVar("S", AuthorizationPolicy, RequestAuthentication)
@@ -31,8 +31,8 @@ class Policies:
 
     def __init__(self, policies: Iterable[PolicyObject], tokens: Iterable[TokenObject], mesh: MeshConfig) -> None:
         self._root = mesh.root_namespace
-        self._policies = _by_namespace(policies)
-        self._tokens = _by_namespace(tokens)
+        self._policies = by_namespace(sorted(policies, key=lambda item: item.age))
+        self._tokens = by_namespace(sorted(tokens, key=lambda item: item.age))
 
     def of_workload(self, namespace: str, labels: Mapping[str, str]) -> Applied:
         """Those of the root namespace, then the workload's own."""
@@ -47,13 +47,6 @@ class Policies:
         """The token rules that hold together, by issuer."""
         found = _attached(self._tokens, (namespace, self._root), namespace, labels)
         return tuple(sorted((rule for source in found for rule in source.spec.jwt_rules), key=lambda rule: rule.issuer))
-
-
-def _by_namespace(objects: Iterable[Object[S]]) -> dict[str, list[Object[S]]]:
-    out: dict[str, list[Object[S]]] = {}
-    for source in sorted(objects, key=lambda item: item.age):
-        out.setdefault(source.meta.namespace, []).append(source)
-    return out
 
 
 def _attached(

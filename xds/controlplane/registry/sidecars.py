@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from ..api.sidecar import Sidecar
 from ..mesh import MeshConfig
-from ..objects import Object
+from ..objects import Object, by_namespace
 from .authn import selects
 
 SidecarObject = Object[Sidecar]
@@ -16,9 +16,9 @@ class Sidecars:
     """All Sidecars of a mesh. Of a namespace's those with a selector come first, then the oldest."""
 
     def __init__(self, objects: Iterable[SidecarObject], mesh: MeshConfig) -> None:
-        self.by_namespace: dict[str, list[SidecarObject]] = {}
-        for item in sorted(objects, key=lambda item: (item.spec.workload_selector is None, item.age)):
-            self.by_namespace.setdefault(item.meta.namespace, []).append(item)
+        self.by_namespace: dict[str, list[SidecarObject]] = by_namespace(
+            sorted(objects, key=lambda item: (item.spec.workload_selector is None, item.age))
+        )
         general = (
             each for each in self.by_namespace.get(mesh.root_namespace, ()) if each.spec.workload_selector is None
         )
