@@ -12,9 +12,9 @@ from ..api import kubernetes
 from ..hosts import is_ip
 from ..mesh import MeshConfig
 from ..objects import Object
+from .endpoints import NETWORK
 from .services import IPMode, Service
 
-_NETWORK = "topology.istio.io/network"
 _PORT = "networking.istio.io/gatewayPort"
 _DEFAULT_PORT = 15443
 
@@ -106,8 +106,8 @@ def gateways(services: Iterable[Service], mesh: MeshConfig) -> Gateways:
             elif gateway.registry_service_name and own:
                 by_name.setdefault(gateway.registry_service_name, []).append((name, gateway.port))
     for service in services:
-        if service.registry == "Kubernetes" and (_NETWORK in service.labels or service.hostname in by_name):
-            ports = _labelled(service) if service.labels.get(_NETWORK) else by_name.get(service.hostname, [])
+        if service.registry == "Kubernetes" and (NETWORK in service.labels or service.hostname in by_name):
+            ports = _labelled(service) if service.labels.get(NETWORK) else by_name.get(service.hostname, [])
             for address in _outside(cast(Object[kubernetes.Service], service.source)):
                 found += [Gateway(address, port, network, mesh.cluster_id) for network, port in ports]
     return Gateways.of(found)
@@ -116,7 +116,7 @@ def gateways(services: Iterable[Service], mesh: MeshConfig) -> Gateways:
 def _labelled(service: Service) -> list[tuple[str, int]]:
     said = service.labels.get(_PORT, "")
     port = int(said) if said.isdecimal() else _DEFAULT_PORT
-    return [(service.labels[_NETWORK], port)] if service.port(port) is not None else []
+    return [(service.labels[NETWORK], port)] if service.port(port) is not None else []
 
 
 def _outside(source: Object[kubernetes.Service]) -> list[str]:

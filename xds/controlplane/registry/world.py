@@ -149,7 +149,7 @@ class World:
 
     @cached_property
     def _namespace_labels(self) -> dict[str, Mapping[str, str]]:
-        return namespace_labels(self.by_ref.values())
+        return namespace_labels(self.of_kind("Namespace", kubernetes.Namespace))
 
     @cached_property
     def _default_exports(self) -> frozenset[str]:
@@ -260,12 +260,12 @@ class World:
     @cached_property
     def gateways(self) -> Gateways:
         """Through which other networks are reached; the same object while none changes."""
-        made = self._part("gateways", (self.services,), lambda: gateways(self.services, self.mesh))
+        return self._part("gateways", (self.services,), self._found_gateways)
+
+    def _found_gateways(self) -> Gateways:
+        made = gateways(self.services, self.mesh)
         known = self._kept.parts.get("gateways")
-        if known is not None and known[1].by_cluster == made.by_cluster:
-            made = known[1]
-            self.memory.parts["gateways"] = ((self.services,), made)
-        return made
+        return cast(Gateways, known[1]) if known is not None and known[1].by_cluster == made.by_cluster else made
 
     @cached_property
     def _home_network(self) -> str:
@@ -350,7 +350,7 @@ class World:
         made = converted(
             cast(list[RouteObject], routes),
             Parents(domain, services, entries),
-            Backends(domain, services, {service.hostname for service in self.services}),
+            Backends(domain, services, self.by_host),
             before,
         )
         same = len(made.objects) == len(before.objects) and all(map(operator.is_, made.objects, before.objects))
