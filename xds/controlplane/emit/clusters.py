@@ -57,16 +57,17 @@ def passes_through(service: Service, rule: Rule | None) -> bool:
     if service.resolution == "Passthrough":
         return True
     said = (rule.spec.traffic_policy, *(subset.traffic_policy for subset in rule.spec.subsets)) if rule else ()
-    return any(
-        balancer is not None and balancer.simple == "PASSTHROUGH" for balancer in map(policy.load_balancer, said)
-    )
+    return any(map(policy.passes_through, said))
 
 
 def clusters_of(service: Service, port: Port, seen: Seen) -> list[Cluster]:
     """The cluster of a port and those of its subsets; none for a DNS service that has no endpoint."""
-    if dynamic_dns.resolves(service):
-        return _resolved_when_called(service, port, seen)
-    default = _cluster(service, port, "", discovery_type(service), seen)
+    resolved = dynamic_dns.resolves(service)
+    default = (
+        _resolved_when_called(service, port, seen)
+        if resolved
+        else _cluster(service, port, "", discovery_type(service), seen)
+    )
     if default is None:
         return []
     rule = seen.rule.spec if seen.rule else None
@@ -75,44 +76,31 @@ def clusters_of(service: Service, port: Port, seen: Seen) -> list[Cluster]:
     mode = _mutual_mode(service, rule.traffic_policy if rule else None, seen)
     _finish(default, service, port, "", base, mode, seen)
     out = [default]
-    for subset in rule.subsets if rule else ():
+    # Where names are resolved subsets would have no endpoints to choose from: there are none.
+    for subset in rule.subsets if rule and not resolved else ():
         made = _subset(service, port, subset, base, seen)
         if made is not None:
             out.append(made)
     return out
 
 
-def _resolved_when_called(service: Service, port: Port, seen: Seen) -> list[Cluster]:
-    """Subsets would have no endpoints to choose from: there are none."""
+def _resolved_when_called(service: Service, port: Port, seen: Seen) -> Cluster | None:
     if port.protocol not in dynamic_dns.SERVED:
-        return []
+        return None
     name = outbound(service.hostname, port.number)
-    made = dynamic_dns.forwarding(name, dynamic_dns.cache_of(service, seen.dns_family))
-    rule = seen.rule.spec if seen.rule else None
-    traffic, _ = policy.port_level(rule.traffic_policy if rule else None, port.number)
-    traffic = policy.seeded(traffic, seen.mesh.default_traffic_policy)
-    mode = _mutual_mode(service, rule.traffic_policy if rule else None, seen)
-    _finish(made, service, port, "", traffic, mode, seen)
-    return [made]
+    return dynamic_dns.forwarding(name, dynamic_dns.cache_of(service, seen.dns_family))
 
 
 def _subset(service: Service, port: Port, subset: Subset, base: TrafficPolicy | None, seen: Seen) -> Cluster | None:
     own = subset.traffic_policy
-    passthrough = own is not None and own.load_balancer is not None and own.load_balancer.simple == "PASSTHROUGH"
-    kind = Cluster.ORIGINAL_DST if passthrough else _type_after(service, base)
+    # PASSTHROUGH of the destination, too, makes it one by original destination.
+    passthrough = policy.passes_through(own) or policy.passes_through(base)
+    kind = Cluster.ORIGINAL_DST if passthrough else discovery_type(service)
     made = _cluster(service, port, subset.name, kind, seen)
     if made is not None:
         mode = _mutual_mode(service, own, seen)
         _finish(made, service, port, subset.name, policy.of_subset(base, own, port.number), mode, seen)
     return made
-
-
-def _type_after(service: Service, base: TrafficPolicy | None) -> int:
-    """The default cluster's type once its policy is applied: PASSTHROUGH makes it one by original destination."""
-    balancer = policy.load_balancer(base)
-    if balancer is not None and balancer.simple == "PASSTHROUGH":
-        return Cluster.ORIGINAL_DST
-    return discovery_type(service)
 
 
 def _cluster(service: Service, port: Port, subset: str, kind: int, seen: Seen) -> Cluster | None:
@@ -167,6 +155,7 @@ def _finish(
     """Policy, discovery and metadata."""
     forwards = dynamic_dns.resolves(service)
     sni = "" if forwards else server_name(service.hostname, port.number, subset)
+    within = made.HasField("load_assignment") and not subset
     target = Target(
         seen.mesh,
         port,
@@ -180,7 +169,7 @@ def _finish(
         locality=seen.locality,
         labels=seen.labels or {},
         forwards=forwards,
-        first=() if subset else next(iter(_places(service, "", port, seen).values()), ()),
+        first=next(iter(_places(service, "", port, seen).values()), ()) if within else (),
     )
     options = apply(made, traffic, target)
     if not forwards and made.type == Cluster.EDS:
@@ -209,8 +198,7 @@ def _mutual_mode(service: Service, traffic: TrafficPolicy | None, seen: Seen) ->
     """What auto mTLS believes about a service: None where it must not be tried."""
     if service.external:
         return None
-    balancer = policy.load_balancer(traffic)
-    unbalanced = service.resolution == "Passthrough" or (balancer is not None and balancer.simple == "PASSTHROUGH")
+    unbalanced = service.resolution == "Passthrough" or policy.passes_through(traffic)
     if unbalanced and (not seen.endpoints or any(e.workload.tls_mode == "disabled" for e in seen.endpoints)):
         return "DISABLE"
     return seen.peer_mode or "PERMISSIVE"

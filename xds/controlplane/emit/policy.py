@@ -65,3 +65,9 @@ def for_cluster(rule: DestinationRule | None, subset: str, port: int) -> Traffic
 
 def load_balancer(policy: TrafficPolicy | None) -> LoadBalancerSettings | None:
     return policy.load_balancer if policy else None
+
+
+def passes_through(policy: TrafficPolicy | None) -> bool:
+    """Whether calls go to the address that was dialled."""
+    balancer = load_balancer(policy)
+    return balancer is not None and balancer.simple == "PASSTHROUGH"
