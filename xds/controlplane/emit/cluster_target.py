@@ -9,6 +9,7 @@ from ...wire.schema.types import cluster_v3, upstreams_http_v3
 from ..mesh import MeshConfig
 from ..registry.authn import Mode
 from ..registry.endpoints import Endpoint
+from ..registry.node import Node
 from ..registry.services import Port, Service
 
 Cluster = cluster_v3.Cluster
@@ -29,16 +30,12 @@ class Certificates:
 AGENTS = Certificates()
 
 
-def certificates_of(metadata: Mapping[str, object]) -> Certificates:
-    def text(key: str) -> str:
-        said = metadata.get(key)
-        return said if isinstance(said, str) else ""
-
-    chain = text("TLS_CLIENT_CERT_CHAIN")
-    named, files = text("credential") == "true", text("file-credential") == "true"
+def certificates_of(node: Node) -> Certificates:
+    chain = node.text("TLS_CLIENT_CERT_CHAIN")
+    named, files = node.text("credential") == "true", node.text("file-credential") == "true"
     if not chain:
         return Certificates(named_apart=named, files_apart=files) if named or files else AGENTS
-    return Certificates(chain, text("TLS_CLIENT_KEY"), text("TLS_CLIENT_ROOT_CERT"), named, files)
+    return Certificates(chain, node.text("TLS_CLIENT_KEY"), node.text("TLS_CLIENT_ROOT_CERT"), named, files)
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,7 +82,7 @@ class View:
 
     @cached_property
     def certificates(self) -> Certificates:
-        return certificates_of(self.proxy.node.metadata)
+        return certificates_of(self.proxy.node)
 
     @cached_property
     def idle_timeout_s(self) -> float | None:
