@@ -82,8 +82,9 @@ class Authorizer:
         return listener_v3.Filter(name="envoy.filters.network.ext_authz", typed_config=pack(config))
 
     def _grpc(self, provider: EnvoyExtAuthzGrpc) -> core_v3.GrpcService:
-        to = core_v3.GrpcService.EnvoyGrpc(cluster_name=self._backend.cluster, authority=self._backend.hostname)
-        return core_v3.GrpcService(envoy_grpc=to, timeout=_timeout(provider))
+        made = self._backend.grpc()
+        made.timeout.CopyFrom(_timeout(provider))
+        return made
 
     def _named_by(self, rbac: str) -> matcher_v3.MetadataMatcher:
         key = matcher_v3.MetadataMatcher.PathSegment(key=f"{SHADOW_PREFIX}shadow_effective_policy_id")

@@ -177,10 +177,9 @@ def _object(found: object) -> Mapping[str, Any] | None:
 
 
 def _common(name: str, to: Backend, states: Iterable[str]) -> grpc_v3.CommonGrpcAccessLogConfig:
-    service = core_v3.GrpcService.EnvoyGrpc(cluster_name=to.cluster, authority=to.hostname)
     return grpc_v3.CommonGrpcAccessLogConfig(
         log_name=name,
-        grpc_service=core_v3.GrpcService(envoy_grpc=service),
+        grpc_service=to.grpc(),
         transport_api_version=core_v3.ApiVersion.Value("V3"),
         filter_state_objects_to_log=states,
     )

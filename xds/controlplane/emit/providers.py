@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ...wire.schema.types import core_v3
 from ..hosts import outbound
 from ..registry.world import World
 
@@ -18,6 +19,10 @@ class Backend:
 
     hostname: str
     cluster: str
+
+    def grpc(self) -> core_v3.GrpcService:
+        to = core_v3.GrpcService.EnvoyGrpc(cluster_name=self.cluster, authority=self.hostname)
+        return core_v3.GrpcService(envoy_grpc=to)
 
 
 def backend(service: str, port: int, world: World) -> Backend:

@@ -56,7 +56,7 @@ def tracer(provider: ExtensionProvider, proxy: Proxy, world: World) -> Tracer:
             )
             return Tracer("envoy.tracers.datadog", config, wanted.max_tag_length)
         case SkyWalking() as wanted:
-            service = _grpc(backend(wanted.service, wanted.port, world))
+            service = backend(wanted.service, wanted.port, world).grpc()
             return Tracer(
                 "envoy.tracers.skywalking", trace_v3.SkyWalkingConfig(grpc_service=service), upstream_span=True
             )
@@ -99,7 +99,7 @@ def _opentelemetry(wanted: OpenTelemetry, proxy: Proxy, world: World) -> trace_v
     if wanted.http is not None:
         made.http_service.CopyFrom(_http(wanted.http, to, wanted.http.path))
     else:
-        made.grpc_service.CopyFrom(_grpc(to))
+        made.grpc_service.CopyFrom(to.grpc())
         if wanted.grpc is not None:
             if wanted.grpc.timeout is not None:
                 made.grpc_service.timeout.CopyFrom(duration(wanted.grpc.timeout))
@@ -149,10 +149,6 @@ def _http(wanted: HttpService, to: Backend, path: str) -> core_v3.HttpService:
     joined = re.sub("/+", "/", f"{to.hostname}/{path}") if path else to.hostname
     uri = core_v3.HttpUri(uri=joined, cluster=to.cluster, timeout=duration(wanted.timeout))
     return core_v3.HttpService(http_uri=uri, request_headers_to_add=_headers(wanted.headers))
-
-
-def _grpc(to: Backend) -> core_v3.GrpcService:
-    return core_v3.GrpcService(envoy_grpc=core_v3.GrpcService.EnvoyGrpc(cluster_name=to.cluster, authority=to.hostname))
 
 
 def _headers(written: Iterable[HttpHeader]) -> list[core_v3.HeaderValueOption]:
