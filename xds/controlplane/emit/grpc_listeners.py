@@ -99,7 +99,7 @@ def _client(service: Service, host: str, port: int, view: View) -> Listener:
     manager = Manager(http_filters=[filters.fault(), filters.router()])
     manager.rds.config_source.ads.SetInParent()
     manager.rds.route_config_name = outbound(service.hostname, port)
-    addresses = (service.address_for(view.proxy.reach), *service.addresses_for(view.proxy.reach)[1:])
+    addresses = service.listener_addresses(view.proxy.reach)
     made = Listener(name=with_port(host, port), address=_address(addresses[0], port))
     made.api_listener.api_listener.CopyFrom(pack(manager))
     for address in addresses[1:]:

@@ -180,8 +180,8 @@ def _bound(called: Called, view: View) -> Called:
     wildcards = view.proxy.wildcards
     if called.port.protocol in protocols.HTTP:
         return replace(called, binds=wildcards)
-    service, reach = called.service, view.proxy.reach
-    addresses = (service.address_for(reach), *service.addresses_for(reach)[1:])
+    service = called.service
+    addresses = service.listener_addresses(view.proxy.reach)
     if "/" in addresses[0]:
         return replace(called, binds=wildcards, ranges=addresses)
     if service.registry == "External" and addresses[0] == UNSPECIFIED:

@@ -109,6 +109,10 @@ class Service:
             found = _of_family(self.assigned_addresses, reach.mode)
         return found[0] if found else self.address
 
+    def listener_addresses(self, reach: Reach) -> tuple[str, ...]:
+        """Where a listener of its own stands, the address that it is named after first."""
+        return (self.address_for(reach), *self.addresses_for(reach)[1:])
+
     @property
     def age(self) -> tuple[str, str, str]:
         """Creation order as istiod sorts; without times, Kubernetes' services come first."""
