@@ -11,7 +11,7 @@ from ..hosts import is_ip, parse_subset_key
 from ..mesh import MeshConfig
 from ..registry.authn import PeerAuthentications, PeerPolicy
 from ..registry.destination_rules import Rule
-from ..registry.endpoints import Endpoint
+from ..registry.endpoints import Endpoint, locality_parts
 from ..registry.networks import Standpoint
 from ..registry.scope import Scope
 from ..registry.services import Service
@@ -147,7 +147,7 @@ class _Making:
         self._policies: dict[int, PeerPolicy] = {}
 
     def group(self, place: str, members: Sequence[Endpoint]) -> endpoint_v3.LocalityLbEndpoints:
-        region, zone, subzone = (*place.split("/"), "", "", "")[:3]
+        region, zone, subzone = locality_parts(place)
         made = endpoint_v3.LocalityLbEndpoints(
             locality=core_v3.Locality(region=region, zone=zone, sub_zone=subzone),
         )

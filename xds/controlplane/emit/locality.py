@@ -14,7 +14,7 @@ from ..api.destination_rule import (
     ZoneAwareLoadBalancerSetting,
 )
 from ..mesh import MeshConfig
-from ..registry.endpoints import HOSTNAME, NETWORK, REGION, SUBZONE, ZONE, Endpoint
+from ..registry.endpoints import HOSTNAME, NETWORK, REGION, SUBZONE, ZONE, Endpoint, locality_parts
 from ..registry.services import Service
 from .messages import percent, u32, u64
 
@@ -118,14 +118,9 @@ def effective(settings: LoadBalancerSettings | None, service: Service, mesh: Mes
     return None if of_mesh is None or of_mesh.enabled is False else Setting(of_mesh)
 
 
-def _split(text: str) -> Locality:
-    region, zone, subzone = (*text.split("/"), "", "", "")[:3]
-    return region, zone, subzone
-
-
 def _fits(region: str, zone: str, subzone: str, pattern: str) -> bool:
     """Whether a locality is within a pattern: `*` for anything, missing parts for anything."""
-    wanted = _split(pattern)
+    wanted = locality_parts(pattern)
     return wanted[0] in ("*", region) and wanted[1] in ("*", "", zone) and wanted[2] in ("*", "", subzone)
 
 

@@ -71,13 +71,19 @@ class Endpoint:
 
 def augmented(labels: Mapping[str, str], locality: str, node: str, cluster: str, network: str = "") -> dict[str, str]:
     """A workload's labels with its topology, which failoverPriority may name."""
-    region, zone, subzone = (*locality.split("/"), "", "", "")[:3]
+    region, zone, subzone = locality_parts(locality)
     out = dict(labels)
     topology = ((REGION, region), (ZONE, zone), (SUBZONE, subzone), (CLUSTER, cluster), (HOSTNAME, node))
     out.update((name, value) for name, value in topology if value)
     if network and not out.get(NETWORK):
         out[NETWORK] = network
     return out
+
+
+def locality_parts(text: str) -> tuple[str, str, str]:
+    """Region, zone and subzone; what is missing is empty."""
+    region, zone, subzone = (*text.split("/"), "", "", "")[:3]
+    return region, zone, subzone
 
 
 def locality_label(labels: Mapping[str, str]) -> str:

@@ -75,7 +75,7 @@ class Proxy:
 
     @property
     def node_name(self) -> str:
-        return self.node.text("NODE_NAME") or (self.labels.get(eps.HOSTNAME, "") if self.node.agent == PROCESS else "")
+        return _node_name(self.node, self.labels)
 
     @property
     def interception(self) -> str:
@@ -104,8 +104,7 @@ def place(node: Node, world: World) -> Proxy:
     labels = _labels(node, pod, world) if near else node.labels()
     locality = _locality(labels) or node.locality
     text = "/".join(locality).rstrip("/")
-    name = node.text("NODE_NAME") or (labels.get(eps.HOSTNAME, "") if node.agent == PROCESS else "")
-    labels = eps.augmented(labels, text, name, node.cluster_id, node.text("NETWORK"))
+    labels = eps.augmented(labels, text, _node_name(node, labels), node.cluster_id, node.text("NETWORK"))
     targets = found_targets(node, pod, labels, world)
     # Nobody injects into a process, so what the injector would have told a proxy is read here.
     annotations = pod.meta.annotations if pod is not None and node.agent == PROCESS else {}
@@ -114,6 +113,11 @@ def place(node: Node, world: World) -> Proxy:
     knows_assigned = node.flag("DNS_CAPTURE")
     reach = Reach(mode, node.cluster_id == world.mesh.cluster_id, knows_assigned)
     return Proxy(node, labels, locality, targets, mode, config, reach)
+
+
+def _node_name(node: Node, labels: Mapping[str, str]) -> str:
+    """What it says; of a process its Pod knows it, too."""
+    return node.text("NODE_NAME") or (labels.get(eps.HOSTNAME, "") if node.agent == PROCESS else "")
 
 
 def _pod(node: Node, world: World) -> Object[kubernetes.Pod] | None:
@@ -148,7 +152,7 @@ def _locality(labels: Mapping[str, str]) -> tuple[str, str, str] | None:
     if any(key in labels for key in (eps.REGION, eps.ZONE, eps.SUBZONE)):
         return labels.get(eps.REGION, ""), labels.get(eps.ZONE, ""), labels.get(eps.SUBZONE, "")
     said = eps.locality_label(labels)
-    return (*said.split("/"), "", "", "")[:3] if said else None  # type: ignore[return-value]
+    return eps.locality_parts(said) if said else None
 
 
 def _ip_mode(addresses: tuple[str, ...]) -> IPMode:
