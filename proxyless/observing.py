@@ -21,9 +21,8 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
     from .documents import Subject
+    from .governance.attending import Attendant
     from .governance.runtime import Runtime
-    from .governance.services.load_reports import LoadDriver
-    from .governance.suites._health import HealthDriver
     from .governance.telemetry.prometheus import PrometheusListener
     from .status_socket import StatusServer
 
@@ -53,8 +52,7 @@ class Observers:
         self._pace = Pace(self._busy)
         self._exporters: list[Exporter] = [] if quiet else [ConfigurationLog(self._pace)]
         self._server: StatusServer | None = None
-        self._driver: HealthDriver | None = None
-        self._load: LoadDriver | None = None
+        self._attendants: dict[Callable[[], type[Attendant]], Attendant] = {}
         self._failed: set[Exporter] = set()
         self.metrics: PrometheusListener | None = None
         if registry is not False:
@@ -75,22 +73,15 @@ class Observers:
             return
         reference = weakref.ref(runtime)
 
-        def wake() -> None:
-            if self._driver is None:
-                from .governance.suites._health import HealthDriver
+        runtime.on_checks = lambda: self._wake(_health_driver, reference)
+        runtime.on_reports = lambda: self._wake(_load_driver, reference)
 
-                self._driver = HealthDriver(reference)
-            self._driver.wake()
-
-        def listen() -> None:
-            if self._load is None:
-                from .governance.services.load_reports import LoadDriver
-
-                self._load = LoadDriver(reference)
-            self._load.wake()
-
-        runtime.on_checks = wake
-        runtime.on_reports = listen
+    def _wake(self, kind: Callable[[], type[Attendant]], runtime: weakref.ref[Runtime]) -> None:
+        """Made when it is woken first: what it needs is imported only then."""
+        attendant = self._attendants.get(kind)
+        if attendant is None:
+            attendant = self._attendants.setdefault(kind, kind()(runtime))
+        attendant.wake()
 
     def serve(self, subject: Subject) -> None:
         """Answer on a socket, unless the environment says no."""
@@ -120,18 +111,14 @@ class Observers:
             self.metrics.forked()
         if self._server is not None:
             self._server.forked()
-        if self._driver is not None:
-            self._driver.forked()
-        if self._load is not None:
-            self._load.forked()
+        for each in self._attendants.values():
+            each.forked()
 
     def close(self) -> None:
         """Write the last figures, remove the socket."""
         atexit.unregister(self._at_exit)
-        if self._driver is not None:
-            self._driver.close()
-        if self._load is not None:
-            self._load.close()
+        for each in list(self._attendants.values()):
+            each.close()
         server, self._server = self._server, None
         if server is not None:
             server.close()
@@ -152,6 +139,18 @@ def _close(reference: weakref.ref[Observers]) -> None:
     observers = reference()
     if observers is not None:
         observers.close()
+
+
+def _health_driver() -> type[Attendant]:
+    from .governance.suites._health import HealthDriver
+
+    return HealthDriver
+
+
+def _load_driver() -> type[Attendant]:
+    from .governance.services.load_reports import LoadDriver
+
+    return LoadDriver
 
 
 def _metrics(

@@ -5,68 +5,40 @@ They start with the first cluster that asks for reports out of band and end with
 
 from __future__ import annotations
 
-import threading
 from math import inf
+from threading import Thread
 from typing import Any
 from weakref import ref
 
 import grpc
 
 from ...xds.model.values import Address
+from ..attending import Attendant
 from ..balancing.out_of_band import METHOD, LoadReports, LoadStream, request
 from ..runtime import Runtime
 
 LONGEST_REPORT = 64 * 1024
 
 
-class LoadDriver:
-    """The streams of one runtime. `wake` is called when there is something new to ask."""
+class LoadDriver(Attendant):
+    """The streams of one runtime."""
+
+    name = "proxyless-load"
 
     def __init__(self, runtime: ref[Runtime]) -> None:
-        self._runtime = runtime
-        self._changed = threading.Condition()
-        self._thread: threading.Thread | None = None
+        super().__init__(runtime)
         self._running: dict[LoadStream, Any] = {}
-        self._closed = False
-
-    def wake(self) -> None:
-        """The clusters, or their endpoints, have changed."""
-        with self._changed:
-            if self._thread is None and not self._closed:
-                self._thread = threading.Thread(target=self._run, name="proxyless-load", daemon=True)
-                self._thread.start()
-            self._changed.notify_all()
-
-    def close(self) -> None:
-        """Listen to nobody any more."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
 
     def forked(self) -> None:
-        """In a child: the threads and channels are the parent's."""
-        self._changed = threading.Condition()
-        self._thread = None
+        super().forked()
         self._running = {}
 
-    def _run(self) -> None:
-        while True:
-            runtime = self._runtime()
-            wait_s = 1.0
-            if runtime is not None and not self._closed:
-                wait_s = min(wait_s, self._look(runtime))
-            over = runtime is None or self._closed
-            del runtime  # a mesh that nobody has any more ends, and this thread with it
-            if over:
-                for call in list(self._running.values()):
-                    call.cancel()
-                return
-            with self._changed:
-                if not self._closed:
-                    self._changed.wait(wait_s)
+    def end(self) -> None:
+        for call in list(self._running.values()):
+            call.cancel()
 
-    def _look(self, runtime: Runtime) -> float:
-        """Begin what is due, give up what is silent or gone; seconds until there is more to do."""
+    def look(self, runtime: Runtime) -> float:
+        """Begin what is due, give up what is silent or gone."""
         now, due = runtime.clock(), inf
         for name, state in list(runtime.states.items()):
             reports = state.reports
@@ -75,9 +47,7 @@ class LoadDriver:
             if name not in runtime.plan.snapshot.clusters:
                 reports.configure(None, ())
             for stream in reports.take_due(now):
-                threading.Thread(
-                    target=self._follow, args=(reports, stream), name="proxyless-load-report", daemon=True
-                ).start()
+                Thread(target=self._follow, args=(reports, stream), name="proxyless-load-report", daemon=True).start()
             due = min(due, reports.next_due())
         for stream, call in list(self._running.items()):
             if stream.gone or now >= stream.silent_at:

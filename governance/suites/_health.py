@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import http.client
 import socket
-import threading
 from math import inf
+from threading import Thread
 from time import monotonic
 from weakref import ref
 
 from ...xds.model.health_check import HttpCheck, TcpCheck
 from ...xds.model.values import Address, HeaderMutations
+from ..attending import Attendant
 from ..balancing.host import Host
 from ..checking.answers import Answer, Failed, Passed, holds, of_response
 from ..checking.checker import Checker, Session
@@ -29,62 +30,36 @@ USER_AGENT = (b"user-agent", b"Envoy/HC")
 LONGEST_BODY = 1 << 20
 
 
-class HealthDriver:
-    """Runs the checks of one runtime. `wake` is called when there is something new to ask."""
+class HealthDriver(Attendant):
+    """Runs the checks of one runtime; those that are under way when it is closed are left to end."""
+
+    name = "proxyless-health"
 
     def __init__(self, runtime: ref[Runtime]) -> None:
-        self._runtime = runtime
-        self._changed = threading.Condition()
-        self._thread: threading.Thread | None = None
+        super().__init__(runtime)
         self._busy = 0
-        self._closed = False
-
-    def wake(self) -> None:
-        """The clusters, or their endpoints, have changed."""
-        with self._changed:
-            if self._thread is None and not self._closed:
-                self._thread = threading.Thread(target=self._run, name="proxyless-health", daemon=True)
-                self._thread.start()
-            self._changed.notify_all()
-
-    def close(self) -> None:
-        """Ask nobody any more; checks under way are left to end."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
 
     def forked(self) -> None:
-        """In a child: the threads are the parent's."""
-        self._changed = threading.Condition()
-        self._thread = None
+        super().forked()
         self._busy = 0
 
-    def _run(self) -> None:
-        while True:
-            runtime = self._runtime()
-            if runtime is None:
-                return
-            now = runtime.clock()
-            due = inf
-            for state in list(runtime.states.values()):
-                checker = state.checker
-                if checker is not None:
-                    for session in checker.take_due(now):
-                        self._start(checker, session)
-                    due = min(due, checker.next_due())
-            wait_s = None if due == inf else max(0.0, due - runtime.clock())
-            del runtime  # a mesh that nobody has any more ends, and this thread with it
-            with self._changed:
-                if self._closed:
-                    return
-                self._changed.wait(1.0 if wait_s is None else min(wait_s, 1.0))
+    def look(self, runtime: Runtime) -> float:
+        """Ask whoever is to be asked now."""
+        now, due = runtime.clock(), inf
+        for state in list(runtime.states.values()):
+            checker = state.checker
+            if checker is not None:
+                for session in checker.take_due(now):
+                    self._start(checker, session)
+                due = min(due, checker.next_due())
+        return max(0.0, due - runtime.clock())
 
     def _start(self, checker: Checker, session: Session) -> None:
         with self._changed:
             while self._busy >= MOST_AT_ONCE and not self._closed:
                 self._changed.wait(1.0)
             self._busy += 1
-        threading.Thread(target=self._ask, args=(checker, session), name="proxyless-health-check", daemon=True).start()
+        Thread(target=self._ask, args=(checker, session), name="proxyless-health-check", daemon=True).start()
 
     def _ask(self, checker: Checker, session: Session) -> None:
         try:
