@@ -23,7 +23,7 @@ from proxyless.xds.controlplane.discovery import rules
 from proxyless.xds.controlplane.discovery.sotw import SotwSession
 from proxyless.xds.wire.schema import types as pb
 
-from .configuration import RECORDED
+from .configuration import RECORDED, service
 from .report import Table
 from .stats import median
 
@@ -95,7 +95,7 @@ def _decisions(folder: Path, changes: int) -> Table:
     )
     path = folder / "istio" / f"svc{_CHANGED}.yaml"
     text = path.read_text()
-    host = f"svc{_CHANGED}.ns{_CHANGED}.svc.cluster.local"
+    host = service(_CHANGED)
     rule = text[: text.index("kind: VirtualService")].rpartition("---")[0]
     took = []
     with Mesh.from_config(folder, node=Node(app="svc0", namespace="ns0", ip="127.1.0.1"), registry=False) as mesh:

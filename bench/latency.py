@@ -7,6 +7,7 @@ import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -81,7 +82,7 @@ def _sync(urls: dict[str, str], mesh: Mesh, rounds: int, calls: int, width: int)
                 if width == 1:
                     found = [_timed(client, url) for _ in range(calls)]
                 else:
-                    found = list(workers.map(lambda _, c=client, u=url: _timed(c, u), range(calls)))  # type: ignore[misc]
+                    found = list(workers.map(partial(_timed, client), [url] * calls))
                 if turn:
                     samples[name].append([*found, time.perf_counter() - started])
     for client in clients.values():

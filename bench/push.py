@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -58,21 +59,21 @@ async def _measure(mesh: Mesh, plane: ControlPlane, pushes: int, width: int) -> 
 
             def coming(started: float, before: object = before) -> bool:
                 del started
-                resources = mesh.snapshot.clusters
-                return resources is before or mesh._control.busy  # type: ignore[union-attr]
+                control = mesh._control
+                return mesh.snapshot.clusters is before or (control is not None and control.busy)
 
             pushed += await _for(client, width, coming)
             took += time.perf_counter() - begun
         return quiet, pushed, took / pushes
 
 
-async def _for(client: httpx.AsyncClient, width: int, going: object) -> list[float]:
+async def _for(client: httpx.AsyncClient, width: int, going: Callable[[float], bool]) -> list[float]:
     found: list[float] = []
     started = time.perf_counter()
 
     async def worker() -> None:
         number = 0
-        while going(started):  # type: ignore[operator]
+        while going(started):
             number += 1
             begun = time.perf_counter()
             response = await client.get(f"http://{service(1 + number % 10)}/")
