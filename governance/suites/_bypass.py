@@ -6,6 +6,7 @@ dials an endpoint of the cluster instead of the name, and the library's own TLS 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 from urllib.request import getproxies, proxy_bypass
@@ -27,7 +28,7 @@ def proxy_for(scheme: str, host: str) -> str | None:
     return None if not proxy else proxy if "://" in proxy else f"http://{proxy}"
 
 
-class _Base:
+class _Base(ABC):
     def __init__(self, runtime: Runtime, inner: Any, library: Library, proxied: Callable[[str], Any] | None) -> None:
         """`proxied` makes the library's pool for a proxy; None where the environment's proxies are not asked for."""
         self._runtime = runtime
@@ -61,8 +62,9 @@ class _Base:
             "http2": inner._http2,
         }
 
+    @abstractmethod
     def _tcp_pool(self, route: TcpRoute) -> Any:
-        raise NotImplementedError
+        """The library's pool, whose connections go to the cluster of a route."""
 
     def _find(self, cluster: str) -> ClusterRuntime | Missing | None:
         return self._runtime.plan.cluster(cluster)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from copy import copy
 from time import monotonic
@@ -201,7 +202,8 @@ class Exchange:
             request.method, request.stream, self.upload = action.method, self.library.byte_stream(b""), None
         url.host, url.port, url.target = host.host, host.port, action.path
         headers = [(b"Host", action.authority), *action.headers]
-        connection: Any = action.slot.connection
+        made: Any = action.slot.connection  # of this suite: what its pools hold
+        connection: Connection = made
         self.connection = connection
         if connection.http2:
             # One connection, many requests: the deadline travels with the request.
@@ -219,7 +221,7 @@ class Exchange:
             self._upload().on_end = lambda: self._uploaded(clamp)
         else:
             clamp.until(action.deadline, self.caller_deadline or self._patience_from_now(), action.idle_s)
-        return connection  # type: ignore[no-any-return]
+        return connection
 
     def _upload(self) -> Upload:
         """The request's body, which says when it has been sent."""
@@ -284,7 +286,7 @@ class Exchange:
         return response
 
 
-class PoolBase:
+class PoolBase(ABC):
     """What takes the place of httpcore's pool inside a transport."""
 
     def __init__(self, runtime: Runtime, inner: Any, library: Library, errors: ErrorMode) -> None:
@@ -295,9 +297,9 @@ class PoolBase:
         self.library = library
         self.errors = errors
 
+    @abstractmethod
     def owner(self) -> Any:
         """Whose connections a call may use."""
-        raise NotImplementedError
 
     def raise_for(self, reply: LocalReply) -> None:
         """errors="raise": the library's own exception for what would be one without a mesh."""

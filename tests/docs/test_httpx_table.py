@@ -11,8 +11,8 @@ import pytest
 from proxyless.governance import replies
 from proxyless.governance.replies import LocalReply
 from proxyless.governance.runtime import Runtime
-from proxyless.governance.suites._exchange import PoolBase
 from proxyless.governance.suites._httpcore import Library
+from proxyless.governance.suites._sync import GovernedPool
 from tests.docs.pages import text_of
 
 ROWS = {
@@ -40,7 +40,7 @@ def test_a_row_says_status_and_exception(flag: str) -> None:
     reply = REPLIES[flag]
     assert reply.flags == (flag,)
     assert str(reply.status) in status
-    pool = PoolBase(Runtime(), None, Library(httpcore, httpx.ByteStream), "raise")
+    pool = GovernedPool(Runtime(), None, Library(httpcore, httpx.ByteStream), "raise")
     for each in (reply, reply.flagged("URX")):
         raised: type[Exception] | None = None
         try:
