@@ -35,6 +35,10 @@ class Attendant(ABC):
     def end(self) -> None:  # noqa: B027  # not everybody has something to give up
         """The thread ends: give up what is under way."""
 
+    def over(self) -> bool:
+        """Whether there is nothing to look after any more."""
+        return self._closed or self._runtime() is None
+
     def wake(self) -> None:
         """The clusters, or their endpoints, have changed."""
         with self._changed:

@@ -72,8 +72,10 @@ class LoadDriver(Attendant):
                 ("grpc.max_receive_message_length", LONGEST_REPORT),
             ]
             with grpc.insecure_channel(target_of(address), options=options) as channel:
-                call = channel.unary_stream(METHOD, None, None)(request(reports.period_s))
+                call: Any = channel.unary_stream(METHOD, None, None)(request(reports.period_s))
                 self._running[stream] = call
+                if self.over():  # `end` may have come before
+                    call.cancel()
                 for message in call:
                     if not reports.heard(stream, message):
                         break

@@ -81,8 +81,10 @@ def test_it_ends_with_a_runtime_that_nobody_has_any_more() -> None:
     watcher = Watcher(runtime)
     watcher.wake()
     watcher.looks.get(timeout=SOON_S)
+    assert not watcher.over()
     del runtime
     gc.collect()
+    assert watcher.over()
     watcher.ended.get(timeout=SOON_S)
 
 

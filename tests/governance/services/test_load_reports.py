@@ -124,6 +124,24 @@ def test_a_cluster_that_is_gone_is_listened_to_no_more(reporter: Reporter, liste
     until(lambda: not reports.streams)
 
 
+def test_a_stream_that_begins_when_all_is_over_ends_at_once(reporter: Reporter) -> None:
+    runtime = Runtime()
+    driver = LoadDriver(weakref.ref(runtime))
+    runtime.on_reports = lambda: None
+    held = cluster("a", f"127.0.0.1:{reporter.port}", lb=LbConfig(client_side=QUICK))
+    runtime.publish(snapshot(clusters=[held]))
+    runtime.plan.cluster("a")
+    reports = runtime.states["a"].reports
+    assert reports is not None
+    (stream,) = reports.streams.values()
+    driver.close()
+    following = threading.Thread(target=driver._follow, args=(reports, stream), daemon=True)
+    following.start()
+    following.join(10.0)
+    assert not following.is_alive()
+    assert weight(runtime) == 0
+
+
 @pytest.mark.parametrize(
     ("address", "target"),
     [
