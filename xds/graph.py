@@ -11,6 +11,7 @@ when it has been waited for long enough). What is not in use changes at once; a 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Protocol
 
 from .model.cluster import Cluster
@@ -227,20 +228,20 @@ class Graph:
             self._join(type_)
 
     def _follow_clusters(self) -> None:
-        names = self._assignment_names(self._followed_clusters())
+        clusters = self._followed_clusters()
+        names = self._assignment_names(clusters)
         self._followed |= names
         self.wanted[ENDPOINT] |= names
-        self.wanted_dns |= self._dns_names()
+        self.wanted_dns |= self._dns_names(clusters)
 
     def _let_go(self) -> None:
         """What clusters in use do not lead to any more: neither the newest nor those still in force."""
-        needed = self._assignment_names(self._followed_clusters()).union(
-            *(each.endpoints for each in self._held.values())
-        )
+        clusters = self._followed_clusters()
+        needed = self._assignment_names(clusters).union(*(each.endpoints for each in self._held.values()))
         gone, self._followed = self._followed - needed, needed
         if gone:
             self.unwant(ENDPOINT, gone)
-        self.wanted_dns = self._dns_names()
+        self.wanted_dns = self._dns_names(clusters)
         resolved = self.snapshot.resolved
         if not self.wanted_dns.issuperset(resolved):
             self._replace(resolved={name: each for name, each in resolved.items() if name in self.wanted_dns})
@@ -248,9 +249,8 @@ class Graph:
     def _assignment_names(self, clusters: Iterable[str]) -> set[str]:
         return {config.assignment_name for name in clusters for config in self._clusters(name) if config.type == "EDS"}
 
-    def _dns_names(self) -> set[str]:
-        used = self._followed_clusters()
-        return {name for name in used for config in self._clusters(name) if config.type in DNS_TYPES}
+    def _dns_names(self, clusters: Iterable[str]) -> set[str]:
+        return {name for name in clusters for config in self._clusters(name) if config.type in DNS_TYPES}
 
     def _followed_clusters(self) -> set[str]:
         """The clusters in use, and those that aggregates among them join."""
@@ -285,7 +285,7 @@ class Graph:
         if changed is CLUSTER:
             self._follow_clusters()
         endpoints = self.newest[ENDPOINT]
-        clusters = self._admit(CLUSTER, self._needs_of_cluster, changed)
+        clusters = self._admit(CLUSTER, partial(self._needs_of_cluster, self._followed_clusters()), changed)
         routes = self._admit(ROUTE, self._needs_of_table, changed)
         listeners = self._admit(LISTENER, self._needs_of_listener, changed)
         before = self.snapshot
@@ -350,9 +350,9 @@ class Graph:
             held.routes = tables_of(resource.get())
         return held
 
-    def _needs_of_cluster(self, resource: Resource[Any], now: Resource[Any]) -> Held:
+    def _needs_of_cluster(self, followed: set[str], resource: Resource[Any], now: Resource[Any]) -> Held:
         held = Held(resource)
-        if now.decoded and resource.name in self._followed_clusters():
+        if now.decoded and resource.name in followed:
             config: Cluster = resource.get()
             if config.type == "EDS":
                 held.endpoints = {config.assignment_name}
