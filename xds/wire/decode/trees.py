@@ -19,6 +19,7 @@ from ...model.matching import (
     HashedRest,
     HashedShare,
     Input,
+    InputKind,
     IpRanges,
     MatcherTree,
     OnMatch,
@@ -37,6 +38,18 @@ A = TypeVar("A")
 
 TYPE_URL = "type.googleapis.com/"
 NETWORK = "envoy.extensions.matching.common_inputs.network.v3."
+
+INPUTS: Mapping[str, InputKind] = {
+    NETWORK + "DestinationIPInput": "destination_ip",
+    NETWORK + "DestinationPortInput": "destination_port",
+    NETWORK + "SourceIPInput": "source_ip",
+    NETWORK + "DirectSourceIPInput": "direct_source_ip",
+    NETWORK + "SourceTypeInput": "source_type",
+    NETWORK + "ServerNameInput": "server_name",
+    NETWORK + "TransportProtocolInput": "transport_protocol",
+    NETWORK + "ApplicationProtocolInput": "application_protocol",
+}
+"""What is looked at, by the type of the input that says so."""
 
 Action = Callable[[pb.xds_core_v3.TypedExtensionConfig], A]
 
@@ -167,25 +180,10 @@ class _Decoder(Generic[A]):
             self.violations.append(violation)
         if isinstance(opened, pb.matcher_v3.HttpRequestHeaderMatchInput):
             return Input("request_header", opened.header_name)
-        match type_name.removeprefix(NETWORK):
-            case "DestinationIPInput":
-                return Input("destination_ip")
-            case "DestinationPortInput":
-                return Input("destination_port")
-            case "SourceIPInput":
-                return Input("source_ip")
-            case "DirectSourceIPInput":
-                return Input("direct_source_ip")
-            case "SourceTypeInput":
-                return Input("source_type")
-            case "ServerNameInput":
-                return Input("server_name")
-            case "TransportProtocolInput":
-                return Input("transport_protocol")
-            case "ApplicationProtocolInput":
-                return Input("application_protocol")
-            case _:
-                raise NotUnderstoodError(f"input {type_name or message.typed_config.type_url} is not supported")
+        kind = INPUTS.get(type_name)
+        if kind is None:
+            raise NotUnderstoodError(f"input {type_name or message.typed_config.type_url} is not supported")
+        return Input(kind)
 
 
 def _value_matcher(message: pb.xds_matcher_v3.Matcher.MatcherList.Predicate.SinglePredicate) -> ValueMatcher:
