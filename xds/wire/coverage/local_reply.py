@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from .common import NO_RUNTIME
 from .status import Entry, honoured, meaningless, not_yet
 
 LOG = "envoy.config.accesslog.v3."
 MANAGER = "envoy.extensions.filters.network.http_connection_manager.v3."
 
-NO_RUNTIME = "there is no runtime to override it: the default value counts"
 TAKES_NONE = "the mapper takes no reply"
 
 LOCAL_REPLY: Mapping[str, Entry] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from .common import CORS_POLICY
+from .common import CORS_POLICY, NO_RUNTIME
 from .conditions import formatted
 from .status import Entry, honoured, meaningless, not_yet, told
 
@@ -12,7 +12,6 @@ ROUTE = "envoy.config.route.v3."
 REDIRECT = "envoy.extensions.internal_redirect."
 
 STATISTICS = "metrics have names of their own"
-NO_RUNTIME = "there is no runtime to override it: the default value counts"
 ANSWERS = "is not implemented yet: the route answers 503"
 MATCHES_NOTHING = "is not implemented yet: the route matches nothing"
 LEVEL = "request_headers_to_add request_headers_to_remove response_headers_to_add response_headers_to_remove"
