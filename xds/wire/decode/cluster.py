@@ -26,7 +26,7 @@ from .http_protocol import http_protocol, options_of
 from .lb_policy import lb_policy
 from .transport_socket import transport_socket
 from .upstream_filters import closing_filter
-from .values import metadata, seconds, struct
+from .values import metadata, optional, seconds, struct
 
 STRICT_DNS = 1
 """Of Cluster.DiscoveryType."""
@@ -86,11 +86,7 @@ def cluster(raw: bytes) -> Cluster:
         original_dst_header=dst_header,
         original_dst_port=dst_port,
         alt_stat_name=message.alt_stat_name,
-        buffer_limit=(
-            message.per_connection_buffer_limit_bytes.value
-            if message.HasField("per_connection_buffer_limit_bytes")
-            else 1024 * 1024
-        ),
+        buffer_limit=optional(message, "per_connection_buffer_limit_bytes", 1024 * 1024),
     )
 
 

@@ -23,7 +23,7 @@ from ..refused import NotUnderstoodError
 from ..schema import types as pb
 from .formats import checked_format
 from .matchers import header_matcher
-from .values import data_source, fraction, header_options, named, struct
+from .values import data_source, fraction, header_options, named, optional, struct
 
 OPS: tuple[Literal["EQ", "GE", "LE", "NE"], ...] = ("EQ", "GE", "LE", "NE")
 
@@ -72,7 +72,7 @@ def _mapper(message: pb.http_connection_manager_v3.ResponseMapper) -> ResponseMa
             body = None
     return ResponseMapper(
         log_filter(message.filter),
-        message.status_code.value if message.HasField("status_code") else None,
+        optional(message, "status_code"),
         body,
         _inline_format(message.body_format_override) if message.HasField("body_format_override") else None,
         header_options(message.headers_to_add),

@@ -29,7 +29,7 @@ from .extensions import (
 )
 from .matchers import header_matcher, regex_rewrite, understood
 from .mutations import mutations
-from .values import metadata, runtime_fraction, seconds
+from .values import metadata, optional, runtime_fraction, seconds
 
 HANDLE_INTERNAL_REDIRECT = 1
 """RouteAction.InternalRedirectAction."""
@@ -106,13 +106,12 @@ def internal_redirect(message: pb.route_v3.RouteAction) -> InternalRedirectPolic
     if not message.HasField("internal_redirect_policy"):
         if message.internal_redirect_action != HANDLE_INTERNAL_REDIRECT:
             return None
-        given = message.HasField("max_internal_redirects")
-        return InternalRedirectPolicy(message.max_internal_redirects.value if given else 1)
+        return InternalRedirectPolicy(optional(message, "max_internal_redirects", 1))
     predicates = [unchecked(each.typed_config) for each in policy.predicates]
     listed = [each for each in predicates if isinstance(each, pb.allow_listed_routes_v3.AllowListedRoutesConfig)]
     names = [frozenset(each.allowed_route_names) for each in listed]
     return InternalRedirectPolicy(
-        policy.max_internal_redirects.value if policy.HasField("max_internal_redirects") else 1,
+        optional(policy, "max_internal_redirects", 1),
         frozenset(policy.redirect_response_codes) & REDIRECT_CODES
         if policy.redirect_response_codes
         else frozenset({302}),

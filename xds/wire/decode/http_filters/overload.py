@@ -5,7 +5,7 @@ from __future__ import annotations
 from ....model.overload import GRPC_SUCCESSES, AdaptiveConcurrency, AdmissionControl
 from ...refused import RefusedError
 from ...schema import types as pb
-from ..values import seconds
+from ..values import optional, seconds
 
 LAST_GRPC_STATUS = 16
 
@@ -19,15 +19,15 @@ def admission_control(message: pb.admission_control_v3.AdmissionControl) -> Admi
     http: tuple[tuple[int, int], ...] = ((0, 500),)
     if criteria.HasField("http_criteria"):
         http = tuple((each.start, each.end) for each in criteria.http_criteria.http_success_status)
-    for start, end in http[: len(http) * criteria.HasField("http_criteria")]:
-        if not (100 <= start <= end <= 600):
-            raise RefusedError(f"invalid HTTP range: [{start}, {end})")
+        for start, end in http:
+            if not (100 <= start <= end <= 600):
+                raise RefusedError(f"invalid HTTP range: [{start}, {end})")
     grpc: tuple[int, ...] = GRPC_SUCCESSES
     if criteria.HasField("grpc_criteria"):
         grpc = tuple(criteria.grpc_criteria.grpc_success_status)
-    for status in grpc:
-        if status > LAST_GRPC_STATUS:
-            raise RefusedError(f"invalid gRPC code {status}")
+        for status in grpc:
+            if status > LAST_GRPC_STATUS:
+                raise RefusedError(f"invalid gRPC code {status}")
     maximum = 80.0
     if message.HasField("max_rejection_probability"):
         maximum = message.max_rejection_probability.default_value.value
@@ -56,9 +56,9 @@ def adaptive_concurrency(message: pb.adaptive_concurrency_v3.AdaptiveConcurrency
         rtt_interval_s=interval_s,
         fixed_rtt_s=fixed_s,
         percentile=_share(config.sample_aggregate_percentile, config.HasField("sample_aggregate_percentile"), 50.0),
-        max_limit=limits.max_concurrency_limit.value if limits.HasField("max_concurrency_limit") else 1000,
-        min_limit=rtt.min_concurrency.value if rtt.HasField("min_concurrency") else 3,
-        rtt_requests=rtt.request_count.value if rtt.HasField("request_count") else 50,
+        max_limit=optional(limits, "max_concurrency_limit", 1000),
+        min_limit=optional(rtt, "min_concurrency", 3),
+        rtt_requests=optional(rtt, "request_count", 50),
         jitter=_share(rtt.jitter, rtt.HasField("jitter"), 15.0),
         buffer=_share(rtt.buffer, rtt.HasField("buffer"), 25.0),
         status=status if status >= 400 else 503,
