@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -14,16 +13,10 @@ import httpx
 import pytest
 
 from tests.docs.pages import FOLDER, blocks
+from tests.support.ports import free_port
 
 PORT = "8000"
 COMMANDS = [line for block in blocks("asgi", "sh") for line in block.text.splitlines()]
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=[each.split()[0] for each in COMMANDS])
