@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-import time
 from typing import Any, Self
 
 import uvicorn
+
+from tests.support.waiting import wait_for
 
 WAIT_S = 10.0
 
@@ -29,10 +30,7 @@ class Server:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        deadline = time.monotonic() + WAIT_S
-        while not self._server.started:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        wait_for(lambda: self._server.started, WAIT_S)
         return self
 
     def __exit__(self, *error: object) -> None:
