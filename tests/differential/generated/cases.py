@@ -18,7 +18,7 @@ EACH = 20
 """Requests to a case."""
 
 
-def _sound(route: Resource) -> Resource:
+def sound(route: Resource) -> Resource:
     """Without what Envoy refuses: a prefix where nothing says how long it is."""
     if "path_match_policy" in route["match"]:
         for kind in ("route", "redirect"):
@@ -34,7 +34,7 @@ ROUTE: Strategy = merged(
     sometimes(DECORATOR, 4),
     sometimes(FILTERS, 10),
     sometimes(METADATA, 4),
-).map(_sound)
+).map(sound)
 LAST: Strategy = merged(st.just({"match": {"prefix": "/"}}), ACTION, MUTATIONS)
 HOST: Strategy = merged(
     sometimes(st.just({"include_request_attempt_count": True}), 2),

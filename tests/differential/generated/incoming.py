@@ -27,6 +27,7 @@ from tests.differential.decision import PROXIED, UNROUTED, answered, comparable,
 from tests.differential.generated import words
 from tests.differential.generated.actions import DECORATOR, DIRECT, FILTERS, MUTATIONS, REDIRECT
 from tests.differential.generated.asks import request
+from tests.differential.generated.cases import sound
 from tests.differential.generated.matches import MATCH, Strategy, merged, sometimes
 from tests.differential.ours import mesh_on
 from tests.differential.recording import Recording, Resource
@@ -147,7 +148,7 @@ ROUTE: Strategy = merged(
     MUTATIONS,
     sometimes(DECORATOR, 4),
     sometimes(FILTERS, 4),
-)
+).map(sound)
 LAST: Strategy = merged(st.just({"match": {"prefix": "/"}}), FORWARD, MUTATIONS)
 MORE: tuple[Headers, ...] = (
     (("x-forwarded-for", "10.1.1.1"),),
@@ -173,7 +174,6 @@ def case(draw: Any) -> Case:
     if "*" not in domains and draw(st.booleans()):
         domains.append("*")
     routes = [*draw(st.lists(ROUTE, min_size=1, max_size=4)), draw(LAST)]
-    routes = [_sound(each) for each in routes]
     hosts = [{"name": "one", "domains": domains, "routes": routes, **draw(MUTATIONS)}]
     source = Random(draw(st.integers(0, 2**64 - 1)))
     asked = tuple(_sendable(request(source, hosts), source) for _ in range(EACH))
@@ -192,12 +192,6 @@ def _plain(value: Any) -> Any:
         if any(word in option["header"]["value"] for word in LATE):
             option["header"]["value"] = "late"
     return changed
-
-
-def _sound(route: Resource) -> Resource:
-    if "path_match_policy" in route["match"] and "redirect" in route:
-        return {**route, "redirect": {n: v for n, v in route["redirect"].items() if n != "prefix_rewrite"}}
-    return route
 
 
 def _sendable(asked: Request, draw: Random) -> Request:
