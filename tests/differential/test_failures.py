@@ -9,18 +9,15 @@ from dataclasses import replace
 import pytest
 
 from proxyless.mesh import Mesh
-from tests.differential import failures
-from tests.differential.batch import requests_of, together
+from tests.differential import beside, failures
+from tests.differential.batch import requests_of
 from tests.differential.case import Case
 from tests.differential.failures import OTHER_HOST, STALLED
-from tests.differential.generated.running import Batch
-from tests.differential.ours import mesh_on
 from tests.differential.outcomes import Outcome, ask_async, ask_envoy, ask_sync
 from tests.differential.probes.retries import DEAD
 from tests.differential.recording import Recording
 from tests.differential.requests import Request
 from tests.differential.rig import Rig
-from tests.support import envoy
 
 pytestmark = pytest.mark.envoy
 
@@ -41,13 +38,12 @@ def same(requests: Sequence[Request], theirs: Sequence[Outcome], ours: Sequence[
 @contextmanager
 def running(base: Recording, case: Case) -> Iterator[tuple[Rig, Mesh, list[Request]]]:
     """Envoy and a mesh on a case, and its requests."""
-    with Batch(together(base, [case])) as rig, mesh_on(rig.recording) as mesh:
+    with beside.running(base, [case]) as (rig, mesh):
         yield rig, mesh, requests_of([case])
 
 
 @pytest.mark.parametrize("http2", [False, True], ids=["HTTP/1.1", "HTTP/2"])
 def test_each_condition_is_retried_in_the_same_situations(frontend: Recording, http2: bool) -> None:
-    envoy.require()
     with running(frontend, failures.retries(http2=http2)) as (rig, mesh, requests):
         rig.backends.refuse(DEAD)
         theirs = ask_envoy(rig, requests, parallel=1 if http2 else PARALLEL)
@@ -59,7 +55,6 @@ def test_each_condition_is_retried_in_the_same_situations(frontend: Recording, h
 
 
 def test_how_often_where_and_with_which_body_a_call_is_tried_again(frontend: Recording) -> None:
-    envoy.require()
     with running(frontend, failures.details()) as (rig, mesh, requests):
         theirs = ask_envoy(rig, requests)
         same(requests, theirs, ask_sync(mesh, rig.backends, requests))
@@ -67,7 +62,6 @@ def test_how_often_where_and_with_which_body_a_call_is_tried_again(frontend: Rec
 
 @pytest.mark.punctual
 def test_every_timeout_ends_a_call_in_the_same_way(frontend: Recording) -> None:
-    envoy.require()
     with running(frontend, failures.timeouts()) as (rig, mesh, requests):
         rig.backends.stall(STALLED)
         theirs = ask_envoy(rig, requests, parallel=len(requests))

@@ -8,13 +8,11 @@ from tests.differential import steered
 from tests.differential.outcomes import ask_async, ask_envoy, ask_sync
 from tests.differential.recording import Recording
 from tests.differential.test_failures import PARALLEL, running, same
-from tests.support import envoy
 
 pytestmark = [pytest.mark.envoy, pytest.mark.punctual]
 
 
 def test_retries_that_a_request_asks_for(frontend: Recording) -> None:
-    envoy.require()
     with running(frontend, steered.retries()) as (rig, mesh, requests):
         theirs = ask_envoy(rig, requests, parallel=PARALLEL)
         same(requests, theirs, ask_sync(mesh, rig.backends, requests))
@@ -22,7 +20,6 @@ def test_retries_that_a_request_asks_for(frontend: Recording) -> None:
 
 
 def test_timeouts_that_a_request_asks_for(frontend: Recording) -> None:
-    envoy.require()
     with running(frontend, steered.timeouts()) as (rig, mesh, requests):
         theirs = ask_envoy(rig, requests, parallel=len(requests))
         same(requests, theirs, ask_async(mesh, rig.backends, requests))
