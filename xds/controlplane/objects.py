@@ -6,7 +6,8 @@ is what every cache and every diff here relies on.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import operator
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, TypeVar
 
@@ -71,6 +72,11 @@ class Object(Generic[S]):
     def age(self) -> tuple[str, str, str]:
         """Sort key of istiod's conflict resolution: the oldest wins, then the name."""
         return (self.meta.created, self.meta.name, self.meta.namespace)
+
+
+def same(one: Sequence[object], other: Sequence[object]) -> bool:
+    """Whether two lists hold the same objects."""
+    return len(one) == len(other) and all(map(operator.is_, one, other))
 
 
 def by_namespace(objects: Iterable[Object[T]]) -> dict[str, list[Object[T]]]:

@@ -7,7 +7,6 @@ istiod's, since they are seen in the metadata of routes.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import cast
@@ -32,7 +31,7 @@ from ..api.virtual_service import (
     VirtualService,
 )
 from ..hosts import matches
-from ..objects import Meta, Object, Ref
+from ..objects import Meta, Object, Ref, same
 from .gateway_rules import NETWORKING, Backends, Conversion, RouteError, Trouble, precedence
 
 RouteObject = Object[RouteSpec]
@@ -124,12 +123,12 @@ def converted(
     for key, found in pieces.items():
         found.sort(key=lambda piece: piece.age)
         known = before.merged.get(key)
-        if known is not None and len(known[0]) == len(found) and all(map(operator.is_, known[0], found)):
+        if known is not None and same(known[0], found):
             made.merged[key] = known
         else:
             merged = _merged(key, found)
-            same = known is not None and (known[1].meta, known[1].spec) == (merged.meta, merged.spec)
-            made.merged[key] = (found, known[1] if same and known is not None else merged)
+            equal = known is not None and (known[1].meta, known[1].spec) == (merged.meta, merged.spec)
+            made.merged[key] = (found, known[1] if equal and known is not None else merged)
         made.objects.append(made.merged[key][1])
     return made
 

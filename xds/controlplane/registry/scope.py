@@ -8,15 +8,13 @@ made again.
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import cached_property
-from typing import TypeVar
 
 from ..api.destination_rule import ConnectionPoolSettings
 from ..api.sidecar import IstioIngressListener, OutboundTrafficPolicy
 from ..hosts import fully_qualified, is_wildcard, matches
-from ..objects import Ref
+from ..objects import Ref, same
 from .destination_rules import Rule
 from .egress import EVERYTHING, EgressListener, Imports, matching_port, needs_port, routings_of, services_of
 from .proxy import Proxy
@@ -24,8 +22,6 @@ from .services import Port, Service
 from .sidecars import SidecarObject
 from .virtual_services import Routing
 from .world import World
-
-T = TypeVar("T")
 
 
 class Scope:
@@ -89,11 +85,11 @@ class Scope:
             else:
                 services = services_of(self.world, self.namespace, spec, imports)
             routings = routings_of(self.world, self.namespace, imports)
-            if old is not None and _same(old.services, services) and _same(old.routings, routings):
+            if old is not None and same(old.services, services) and same(old.routings, routings):
                 out.append(old)
             else:
                 out.append(EgressListener(spec, services, routings))
-        return known if _same(known, out) else out
+        return known if same(known, out) else out
 
     def _services(self, before: Scope | None) -> list[Service]:
         """Every service that has clusters, one for each host: those imported, and those that routings lead to."""
@@ -119,7 +115,7 @@ class Scope:
                     if made is not None:
                         self._add(out, made)
         made_list = list(out.values())
-        return before.services if before is not None and _same(before.services, made_list) else made_list
+        return before.services if before is not None and same(before.services, made_list) else made_list
 
     def _destination(self, there: Mapping[str, Service]) -> Service | None:
         """Of a host's services the own namespace's, whoever may see it; else the best of those that may be seen."""
@@ -249,9 +245,3 @@ def _mergeable(one: Service, other: Service) -> bool:
 
 def _said(port: Port) -> tuple[str, int, str]:
     return port.name, port.number, port.protocol
-
-
-def _same(one: Iterable[T], other: Iterable[T]) -> bool:
-    """Whether two lists hold the same objects."""
-    first, second = list(one), list(other)
-    return len(first) == len(second) and all(map(operator.is_, first, second))

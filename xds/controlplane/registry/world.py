@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -19,7 +18,7 @@ from ..api.sidecar import Sidecar
 from ..api.telemetry import Telemetry
 from ..api.virtual_service import VirtualService
 from ..mesh import MeshConfig
-from ..objects import Object, Ref
+from ..objects import Object, Ref, same
 from . import endpoints as eps
 from .authn import PeerAuthentications
 from .destination_rules import DestinationRules, Rule
@@ -82,8 +81,7 @@ class World:
             found.setdefault(item.kind, []).append(item)
         for kind, items in found.items():
             known = self._kept.lists.get(kind)
-            same = known is not None and len(known) == len(items) and all(map(operator.is_, known, items))
-            self.memory.lists[kind] = known if same and known is not None else items
+            self.memory.lists[kind] = known if known is not None and same(known, items) else items
 
     def settle(self) -> None:
         """Derives everything that a successor is compared with."""
@@ -96,7 +94,7 @@ class World:
     def _part(self, name: str, inputs: tuple[object, ...], make: Callable[[], T]) -> T:
         """A part that stays the same object while what it is made of does."""
         known = self._kept.parts.get(name)
-        made = known[1] if known is not None and all(map(operator.is_, known[0], inputs)) else make()
+        made = known[1] if known is not None and same(known[0], inputs) else make()
         self.memory.parts[name] = (inputs, made)
         return cast(T, made)
 
@@ -353,8 +351,7 @@ class World:
             Backends(domain, services, self.by_host),
             before,
         )
-        same = len(made.objects) == len(before.objects) and all(map(operator.is_, made.objects, before.objects))
-        return before if same and made.troubles == before.troubles else made
+        return before if same(made.objects, before.objects) and made.troubles == before.troubles else made
 
     @cached_property
     def peer_authentications(self) -> PeerAuthentications:
