@@ -76,15 +76,20 @@ class Scope:
     def _listeners(self, before: Scope | None) -> list[EgressListener]:
         specs = (self.sidecar.spec.egress if self.sidecar is not None else ()) or (EVERYTHING,)
         known = before.listeners if before is not None else []
+        same_services = before is not None and before.world.services is self.world.services
+        same_routings = before is not None and before.world.virtual_services is self.world.virtual_services
         out = []
         for index, spec in enumerate(specs):
             old = known[index] if index < len(known) and known[index].spec == spec else None
             imports = Imports(spec.hosts, self.namespace)
-            if old is not None and before is not None and before.world.services is self.world.services:
+            if old is not None and same_services:
                 services = old.services
             else:
                 services = services_of(self.world, self.namespace, spec, imports)
-            routings = routings_of(self.world, self.namespace, imports)
+            if old is not None and same_routings:
+                routings = old.routings
+            else:
+                routings = routings_of(self.world, self.namespace, imports)
             if old is not None and same(old.services, services) and same(old.routings, routings):
                 out.append(old)
             else:
