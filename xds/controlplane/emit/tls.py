@@ -87,16 +87,12 @@ def _versions() -> tls_v3.TlsParameters:
 
 @cache
 def _mutual(alpn: tuple[str, ...]) -> tls_v3.UpstreamTlsContext:
-    validation = tls_v3.CommonTlsContext.CombinedCertificateValidationContext(
-        default_validation_context=tls_v3.CertificateValidationContext(),
-        validation_context_sds_secret_config=secret("ROOTCA"),
-    )
     return tls_v3.UpstreamTlsContext(
         common_tls_context=tls_v3.CommonTlsContext(
             tls_params=_versions(),
             alpn_protocols=alpn,
             tls_certificate_sds_secret_configs=[secret("default")],
-            combined_validation_context=validation,
+            combined_validation_context=validation((), secret("ROOTCA")),
         )
     )
 
@@ -106,8 +102,8 @@ def mesh_mutual(accounts: Iterable[str], sni: str, *, http2: bool) -> tls_v3.Ups
     made = tls_v3.UpstreamTlsContext()
     made.CopyFrom(_mutual(ALPN_MESH_H2 if http2 else ALPN_MESH))
     made.sni = sni
-    validation = made.common_tls_context.combined_validation_context.default_validation_context
-    validation.match_subject_alt_names.extend(exactly(accounts))
+    context = made.common_tls_context.combined_validation_context.default_validation_context
+    context.match_subject_alt_names.extend(exactly(accounts))
     return made
 
 
@@ -184,18 +180,15 @@ def _downstream(trust_domains: tuple[str, ...], wanted: TLSConfig, tcp: bool, fi
     if wanted.min_protocol_version == "TLSV1_3":
         params.tls_minimum_protocol_version = tls_v3.TlsParameters.TLSv1_3
     params.cipher_suites.extend(wanted.cipher_suites or CIPHERS)
-    validation = tls_v3.CommonTlsContext.CombinedCertificateValidationContext(
-        default_validation_context=tls_v3.CertificateValidationContext(),
-        validation_context_sds_secret_config=files.trusted(),
-    )
+    peers = validation((), files.trusted())
     for name in trust_domains:
-        validation.default_validation_context.match_subject_alt_names.add(prefix=f"spiffe://{name}/")
+        peers.default_validation_context.match_subject_alt_names.add(prefix=f"spiffe://{name}/")
     context = tls_v3.DownstreamTlsContext(
         common_tls_context=tls_v3.CommonTlsContext(
             tls_params=params,
             alpn_protocols=ALPN_TCP if tcp else ALPN_HTTP,
             tls_certificate_sds_secret_configs=[files.own()],
-            combined_validation_context=validation,
+            combined_validation_context=peers,
         ),
         require_client_certificate=flag(True),
     )
