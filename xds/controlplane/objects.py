@@ -14,6 +14,8 @@ from typing import Generic, NamedTuple, TypeVar
 S = TypeVar("S", covariant=True)
 T = TypeVar("T")
 
+_TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Place:
@@ -50,6 +52,10 @@ class Meta:
     controller: tuple[str, str] = ("", "")  # kind and name of the owner that manages it
     generate_name: str = ""
     resource_version: str = ""
+
+    def flag(self, annotation: str) -> bool:
+        """Whether an annotation says yes, in one of the ways that Go's strconv.ParseBool takes."""
+        return self.annotations.get(annotation) in _TRUE
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -17,7 +17,6 @@ from .rbac_rule import Context, translate
 
 RBAC = rbac_v3.RBAC
 _DRY_RUN = "istio.io/dry-run"
-_TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 _BAD = "-deny-due-to-bad-CUSTOM-action"
 _SHADOW_PREFIX = {RBAC.ALLOW: "istio_dry_run_allow_", RBAC.DENY: "istio_dry_run_deny_"}
 
@@ -120,7 +119,7 @@ def _never() -> rbac_v3.Policy:
 
 
 def _is_dry(policy: PolicyObject) -> bool:
-    return policy.meta.annotations.get(_DRY_RUN, "") in _TRUE
+    return policy.meta.flag(_DRY_RUN)
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,6 @@ _LOCALITIES = ("topology.istio.io/locality", "istio-locality")
 _WORKLOAD = "service.istio.io/workload-name"
 _GROUP = "istio.io/autoRegistrationGroup"
 _PROBED = "proxy.istio.io/health-checks-enabled"
-_TRUE = ("1", "t", "T", "true", "TRUE", "True")
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +189,7 @@ def entry_name(meta: Meta) -> str:
 
 def serves(entry: Object[WorkloadEntry]) -> bool:
     """Whether a WorkloadEntry counts: one that is probed does while its probes succeed."""
-    if entry.meta.annotations.get(_PROBED) not in _TRUE:
+    if not entry.meta.flag(_PROBED):
         return True
     return isinstance(entry.status, WorkloadEntryStatus) and entry.status.healthy
 
