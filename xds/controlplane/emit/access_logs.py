@@ -9,12 +9,12 @@ from typing import Literal
 from ...wire.schema.types import accesslog_v3, filters_cel_v3
 from ..api.telemetry import AccessLogging, Telemetry
 from ..mesh import MeshConfig
+from ..registry.extensions import Side
 from ..registry.world import World
 from . import log_providers
 from .messages import pack
 from .providers import ProviderError
 
-Side = Literal["CLIENT", "SERVER"]
 Where = Literal["HTTP", "TCP", "LISTENER"]
 AccessLog = accesslog_v3.AccessLog
 

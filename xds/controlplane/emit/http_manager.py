@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from ...wire.schema.types import http_connection_manager_v3, listener_v3, route_v3
 from ..registry import protocols
+from ..registry.extensions import Side
 from ..registry.protocols import Protocol
 from ..registry.services import Service
 from . import dynamic_dns, filters
-from .access_logs import Side
 from .connection_settings import normalize, settle
 from .filters import HttpFilter
 from .messages import ads, duration, flag, pack

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
 from ...wire.schema.types import istio_stats, listener_v3
 from ..api.telemetry import MetricSelector, MetricsOverrides, TagOverride, Telemetry
 from ..mesh import MeshConfig
+from ..registry.extensions import Side
 from .filters import HttpFilter
 from .messages import duration, pack
 
-Side = Literal["CLIENT", "SERVER"]
 NAME = "istio.stats"
 
 # Istio's metrics, by the names that Prometheus has for them; the order is that of the configuration.

@@ -8,10 +8,10 @@ from ...wire.schema.types import listener_v3, mongo_proxy_v3, tcp_proxy_v3, type
 from ..api.destination_rule import DestinationRule, TCPSettings, TrafficPolicy
 from ..api.virtual_service import RouteDestination
 from ..hosts import bracketed, outbound
+from ..registry.extensions import Side
 from ..registry.protocols import Protocol
 from ..registry.virtual_services import Routing
 from . import stat_names
-from .access_logs import Side
 from .messages import duration, pack
 from .routes import UNKNOWN
 from .view import View

@@ -16,9 +16,9 @@ from ..api import proxy_config
 from ..api.extension_providers import ExtensionProvider
 from ..api.telemetry import CustomTag, Telemetry
 from ..mesh import MeshConfig
+from ..registry.extensions import Side
 from ..registry.proxy import Proxy
 from ..registry.world import World
-from .access_logs import Side
 from .messages import flag, pack, percent
 from .providers import ProviderError
 from .tracers import tracer

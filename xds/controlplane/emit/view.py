@@ -12,14 +12,14 @@ from ..api.telemetry import Telemetry
 from ..mesh import MeshConfig
 from ..objects import Object
 from ..registry.authn import PeerPolicy, selects
-from ..registry.extensions import Extension
+from ..registry.extensions import Extension, Side
 from ..registry.node import PROCESS
 from ..registry.policies import Applied
 from ..registry.proxy import Proxy
 from ..registry.scope import Scope
 from ..registry.world import World
 from . import extensions, jwt, rbac
-from .access_logs import Side, Where, access_logs
+from .access_logs import Where, access_logs
 from .cluster_target import Certificates, certificates_of
 from .dynamic_dns import dns_family
 from .filters import HttpFilter
