@@ -56,12 +56,14 @@ def reply_headers(reply: LocalReply, *, head: bool = False) -> list[tuple[bytes,
     Nobody overrides the length; a content type that a mutation set stays, if there is a body at all.
     `head`: in answer to HEAD, where Envoy says no length of an empty body.
     """
-    own = list(reply.headers if reply.framed else framed(reply).headers)
+    own = framed_headers(reply)
     return own if reply.body or head or reply.status in BODILESS else [*own, (CONTENT_LENGTH, b"0")]
 
 
-def framed(reply: LocalReply) -> LocalReply:
-    """The reply with what describes its body, if there is one: what is added from now on comes behind it."""
+def framed_headers(reply: LocalReply) -> list[tuple[bytes, bytes]]:
+    """Its headers with what describes its body, if there is one: what is added from now on comes behind it."""
+    if reply.framed:
+        return list(reply.headers)
     if not reply.body:
         own = [pair for pair in reply.headers if pair[0] not in (CONTENT_LENGTH, CONTENT_TYPE)]
     else:
@@ -69,7 +71,7 @@ def framed(reply: LocalReply) -> LocalReply:
         own.append((CONTENT_LENGTH, b"%d" % len(reply.body)))
         if reply.retyped or not any(name == CONTENT_TYPE for name, _ in own):
             own = _with_content_type(own, reply.content_type)
-    return replace(reply, headers=tuple(own), framed=True)
+    return own
 
 
 def _with_content_type(headers: Iterable[tuple[bytes, bytes]], value: bytes) -> list[tuple[bytes, bytes]]:

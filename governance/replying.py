@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from .describing import subject_of_refusal, subject_of_reply
-from .replies import CLOSE, DOWNSTREAM_ERROR, LocalReply, as_grpc, framed
+from .replies import CLOSE, DOWNSTREAM_ERROR, LocalReply, as_grpc, framed_headers
 from .subject import Subject
 from .upstream import counted
 
@@ -37,10 +37,10 @@ def own_reply(call: OutgoingCall, reply: LocalReply) -> LocalReply:
     rewriting = http.rewriting if http is not None else None
     reply = _told(call, reply, rewriting, lambda: subject_of_reply(call, reply, request))
     if call.filters is not None:
-        headers = call.filters.response(call, reply.status, list(framed_once(reply).headers))
+        headers = call.filters.response(call, reply.status, framed_headers(reply))
         reply = replace(reply, headers=(*headers, *call.response_headers), framed=True)
     if call.answering is not None:
-        headers = call.answering(list(framed_once(reply).headers), call.as_sent())
+        headers = call.answering(framed_headers(reply), call.as_sent())
         reply = replace(reply, headers=tuple(headers), framed=True)
     return reply
 
@@ -53,11 +53,11 @@ def refusal(inbound: InboundRequest, reply: LocalReply) -> LocalReply:
         reply = route.mutated(reply, inbound.target, request, lambda: subject_of_refusal(inbound, reply, request))
     http = inbound.http
     rewriting = http.rewriting if http is not None else None
-    reply = framed_once(_told(inbound, reply, rewriting, lambda: subject_of_refusal(inbound, reply, request)))
-    headers = list(reply.headers)
+    reply = _told(inbound, reply, rewriting, lambda: subject_of_refusal(inbound, reply, request))
+    headers = framed_headers(reply)
     if inbound.filters is not None:
         headers = [*inbound.filters.response(inbound, reply.status, headers), *inbound.response_headers]
-    return replace(reply, headers=tuple(inbound.answered(headers)))
+    return replace(reply, headers=tuple(inbound.answered(headers)), framed=True)
 
 
 def _told(
@@ -79,8 +79,3 @@ def _told(
     if stream.request.is_grpc and reply.flags != DOWNSTREAM_ERROR:
         return as_grpc(reply, head=stream.request.method == b"HEAD")
     return reply
-
-
-def framed_once(reply: LocalReply) -> LocalReply:
-    """With what describes its body, if that is not there yet."""
-    return reply if reply.framed else framed(reply)
