@@ -182,13 +182,10 @@ class InboundRequest:
     def _name(self, http: HttpRuntime) -> None:
         """What the app gets that a next hop does not: Host among the headers. The name of an operation stays here."""
         request = self.request
-        headers = [pair for pair in request.raw_headers if pair[0].lower() != b"host"]
         if http.config.tracing and request.headers.get(DECORATOR):
-            headers = [pair for pair in headers if pair[0].lower() != DECORATOR]
+            request.replace_headers([pair for pair in request.raw_headers if pair[0].lower() != DECORATOR])
             self.names_operation = True
-        if request.authority:
-            headers.insert(0, (b"host", request.authority))
-        request.replace_headers(headers)
+        request.restore_host()
 
     def subject(self) -> Subject:
         """What formats may ask about."""

@@ -101,6 +101,19 @@ class RequestView:
         self._headers = None
         self._more = None
 
+    def restore_host(self) -> None:
+        """Put Host before all other headers, which hold none (governance.admission); what is known of them stays."""
+        authority, known = self.authority, self._headers
+        raw = [(b"host", authority), *self.raw_headers] if authority else self.raw_headers
+        if known is None or self._more is not None:
+            self.replace_headers(raw)
+            return
+        self.raw_headers = raw
+        if authority:
+            known[b"host"] = authority
+        else:
+            known.pop(b"host", None)
+
     def replace_path(self, path: bytes) -> None:
         """Take another target."""
         self.path = path
