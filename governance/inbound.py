@@ -25,7 +25,7 @@ from .replying import refusal
 from .request import RequestView
 from .routing import CompiledRoute, CompiledVirtualHost, Target
 from .runtime import Runtime
-from .steering import STEERING
+from .steering import STEERING, unsteer
 from .subject import Subject
 
 Decision = Generator[Sleep | Ask | Collect, Any, LocalReply | None]
@@ -170,8 +170,7 @@ class InboundRequest:
         if target is None:
             return route.answer(request, self.subject)
         if request.internal and not STEERING.isdisjoint(request.headers):
-            kept = [pair for pair in request.raw_headers if pair[0].lower() not in STEERING]
-            request.replace_headers(kept)  # there is nothing to steer any more, and none of it is passed on
+            unsteer(request)  # there is nothing to steer any more
         levels = target.request_levels
         if levels:
             subject = self.subject() if formats(levels) else None

@@ -91,8 +91,13 @@ def steer(request: RequestView, route: CompiledRoute, cluster: ClusterRuntime) -
     if not RETRYING.isdisjoint(known):
         retry = compile_retry(_merged(_policy(route, cluster), known))
     steering = Steering(own, retry, timeout_s, _seconds(known.get(DURATION)), ALT_RESPONSE in known)
-    request.replace_headers([pair for pair in request.raw_headers if pair[0].lower() not in STEERING])
+    unsteer(request)
     return steering
+
+
+def unsteer(request: RequestView) -> None:
+    """Take the headers off that steer: whoever has read them passes none of them on."""
+    request.replace_headers([pair for pair in request.raw_headers if pair[0].lower() not in STEERING])
 
 
 def _policy(route: CompiledRoute, cluster: ClusterRuntime) -> RetryPolicy:
