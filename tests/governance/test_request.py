@@ -111,3 +111,22 @@ def test_other_headers_do_not_change_who_sent_a_request() -> None:
     one.remote, one.internal = "1.2.3.4", True
     other = one.having([(b"x", b"1")])
     assert (other.source, other.remote, other.internal) == ("10.0.0.1", "1.2.3.4", True)
+
+
+@pytest.mark.parametrize("authority", [b"shop", b""])
+@pytest.mark.parametrize(
+    "headers", [[(b"X-A", b"1")], [(b"X-A", b"1"), (b"x-a", b"2"), (b"via", b"a"), (b"via", b"b")]]
+)
+@pytest.mark.parametrize("looked", [True, False])
+def test_a_host_put_back_is_known_like_one_that_was_sent(
+    authority: bytes, headers: list[tuple[bytes, bytes]], looked: bool
+) -> None:
+    request = RequestView(b"GET", b"http", authority, b"/", headers)
+    if looked:
+        request.headers[b"host"] = b"before"  # as it was when the headers were looked at first
+    request.restore_host()
+    sent = [(b"host", authority), *headers] if authority else headers
+    fresh = RequestView(b"GET", b"http", authority, b"/", sent)
+    assert request.raw_headers == sent
+    assert request.headers == fresh.headers
+    assert request.values(b"x-a") == fresh.values(b"x-a")
