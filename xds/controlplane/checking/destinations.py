@@ -17,7 +17,9 @@ from .mesh import Mesh
 def destination_rule(source: Object[DestinationRule], mesh: Mesh) -> Iterator[Said]:
     spec, namespace = source.spec, source.meta.namespace
     name = mesh.qualified(spec.host, namespace)
-    services = [s for s in mesh.scope(namespace).services if s.hostname in mesh.scope(namespace).hosts_matching(name)]
+    scope = mesh.scope(namespace)
+    matching = scope.hosts_matching(name)
+    services = [service for service in scope.services if service.hostname in matching]
     if not services:
         yield "warning", ("spec", "host"), f"{name} is no service that {namespace} can see{nearest(name, mesh.hosts)}"
     yield from _merged(source, name, mesh)

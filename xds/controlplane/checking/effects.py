@@ -38,7 +38,7 @@ def without_effect(kind: str, spec: Any) -> Iterator[tuple[Keys, str]]:
     """(keys into the object, what to say) of each field that is set in vain."""
     known = EFFECTS.get(kind, {})
     anywhere = {name.removeprefix("*."): why for name, why in known.items() if name.startswith("*.")}
-    for keys, path in _set(spec, (), ""):
+    for keys, path in _set(spec, (), "") if known else ():
         why = known.get(path) or next(
             (said for name, said in anywhere.items() if path == name or path.endswith(f".{name}")), None
         )
