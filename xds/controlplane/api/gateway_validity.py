@@ -19,6 +19,7 @@ from .gateway_api import (
     GRPCRouteSpec,
     HTTPBackendRef,
     HTTPCORSFilter,
+    HTTPHeader,
     HTTPHeaderFilter,
     HTTPHeaderMatch,
     HTTPPathMatch,
@@ -142,21 +143,21 @@ def _http_rule(made: HTTPRouteRule) -> Iterator[Problem]:
         for name, held in (("requestRedirect", each.request_redirect), ("urlRewrite", each.url_rewrite)):
             if held is not None and held.path is not None and held.path.type == "ReplacePrefixMatch" and not prefixed:
                 yield (*keys, name, "path"), "ReplacePrefixMatch needs exactly one match, of type PathPrefix"
-    yield from _once(made.filters, "filters")
+    yield from _once(made.filters)
 
 
 def _grpc_rule(made: GRPCRouteRule) -> Iterator[Problem]:
-    yield from _once(made.filters, "filters")
+    yield from _once(made.filters)
 
 
-def _once(filters: Sequence[HTTPRouteFilter | GRPCRouteFilter], where: str) -> Iterator[Problem]:
+def _once(filters: Sequence[HTTPRouteFilter | GRPCRouteFilter]) -> Iterator[Problem]:
     seen: set[str] = set()
     for index, each in enumerate(filters):
         if each.type in seen and each.type in _ONCE:
-            yield (where, index), f"is a second {each.type}"
+            yield ("filters", index), f"is a second {each.type}"
         seen.add(each.type)
     if {"RequestRedirect", "URLRewrite"} <= seen:
-        yield (where,), "cannot hold both RequestRedirect and URLRewrite"
+        yield ("filters",), "cannot hold both RequestRedirect and URLRewrite"
 
 
 def _filter(made: HTTPRouteFilter | GRPCRouteFilter) -> Iterator[Problem]:
@@ -175,7 +176,7 @@ def _backend(made: AnyBackendRef) -> Iterator[Problem]:
 
 def _routed_backend(made: HTTPBackendRef | GRPCBackendRef) -> Iterator[Problem]:
     yield from _backend(made)
-    yield from _once(made.filters, "filters")
+    yield from _once(made.filters)
 
 
 def _headers(made: HTTPHeaderFilter) -> Iterator[Problem]:
@@ -185,16 +186,15 @@ def _headers(made: HTTPHeaderFilter) -> Iterator[Problem]:
                 yield (name, index, "name"), f'"{header.name}" is no name of a header'
             if not _VALUE.fullmatch(header.value):
                 yield (name, index, "value"), "has characters that a header cannot have"
-        yield from _unique(((name,), [header.name for header in headers]))
+        yield from _unique(name, headers)
 
 
-def _unique(*named: tuple[tuple[str | int, ...], Iterable[str]]) -> Iterator[Problem]:
-    for keys, names in named:
-        seen: set[str] = set()
-        for index, name in enumerate(names):
-            if name in seen:
-                yield (*keys, index, "name"), f'"{name}" is given twice'
-            seen.add(name)
+def _unique(key: str, named: Iterable[HTTPHeader | HTTPHeaderMatch]) -> Iterator[Problem]:
+    seen: set[str] = set()
+    for index, each in enumerate(named):
+        if each.name in seen:
+            yield (key, index, "name"), f'"{each.name}" is given twice'
+        seen.add(each.name)
 
 
 def _modifier(made: HTTPPathModifier) -> Iterator[Problem]:
@@ -259,9 +259,9 @@ def _condition(made: HTTPHeaderMatch) -> Iterator[Problem]:
 
 
 def _match(made: HTTPRouteMatch | GRPCRouteMatch) -> Iterator[Problem]:
-    yield from _unique((("headers",), [each.name for each in made.headers]))
+    yield from _unique("headers", made.headers)
     if isinstance(made, HTTPRouteMatch):
-        yield from _unique((("queryParams",), [each.name for each in made.query_params]))
+        yield from _unique("queryParams", made.query_params)
 
 
 def _method(made: GRPCMethodMatch) -> Iterator[Problem]:
