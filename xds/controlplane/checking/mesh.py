@@ -20,6 +20,7 @@ class Mesh:
     def __init__(self, world: World) -> None:
         self.world = world
         self._scopes: dict[str, Scope] = {}
+        self._routed: dict[str, dict[str, Routing]] = {}
 
     def scope(self, namespace: str) -> Scope:
         """What proxies of a namespace see."""
@@ -55,9 +56,16 @@ class Mesh:
                 out.setdefault(host, []).append(routing)
         return out
 
-    def similar(self, host: str) -> list[str]:
-        """Services whose hosts a host covers or is covered by."""
-        return [name for name in self.hosts if matches(name, host)]
+    def routed(self, namespace: str) -> dict[str, Routing]:
+        """By each host that a VirtualService names: the one that a namespace follows first."""
+        if namespace not in self._routed:
+            visible = self.world.virtual_services.visible_to(namespace)
+            self._routed[namespace] = {host: each for each in reversed(visible) for host in each.spec.hosts}
+        return self._routed[namespace]
+
+    def any_similar(self, host: str) -> bool:
+        """Whether there is a service whose host a host covers or is covered by."""
+        return host in self.hosts or any(matches(name, host) for name in self.hosts)
 
     def selected(self, namespace: str, labels: Mapping[str, str]) -> bool:
         """Whether any workload has the labels; the root namespace's selectors reach everywhere."""

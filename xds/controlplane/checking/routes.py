@@ -37,17 +37,16 @@ def virtual_service(source: Object[VirtualService], mesh: Mesh) -> Iterator[Said
 
 def _hosts(source: Object[VirtualService], mesh: Mesh) -> Iterator[Said]:
     namespace = source.meta.namespace
-    routings = mesh.world.virtual_services.visible_to(namespace)
     for index, host in enumerate(source.spec.hosts):
         name = mesh.qualified(host, namespace)
-        first = next((r for r in routings if name in r.spec.hosts), None)
+        first = mesh.routed(namespace).get(name)
         if first is not None and first.source is not source and first.source.ref != source.ref:
             yield (
                 "warning",
                 ("spec", "hosts", index),
                 f"{name} is routed by {first.written_as}, which is older or comes first",
             )
-        elif not mesh.similar(name) and not is_ip(host):
+        elif not mesh.any_similar(name) and not is_ip(host):
             yield (
                 "warning",
                 ("spec", "hosts", index),
