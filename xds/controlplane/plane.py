@@ -117,8 +117,9 @@ class Plane:
             if fault not in known:
                 self._on_fault(fault)
         notes = (*loaded.notes, *self._conditions(world))
+        known = set(before.notes) if before else set()
         for note in notes:
-            if before is None or note not in before.notes:
+            if note not in known:
                 self._on_note(note)
         number = before.number + 1 if before else 1
         stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._clock()))
