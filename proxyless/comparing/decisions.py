@@ -29,7 +29,6 @@ class Decision:
     host: str | None = None
     index: int | None = None
     route: CompiledRoute | None = None
-    why: tuple[str, ...] = ()
 
 
 def decide(sight: Sight, asked: Asked) -> Decision:
@@ -48,7 +47,7 @@ def decide(sight: Sight, asked: Asked) -> Decision:
     taken = first["virtual_host"], first["route_index"]
     if route is None or len(route.targets) < 2:
         own = _facts(first, asked, route, port)
-        return Decision(_to(call, first, port), own, *taken, route, tuple(first["why"]))
+        return Decision(_to(call, first, port), own, *taken, route)
     taken_by: dict[str, float] = {}
     branches: dict[str, dict[str, Any]] = {}
     total = route.cumulative[-1]
@@ -67,7 +66,6 @@ def decide(sight: Sight, asked: Asked) -> Decision:
         dict(_joined(branches)),
         *taken,
         route,
-        tuple(first["why"]),
     )
 
 

@@ -85,7 +85,6 @@ class Sight:
         self.runtime.publish(snapshot)
         inbound = listeners.get(INBOUND)
         self.inbound_raw = b"" if inbound is None else inbound.raw
-        self.inbound = self.listeners.get(INBOUND)
         self.digest = _digest(
             {name: each for name, each in listeners.items() if name != INBOUND},
             routes,
