@@ -12,11 +12,11 @@ import pytest
 
 from tests.differential.keyed import Asked, Case, Pickers, cluster, endpoint, pickers
 from tests.differential.recording import Recording, Resource
+from tests.differential.test_hashing import typed
 from tests.support import envoy
 
 pytestmark = pytest.mark.envoy
 
-TYPE = "type.googleapis.com/envoy.extensions.load_balancing_policies."
 POOL = [
     endpoint(
         number, health_status=("HEALTHY", "UNHEALTHY", "DEGRADED", "DRAINING")[number % 9 if number % 9 < 4 else 0]
@@ -26,14 +26,9 @@ POOL = [
 BY_KEY: Resource = {"hash_policy": [{"header": {"header_name": "x-key"}}]}
 
 
-def policy(kind: str, **fields: object) -> Resource:
-    return {"typed_extension_config": {"name": kind, "typed_config": {"@type": TYPE + kind, **fields}}}
-
-
 def overriding(*sources: Resource) -> Resource:
-    fallback = {"policies": [policy("ring_hash.v3.RingHash")]}
-    made = policy("override_host.v3.OverrideHost", override_host_sources=list(sources), fallback_policy=fallback)
-    return {"load_balancing_policy": {"policies": [made]}}
+    fallback = typed("ring_hash.v3.RingHash")["load_balancing_policy"]
+    return typed("override_host.v3.OverrideHost", override_host_sources=list(sources), fallback_policy=fallback)
 
 
 CASES = [
