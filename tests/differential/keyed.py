@@ -27,7 +27,7 @@ from tests.differential.ours import drawing, mesh_on
 from tests.differential.recording import Recording, Resource
 from tests.differential.rig import VIP
 from tests.support import rawhttp
-from tests.support.envoy import Envoy
+from tests.support.envoy import Envoy, require
 
 CLOSED_PORT = 1
 SOURCE = ("127.0.10.1", 40000)
@@ -171,6 +171,7 @@ def _picked(response: rawhttp.Response) -> Picked:
 @contextmanager
 def pickers(base: Recording, cases: Sequence[Case], seed: int = 4) -> Iterator[Pickers]:
     """Both sides, started."""
+    require()
     whole = recording(base, cases)
     with mesh_on(whole, rng=random.Random(seed)) as mesh, Envoy(static(whole)) as envoy:
         yield Pickers(envoy, mesh)

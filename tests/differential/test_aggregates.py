@@ -16,7 +16,6 @@ from tests.differential.keyed import Asked, Case, Pickers, cluster, endpoint, pi
 from tests.differential.recording import Recording, Resource
 from tests.differential.test_hashing import BY_KEY, RING, keys
 from tests.differential.test_shares import DRAWS, ours
-from tests.support import envoy
 
 pytestmark = pytest.mark.envoy
 
@@ -117,7 +116,6 @@ def cases() -> list[Case]:
 
 @pytest.fixture(scope="module")
 def sides(frontend: Recording) -> Iterator[Pickers]:
-    envoy.require()
     with pickers(frontend, cases()) as started:
         yield started
 

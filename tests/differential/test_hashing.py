@@ -10,7 +10,6 @@ import pytest
 
 from tests.differential.keyed import Asked, Case, Pickers, cluster, endpoint, pickers
 from tests.differential.recording import Recording, Resource
-from tests.support import envoy
 
 KEYS = 10_000
 
@@ -224,7 +223,6 @@ WEIGHTED = [
 
 @pytest.fixture(scope="module")
 def sides(frontend: Recording) -> Iterator[Pickers]:
-    envoy.require()
     with pickers(frontend, [*CASES, *BY_POLICY, *IN_SHAPE, *RETRIED, *WEIGHTED]) as started:
         yield started
 

@@ -12,7 +12,6 @@ from tests.differential.chances import wrong
 from tests.differential.keyed import Asked, Case, Pickers, cluster, pickers
 from tests.differential.recording import Recording, Resource
 from tests.differential.test_hashing import typed
-from tests.support import envoy
 from tests.support.reporter import Reporter
 
 pytestmark = pytest.mark.envoy
@@ -36,7 +35,6 @@ def reporters() -> Iterator[tuple[Reporter, Reporter]]:
 
 @pytest.fixture(scope="module")
 def sides(frontend: Recording, reporters: tuple[Reporter, Reporter]) -> Iterator[Pickers]:
-    envoy.require()
     members: list[Resource] = [
         {"endpoint": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": each.port}}}}
         for each in reporters

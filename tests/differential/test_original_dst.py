@@ -10,7 +10,6 @@ import pytest
 from tests.differential.bootstrap import TYPE
 from tests.differential.keyed import Asked, Case, Pickers, pickers
 from tests.differential.recording import Recording, Resource
-from tests.support import envoy
 
 pytestmark = pytest.mark.envoy
 
@@ -33,7 +32,6 @@ CASES = [
 
 @pytest.fixture(scope="module")
 def sides(frontend: Recording) -> Iterator[Pickers]:
-    envoy.require()
     with pickers(frontend, CASES) as started:
         yield started
 

@@ -13,7 +13,6 @@ import pytest
 from tests.differential.keyed import Asked, Case, Pickers, cluster, endpoint, pickers
 from tests.differential.recording import Recording, Resource
 from tests.differential.test_hashing import typed
-from tests.support import envoy
 
 pytestmark = pytest.mark.envoy
 
@@ -39,7 +38,6 @@ CASES = [
 
 @pytest.fixture(scope="module")
 def both(frontend: Recording) -> Iterator[Pickers]:
-    envoy.require()
     with pickers(frontend, CASES) as running:
         yield running
 

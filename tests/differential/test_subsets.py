@@ -14,7 +14,6 @@ import pytest
 from tests.differential.keyed import Case, Pickers, cluster, endpoint, pickers
 from tests.differential.recording import Recording, Resource
 from tests.differential.test_hashing import BY_KEY, RING, keys, typed
-from tests.support import envoy
 
 SEED, CONFIGURATIONS, ROUTES = 23, 40, 6
 NAMES = ("a", "b", "c")
@@ -107,7 +106,6 @@ def cases() -> list[Case]:
 
 @pytest.fixture(scope="module")
 def sides(frontend: Recording) -> Iterator[Pickers]:
-    envoy.require()
     with pickers(frontend, cases()) as started:
         yield started
 
