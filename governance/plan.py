@@ -442,17 +442,17 @@ class Plan:
         self, port: int, source: str, *, tls: bool = False
     ) -> tuple[FilterChain, HttpRuntime | None] | Missing | None:
         """The chain that takes a request to an app port; None refuses it (decision 10 of the design)."""
-        key = (port, tls, "")
+        key, own = (port, tls, ""), (port, tls, source)
         try:
             return self._inbound[key]
         except KeyError:
             pass
+        if own in self._inbound:
+            return self._inbound[own]
         resource = self.entrance(port)
         listener = resource.get() if resource is not None else None
         if listener is not None and looks_at_source(listener):
-            key = (port, tls, source)
-            if key in self._inbound:
-                return self._inbound[key]
+            key = own
         found: tuple[FilterChain, HttpRuntime | None] | None = None
         chain = find_chain(listener, _incoming(port, source, tls)) if listener is not None else None
         if chain is not None:
