@@ -253,10 +253,7 @@ class OutgoingCall:
         if self.reply is not None:
             return None
         try:
-            vhost = destination.virtual_host(request.authority, table)
-            if table.vhost_header:
-                vhost = table.of(request)
-            self.vhost = vhost
+            vhost = self.vhost = destination.virtual_host(request, table)
         except BadAuthorityError:
             self.reply = bad_authority()
             return None

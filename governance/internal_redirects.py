@@ -93,7 +93,7 @@ def _target_route(call: OutgoingCall, request: RequestView) -> str | None:
     if type(table) is Missing:
         return None
     try:
-        vhost = destination.virtual_host(request.authority, table)
+        vhost = destination.virtual_host(request, table)
     except BadAuthorityError:
         return None
     route = vhost.match(request, call.runtime.uniform) if vhost is not None else None

@@ -27,6 +27,7 @@ from .route_table import RouteTable
 from .routing import CompiledVirtualHost, Uniform
 
 if TYPE_CHECKING:
+    from .request import RequestView
     from .runtime import Runtime
 
 MAX_DESTINATIONS = 4096
@@ -112,14 +113,15 @@ class Destination:
                 return TcpRoute(name, replace(tcp, metadata_match={**tcp.metadata_match, **own}) if own else tcp)
         return TcpRoute("", tcp)
 
-    def virtual_host(self, authority: bytes, table: RouteTable) -> CompiledVirtualHost | None:
-        """The virtual host of an authority, remembered.
+    def virtual_host(self, request: RequestView, table: RouteTable) -> CompiledVirtualHost | None:
+        """The virtual host of a request: of its authority, which is remembered, or of what `vhost_header` names.
 
         Raises:
-            BadAuthorityError: Envoy's codec refuses it.
+            BadAuthorityError: Envoy's codec refuses the authority.
         """
+        authority = request.authority
         try:
-            return self.hosts[authority]
+            found = self.hosts[authority]
         except KeyError:
             if not valid_authority(authority):
                 raise BadAuthorityError from None
@@ -127,7 +129,7 @@ class Destination:
             if len(self.hosts) > MAX_DESTINATIONS:
                 self.hosts.clear()
             self.hosts[authority] = found
-            return found
+        return table.of(request) if table.vhost_header else found
 
 
 class Plan:
@@ -153,7 +155,7 @@ class Plan:
         self._tables: dict[str, tuple[Resource[RouteConfiguration], RouteTable]] = {}
         self._https: dict[int, tuple[str, HttpConnectionManager, HttpRuntime]] = {}
         self._destinations: dict[tuple[bytes, bytes, int], Destination] = {}
-        self._inbound: dict[tuple[int, bool, str], tuple[FilterChain, HttpRuntime | None] | None] = {}
+        self._inbound: dict[tuple[int, bool, str | None], tuple[FilterChain, HttpRuntime | None] | None] = {}
         self._ports: frozenset[str] | None = None
         if previous is not None:
             self._take_over(previous)
@@ -442,7 +444,8 @@ class Plan:
         self, port: int, source: str, *, tls: bool = False
     ) -> tuple[FilterChain, HttpRuntime | None] | Missing | None:
         """The chain that takes a request to an app port; None refuses it (decision 10 of the design)."""
-        key, own = (port, tls, ""), (port, tls, source)
+        key: tuple[int, bool, str | None] = (port, tls, None)
+        own = (port, tls, source)
         try:
             return self._inbound[key]
         except KeyError:

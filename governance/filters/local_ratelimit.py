@@ -196,7 +196,7 @@ class LocalRateLimitFilter:
             return None
         enforced = applied.enforced
         if enforced is None or not enforced.hit(int(uniform() * enforced.denominator)):
-            request.raw_headers = applied.when_not_enforced.apply(list(request.raw_headers), request)
+            request.replace_headers(applied.when_not_enforced.apply(list(request.raw_headers), request))
             return None
         headers = applied.response.apply([], request)
         grpc_status = RESOURCE_EXHAUSTED if config.resource_exhausted else None

@@ -296,3 +296,17 @@ def test_a_route_table_that_has_gone_meanwhile_leads_nowhere() -> None:
 def test_to_https_the_call_goes_on_behind_the_listener_that_it_came_to() -> None:
     steps = redirected(to("https://shop/other"), 200, policy=InternalRedirectPolicy(allow_cross_scheme=True))
     assert (steps.status, second(steps).host.address) == (200, "10.0.0.2:80")
+
+
+def test_the_header_that_names_the_virtual_host_names_the_targets_too() -> None:
+    follows = InternalRedirectPolicy(allowed_routes=frozenset({"two"}))
+    hosts = (
+        vhost(route("/", "a", name="one", internal_redirect=follows), domains=("one",)),
+        vhost(route("/", "b", name="two"), domains=("two",)),
+    )
+    fixture = World(
+        listeners=[listener("0.0.0.0_80", chain(manager(table(*hosts, vhost_header="x-vhost"))))],
+        clusters=[cluster("a", "10.0.0.1:80"), cluster("b", "10.0.0.2:80")],
+    )
+    steps = fixture.call("http://two/", answers=[to("http://two/x")], headers=[("x-vhost", "one")])
+    assert (steps.status, len(steps.sent())) == (302, 1), "the target is `one` again, which the policy does not allow"

@@ -11,6 +11,7 @@ import pytest
 from proxyless.governance import plan as module
 from proxyless.governance.http_runtime import HttpRuntime
 from proxyless.governance.plan import OPAQUE, BadAuthorityError, Destination, Missing
+from proxyless.governance.request import RequestView
 from proxyless.governance.route_table import RouteTable
 from proxyless.governance.runtime import Options
 from proxyless.xds.model.filters import InertFilter
@@ -106,6 +107,10 @@ def test_a_destination_is_found_once() -> None:
     assert went(fixture, scheme=b"https") is not went(fixture)
 
 
+def asked(authority: bytes) -> RequestView:
+    return RequestView(b"GET", b"http", authority, b"/")
+
+
 def test_remembered_destinations_and_hosts_do_not_grow_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_DESTINATIONS", 3)
     fixture = World(listeners=LISTENERS)
@@ -114,7 +119,7 @@ def test_remembered_destinations_and_hosts_do_not_grow_without_end(monkeypatch: 
     assert len(fixture.runtime.plan._destinations) <= 4
     found, hosts = went(fixture), RouteTable(table(route()))
     for number in range(20):
-        assert found.virtual_host(b"host%d" % number, hosts) is found.virtual_host(b"other", hosts)
+        assert found.virtual_host(asked(b"host%d" % number), hosts) is found.virtual_host(asked(b"other"), hosts)
     assert len(found.hosts) <= 4
 
 
@@ -123,7 +128,7 @@ def test_an_authority_that_envoys_codec_refuses_is_refused_every_time(authority:
     found, hosts = went(World(listeners=LISTENERS)), RouteTable(table(route()))
     for _ in range(2):
         with pytest.raises(BadAuthorityError):
-            found.virtual_host(authority, hosts)
+            found.virtual_host(asked(authority), hosts)
 
 
 def test_a_bad_listener_refuses_what_it_takes_and_says_why() -> None:
@@ -393,6 +398,13 @@ def test_where_a_chain_asks_for_the_source_each_source_is_looked_at(match: dict[
     fixture = entrance(chain(TcpProxy("x"), "special", **match), chain(TcpProxy("x"), "rest"))
     sources = ["10.0.0.9", "127.0.0.1", "10.0.0.9", "127.0.0.1"]
     assert [inbound(fixture, source=each) for each in sources] == ["special", "rest", "special", "rest"]
+
+
+def test_what_is_found_without_a_source_does_not_hold_for_all() -> None:
+    fixture = entrance(
+        chain(TcpProxy("x"), "special", source_prefix_ranges=(Cidr("10.0.0.9", 32),)), chain(TcpProxy("x"), "rest")
+    )
+    assert [inbound(fixture, source=each) for each in ("", "10.0.0.9", "")] == ["rest", "special", "rest"]
 
 
 def test_what_no_chain_takes_is_remembered_too() -> None:
