@@ -32,6 +32,7 @@ from .hedging import hedge_until_done
 from .internal_redirects import Redirected, again
 from .passing import DIRECT, TcpRoute
 from .paths import NotHttpError
+from .peer import Peer
 from .plan import OPAQUE, BadAuthorityError, Destination, Missing
 from .pool import Slot
 from .replies import LocalReply, bad_authority, bad_request, closed, no_cluster, no_route
@@ -77,6 +78,9 @@ class OutgoingCall:
     """What they add to the response."""
     kept: dict[Any, Any]
     """What they remember of the call."""
+    dynamic: dict[str, dict[str, Any]]
+    """What they tell one another."""
+    peer: Peer | None = None
     incoming = False
     named: str | None = None
     """The cluster that a header named before a filter changed the headers."""
@@ -264,7 +268,7 @@ class OutgoingCall:
         if http.filters.active:
             filters = http.filters.at(target if target is not None else route)
             if filters.active:
-                self.filters, self.response_headers, self.kept = filters, [], {}
+                self.filters, self.response_headers, self.kept, self.dynamic = filters, [], {}, {}
                 return FILTERS
         if target is not None:
             return self._find_cluster(target)

@@ -86,6 +86,7 @@ def subject_of_request(inbound: InboundRequest) -> Subject:
         listener=entrance.name if entrance is not None else "",
         chain=chain.name if chain is not None else "",
         workload=workload,
+        dynamic=inbound.dynamic,
         new_id=lambda: request_id(runtime.rng.getrandbits(128)),
     )
 

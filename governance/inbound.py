@@ -19,6 +19,7 @@ from .forwarding import DECORATOR, put
 from .headers import HeaderList, apply_levels, formats
 from .http_runtime import HttpRuntime
 from .paths import NotHttpError
+from .peer import Peer
 from .plan import Missing
 from .replies import LocalReply, bad_request, no_route, refused
 from .replying import refusal
@@ -38,6 +39,7 @@ class InboundRequest:
     __slots__ = (
         "chain",
         "cut",
+        "dynamic",
         "ended_at",
         "filters",
         "flags",
@@ -47,6 +49,7 @@ class InboundRequest:
         "kept",
         "named",
         "names_operation",
+        "peer",
         "port",
         "received",
         "reply",
@@ -62,11 +65,14 @@ class InboundRequest:
         "vhost",
     )
 
-    def __init__(self, runtime: Runtime, request: RequestView, port: int, *, tls: bool = False) -> None:
+    def __init__(
+        self, runtime: Runtime, request: RequestView, port: int, *, tls: bool = False, peer: Peer | None = None
+    ) -> None:
         self.runtime = runtime
         self.request = request
         self.port = port
-        self.tls = tls
+        self.peer = peer
+        self.tls = tls or peer is not None
         self.started = runtime.clock()
         self.ended_at = 0.0
         self.chain: FilterChain | None = None
@@ -77,6 +83,7 @@ class InboundRequest:
         self.response_headers: HeaderList = []
         self.filters: FilterChainRuntime | None = None
         self.kept: dict[Any, Any] = {}
+        self.dynamic: dict[str, dict[str, Any]] = {}
         self.incoming = True
         self.named: str | None = None
         self.names_operation = False

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ...xds.model.filters import FilterConfig
 from ..actions import Ask, Collect, Sleep
 from ..headers import HeaderList
+from ..peer import Peer
 from ..replies import LocalReply
 from ..request import RequestView
 from ..routing import CompiledRoute, Target
@@ -32,6 +33,10 @@ class Stream(Protocol):
     """Response flags so far (a delay's DI); what ends the stream adds its own."""
     kept: dict[Any, Any]
     """What filters remember of this stream, by filter object."""
+    dynamic: dict[str, dict[str, Any]]
+    """Dynamic metadata: what filters tell one another, and formats, by the filter's name."""
+    peer: Peer | None
+    """The other side of the TLS connection that an incoming request came by."""
     incoming: bool
     reply: LocalReply | None
     """What the mesh itself answered, once the stream has ended."""

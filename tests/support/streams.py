@@ -8,6 +8,7 @@ from typing import Any
 from proxyless.governance.actions import Action, Ask, Sleep
 from proxyless.governance.filters.stream import RequestFilter, Steps, Stream
 from proxyless.governance.headers import HeaderList
+from proxyless.governance.peer import Peer
 from proxyless.governance.replies import LocalReply
 from proxyless.governance.request import RequestView
 from proxyless.governance.routing import CompiledRoute, Target
@@ -25,6 +26,8 @@ class FakeStream:
     response_headers: HeaderList = field(default_factory=list)
     flags: tuple[str, ...] = ()
     kept: dict[Any, Any] = field(default_factory=dict)
+    dynamic: dict[str, dict[str, Any]] = field(default_factory=dict)
+    peer: Peer | None = None
     incoming: bool = False
     reply: LocalReply | None = None
     cut: bool = False
