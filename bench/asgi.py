@@ -1,4 +1,7 @@
-"""What the ASGI middleware adds to a request, with the recorded inbound chain and its local rate limit."""
+"""What the ASGI middleware adds to a request, with the recorded inbound chain and its local rate limit.
+
+The limit is met but never reached: the mesh's clock runs so fast that the buckets are full again.
+"""
 
 from __future__ import annotations
 
@@ -52,13 +55,17 @@ def run(*, smoke: bool) -> list[Table]:
     rounds, calls = (2, 50) if smoke else (41, 500)
     table = Table("ASGI middleware, us per request", ("chain", "app alone", "A/A", "governed", "added"))
     for name in ("frontend", "ledger"):
-        mesh = Mesh.from_recorded(Path(RECORDED) / "shop" / "xds" / name, registry=True)
+        mesh = Mesh.from_recorded(Path(RECORDED) / "shop" / "xds" / name, registry=True, clock=_fast)
         apps = [_app, _app, proxyless.asgi.Middleware(_app, mesh)]
         found = asyncio.run(_measure(apps, rounds, calls))
         alone, again, governed = (1e6 * median(each) for each in found)
         table.rows.append((f"{name} ({_says(name)})", alone, again, governed, governed - alone))
         mesh.close()
     return [table]
+
+
+def _fast() -> float:
+    return time.monotonic() * 1e4
 
 
 def _says(name: str) -> str:
