@@ -356,13 +356,15 @@ def _protocol(call: OutgoingCall, action: str) -> str | None:
 
 
 def _tls(call: OutgoingCall, socket: TransportSocket) -> dict[str, Any] | None:
-    if not socket.tls:
+    tls = socket.upstream
+    if tls is None:
         return None
+    validation = tls.common.validation
     return {
-        "mode": "mtls" if socket.certificate else "simple",
-        "sni": socket.sni,
-        "alpn": list(_alpn(call) or socket.alpn),
-        "sans": [each.value for each in socket.sans],
+        "mode": "mtls" if tls.common.certificate is not None else "simple",
+        "sni": tls.sni,
+        "alpn": list(_alpn(call) or tls.common.alpn),
+        "sans": [each.value for each in validation.sans] if validation is not None else [],
     }
 
 

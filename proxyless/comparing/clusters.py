@@ -132,9 +132,9 @@ def tls_mode(cluster: Cluster) -> str:
 
 
 def _mode(socket: TransportSocket) -> str:
-    if not socket.tls:
+    if socket.upstream is None:
         return "DISABLE" if not socket.unsupported else "UNKNOWN"
-    return "MUTUAL" if socket.certificate else "SIMPLE"
+    return "MUTUAL" if socket.upstream.common.certificate is not None else "SIMPLE"
 
 
 def _names(old: Sight, new: Sight) -> Iterator[Change]:

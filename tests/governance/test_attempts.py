@@ -11,6 +11,7 @@ from proxyless.xds.model.cluster import HttpProtocol, RetryBudget, Thresholds, T
 from proxyless.xds.model.endpoint import LocalityLbEndpoints
 from proxyless.xds.model.matchers import HeaderMatcher, StringMatcher
 from proxyless.xds.model.route import BackOff, RateLimitedBackOff, ResetHeader, RetryPolicy, RouteAction
+from proxyless.xds.model.tls import UpstreamTls
 from tests.support.model import CLUSTER, PREVIOUS_HOSTS, bad, cluster, eds, host, resource, route, table, vhost
 from tests.support.world import Answer, Steps, World
 
@@ -218,7 +219,7 @@ def test_no_endpoint_is_uh_and_is_never_retried() -> None:
 @pytest.mark.parametrize(
     ("socket", "reason"),
     [
-        (TransportSocket("tls", tls=True), "must be spoken to by mTLS, and this process has no identity to offer"),
+        (TransportSocket("tls", UpstreamTls()), "must be spoken to by mTLS, and this process has no identity to offer"),
         (TransportSocket("alts", unsupported="transport socket alts is not supported"), "alts is not supported"),
     ],
 )

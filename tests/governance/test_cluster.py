@@ -20,6 +20,7 @@ from proxyless.xds.model.cluster import (
     TransportSocketMatch,
 )
 from proxyless.xds.model.endpoint import LocalityLbEndpoints
+from proxyless.xds.model.tls import UpstreamTls
 from proxyless.xds.model.values import Locality
 from tests.support.model import assignment, cluster, host
 from tests.support.world import FakeConnection
@@ -77,7 +78,7 @@ def test_the_two_priorities_of_routes_count_apart() -> None:
 # What a transport socket match says wins over the cluster's own socket.
 
 OWN = TransportSocket("own")
-TLS = TransportSocket("tls", tls=True)
+TLS = TransportSocket("tls", UpstreamTls())
 ANY = TransportSocket("any")
 
 

@@ -21,6 +21,7 @@ from proxyless.xds.model.cluster import TransportSocket
 from proxyless.xds.model.filters import Alpn, Buffer
 from proxyless.xds.model.listener import HttpConnectionManager, TcpProxy
 from proxyless.xds.model.route import BackOff, RetryPolicy, RouteAction
+from proxyless.xds.model.tls import CommonTls, UpstreamTls
 from proxyless.xds.model.values import AppendAction, HeaderMutation, HeaderMutations
 from tests.support.model import LISTENER, bad, chain, cluster, eds, http_filter, listener, manager, route, table
 from tests.support.world import World
@@ -108,7 +109,7 @@ def test_the_timeout_of_a_grpc_request_is_the_one_it_brings() -> None:
 
 
 def test_an_endpoint_that_wants_tls_is_named_with_what_it_wants() -> None:
-    socket = TransportSocket(tls=True, sni="a.internal", alpn=("istio", "h2"))
+    socket = TransportSocket("tls", UpstreamTls(CommonTls(alpn=("istio", "h2")), sni="a.internal"))
     found = told(through(route(), transport_socket=socket))
     assert found["tls"] == {"mode": "simple", "sni": "a.internal", "alpn": ["istio", "h2"], "sans": []}
     assert (found["endpoint"], found["status"], found["response_flags"]) == (ADDRESS, 503, "UF")
@@ -130,7 +131,7 @@ def test_istios_alpn_filter_comes_before_the_clusters_own_list(
     http2: bool, overrides: Any, metadata: Any, offered: str
 ) -> None:
     http = manager(table(route("/", "a")), http_filter("istio.alpn", Alpn(overrides)))
-    socket = TransportSocket(tls=True, alpn=("own",))
+    socket = TransportSocket("tls", UpstreamTls(CommonTls(alpn=("own",))))
     target = cluster("a", ADDRESS, transport_socket=socket, http2=http2, metadata=metadata)
     made = World(listeners=[listener("0.0.0.0_80", chain(http))], clusters=[target])
     assert told(made)["tls"]["alpn"][0] == offered

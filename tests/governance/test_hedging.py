@@ -31,6 +31,7 @@ from proxyless.xds.model.route import (
     RetryPolicy,
     StreamDuration,
 )
+from proxyless.xds.model.tls import UpstreamTls
 from tests.support.model import CLUSTER, cluster, eds, resource, route, table, vhost
 from tests.support.world import OK, FakeConnection, World
 
@@ -233,7 +234,7 @@ def test_a_hedge_without_an_endpoint_ends_the_call() -> None:
     assert hedged.run().outcome == (503, "UH", 2)
     nobody = Hedged(world(policy(), endpoints=0), []).run()
     assert nobody.outcome == (503, "UH", 1)
-    secure = Hedged(world(policy(), transport_socket=TransportSocket("tls", tls=True)), []).run()
+    secure = Hedged(world(policy(), transport_socket=TransportSocket("tls", UpstreamTls())), []).run()
     assert secure.outcome == (503, "UF", 1)
 
 

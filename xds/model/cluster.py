@@ -9,6 +9,7 @@ from .health_check import HealthCheck
 from .matchers import ResponsePredicate
 from .route import HashPolicy, MirrorPolicy, RetryPolicy
 from .subsets import SubsetConfig
+from .tls import UpstreamTls
 from .values import FilterMetadata, MetadataValue, Note
 
 DiscoveryType = Literal[
@@ -66,6 +67,11 @@ class HttpProtocol:
     proper_case: bool = False
     """Http1ProtocolOptions.header_key_format: names of headers in proper words."""
     auto_sni: bool = False
+    """UpstreamHttpProtocolOptions: SNI is the host that a request is for."""
+    auto_san_validation: bool = False
+    """The certificate must name that host."""
+    override_auto_sni_header: str = ""
+    """The header that names it in place of the host."""
     hash_policies: tuple[HashPolicy, ...] = ()
     """They stand before those of a route."""
     max_stream_duration_s: float | None = None
@@ -109,26 +115,18 @@ class OutlierDetection:
 
 
 @dataclass(frozen=True, slots=True)
-class StringSan:
-    """One accepted subject alternative name of the peer."""
-
-    kind: Literal["exact", "prefix", "suffix", "contains", "safe_regex"]
-    value: str
-
-
-@dataclass(frozen=True, slots=True)
 class TransportSocket:
-    """How to talk to an endpoint: plaintext (`tls` False) or TLS with the names it must prove."""
+    """How to talk to an endpoint: plaintext, or by TLS where there is `upstream`."""
 
     name: str = ""
-    tls: bool = False
-    sni: str = ""
-    alpn: tuple[str, ...] = ()
-    sans: tuple[StringSan, ...] = ()
-    certificate: str = ""
-    """Where the client certificate comes from: an SDS name or file; empty when none is offered."""
+    upstream: UpstreamTls | None = None
     unsupported: str = ""
-    """A transport socket type that is not understood: endpoints behind it fail with UF."""
+    """Why it is not understood, in words: endpoints behind it fail with UF."""
+
+    @property
+    def tls(self) -> bool:
+        """Whether an endpoint is spoken to by TLS."""
+        return self.upstream is not None
 
 
 @dataclass(frozen=True, slots=True)

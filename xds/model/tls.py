@@ -65,6 +65,7 @@ class Validation:
     system_roots: bool = False
     sans: tuple[SanMatcher, ...] = ()
     crl: DataSource = DataSource()
+    crl_of_leaf_only: bool = False
     certificate_hashes: tuple[str, ...] = ()
     """Lower-case hexadecimal SHA-256 of the peer's certificate (verify_certificate_hash)."""
     spki_hashes: tuple[str, ...] = ()

@@ -7,6 +7,7 @@ import pytest
 from proxyless.governance.balancing.host import Host, HostState
 from proxyless.xds.model.cluster import TransportSocket
 from proxyless.xds.model.endpoint import HealthStatus
+from proxyless.xds.model.tls import UpstreamTls
 from tests.support.model import host
 
 
@@ -21,7 +22,7 @@ def test_a_host_says_where_it_is(address: str, name: bytes) -> None:
     ("socket", "secure", "why"),
     [
         (TransportSocket(), False, None),
-        (TransportSocket("tls", tls=True), True, "has no identity to offer"),
+        (TransportSocket("tls", UpstreamTls()), True, "has no identity to offer"),
         (
             TransportSocket("alts", unsupported="alts is not supported"),
             True,

@@ -11,6 +11,7 @@ from proxyless.xds.model.cluster import Cluster, TransportSocket
 from proxyless.xds.model.dns import DnsCache
 from proxyless.xds.model.filters import DisabledFilter, DynamicForwardProxy, DynamicForwardProxyRoute, FilterConfig
 from proxyless.xds.model.route import DirectResponseAction
+from proxyless.xds.model.tls import UpstreamTls
 from tests.support.model import http_filter, route, table
 from tests.support.world import Steps, World
 
@@ -99,7 +100,7 @@ def test_a_route_may_say_another_host(per_route: FilterConfig, asked: str, port:
 
 
 def test_behind_tls_the_port_is_another() -> None:
-    fixture = world(transport_socket=TransportSocket("tls", tls=True))
+    fixture = world(transport_socket=TransportSocket("tls", UpstreamTls()))
     steps = fixture.steps("http://out.test/")
     steps.answer((("10.9.0.1",), None))
     assert steps.call.host is not None

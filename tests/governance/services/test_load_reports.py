@@ -13,6 +13,7 @@ import pytest
 from proxyless.governance.runtime import Runtime
 from proxyless.governance.services.load_reports import LoadDriver, target_of
 from proxyless.xds.model.cluster import ClientSideWeights, LbConfig, TransportSocket
+from proxyless.xds.model.tls import UpstreamTls
 from proxyless.xds.model.values import Address
 from proxyless.xds.wire.schema import types as pb
 from tests.support.model import cluster, snapshot
@@ -109,7 +110,7 @@ def test_another_port_is_asked_where_the_cluster_says_so(reporter: Reporter, lis
 def test_an_endpoint_that_needs_tls_is_not_asked_in_plaintext(
     reporter: Reporter, listening: Callable[..., Runtime]
 ) -> None:
-    runtime = listening(transport_socket=TransportSocket("tls", tls=True))
+    runtime = listening(transport_socket=TransportSocket("tls", UpstreamTls()))
     until(lambda: runtime.states["a"].reports is not None)
     sleep(0.5)
     assert not reporter.streams

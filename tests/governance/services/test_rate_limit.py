@@ -23,6 +23,7 @@ from proxyless.xds.model.rate_limit_service import (
     RateLimitAnswer,
     RateLimitQuery,
 )
+from proxyless.xds.model.tls import UpstreamTls
 from tests.support.model import assignment, cluster, eds, snapshot
 from tests.support.rate_limits import Answer, RateLimits
 from tests.support.waiting import wait_for
@@ -98,7 +99,7 @@ def test_what_comes_too_late_or_is_an_error_is_a_failure(services: Services, ser
 
 
 def test_an_endpoint_that_wants_mtls_is_not_spoken_to_in_the_clear(services: Services, runtime: Runtime) -> None:
-    secure = cluster("rls", "127.0.0.1:1", transport_socket=TransportSocket("tls", tls=True))
+    secure = cluster("rls", "127.0.0.1:1", transport_socket=TransportSocket("tls", UpstreamTls()))
     runtime.publish(snapshot(clusters=[secure]))
     assert all(isinstance(each, Failure) for each in both_ways(rate_limiter(services, TARGET)))
 

@@ -22,6 +22,7 @@ from proxyless.governance.suites._health import ask
 from proxyless.xds.model.cluster import TransportSocket
 from proxyless.xds.model.endpoint import HealthCheckConfig
 from proxyless.xds.model.health_check import GrpcCheck, HealthCheck, HttpCheck, TcpCheck
+from proxyless.xds.model.tls import UpstreamTls
 from proxyless.xds.model.values import HeaderMutation
 from tests.governance.suites.conftest import DEAD, A, B
 from tests.support.backends import Backends
@@ -87,7 +88,7 @@ def test_nobody_there(backends: Backends) -> None:
 
 
 def test_what_needs_tls_fails_and_says_so(backends: Backends) -> None:
-    answer = asked(HttpCheck("/"), (A[0], backends.ports[A]), socket=TransportSocket("tls", tls=True))
+    answer = asked(HttpCheck("/"), (A[0], backends.ports[A]), socket=TransportSocket("tls", UpstreamTls()))
     assert isinstance(answer, Failed)
     assert "mTLS" in answer.reason
     assert not backends.take()

@@ -72,7 +72,7 @@ CLUSTERS: list[tuple[str, str, str, Any, Any, str]] = [
     (
         "{tls: {mode: SIMPLE, sni: a.b}}",
         "{tls: {mode: SIMPLE, sni: c.d}}",
-        "transport_socket.sni",
+        "transport_socket.upstream.sni",
         "a.b",
         "c.d",
         "changes",

@@ -39,7 +39,9 @@ def http_protocol(message: pb.cluster_v3.Cluster) -> HttpProtocol:
     protocol: UpstreamProtocol = "downstream" if downstream else "http2" if http2 else "http1"
     streams = _streams(message.http2_protocol_options) if http2 else None
     requests = message.max_requests_per_connection.value or None
-    found = _common(message.common_http_protocol_options, protocol, streams, requests, auto_sni=False)
+    found = _common(message.common_http_protocol_options, protocol, streams, requests)
+    if message.HasField("upstream_http_protocol_options"):
+        found = with_names(found, message.upstream_http_protocol_options)
     return replace(found, proper_case=_proper_case(message.http_protocol_options))
 
 
@@ -91,11 +93,12 @@ def _from_options(options: pb.upstreams_http_v3.HttpProtocolOptions) -> HttpProt
         protocol,
         streams,
         None,
-        auto_sni=options.upstream_http_protocol_options.auto_sni,
         retry=retry_policy(options.retry_policy) if options.HasField("retry_policy") else None,
     )
     if _proper_case(http1):
         found = replace(found, proper_case=True)
+    if options.HasField("upstream_http_protocol_options"):
+        found = with_names(found, options.upstream_http_protocol_options)
     if options.hash_policy:
         found = replace(found, hash_policies=hash_policies(options.hash_policy))
     if options.request_mirror_policies:
@@ -103,6 +106,16 @@ def _from_options(options: pb.upstreams_http_v3.HttpProtocolOptions) -> HttpProt
     if options.outlier_detection.HasField("error_matcher"):
         return replace(found, error_matcher=response_predicate(options.outlier_detection.error_matcher))
     return found
+
+
+def with_names(found: HttpProtocol, options: pb.core_v3.UpstreamHttpProtocolOptions) -> HttpProtocol:
+    """What server to ask for by TLS, and what its certificate has to say (UpstreamHttpProtocolOptions)."""
+    return replace(
+        found,
+        auto_sni=options.auto_sni,
+        auto_san_validation=options.auto_san_validation,
+        override_auto_sni_header=options.override_auto_sni_header,
+    )
 
 
 def _proper_case(options: pb.core_v3.Http1ProtocolOptions) -> bool:
@@ -119,7 +132,6 @@ def _common(
     streams: int | None,
     requests: int | None,
     *,
-    auto_sni: bool,
     retry: RetryPolicy | None = None,
 ) -> HttpProtocol:
     return HttpProtocol(
@@ -128,7 +140,6 @@ def _common(
         max_connection_duration_s=seconds(common.max_connection_duration) or None,
         max_requests_per_connection=common.max_requests_per_connection.value or requests,
         max_concurrent_streams=streams,
-        auto_sni=auto_sni,
         max_stream_duration_s=seconds(common.max_stream_duration) or None,
         retry=retry,
     )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ...model.cluster import StringSan, TransportSocket
+from ...model.cluster import TransportSocket
 from ..refused import NotUnderstoodError, RefusedError
 from ..schema import types as pb
 from .extensions import UPSTREAM_TRANSPORT_SOCKETS, extension
-from .matchers import string_matcher
+from .tls import upstream_tls
 
 
 def transport_socket(message: pb.core_v3.TransportSocket) -> TransportSocket:
@@ -18,7 +18,7 @@ def transport_socket(message: pb.core_v3.TransportSocket) -> TransportSocket:
         if isinstance(opened, pb.tls_v3.UpstreamTlsContext):
             return _tls(message.name, opened)
     except NotUnderstoodError as error:
-        return TransportSocket(message.name, tls=True, unsupported=str(error))
+        return TransportSocket(message.name, unsupported=str(error))
     return TransportSocket(message.name, unsupported=f"transport socket {message.name} is not supported")
 
 
@@ -46,15 +46,4 @@ def _tls(name: str, message: pb.tls_v3.UpstreamTlsContext) -> TransportSocket:
             )
         if message.auto_sni_san_validation:
             _refuse_blind(validation, given=common.WhichOneof("validation_context_type") is not None)
-    sans = [string_matcher(each) for each in validation.match_subject_alt_names]
-    sans += [string_matcher(each.matcher) for each in validation.match_typed_subject_alt_names]
-    certificates = [each.name for each in common.tls_certificate_sds_secret_configs]
-    certificates += [each.certificate_chain.filename or "inline" for each in common.tls_certificates]
-    return TransportSocket(
-        name=name,
-        tls=True,
-        sni=message.sni,
-        alpn=tuple(common.alpn_protocols),
-        sans=tuple(StringSan(each.kind, each.value) for each in sans),
-        certificate=certificates[0] if certificates else "",
-    )
+    return TransportSocket(name, upstream_tls(message))
