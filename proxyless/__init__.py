@@ -19,13 +19,15 @@ if TYPE_CHECKING:
     from .errors import ConfigurationError, MeshError, NotReadyError
     from .mesh import Mesh
     from .xds.identity.bootstrap import Node
+    from .xds.identity.identity import Identity
 
 __version__ = "0.1.0"
 
-__all__ = ["ConfigurationError", "Mesh", "MeshError", "Node", "NotReadyError"]
+__all__ = ["ConfigurationError", "Identity", "Mesh", "MeshError", "Node", "NotReadyError"]
 
 _HOMES = {
     "ConfigurationError": "errors",
+    "Identity": "xds.identity.identity",
     "Mesh": "mesh",
     "MeshError": "errors",
     "Node": "xds.identity.bootstrap",

@@ -6,6 +6,7 @@ import logging
 import os
 import weakref
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from .errors import ConfigurationError
@@ -43,7 +44,7 @@ def weakly(owner: T, method: Callable[[T], None]) -> Callable[[], None]:
     return call
 
 
-def ticking(runtime: Runtime, observers: Observers) -> Callable[[], None]:
+def ticking(runtime: Runtime, observers: Observers, look: Callable[[], None]) -> Callable[[], None]:
     """What is done once a second; it does not keep the mesh alive."""
     import resource
 
@@ -52,6 +53,7 @@ def ticking(runtime: Runtime, observers: Observers) -> Callable[[], None]:
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
 
     def tick() -> None:
+        look()
         runtime.tick()
         sweep(runtime, files // 2)
         observers.tick()
@@ -63,8 +65,13 @@ def bootstrap_from(
     url: str, node: Node | None, root_cert: str | None, token_file: str | None, *, delta: bool
 ) -> Bootstrap:
     """What the arguments of a mesh say; raises ConfigurationError where they make no sense."""
+    from .xds.identity.finding import from_bootstrap
+
+    own = Bootstrap("", node) if node is not None else environment()
     try:
-        return from_url(url, node if node is not None else own_node(), root_cert, token_file, delta=delta)
+        found = from_url(url, own.node, root_cert, token_file, delta=delta)
+        by_token = found.tls and found.token_file
+        return replace(found, identity=from_bootstrap(found) if by_token else own.identity)
     except BootstrapError as error:
         raise ConfigurationError(str(error)) from error
 
@@ -78,9 +85,14 @@ def grpc_link(bootstrap: Bootstrap) -> Link:
 
 def own_node() -> Node:
     """Who the environment says that this workload is."""
+    return environment().node
+
+
+def environment() -> Bootstrap:
+    """What the environment says of this workload, wherever its control plane is."""
     from .xds.identity.environment import from_environment
 
     try:
-        return from_environment({**os.environ, "PROXYLESS_XDS": "xds://localhost"}).node
+        return from_environment({**os.environ, "PROXYLESS_XDS": "xds://localhost"})
     except BootstrapError as error:
         raise ConfigurationError(str(error)) from error

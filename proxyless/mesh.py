@@ -17,6 +17,7 @@ from time import monotonic, time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from ._identity import FirstCertificate, OwnIdentity
 from ._services import give_services
 from .beginnings import bootstrap_from, grpc_link, log_fault, log_note, own_node, ticking, weakly
 from .errors import ConfigurationError, NotReadyError
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from .governance.telemetry.facts import Facts
     from .observing import Observers
     from .xds.graph import Graph
+    from .xds.identity.identity import Identity
     from .xds.transport.cache import Cache
     from .xds.transport.control import Connection, Control
     from .xds.transport.link import Link
@@ -62,6 +64,8 @@ class Mesh:
         cache_dir: where the last good configuration is kept; False: nowhere.
         allow_unenforced: filters (name or type URL) that may go unenforced where they cannot be enforced.
         passthrough_until_ready: let requests through until the first configuration has come.
+        identity: the workload's certificate (`Identity.from_files`); False: none. By default the authority at `url`
+            gives one where there are TLS and a token, else what the environment says, unless `node` is given.
 
     Raises:
         ConfigurationError: an argument makes no sense.
@@ -79,6 +83,7 @@ class Mesh:
         cache_dir: str | os.PathLike[str] | bool = True,
         allow_unenforced: Collection[str] = (),
         passthrough_until_ready: bool = False,
+        identity: Identity | bool = True,
     ) -> None:
         bootstrap = bootstrap_from(url, node, root_cert, token_file, delta=delta)
         self._setup(
@@ -88,13 +93,14 @@ class Mesh:
             cache_dir=cache_dir,
             allow_unenforced=allow_unenforced,
             passthrough_until_ready=passthrough_until_ready,
+            identity=identity,
         )
 
     @classmethod
     def from_env(cls, **options: Any) -> Self:
         """A mesh from the environment that an Istio sidecar would have (docs/bootstrap.md).
 
-        Options: `registry`, `cache_dir`, `allow_unenforced` and `passthrough_until_ready`, as of `Mesh`.
+        Options: `registry`, `cache_dir`, `allow_unenforced`, `passthrough_until_ready` and `identity`, as of `Mesh`.
 
         Raises:
             ConfigurationError: a variable or file makes no sense.
@@ -131,7 +137,7 @@ class Mesh:
         """A mesh with a control plane of its own on a folder of Istio and Kubernetes YAML, followed as it changes.
 
         `mesh_config` is a file with Istio's MeshConfig, followed too; by default the folder's ConfigMap `istio` counts.
-        Options: `registry`, `allow_unenforced` and `passthrough_until_ready`, as of `Mesh`.
+        Options: `registry`, `allow_unenforced`, `passthrough_until_ready` and `identity`, as of `Mesh`.
 
         Raises:
             ConfigurationError: the folder, or that file, cannot be read.
@@ -203,6 +209,7 @@ class Mesh:
         cache_dir: str | os.PathLike[str] | bool = True,
         allow_unenforced: Collection[str] = (),
         passthrough_until_ready: bool = False,
+        identity: Identity | bool = True,
         rng: Random | None = None,
         clock: Callable[[], float] = monotonic,
         overrides: dict[str, str] | None = None,
@@ -219,9 +226,11 @@ class Mesh:
         self._make_link = make_link
         self._cache_dir = cache_dir
         self._on_close: list[Callable[[], None]] = []
+        self._identity = OwnIdentity(bootstrap, identity, weakly(self, Mesh._identity_changed))
         self._faults = faults
         self._lock = threading.Lock()
         self._control: Control | None = None
+        self._first: FirstCertificate | None = None
         self._closed = False
         options = Options(
             frozenset(filter(None, [*allow_unenforced, *os.environ.get(ALLOW_UNENFORCED, "").split(",")])),
@@ -246,11 +255,17 @@ class Mesh:
         try:
             self._start()
         except BaseException:
+            self._identity.close()
             self._observers.close()
             raise
         if status_socket:
             self._observers.serve(self._subject)
         os.register_at_fork(after_in_child=weakly(self, Mesh._after_fork))
+
+    @property
+    def identity(self) -> Identity:
+        """Who this workload is to its peers: its certificate, what peers are verified by, certificates in files."""
+        return self._identity.get()
 
     # -- life ----------------------------------------------------------------------------------------------------
 
@@ -270,14 +285,19 @@ class Mesh:
                 raise NotReadyError(f"no complete configuration had come from {self._bootstrap.address} at close")
             left = None if deadline is None else deadline - monotonic()
             if (left is not None and left <= 0) or not changes.wait(seen, left):
-                reason = self._control.connection.error if self._control is not None else ""
-                where = f"{self._bootstrap.address}: {reason or 'nothing complete has come'}"
-                raise NotReadyError(f"no complete configuration within {timeout} s from {where}")
+                raise NotReadyError(self._not_ready(timeout))
+
+    def _not_ready(self, timeout: float | None) -> str:
+        if missing := self._identity.missing:
+            return f"no certificate within {timeout} s: {missing}"
+        reason = self._control.connection.error if self._control is not None else ""
+        where = f"{self._bootstrap.address}: {reason or 'nothing complete has come'}"
+        return f"no complete configuration within {timeout} s from {where}"
 
     @property
     def ready(self) -> bool:
-        """Whether a complete configuration is in force."""
-        return self.runtime.plan.snapshot.complete
+        """Whether a complete configuration is in force, and a certificate there where one is to come."""
+        return self.runtime.plan.snapshot.complete and self._identity.settled
 
     @property
     def snapshot(self) -> Snapshot:
@@ -294,6 +314,7 @@ class Mesh:
         for each in reversed(self._on_close):
             each()
         self._on_close.clear()
+        self._identity.close()
         self._finalizer.detach()
         self._observers.close()
         self.runtime.close()
@@ -336,23 +357,26 @@ class Mesh:
         from .xds.transport.control import Control
         from .xds.transport.link import LinkError
 
-        if self._make_link is None:
-            return
         try:
-            link = self._make_link()
+            link = self._make_link() if self._make_link is not None else None
         except LinkError as error:
             raise ConfigurationError(str(error)) from error
+        self._identity.start()  # after the link, which sees whether this process is fit for grpc
+        if link is None:
+            return
+        first = FirstCertificate(self.runtime.publish, self._identity, monotonic)
         self._control = Control(
             link,
             self.node.message(),
-            self.runtime.publish,
+            first,
             delta=self._bootstrap.delta,
             busy=self.runtime.busy,
             uniform=self.runtime.uniform,
             idle=self.runtime.idle,
             cache=self._cache(link.address),
-            on_tick=ticking(self.runtime, self._observers),
+            on_tick=ticking(self.runtime, self._observers, first.look),
         )
+        self._first = first
         self._graph, self._connection = self._control.graph, self._control.connection
         self._control.start()
 
@@ -374,10 +398,18 @@ class Mesh:
         if control is not None:
             control.want(type_, names)
 
+    def _identity_changed(self) -> None:
+        """By any thread: those who wait for a certificate look again."""
+        control, first = self._control, self._first
+        if control is not None and first is not None:
+            control.soon(first.look)
+        self.runtime.changes.advance()
+
     def _after_fork(self) -> None:
         """A child starts its own stream; sockets, locks and counts of the parent's are not its own."""
         self._lock = threading.Lock()
         self.runtime.reset()
+        self._identity.forked()
         if not self._closed:
             self._observers.forked()
             self._start()

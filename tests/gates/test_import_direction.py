@@ -17,7 +17,7 @@ OURS: dict[str, tuple[str, ...]] = {
     "xds.wire": ("xds.model", "xds.protocol.events"),
     "xds.protocol": ("xds.model",),
     "xds.graph": ("xds.model", "xds.protocol.events"),
-    "xds.identity": ("xds.model", "xds.wire"),
+    "xds.identity": ("xds.model", "xds.wire", "xds.transport.backoff"),
     "xds.transport": ("xds.model", "xds.protocol", "xds.wire", "xds.graph", "xds.identity"),
     "xds.controlplane": ("xds.wire.schema",),
     "governance": ("xds.model",),

@@ -5,7 +5,7 @@ import importlib
 import pytest
 
 PUBLIC = {
-    "proxyless": {"ConfigurationError", "Mesh", "MeshError", "Node", "NotReadyError"},
+    "proxyless": {"ConfigurationError", "Identity", "Mesh", "MeshError", "Node", "NotReadyError"},
     "proxyless.asgi": {"Middleware"},
     "proxyless.httpx": {"AsyncTransport", "Transport"},
     "proxyless.httpx2": {"AsyncTransport", "Transport"},

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
+from .settings import IdentitySettings
+
 DEFAULT_TOKEN = "/var/run/secrets/tokens/istio-token"  # a path
 DEFAULT_ROOT = "/var/run/secrets/istio/root-cert.pem"
 DEFAULT_DISCOVERY = "istiod.istio-system.svc:15012"
@@ -78,7 +80,7 @@ class Node:
             "INSTANCE_IPS": self.ip or "127.0.0.1",
             # As a sidecar behind iptables: with NONE istiod would leave out the listeners by address and port.
             "INTERCEPTION_MODE": "REDIRECT",
-            # Without an identity of its own this workload cannot tunnel.
+            # Tunnels (HBONE) are not spoken here; with or without an identity.
             "DISABLE_HBONE_SEND": "true",
         }
         if app:
@@ -118,6 +120,8 @@ class Bootstrap:
     cluster_id: str = ""
     delta: bool = False
     warnings: tuple[str, ...] = ()
+    identity: IdentitySettings | None = None
+    """Where this workload's certificate comes from; None: it has none."""
 
 
 def from_url(

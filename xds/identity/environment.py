@@ -24,6 +24,7 @@ from .bootstrap import (
     Node,
     from_url,
 )
+from .finding import find
 from .grpc_bootstrap import from_file
 
 LABELS_FILE = "/etc/istio/pod/labels"
@@ -41,6 +42,11 @@ def from_environment(environ: Mapping[str, str] | None = None, root: Path = Path
         BootstrapError: a variable or file has a value that makes no sense.
     """
     environ = os.environ if environ is None else environ
+    bootstrap = _bootstrap(environ, root)
+    return replace(bootstrap, identity=find(bootstrap, environ, root))
+
+
+def _bootstrap(environ: Mapping[str, str], root: Path) -> Bootstrap:
     if environ.get("GRPC_XDS_BOOTSTRAP") and not environ.get("PROXYLESS_XDS"):
         return _with_credentials(from_file(Path(environ["GRPC_XDS_BOOTSTRAP"])), environ, root)
     proxy_config = _proxy_config(environ)

@@ -31,6 +31,8 @@ class Roots:
 
     pem: bytes
     domains: Mapping[str, bytes] = field(default_factory=dict)
+    crl: bytes = b""
+    """A revocation list that came with the roots: PEM."""
 
 
 class Secrets(Protocol):

@@ -124,6 +124,10 @@ class Control(Thread):
         wanted = tuple(names)
         self._queue.put(lambda: self._want(type_, wanted))
 
+    def soon(self, work: Callable[[], None]) -> None:
+        """Have something done by the control thread."""
+        self._queue.put(work)
+
     @property
     def busy(self) -> bool:
         """Whether work is waiting."""
