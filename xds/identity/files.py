@@ -36,6 +36,9 @@ SYSTEM_ROOTS = (
 MOST_BYTES = 4_000_000
 """Of a file: more is no certificate."""
 
+MOST_LISTED = 16
+"""Of a bundle with more certificates, such as a system's, only the one that ends first is told of."""
+
 _Signature = tuple[tuple[int, int, int, int], ...]
 
 
@@ -46,7 +49,10 @@ class _Entry(Generic[T]):
     name: str
     paths: tuple[str, ...]
     make: Callable[[], T]
-    signature: _Signature = ()
+    signature: MOST_LISTED = 16
+"""Of a bundle with more certificates, such as a system's, only the one that ends first is told of."""
+
+_Signature = ()
     value: T | None = None
     error: str = ""
     obtained: float = 0.0
@@ -154,7 +160,10 @@ class FileStore:
             if isinstance(value, _Pair):
                 found.append(held(entry.name, value.leaf, entry.obtained))
             elif isinstance(value, _Bundle):
-                found += [held(entry.name, each, entry.obtained, root=True) for each in value.certificates]
+                listed = list(value.certificates)
+                if len(listed) > MOST_LISTED:
+                    listed = [min(listed, key=lambda each: each.not_valid_after_utc)]
+                found += [held(entry.name, each, entry.obtained, root=True) for each in listed]
         return found
 
     def rotations(self) -> dict[str, int]:

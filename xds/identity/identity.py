@@ -168,18 +168,24 @@ class Identity:
         domains: dict[str, bytes] = {}
         for domain, each in wanted.spiffe_domains:
             domains[domain] = domains.get(domain, b"") + self._bundle(f"{name} of {domain}", each)
-        crl = self._files.text("the revocation list", wanted.crl) if wanted.crl else b""
-        self._begin_looking()
+        crl = self._text("the revocation list", wanted.crl) if wanted.crl else b""
         return Roots(pem or b"".join(domains.values()), domains, crl)
 
     def _pair(self, name: str, files: CertificateFiles) -> KeyPair:
-        pair = self._files.pair(name, files.chain, files.key)
-        self._begin_looking()
-        return pair
+        try:
+            return self._files.pair(name, files.chain, files.key)
+        finally:
+            self._begin_looking()
 
     def _bundle(self, name: str, source: DataSource) -> bytes:
         try:
             return self._files.bundle(name, source)
+        finally:
+            self._begin_looking()
+
+    def _text(self, name: str, source: DataSource) -> bytes:
+        try:
+            return self._files.text(name, source)
         finally:
             self._begin_looking()
 

@@ -126,6 +126,7 @@ class Rotation:
         if len(chain) < 2:
             raise IdentityError(f"the answer has {len(chain)} certificates; a leaf and its root are the least")
         pair = KeyPair(b"".join(each.strip().encode() + b"\n" for each in chain), key)
+        certificates(chain[0].encode(), "the first of the answer")
         leaf = check_pair(pair, "the answer")
         pem, anchors, _ = roots(chain[-1].encode(), "the root of the answer")
         between = certificates("\n".join(chain[:-1]).encode(), "the answer")[1:]
