@@ -288,11 +288,13 @@ class Mesh:
                 raise NotReadyError(self._not_ready(timeout))
 
     def _not_ready(self, timeout: float | None) -> str:
-        if missing := self._identity.missing:
+        missing, connection = self._identity.missing, self._connection
+        reason = connection.error if connection is not None else ""
+        if missing and not reason and connection is not None and connection.last_update is not None:
             return f"no certificate within {timeout} s: {missing}"
-        reason = self._control.connection.error if self._control is not None else ""
         where = f"{self._bootstrap.address}: {reason or 'nothing complete has come'}"
-        return f"no complete configuration within {timeout} s from {where}"
+        besides = f"; no certificate either: {missing}" if missing else ""
+        return f"no complete configuration within {timeout} s from {where}{besides}"
 
     @property
     def ready(self) -> bool:

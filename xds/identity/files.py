@@ -49,10 +49,7 @@ class _Entry(Generic[T]):
     name: str
     paths: tuple[str, ...]
     make: Callable[[], T]
-    signature: MOST_LISTED = 16
-"""Of a bundle with more certificates, such as a system's, only the one that ends first is told of."""
-
-_Signature = ()
+    signature: _Signature = ()
     value: T | None = None
     error: str = ""
     obtained: float = 0.0
