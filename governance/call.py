@@ -81,6 +81,7 @@ class OutgoingCall:
     dynamic: dict[str, dict[str, Any]]
     """What they tell one another."""
     peer: Peer | None = None
+    source_port: int = 0
     incoming = False
     named: str | None = None
     """The cluster that a header named before a filter changed the headers."""
@@ -457,12 +458,16 @@ class OutgoingCall:
         idle_s = limits.idle_s if own is None or (limits.idle_s is not None and limits.idle_s < own) else own
         return Deliver(head, limits.first(self.deadline)[0], idle_s)
 
-    def dialled(self) -> str:
-        """Where the program's connection would have gone."""
+    def local(self) -> tuple[str, int]:
+        """Where the program's connection would have gone: the end that a sidecar has of it."""
         destination = self.destination
         host = destination.resolved if destination is not None and destination.resolved else None
-        host = host or self.url_host.decode("latin-1").strip("[]")
-        return f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
+        return host or self.url_host.decode("latin-1").strip("[]"), self.port
+
+    def dialled(self) -> str:
+        """The same in one."""
+        host, port = self.local()
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
     def sent_header(self, name: str) -> bytes | None:
         """The first value of a header as it goes out."""

@@ -47,6 +47,7 @@ class InboundRequest:
         "http",
         "incoming",
         "kept",
+        "local_address",
         "named",
         "names_operation",
         "peer",
@@ -58,6 +59,7 @@ class InboundRequest:
         "route",
         "runtime",
         "sent",
+        "source_port",
         "started",
         "status",
         "target",
@@ -66,12 +68,23 @@ class InboundRequest:
     )
 
     def __init__(
-        self, runtime: Runtime, request: RequestView, port: int, *, tls: bool = False, peer: Peer | None = None
+        self,
+        runtime: Runtime,
+        request: RequestView,
+        port: int,
+        *,
+        tls: bool = False,
+        peer: Peer | None = None,
+        local: str = "",
+        source_port: int = 0,
     ) -> None:
+        """`local` is the address that the connection was made to, by default that of the workload."""
         self.runtime = runtime
         self.request = request
         self.port = port
         self.peer = peer
+        self.local_address = local
+        self.source_port = source_port
         self.tls = tls or peer is not None
         self.started = runtime.clock()
         self.ended_at = 0.0
@@ -192,6 +205,10 @@ class InboundRequest:
             request.replace_headers([pair for pair in request.raw_headers if pair[0].lower() != DECORATOR])
             self.names_operation = True
         request.restore_host()
+
+    def local(self) -> tuple[str, int]:
+        """The address and the port that the connection was made to."""
+        return self.local_address or self.runtime.options.workload.address, self.port
 
     def subject(self) -> Subject:
         """What formats may ask about."""

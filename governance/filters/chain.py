@@ -20,6 +20,7 @@ from ...xds.model.filters import (
     UnenforceableFilter,
 )
 from ...xds.model.overload import AdaptiveConcurrency, AdmissionControl
+from ...xds.model.rbac import Rbac
 from ...xds.model.resource import Resource
 from ...xds.model.values import Note
 from ..headers import HeaderList
@@ -35,6 +36,7 @@ from .fault import FaultFilter
 from .global_ratelimit import GlobalRateLimitFilter
 from .header_mutation import HeaderMutationFilter
 from .local_ratelimit import LocalRateLimitFilter
+from .rbac import RbacFilter
 from .stream import EndFilter, RequestFilter, ResponseFilter, Steps, Stream, of_route
 
 if TYPE_CHECKING:
@@ -152,6 +154,9 @@ FACTORIES: Mapping[type, Factory] = {
     ),
     LocalRateLimit: lambda http_filter, config, scope, runtime: LocalRateLimitFilter(
         http_filter.name, config if isinstance(config, LocalRateLimit) else None, scope, runtime.limiters
+    ),
+    Rbac: lambda http_filter, config, scope, runtime: RbacFilter(
+        http_filter.name, _own(Rbac, http_filter, config), on=config is not None
     ),
 }
 """By the filter's configuration; the factory gets none where the filter is switched off but for single routes."""

@@ -37,6 +37,8 @@ class Stream(Protocol):
     """Dynamic metadata: what filters tell one another, and formats, by the filter's name."""
     peer: Peer | None
     """The other side of the TLS connection that an incoming request came by."""
+    source_port: int
+    """The port of that side, where it is known."""
     incoming: bool
     reply: LocalReply | None
     """What the mesh itself answered, once the stream has ended."""
@@ -44,6 +46,9 @@ class Stream(Protocol):
     """The cluster that a header named when the route was found: whoever changes headers keeps it."""
     cut: bool
     """Whether the response of somebody else has not come to its end."""
+
+    def local(self) -> tuple[str, int]:
+        """The address and the port that the connection was made to."""
 
 
 class RequestFilter(Protocol):

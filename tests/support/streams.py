@@ -32,6 +32,11 @@ class FakeStream:
     reply: LocalReply | None = None
     cut: bool = False
     named: str | None = None
+    source_port: int = 0
+    to: tuple[str, int] = ("10.0.0.9", 8080)
+
+    def local(self) -> tuple[str, int]:
+        return self.to
 
 
 @dataclass

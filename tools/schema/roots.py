@@ -148,6 +148,7 @@ ROUTING = (
 
 # Inputs and actions of the generic matcher trees (xds.type.matcher.v3.Matcher).
 MATCHING = (
+    "envoy.config.rbac.v3.Action",
     "envoy.extensions.matching.common_inputs.network.v3.*",
     "envoy.extensions.matching.common_inputs.ssl.v3.*",
     "envoy.extensions.matching.common_inputs.transport_socket.v3.*",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 from .dns import DnsCache
 from .matchers import HeaderMatcher, StringMatcher
 from .overload import AdaptiveConcurrency, AdmissionControl
+from .rbac import Rbac, RbacPerRoute
 from .values import AppendAction, Fraction, HeaderMutation
 
 if TYPE_CHECKING:
@@ -218,6 +219,8 @@ FilterConfig = (
     | DynamicForwardProxy
     | DynamicForwardProxyRoute
     | MutateHeaders
+    | Rbac
+    | RbacPerRoute
     | Buffer
     | InertFilter
     | DisabledFilter

@@ -25,6 +25,9 @@ InputKind = Literal[
     "server_name",
     "transport_protocol",
     "application_protocol",
+    "uri_san",
+    "dns_san",
+    "subject",
 ]
 
 

@@ -94,7 +94,7 @@ def discovered(**fields: Any) -> Json:
     return {"name": "limit", "config_discovery": {"config_source": ADS, "type_urls": [url], **fields}}
 
 
-UNSAFE = extension(RBAC, "rbac", rules={})
+UNSAFE = extension("envoy.extensions.filters.http.lua.v3.Lua", "lua")
 INERT = {"name": "istio.metadata_exchange", "typed_config": typed(NETWORK_RBAC, stat_prefix="s", rules={})}
 STRANGE = {"name": "own.filter", "typed_config": typed(NETWORK_RBAC, stat_prefix="s", rules={})}
 OTHER_TABLE = table(host(route(action={"cluster": "b"})), name="other")

@@ -8,6 +8,7 @@ from typing import Any
 from google.protobuf.message import DecodeError, Message
 
 from ..schema import Unknown, find, find_unknown, type_of, unpack
+from .authorization import AUTHORIZATION
 from .clusters import CLUSTERS
 from .common import COMMON
 from .endpoints import ENDPOINTS
@@ -29,6 +30,7 @@ TABLE: Mapping[str, Entry] = {
     **CLUSTERS,
     **ENDPOINTS,
     **TREES,
+    **AUTHORIZATION,
 }
 """By the full name of a message, or `<message>.<field>` where a field of it makes other use of the same message."""
 

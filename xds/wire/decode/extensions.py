@@ -233,6 +233,16 @@ ROUTE_TREE_ACTIONS = {
     "envoy.config.route.v3.RouteList": "route_match_action",
 }
 
+RBAC_TREE_ACTIONS = {"envoy.config.rbac.v3.Action": "envoy.filters.rbac.action"}
+
+RBAC_MATCHERS = {
+    "envoy.extensions.rbac.matchers.upstream_ip_port.v3.UpstreamIpPortMatcher": "envoy.rbac.matchers.upstream_ip_port",
+}
+
+RBAC_PRINCIPALS = {
+    "envoy.extensions.rbac.principals.mtls_authenticated.v3.Config": "envoy.rbac.principals.mtls_authenticated",
+}
+
 FILTER_CHAIN_TREE_ACTIONS = {"google.protobuf.StringValue": "filter-chain-name"}
 
 LOAD_BALANCING_POLICIES = {

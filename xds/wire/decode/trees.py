@@ -7,7 +7,7 @@ a matcher that is not understood makes the whole tree so: where it would have le
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from operator import itemgetter
 from typing import Generic, TypeVar
 
@@ -38,6 +38,7 @@ A = TypeVar("A")
 
 TYPE_URL = "type.googleapis.com/"
 NETWORK = "envoy.extensions.matching.common_inputs.network.v3."
+TLS = "envoy.extensions.matching.common_inputs.ssl.v3."
 
 INPUTS: Mapping[str, InputKind] = {
     NETWORK + "DestinationIPInput": "destination_ip",
@@ -50,6 +51,15 @@ INPUTS: Mapping[str, InputKind] = {
     NETWORK + "ApplicationProtocolInput": "application_protocol",
 }
 """What is looked at, by the type of the input that says so."""
+
+OF_PEERS: Mapping[str, InputKind] = {
+    **INPUTS,
+    NETWORK + "SourcePortInput": "source_port",
+    TLS + "UriSanInput": "uri_san",
+    TLS + "DnsSanInput": "dns_san",
+    TLS + "SubjectInput": "subject",
+}
+"""The same where a connection has been accepted, and its peer is known."""
 
 Action = Callable[[pb.xds_core_v3.TypedExtensionConfig], A]
 
@@ -70,6 +80,7 @@ class Place(Generic[A]):
     keeps_matching: bool = True
     refuse_input: Callable[[str], str | None] = _any
     violation: Callable[[str], str] = str
+    understood: Mapping[str, InputKind] = field(default_factory=lambda: INPUTS)
 
 
 def matcher_tree(message: pb.xds_matcher_v3.Matcher, place: Place[A]) -> MatcherTree[A]:
@@ -180,7 +191,7 @@ class _Decoder(Generic[A]):
             self.violations.append(violation)
         if isinstance(opened, pb.matcher_v3.HttpRequestHeaderMatchInput):
             return Input("request_header", opened.header_name)
-        kind = INPUTS.get(type_name)
+        kind = self.place.understood.get(type_name)
         if kind is None:
             raise NotUnderstoodError(f"input {type_name or message.typed_config.type_url} is not supported")
         return Input(kind)

@@ -38,6 +38,7 @@ from .global_ratelimit import global_ratelimit, ratelimit_per_route
 from .header_mutation import header_mutation
 from .local_ratelimit import local_ratelimit
 from .overload import adaptive_concurrency, admission_control
+from .rbac import rbac, rbac_per_route
 
 FORWARD_PROXY = "envoy.extensions.filters.http.dynamic_forward_proxy.v3."
 
@@ -153,6 +154,8 @@ DECODERS: Mapping[str, Callable[..., FilterConfig]] = {
     "envoy.extensions.filters.http.ratelimit.v3.RateLimit": global_ratelimit,
     "envoy.extensions.filters.http.ratelimit.v3.RateLimitPerRoute": ratelimit_per_route,
     "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit": local_ratelimit,
+    "envoy.extensions.filters.http.rbac.v3.RBAC": rbac,
+    "envoy.extensions.filters.http.rbac.v3.RBACPerRoute": rbac_per_route,
     "istio.envoy.config.filter.http.alpn.v2alpha1.FilterConfig": _alpn,
     ROUTER: _router,
 }

@@ -24,6 +24,19 @@ class MetadataSource(_Enum):
     DYNAMIC: _t.Final = 0
     ROUTE: _t.Final = 1
 
+class Action(_Message):
+    name: str
+    action: int
+    def __init__(
+        self,
+        *,
+        name: str = ...,
+        action: int = ...,
+    ) -> None: ...
+    def HasField(self, field_name: _t.Never) -> bool: ...
+    def ClearField(self, field_name: _t.Literal["name", "action"]) -> None: ...
+    def WhichOneof(self, oneof_group: _t.Never) -> None: ...
+
 class Permission(_Message):
 
     class Set(_Message):
