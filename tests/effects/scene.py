@@ -12,6 +12,7 @@ from proxyless.cli._url import parse_url
 from proxyless.governance.explain import document, dry_call
 from proxyless.governance.forwarding import Workload
 from proxyless.governance.inbound import InboundRequest
+from proxyless.governance.peer import Peer
 from proxyless.governance.request import RequestView
 from proxyless.governance.runtime import Options
 from proxyless.xds.graph import Graph
@@ -89,11 +90,14 @@ class Scene:
         source: str = "192.0.2.7",
         authority: str = "shop",
         tls: bool = False,
+        peer: Peer | None = None,
+        dynamic: Mapping[str, dict[str, Any]] | None = None,
     ) -> InboundRequest:
-        """An incoming request, decided."""
+        """An incoming request, decided. `dynamic`: what filters before have written."""
         raw = [(name.encode(), value.encode()) for name, value in headers]
         view = RequestView(method.encode(), b"http", authority.encode(), path.encode(), raw)
         view.source = source
-        request = InboundRequest(self.world.runtime, view, port, tls=tls)
+        request = InboundRequest(self.world.runtime, view, port, tls=tls, peer=peer)
+        request.dynamic.update(dynamic or {})
         request.decide()
         return request

@@ -50,6 +50,10 @@ AUTHORIZATION: Mapping[str, Entry] = {
     "envoy.extensions.rbac.principals.mtls_authenticated.v3.Config": honoured(
         "san_matcher any_validated_client_certificate"
     ),
+    "envoy.extensions.rbac.principals.mtls_authenticated.v3.Config.san_matcher": {
+        **honoured("san_type matcher"),
+        **not_yet(CLOSED, "oid"),
+    },
     MATCHER + "PathMatcher": honoured("path"),
     MATCHER + "ValueMatcher": honoured(
         "null_match double_match string_match bool_match present_match list_match or_match"

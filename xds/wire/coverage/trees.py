@@ -17,6 +17,8 @@ CONNECTION = (
     "DestinationIPInput DestinationPortInput SourceIPInput DirectSourceIPInput SourceTypeInput ServerNameInput "
     "TransportProtocolInput ApplicationProtocolInput"
 )
+OF_PEERS = "network.v3.SourcePortInput ssl.v3.UriSanInput ssl.v3.DnsSanInput ssl.v3.SubjectInput"
+"""Of authorization alone; a tree of filter chains with one of them is not understood."""
 
 TREES: Mapping[str, Entry] = {
     XDS + "Matcher": honoured("matcher_list matcher_tree on_no_match"),
@@ -47,11 +49,8 @@ TREES: Mapping[str, Entry] = {
     CORE + "CidrRange": honoured("address_prefix prefix_len"),
     MATCHER + "HttpRequestHeaderMatchInput": honoured("header_name"),
     **{f"{INPUTS}network.v3.{each}": {} for each in CONNECTION.split()},
-    **{
-        f"{INPUTS}network.v3.{each}": all_of(NOT_UNDERSTOOD)
-        for each in ("SourcePortInput", "FilterStateInput", "NetworkNamespaceInput")
-    },
-    **{f"{INPUTS}ssl.v3.{each}": all_of(NOT_UNDERSTOOD) for each in ("UriSanInput", "DnsSanInput", "SubjectInput")},
+    **{f"{INPUTS}network.v3.{each}": all_of(NOT_UNDERSTOOD) for each in ("FilterStateInput", "NetworkNamespaceInput")},
+    **{f"{INPUTS}{each}": {} for each in OF_PEERS.split()},
     MATCHERS + "ip.v3.Ip": {
         **honoured("cidr_ranges"),
         **meaningless("metrics have names of their own", "stat_prefix"),
