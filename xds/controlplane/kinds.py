@@ -34,7 +34,7 @@ class Kind:
     versions: tuple[str, ...] = ("v1", "v1beta1", "v1alpha3")
     spec: bool = True  # whether the content stands under `spec`
     namespaced: bool = True
-    concerns: Callable[[Mapping[str, Any]], bool] = lambda value: True  # whether an object is one of ours
+    concerns: Callable[[Mapping[str, Any]], bool] | None = None  # whether an object is one of ours; None: all are
     status: type | None = None  # of the few kinds whose `status` counts
 
 

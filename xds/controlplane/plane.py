@@ -19,6 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from .checking.gateway_routes import conditions
+from .collecting import uncollected
 from .discovery.changes import EVERYTHING, Changes, between, merged
 from .discovery.resources import Resources
 from .discovery.session import Session
@@ -104,7 +105,8 @@ class Plane:
         self._closed = False
         self.resources = Resources(stock_envoy=stock_envoy)
         self._conditioned: tuple[tuple[object, ...], tuple[Fault, ...]] | None = None
-        self.state = self._next(source.poll() or Loaded(()), None)
+        with uncollected():
+            self.state = self._next(source.poll() or Loaded(()), None)
         _renew_after_fork(self)
 
     # -- what is in force -----------------------------------------------------------------------------------------

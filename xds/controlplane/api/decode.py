@@ -316,12 +316,13 @@ def _map(key_reader: Read, inner: Read, *, whole_keys: bool) -> Read:
 
 
 class FieldReader(NamedTuple):
-    """One field of a message: its name in Python, its name in JSON, how to read it."""
+    """One field of a message: its name in Python, its name in JSON, how to read it, its annotation."""
 
     name: str
     json: str
     read: Read
     required: bool
+    annotation: Any
 
 
 def json_name(name: str) -> str:
@@ -340,7 +341,7 @@ def field_readers(message: type) -> dict[str, FieldReader]:
         hint = hints[item.name]
         marks = get_args(hint)[1:] if get_origin(hint) is Annotated else ()
         required = any(isinstance(mark, Required) for mark in marks)
-        made = FieldReader(item.name, names.get(item.name) or json_name(item.name), _reader(hint), required)
+        made = FieldReader(item.name, names.get(item.name) or json_name(item.name), _reader(hint), required, hint)
         out.setdefault(item.name.removesuffix("_"), made)
         out[made.json] = made
     return out
@@ -360,7 +361,7 @@ def _message(message: Any) -> Read:
         if not isinstance(value, dict):
             return not_one(value, path, sink)
         given = {}
-        for name, key, read, _ in every:
+        for name, key, read, _, _ in every:
             item = value.get(key)
             if item is not None:
                 given[name] = read(item, (path, key), sink)

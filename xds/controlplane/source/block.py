@@ -14,7 +14,8 @@ where. A document whose shapes are known costs a dictionary lookup per line and 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections import abc
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Any, Final, NamedTuple
@@ -62,7 +63,7 @@ _Parsed = tuple[int, Any]  # number of the shape, value
 _SKIP: Final = 0
 _BAD: Final = 1
 
-Values = Sequence[Any]
+Values = abc.Sequence[Any]
 Plan = Callable[[Values], Any]
 
 
@@ -75,13 +76,26 @@ class BlockReader:
 
     def read(self, text: str) -> Any:
         """The value of a document; None where PyYAML must read it (no document of the subset is null)."""
+        apart = self.apart(text)
+        if apart is None:
+            return None
+        numbers, values = apart
+        plan = self._plans.get(numbers, _NOTHING)
+        if isinstance(plan, _Mark):
+            node = self.node(numbers)
+            plan = self._plans[numbers] = None if node is None else builder(node)
+        return plan(values) if plan is not None else None
+
+    def apart(self, text: str) -> tuple[tuple[int, ...], Values] | None:
+        """The shapes of a document's lines, and their values; None for what is not of the subset at first sight."""
         if not text.isascii() or "\t" in text or "\r" in text:
             return None
         numbers, values = zip(*map(self._lines.__getitem__, text.split("\n")), strict=True)
-        plan = self._plans.get(numbers, _NOTHING)
-        if isinstance(plan, _Mark):
-            plan = self._plans[numbers] = _planned(numbers, self._lines.shapes)
-        return plan(values) if plan is not None else None
+        return numbers, values
+
+    def node(self, numbers: tuple[int, ...]) -> Node | None:
+        """What stands where in a document of those shapes; None if it is not of the subset."""
+        return _planned(numbers, self._lines.shapes)
 
 
 class _Lines(dict[str, _Parsed]):
@@ -159,47 +173,51 @@ def _resolved(text: str) -> Any:
 
 
 @dataclass(slots=True, eq=False)
-class _Mapping:
+class Mapping:
     """A mapping while it is worked out: where each key's value stands, or what is nested there."""
 
     places: dict[Any, int] = field(default_factory=dict)
-    nested: dict[Any, _Mapping | _Sequence] = field(default_factory=dict)
+    nested: dict[Any, Node] = field(default_factory=dict)
+    empty: set[int] = field(default_factory=set)  # lines of a key alone: null, unless something is nested there
 
 
 @dataclass(slots=True, eq=False)
-class _Sequence:
-    items: list[int | _Mapping] = field(default_factory=list)
+class Sequence:
+    items: list[int | Mapping] = field(default_factory=list)
 
 
-def _planned(numbers: tuple[int, ...], shapes: Sequence[_Shape]) -> Plan | None:
-    """How documents of those shapes are built; None if they are not of the subset."""
+Node = Mapping | Sequence
+
+
+def _planned(numbers: tuple[int, ...], shapes: abc.Sequence[_Shape]) -> Node | None:
+    """What stands where in documents of those shapes; None if they are not of the subset."""
     if _BAD in numbers:
         return None
-    root: _Mapping | _Sequence | None = None
-    above: list[tuple[int, _Mapping | _Sequence]] = []
+    root: Node | None = None
+    above: list[tuple[int, Node]] = []
     column = -1
-    container: _Mapping | _Sequence = _Mapping()
+    container: Node = Mapping()
     open_key: Any = _NOTHING
     for place, number in enumerate(numbers):
         if number == _SKIP:
             continue
         shape = shapes[number]
         if root is None:
-            root = container = _Sequence() if shape.dash else _Mapping()
+            root = container = Sequence() if shape.dash else Mapping()
             column = shape.column
         deeper = shape.column > column or (shape.dash and shape.column == column)
-        if deeper and open_key is not _NOTHING and isinstance(container, _Mapping):
-            inner: _Mapping | _Sequence = _Sequence() if shape.dash else _Mapping()
+        if deeper and open_key is not _NOTHING and isinstance(container, Mapping):
+            inner: Node = Sequence() if shape.dash else Mapping()
             container.nested[open_key] = inner
             above.append((column, container))
             column, container = shape.column, inner
-        while column > shape.column or (column == shape.column and not shape.dash and isinstance(container, _Sequence)):
+        while column > shape.column or (column == shape.column and not shape.dash and isinstance(container, Sequence)):
             if not above:
                 return None
             column, container = above.pop()
         if column != shape.column:
             return None
-        if isinstance(container, _Sequence):
+        if isinstance(container, Sequence):
             if not shape.dash:
                 return None
             if shape.key is _NOTHING:
@@ -207,7 +225,7 @@ def _planned(numbers: tuple[int, ...], shapes: Sequence[_Shape]) -> Plan | None:
                 open_key = _NOTHING
                 continue
             above.append((column, container))
-            item = _Mapping()
+            item = Mapping()
             container.items.append(item)
             column, container = shape.inner, item
         elif shape.dash:
@@ -216,16 +234,18 @@ def _planned(numbers: tuple[int, ...], shapes: Sequence[_Shape]) -> Plan | None:
             return None  # PyYAML takes the last of equal keys; that is its business
         container.places[shape.key] = place
         open_key = shape.key if shape.open else _NOTHING
-    return None if root is None else _builder(root)
+        if shape.open:
+            container.empty.add(place)
+    return root
 
 
-def _builder(node: _Mapping | _Sequence) -> Plan:
+def builder(node: Node) -> Plan:
     """A function from the values of all lines to the value of one node."""
-    if isinstance(node, _Sequence):
-        parts = [itemgetter(item) if isinstance(item, int) else _builder(item) for item in node.items]
+    if isinstance(node, Sequence):
+        parts = [itemgetter(item) if isinstance(item, int) else builder(item) for item in node.items]
         return lambda values: [part(values) for part in parts]
     keys = tuple(node.places)
-    nested = [(key, _builder(inner)) for key, inner in node.nested.items()]
+    nested = [(key, builder(inner)) for key, inner in node.nested.items()]
     if len(keys) == 1:
         key, place = next(iter(node.places.items()))
         if nested:

@@ -19,6 +19,7 @@ from . import Loaded
 from .block import BlockReader
 from .documents import Document, DocumentError, parse_json, parse_yaml, split
 from .mesh_file import read_mesh
+from .quick import QuickReader
 from .reading import Reading, read_document
 
 SUFFIXES = (".yaml", ".yml", ".json")
@@ -87,11 +88,12 @@ class FolderSource:
         changed = not self._polled or self._fault is not None or stamps.keys() != self._files.keys()
         self._polled, self._fault = True, None
         files = {}
-        reader = BlockReader()
+        block = BlockReader()
+        quick = QuickReader(block)
         for name, stamp in stamps.items():
             known = self._files.get(name)
             if known is None or known.stamp != stamp:
-                made = self._read(name, stamp, known, reader)
+                made = self._read(name, stamp, known, block, quick)
                 changed = changed or known is None or not _alike(made, known)
                 known = made
             files[name] = known
@@ -155,7 +157,9 @@ class FolderSource:
                 elif wanted and _identity(stat) != settings:
                     yield name, _stamp(stat, now)
 
-    def _read(self, name: str, stamp: Stamp | str, known: _File | None, reader: BlockReader) -> _File:
+    def _read(
+        self, name: str, stamp: Stamp | str, known: _File | None, block: BlockReader, quick: QuickReader
+    ) -> _File:
         before = known.parts if known else {}
         if isinstance(stamp, str):
             return _File(stamp, before, (Fault(Place(name), stamp),))
@@ -166,12 +170,17 @@ class FolderSource:
             return _File(stamp, before, (Fault(Place(name), f"cannot be read: {said}"),))
         parts: dict[tuple[int, str], list[Reading]] = {}
         pieces = [(1, text)] if name.endswith(".json") else list(split(text))
+        manifests = name != self._mesh_file and not name.endswith(".json")
         for line, piece in pieces:
             if (line, piece) in before:
                 parts[line, piece] = before[line, piece]
                 continue
+            made = quick.read(name, piece, line) if manifests else None
+            if made is not None:
+                parts[line, piece] = made
+                continue
             try:
-                value = parse_json(piece) if name.endswith(".json") else parse_yaml(piece, line, reader)
+                value = parse_json(piece) if name.endswith(".json") else parse_yaml(piece, line, block)
             except DocumentError as error:
                 place = Place(name, error.line, error.column)
                 return _File(stamp, before, (Fault(place, error.message),))

@@ -85,9 +85,9 @@ class Reader:
         if kind is None or kind.group != group:
             self._unread(kind_name, group)
             return None
-        if not kind.concerns(value):
+        if kind.concerns is not None and not kind.concerns(value):
             return None
-        meta = self._meta(value.get("metadata"), kind)
+        meta = self.meta(value.get("metadata"), kind)
         if meta is None:
             return None
         self._ref = Ref(kind_name, meta.namespace, meta.name)
@@ -116,7 +116,8 @@ class Reader:
             named = {name: None for name, known in KINDS.items() if known.group == group}
             self((self._base, "kind"), f"{group} has no kind {shown(kind)}{nearest(kind, named)}")
 
-    def _meta(self, value: object, kind: Kind) -> Meta | None:
+    def meta(self, value: object, kind: Kind) -> Meta | None:
+        """The metadata of an object; None where it has no name."""
         path: Path = (self._base, "metadata")
         if not isinstance(value, dict):
             self(path, "is missing" if value is None else f"must be an object, not {shown(value)}")
