@@ -52,6 +52,11 @@ class OpenConnection:
         self.http2 = http2
         self.options = options
 
+    @property
+    def negotiates(self) -> bool:
+        """Whether ALPN says which protocol is spoken (HttpProtocolOptions.auto_config)."""
+        return self.pool.settings is not None and self.pool.settings.protocol == "auto"
+
 
 class AwaitSlot:
     """Wait until the waiter has its grant, at most `timeout_s`. Result: True, or False when the time is over."""
@@ -344,12 +349,16 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An attempt without a response. `kind` is one of `replies.RESETS`, `timeout` or `idle`; `reason` is for people."""
+    """An attempt without a response. `kind` is one of `replies.RESETS`, `timeout` or `idle`; `reason` is for people.
+
+    `transport`: what was wrong with the TLS of the connection, where it was that.
+    """
 
     kind: str
     reason: str
     error: BaseException | None = None
     replayable: bool = True
+    transport: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ from .replies import (
 )
 from .reporting import deliver, heed, report
 from .retry import BackOff, CompiledRetry, Retry
+from .securing import securing_of
 from .selection import Tried, choose
 from .timing import reply_of
 
@@ -61,7 +62,7 @@ def attempt_until_done(call: OutgoingCall) -> Generator[Action, Any, LocalReply 
             host = choose(call, cluster, retry, tried)
             if host is None:
                 result = no_healthy_upstream()
-            elif host.must_be_secure:
+            elif host.must_be_secure and (runtime.tls is None or host.socket.unsupported):
                 call.host = host
                 result = closed(host.why_not(cluster.name))
             else:
@@ -69,7 +70,8 @@ def attempt_until_done(call: OutgoingCall) -> Generator[Action, Any, LocalReply 
                 own = cluster if cluster.aggregate is None else cluster.aggregate.of(host)
                 if call.attempts == 1 and (cluster.mirrors or route.mirrors):
                     yield from mirrored(call, cluster, upstream)
-                pool = own.pool(host, call.owner, route.high_priority)
+                secure = securing_of(call, own, host, upstream) if host.must_be_secure else None
+                pool = own.pool(host, call.owner, route.high_priority, secure)
                 lease = pool.lease(clock())
                 granted = (
                     lease if type(lease) is Slot else (yield from wait_for_connection(call, pool, host, own, lease))
@@ -218,7 +220,7 @@ def _judge(
             return reply_of("idle", uploading=True), ""
         kind, reply = "per-try-timeout", per_try_idle_timeout()
     else:
-        kind, reply = result.kind, upstream_reset(result.kind, retried=call.attempts > 1)
+        kind, reply = result.kind, upstream_reset(result.kind, retried=call.attempts > 1, transport=result.transport)
     wanted = retry is not None and result.replayable and retry.wants_reset(kind)
     return reply, "pause" if wanted else ""
 

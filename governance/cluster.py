@@ -29,6 +29,7 @@ from .outliers.detector import Detector
 from .outliers.matching import response_test
 from .pool import Breaker, Pool
 from .retry import compile_retry
+from .securing import Securing
 from .sockets import socket_options
 
 MAX_DYNAMIC_HOSTS = 4096
@@ -271,16 +272,29 @@ class ClusterRuntime:
         """The counts and limits of a routing priority."""
         return self.state.high if high_priority else self.state.normal
 
-    def pool(self, host: Host, owner: Any, high_priority: bool) -> Pool:
+    def pool(self, host: Host, owner: Any, high_priority: bool, secure: Securing | None = None) -> Pool:
         """The connections to an endpoint that belong to `owner` (a library in an event loop)."""
-        key = (owner, high_priority)
+        key: tuple[Any, ...] = (owner, high_priority)
+        if secure is not None:
+            key = (owner, high_priority, secure.alpn, secure.sni, secure.names)
         pool: Pool | None = host.state.pools.get(key)
-        if pool is not None and pool.settings is self.config.http:
+        if pool is not None and pool.settings is self.config.http and _secured(pool, secure):
             return pool
+        old: Pool | None = None
         with self.state.lock:
             pool = host.state.pools.get(key)
+            if pool is not None and pool.secure != secure:
+                pool, old = None, pool
             if pool is None:
-                pool = Pool(self.state.lock, self.breaker(high_priority), host.state)
+                pool = Pool(self.state.lock, self.breaker(high_priority), host.state, secure)
                 host.state.pools[key] = pool
+            pool.secure = secure
             pool.configure(self.config.http)
+        for slot in old.retire() if old is not None else ():
+            slot.connection.close()
         return pool
+
+
+def _secured(pool: Pool, secure: Securing | None) -> bool:
+    """Whether its connections are secured in this very way."""
+    return secure is None or (pool.secure is not None and pool.secure.tls is secure.tls)

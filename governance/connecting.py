@@ -45,7 +45,7 @@ def wait_for_connection(
     if isinstance(granted, NoPool):
         return no_healthy_upstream()
     if isinstance(granted, ConnectFailed):
-        return Failure(granted.kind, granted.reason)
+        return Failure(granted.kind, granted.reason, transport=granted.transport)
     limit_s, hurry = cluster.config.connect_timeout_s, False
     end = call.end()
     if end is not None:
@@ -66,7 +66,7 @@ def wait_for_connection(
             # The route's timeout has ended it, which says nothing about the endpoint.
             pool.abandoned()
             return call.timed_out()
-        pool.failed(made.kind, made.reason)
+        pool.failed(made.kind, made.reason, made.transport)
         return made
     slot = pool.connected(made, call.runtime.clock())
     return slot if isinstance(slot, Slot) else overflow(retried=call.attempts > 1)

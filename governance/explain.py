@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..xds.model.cluster import TransportSocket
-from ..xds.model.filters import Alpn, Fault
+from ..xds.model.filters import Fault
 from ..xds.model.listener import FilterChain, Listener
 from ..xds.model.route import RouteAction
 from ..xds.model.values import AppendAction, Fraction, Note
@@ -23,6 +22,7 @@ from .replies import LocalReply, reply_body
 from .request import RequestView
 from .routing import CompiledRoute
 from .runtime import Runtime
+from .securing import plain_securing, securing_of
 from .subject import Subject
 
 FAULT_FILTER = "envoy.filters.http.fault"
@@ -228,7 +228,7 @@ def document(
         "rate_limit": None,
         "authorization": None,
         "protocol": _protocol(call, kind),
-        "tls": _tls(call, host.socket) if host is not None else None,
+        "tls": _tls(call, host) if host is not None else None,
         "lb_policy": cluster.config.lb_policy if cluster is not None else None,
         "hash": str(call.hash) if call.hash is not None else None,
         "endpoints": endpoints(cluster),
@@ -355,28 +355,20 @@ def _protocol(call: OutgoingCall, action: str) -> str | None:
     return "http2" if call.cluster is not None and call.cluster.http2 else "http1"
 
 
-def _tls(call: OutgoingCall, socket: TransportSocket) -> dict[str, Any] | None:
-    tls = socket.upstream
-    if tls is None:
+def _tls(call: OutgoingCall, host: Host) -> dict[str, Any] | None:
+    tls, cluster = host.socket.upstream, call.cluster
+    if tls is None or cluster is None:
         return None
+    own = cluster.of(host)
+    secure = plain_securing(own, host) if call.upstream is None else securing_of(call, own, host, call.upstream)
     validation = tls.common.validation
+    sans = [each.value for each in validation.sans] if validation is not None else []
     return {
         "mode": "mtls" if tls.common.certificate is not None else "simple",
-        "sni": tls.sni,
-        "alpn": list(_alpn(call) or tls.common.alpn),
-        "sans": [each.value for each in validation.sans] if validation is not None else [],
+        "sni": secure.sni if secure is not None else tls.sni,
+        "alpn": list(secure.alpn if secure is not None else tls.common.alpn),
+        "sans": list(secure.names if secure is not None else ()) or sans,
     }
-
-
-def _alpn(call: OutgoingCall) -> tuple[str, ...]:
-    """What Istio's alpn filter offers in place of the cluster's own list, if it has a say."""
-    http = call.destination.http if call.destination is not None else None
-    cluster = call.cluster
-    if http is None or cluster is None or cluster.config.metadata.get("istio", {}).get("alpn_override") == "false":
-        return ()
-    spoken = "h2" if cluster.http2 else "http/1.1"
-    filters = (each.config for each in http.config.http_filters)
-    return next((dict(each.overrides).get(spoken, ()) for each in filters if isinstance(each, Alpn)), ())
 
 
 def endpoints(cluster: ClusterRuntime | None) -> list[dict[str, Any]]:

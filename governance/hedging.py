@@ -21,6 +21,7 @@ from .pool import Breaker, Slot
 from .replies import LocalReply, closed, drop_overload, no_healthy_upstream, upstream_reset
 from .reporting import deliver, heed, report
 from .retry import BackOff, CompiledRetry
+from .securing import securing_of
 from .selection import Tried, choose
 from .timing import EARLY_S
 
@@ -163,7 +164,7 @@ class Hedge:
         if host is None:
             return no_healthy_upstream()
         call.host = host
-        if host.must_be_secure:
+        if host.must_be_secure and (call.runtime.tls is None or host.socket.unsupported):
             return closed(host.why_not(self.cluster.name))
         if call.attempts == 1 and (self.cluster.mirrors or route.mirrors):
             yield from mirrored(call, self.cluster, self.upstream)
@@ -181,7 +182,8 @@ class Hedge:
         call, cluster, host, upstream = self.call, one.cluster, one.host, self.upstream
         send = (upstream.method, upstream.authority, upstream.path, upstream.headers)
         try:
-            pool = cluster.pool(host, call.owner, self.route.high_priority)
+            secure = securing_of(call, cluster, host, upstream) if host.must_be_secure else None
+            pool = cluster.pool(host, call.owner, self.route.high_priority, secure)
             lease = pool.lease(self.clock())
             granted = (
                 lease if isinstance(lease, Slot) else (yield from wait_for_connection(call, pool, host, cluster, lease))
@@ -298,7 +300,7 @@ class Hedge:
             self._again("pause" if self.retry.wants_reset(outcome.kind) else "")
         if self.tries or self.due_at is not None:
             return None, None
-        return None, upstream_reset(outcome.kind, retried=call.attempts > 1)
+        return None, upstream_reset(outcome.kind, retried=call.attempts > 1, transport=outcome.transport)
 
     def _headed(self, one: Try, head: Head) -> Generator[Action, Any, Redirected | Try | None]:
         call, retry = self.call, self.retry

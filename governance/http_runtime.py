@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..xds.model.filters import RouterFilter
+from ..xds.model.filters import Alpn, RouterFilter
 from ..xds.model.listener import HttpConnectionManager
 from ..xds.model.values import Note
 from .admission import Admission
@@ -22,6 +22,7 @@ class HttpRuntime:
 
     __slots__ = (
         "admission",
+        "alpn",
         "answering",
         "config",
         "filters",
@@ -36,6 +37,10 @@ class HttpRuntime:
     def __init__(self, config: HttpConnectionManager, scope: str, plan: Plan) -> None:
         self.config = config
         self.admission = Admission(config, plan.runtime.options.workload)
+        self.alpn: dict[str, tuple[str, ...]] = next(
+            (dict(each.config.overrides) for each in config.http_filters if isinstance(each.config, Alpn)), {}
+        )
+        """What Istio's alpn filter has endpoints offered, by the protocol that is spoken to them."""
         self.answering = answering_of(config)
         self.quiet = any(
             isinstance(each.config, RouterFilter) and each.config.suppress_envoy_headers for each in config.http_filters

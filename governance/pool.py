@@ -17,6 +17,7 @@ from typing import Protocol, final
 from ..xds.model.cluster import HttpProtocol, Thresholds
 from .balancing.host import HostState
 from .budget import RequestWindow, allowed
+from .securing import Securing
 
 MAX_STREAMS = 100
 """Of one HTTP/2 connection: what servers allow unless they say otherwise (RFC 9113 recommends no less)."""
@@ -121,11 +122,12 @@ class NoPool:
 class ConnectFailed:
     """The connection that the request waited for could not be made; `kind` is that of the failure."""
 
-    __slots__ = ("kind", "reason")
+    __slots__ = ("kind", "reason", "transport")
 
-    def __init__(self, kind: str, reason: str) -> None:
+    def __init__(self, kind: str, reason: str, transport: str = "") -> None:
         self.kind = kind
         self.reason = reason
+        self.transport = transport
 
 
 CONNECT = Connect()
@@ -164,14 +166,17 @@ class Pool:
         "max_requests",
         "ready",
         "retired",
+        "secure",
         "settings",
         "size",
         "streams",
         "waiters",
     )
 
-    def __init__(self, lock: Lock, breaker: Breaker, host: HostState) -> None:
+    def __init__(self, lock: Lock, breaker: Breaker, host: HostState, secure: Securing | None = None) -> None:
         self.lock = lock
+        self.secure = secure
+        """By what its connections are secured; None where they are plaintext."""
         self.breaker = breaker
         self.host = host
         self.ready: list[Slot] = []
@@ -288,6 +293,8 @@ class Pool:
             breaker = self.breaker
             breaker.pending -= 1
             slot = Slot(self, connection, now)
+            if self.settings is not None and self.settings.protocol == "auto" and getattr(connection, "http2", False):
+                slot.capacity = min(self.settings.max_concurrent_streams or MAX_STREAMS, MAX_STREAMS)
             granted: Slot | Overflow = slot
             if breaker.requests >= breaker.limits.max_requests:
                 breaker.overflows["requests"] += 1
@@ -297,7 +304,7 @@ class Pool:
             self._offer(slot)
             return granted
 
-    def failed(self, kind: str, reason: str) -> None:
+    def failed(self, kind: str, reason: str, transport: str = "") -> None:
         """The connection of a `Connect` could not be made: all that wait for this endpoint fail with it."""
         with self.lock:
             self.connecting -= 1
@@ -307,7 +314,7 @@ class Pool:
             waiters, self.waiters = self.waiters, deque()
             breaker.pending -= len(waiters)
             for waiter in waiters:
-                waiter.give(ConnectFailed(kind, reason))
+                waiter.give(ConnectFailed(kind, reason, transport))
 
     def abandoned(self) -> None:
         """The request of a `Connect` gave up before there was a connection; another that waits takes its place."""

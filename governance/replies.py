@@ -176,12 +176,19 @@ RESETS = {
 """Kinds of failure to flag and Envoy's words for it."""
 
 
-def upstream_reset(kind: str, *, retried: bool = False) -> LocalReply:
-    """The connection could not be made (UF), or the stream ended before the response began (UC, UR)."""
+def upstream_reset(kind: str, *, retried: bool = False, transport: str = "") -> LocalReply:
+    """The connection could not be made (UF), or the stream ended before the response began (UC, UR).
+
+    `transport`: what was wrong with its TLS.
+    """
     flag, what = RESETS[kind]
     details = f"upstream_reset_before_response_started{{{what.replace(' ', '_')}}}"
     latest = "retried and the latest " if retried else ""
-    return LocalReply(503, f"{_RESET}{latest}reset reason: {what}".encode(), (flag,), details=details)
+    why = ""
+    if transport:
+        why = f", transport failure reason: {transport}"
+        details = f"{details[:-1]}|{'_'.join(transport.split())}}}"
+    return LocalReply(503, f"{_RESET}{latest}reset reason: {what}{why}".encode(), (flag,), details=details)
 
 
 GRPC_STATUSES = {400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 504: 14}

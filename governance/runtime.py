@@ -25,6 +25,7 @@ from .forwarding import Workload
 from .names import NameCaches, NoResolver
 from .outliers.detector import Detector
 from .plan import Missing, Plan
+from .securing import Tls
 from .waiting import Changes
 
 
@@ -106,6 +107,7 @@ class Runtime:
         "rng",
         "states",
         "subscribe",
+        "tls",
         "uniform",
         "wall",
     )
@@ -146,6 +148,8 @@ class Runtime:
         """The services that were asked, by cluster and method; for telemetry."""
         self.rate_limiter: Callable[[GrpcTarget], Told] = lambda target: Nobody()
         """Where rate limits are asked for; whoever assembles the mesh knows."""
+        self.tls: Tls | None = None
+        """Who secures connections; None where this process has no identity, nor roots."""
         self.on_reset: Callable[[], None] = lambda: None
         """Called in a forked child, and when the mesh ends, to give up what belongs to `rate_limiter`."""
         self.plan = Plan(Snapshot(), self)

@@ -32,7 +32,7 @@ from ._background import as_task, run_copy_async
 from ._bypass import AsyncUngoverned
 from ._exchange import ErrorMode, Exchange, PoolBase
 from ._httpcore import AsyncBody, AsyncConnection, AsyncStream, Clamp, Library
-from ._steps import run_async
+from ._steps import run_async, speaks_http2
 
 
 class AsyncGovernedPool(PoolBase):
@@ -88,9 +88,10 @@ class AsyncGovernedPool(PoolBase):
             return stream
         clamp = Clamp(library.read_timeout)
         wrapped = AsyncStream(stream, clamp, library.core)
-        kind = library.async_http2_connection if action.http2 else library.core.AsyncHTTP11Connection
+        http2 = action.http2 or (action.pool.secure is not None and action.negotiates and speaks_http2(stream))
+        kind = library.async_http2_connection if http2 else library.core.AsyncHTTP11Connection
         core = kind(origin=exchange.origin(action), stream=wrapped)
-        return AsyncConnection(core, wrapped, clamp, action.http2, asyncio.get_running_loop())
+        return AsyncConnection(core, wrapped, clamp, http2, asyncio.get_running_loop())
 
     @staticmethod
     async def await_slot(exchange: Exchange, action: AwaitSlot) -> bool:

@@ -17,9 +17,10 @@ from ..mirroring import Copy
 from ..replies import LocalReply, reply_body, reply_headers
 from ..request import RequestView
 from ..runtime import Runtime
+from ..securing import InsecureError
 from ..spelling import lower, spell
 from ._httpcore import AsyncBody, Body, Clamp, Connection, DeadlineError, IdleError, Library, Timeouts
-from ._steps import Steps, open_connection
+from ._steps import Steps, closing, open_connection, secured
 from ._upload import Upload
 
 try:
@@ -38,6 +39,12 @@ Launch = Callable[["Exchange"], None]
 
 DEFAULT_PORTS = {b"http": 80, b"https": 443, b"ws": 80, b"wss": 443}
 NO_TIMEOUTS: dict[str, float | None] = {}
+
+
+def not_secured(error: Exception, cluster: str, address: str) -> Failure:
+    """A connection that was made, and could not be secured: nothing has gone over it."""
+    transport = f"TLS_error:cluster {cluster}, endpoint {address}: {error or type(error).__name__}:TLS_error_end"
+    return Failure("connect-failure", str(error), error, transport=transport)
 
 
 class Exchange:
@@ -159,15 +166,26 @@ class Exchange:
         patience = self.patience(monotonic())
         own = patience is not None and patience < action.timeout_s
         timeout_s = patience if own else action.timeout_s
+        secure = action.pool.secure
+        until = monotonic() + timeout_s if secure is not None else 0.0
+        stream: Any = None
         try:
-            return (
-                yield open_connection(host.endpoint.address, host.port, timeout_s, {"socket_options": action.options})
+            stream = yield open_connection(
+                host.endpoint.address, host.port, timeout_s, {"socket_options": action.options}
             )
+            if secure is None:
+                return stream
+            return (yield secured(stream, self.pool.runtime, secure, host.address, until - monotonic()))
+        except InsecureError as error:
+            yield closing(stream)
+            return not_secured(error, action.pool.host.cluster, host.address)
         except core.ConnectTimeout as error:
             if own:
                 raise
             return Failure("connect-timeout", str(error), error)
         except core.ConnectError as error:
+            if stream is not None:
+                return not_secured(error, action.pool.host.cluster, host.address)
             return Failure("connect-failure", str(error), error)
 
     def origin(self, action: OpenConnection) -> Any:

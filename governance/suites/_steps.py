@@ -10,6 +10,8 @@ from collections.abc import Callable, Generator
 from typing import Any, TypeVar
 
 from ...xds.model.values import Address
+from ..runtime import Runtime
+from ..securing import InsecureError, Securing
 
 T = TypeVar("T")
 
@@ -54,3 +56,22 @@ def open_connection(address: Address, port: int, timeout_s: float | None, option
     if address.unix and not port:
         return lambda backend: backend.connect_unix_socket(address.unix, timeout_s)
     return lambda backend: backend.connect_tcp(address.host, port, timeout=timeout_s, **options)
+
+
+def secured(stream: Any, runtime: Runtime, secure: Securing, endpoint: str, timeout_s: float | None) -> Step:
+    """TLS on a connection. The context brings the name to ask for; raises InsecureError where there is none."""
+    if runtime.tls is None:
+        raise InsecureError("this process has no identity to offer")
+    context = runtime.tls.client(secure, endpoint)
+    return lambda _: stream.start_tls(context, None, timeout_s)
+
+
+def closing(stream: Any) -> Step:
+    """The end of a connection that nothing goes over."""
+    return lambda _: stream.aclose() if hasattr(stream, "aclose") else stream.close()
+
+
+def speaks_http2(stream: Any) -> bool:
+    """What was agreed on (ALPN) by whoever offered both."""
+    tls = stream.get_extra_info("ssl_object")
+    return tls is not None and tls.selected_alpn_protocol() == "h2"

@@ -30,7 +30,7 @@ from ._background import in_thread, run_copy
 from ._bypass import Ungoverned
 from ._exchange import ErrorMode, Exchange, PoolBase
 from ._httpcore import Body, Clamp, Connection, Library, Stream
-from ._steps import run
+from ._steps import run, speaks_http2
 
 
 class GovernedPool(PoolBase):
@@ -86,8 +86,9 @@ class GovernedPool(PoolBase):
             return stream
         clamp = Clamp(library.read_timeout)
         wrapped = Stream.of(stream, clamp, library.core)
-        kind = library.http2_connection if action.http2 else library.core.HTTP11Connection
-        return Connection(kind(origin=exchange.origin(action), stream=wrapped), wrapped, clamp, action.http2)
+        http2 = action.http2 or (action.pool.secure is not None and action.negotiates and speaks_http2(stream))
+        kind = library.http2_connection if http2 else library.core.HTTP11Connection
+        return Connection(kind(origin=exchange.origin(action), stream=wrapped), wrapped, clamp, http2)
 
     @staticmethod
     def await_slot(exchange: Exchange, action: AwaitSlot) -> bool:

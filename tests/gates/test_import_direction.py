@@ -32,7 +32,7 @@ OTHERS: dict[str, tuple[str, ...]] = {
     "xds.wire": ("google.protobuf", "re2"),
     "xds.protocol": (),
     "xds.graph": (),
-    "xds.identity": ("yaml", "grpc", "cryptography"),
+    "xds.identity": ("yaml", "grpc", "cryptography", "re2"),
     "xds.transport": ("grpc", "gevent"),
     "xds.transport.resolver": ("dns",),
     "xds.controlplane": ("yaml", "grpc", "google.protobuf", "re2"),
