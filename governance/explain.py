@@ -360,7 +360,7 @@ def _tls(call: OutgoingCall, host: Host) -> dict[str, Any] | None:
     if tls is None or cluster is None:
         return None
     own = cluster.of(host)
-    secure = plain_securing(own, host) if call.upstream is None else securing_of(call, own, host, call.upstream)
+    secure = plain_securing(host) if call.upstream is None else securing_of(call, own, host, call.upstream)
     validation = tls.common.validation
     sans = [each.value for each in validation.sans] if validation is not None else []
     return {

@@ -44,7 +44,11 @@ class Tls(Protocol):
     """Makes contexts of the identity of the workload, each verified in its handshake."""
 
     def client(self, wanted: Securing, address: str) -> ssl.SSLContext:
-        """For one connection to an endpoint: knows the name to ask for and the session to resume. Raises InsecureError."""
+        """For one connection to an endpoint; knows the name to ask for, and the session to resume.
+
+        Raises:
+            InsecureError: there is nothing to make it of.
+        """
 
 
 def securing_of(call: OutgoingCall, cluster: ClusterRuntime, host: Host, upstream: UpstreamRequest) -> Securing | None:
@@ -68,7 +72,7 @@ def offered(call: OutgoingCall, cluster: ClusterRuntime) -> tuple[str, ...]:
     return http.alpn.get(spoken, ())
 
 
-def plain_securing(cluster: ClusterRuntime, host: Host, alpn: tuple[str, ...] | None = None) -> Securing | None:
+def plain_securing(host: Host, alpn: tuple[str, ...] | None = None) -> Securing | None:
     """What secures a connection that no request is behind: a TCP connection's, a health check's."""
     tls = host.socket.upstream
     if tls is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .governance.securing import InsecureError, Securing
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 class MeshTls:
     """Contexts of one mesh; what they need is imported with the first of them."""
 
-    def __init__(self, secrets: Secrets) -> None:
+    def __init__(self, secrets: Callable[[], Secrets]) -> None:
         self._secrets = secrets
         self._contexts: ClientContexts | None = None
 
@@ -25,13 +26,13 @@ class MeshTls:
         from .xds.identity.secrets import IdentityError
 
         if self._contexts is None:
-            self._contexts = ClientContexts(self._secrets)
+            self._contexts = ClientContexts(self._secrets())
         try:
             return self._contexts.context(wanted.tls, wanted.alpn, wanted.names, wanted.sni, address)
         except (IdentityError, ValueError) as error:
             raise InsecureError(str(error)) from error
 
 
-def give_tls(runtime: Runtime, secrets: Secrets) -> None:
-    """From now on connections are secured by this identity."""
+def give_tls(runtime: Runtime, secrets: Callable[[], Secrets]) -> None:
+    """From now on connections are secured by this identity, which is asked for with the first of them."""
     runtime.tls = MeshTls(secrets)

@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from ._identity import FirstCertificate, OwnIdentity
+from ._securing import give_tls
 from ._services import give_services
 from .beginnings import bootstrap_from, grpc_link, log_fault, log_note, own_node, ticking, weakly
 from .errors import ConfigurationError, NotReadyError
@@ -243,6 +244,7 @@ class Mesh:
         )
         self.runtime = Runtime(options, clock, rng, self._subscribe)
         give_services(self.runtime)
+        give_tls(self.runtime, self._identity.get)
         self._cache_path: str | None = None
         self._graph: Graph | None = None
         self._connection: Connection | None = None

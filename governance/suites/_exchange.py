@@ -43,7 +43,7 @@ NO_TIMEOUTS: dict[str, float | None] = {}
 
 def not_secured(error: Exception, cluster: str, address: str) -> Failure:
     """A connection that was made, and could not be secured: nothing has gone over it."""
-    transport = f"TLS_error:cluster {cluster}, endpoint {address}: {error or type(error).__name__}:TLS_error_end"
+    transport = f"TLS_error:cluster {cluster}, endpoint {address}: {str(error) or type(error).__name__}:TLS_error_end"
     return Failure("connect-failure", str(error), error, transport=transport)
 
 
@@ -167,7 +167,7 @@ class Exchange:
         own = patience is not None and patience < action.timeout_s
         timeout_s = patience if own else action.timeout_s
         secure = action.pool.secure
-        until = monotonic() + timeout_s if secure is not None else 0.0
+        until = monotonic() + (action.timeout_s if timeout_s is None else timeout_s)
         stream: Any = None
         try:
             stream = yield open_connection(

@@ -19,13 +19,15 @@ from typing import Any, Self
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from ..model.tls import SanMatcher, UpstreamTls, Validation
+from ..model.tls import DataSource, SanMatcher, UpstreamTls, Validation
 from .contexts import VERSIONS, load, set_ciphers, trust
 from .names import Names, expected, matches, names_of
 from .secrets import IdentityError, Secrets
 
 MOST_CONTEXTS = 1024
 """A dynamic forward proxy may ask for as many names as its callers know; those that were used last are kept."""
+
+_WHOLE_CHAIN = int(ssl.VERIFY_CRL_CHECK_CHAIN) & ~int(ssl.VERIFY_CRL_CHECK_LEAF)
 
 MOST_SESSIONS = 4096
 """Endpoints whose last sessions a context keeps."""
@@ -93,7 +95,9 @@ class ClientContext(ssl.SSLContext):
         roots = secrets.roots(validation) if validation is not None else None
         if roots is not None and validation is not None and not validation.accept_untrusted:
             self.verify_mode = ssl.CERT_REQUIRED
-            trust(self, roots, validation)
+            trust(self, roots, replace(validation, crl=DataSource(inline=roots.crl)) if roots.crl else validation)
+            if validation.crl_of_leaf_only and self.verify_flags & ssl.VERIFY_CRL_CHECK_LEAF:
+                self.verify_flags = ssl.VerifyFlags(int(self.verify_flags) & ~_WHOLE_CHAIN)
             self.domains = {
                 name: frozenset(each.public_bytes(Encoding.DER) for each in x509.load_pem_x509_certificates(pem))
                 for name, pem in roots.domains.items()
@@ -187,7 +191,7 @@ class EndpointContext:
         context, endpoint = self._context, self._endpoint
         made = context.wrap_socket(
             sock,
-            server_hostname=self._sni,  # type: ignore[arg-type]  # bytes are taken
+            server_hostname=self._sni,
             session=context.session(endpoint),
         )
         made.resumable = endpoint  # type: ignore[attr-defined]
