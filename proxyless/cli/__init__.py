@@ -8,6 +8,7 @@ import click
 from ..errors import MeshError
 
 COMMANDS = {
+    "ca": "the development authority's roots, and their rotation",
     "check": "validate Istio and Kubernetes YAML",
     "demo": "the shop: see the mesh at work, in under two minutes",
     "diff": "what a change of configuration changes in decisions",
@@ -15,6 +16,7 @@ COMMANDS = {
     "explain": "where a request would go, and why",
     "serve": "the embedded control plane on a folder of YAML",
     "status": "what a running process or a control plane holds",
+    "token": "a token for the development authority",
 }
 
 

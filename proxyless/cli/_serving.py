@@ -25,14 +25,16 @@ class Change:
     document: Document
 
 
-def opening(state: State, directory: str, address: str) -> Document:
-    """What is served at first."""
+def opening(state: State, directory: str, address: str, tls: str = "", mutual: str = "") -> Document:
+    """What is served at first. `tls` and `mutual` are where it is served over TLS, too."""
     kinds: dict[str, int] = {}
     for ref in state.world.by_ref:
         kinds[ref.kind] = kinds.get(ref.kind, 0) + 1
     return {
         "event": "serving",
         "address": f"xds://{address}",
+        **({"tls_address": f"xds+tls://{tls}"} if tls else {}),
+        **({"mtls_address": f"xds+tls://{mutual}"} if mutual else {}),
         "folder": directory,
         "version": state.version,
         "objects": dict(sorted(kinds.items())),
@@ -49,6 +51,8 @@ def shown_opening(document: Document) -> str:
     services = document["services"]
     lines = [
         f"serving {document['folder']} at {document['address']}",
+        *([f"over TLS at {document['tls_address']}"] if "tls_address" in document else []),
+        *([f"for clients with certificates at {document['mtls_address']}"] if "mtls_address" in document else []),
         f"objects: {sum(objects.values())}" + (f" ({counts})" if counts else ""),
         f"services: {len(services)}" + (f" ({', '.join(services)})" if services else ""),
     ]

@@ -36,6 +36,8 @@ OTHERS: dict[str, tuple[str, ...]] = {
     "xds.transport": ("grpc", "gevent"),
     "xds.transport.resolver": ("dns",),
     "xds.controlplane": ("yaml", "grpc", "google.protobuf", "re2"),
+    "xds.controlplane.authority": ("yaml", "google.protobuf", "cryptography"),
+    "xds.controlplane.authority.kubernetes": ("kubernetes",),
     "governance": ("re2", "xxhash"),
     "governance.services": ("grpc",),
     "governance.suites": (),

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from google.protobuf.message import DecodeError
 
+from .authority.callers import Caller
 from .discovery.delta import DeltaSession
 from .discovery.session import SessionError
 from .discovery.sotw import SotwSession
@@ -31,7 +32,8 @@ class LocalStream(Driven):
     """`send` takes an encoded request and returns at once, from any thread; `on_response` gets encoded responses.
 
     After `close` no further response is begun; one that is just being handed over may still arrive. `paced`: changes
-    wait until `written` was called for each response, and are then one push.
+    wait until `written` was called for each response, and are then one push. `caller`: who the client has proved to be;
+    its node must say the same.
     """
 
     def __init__(
@@ -43,8 +45,10 @@ class LocalStream(Driven):
         on_end: Callable[..., object] | None = None,
         peer: str = "local",
         paced: bool = False,
+        caller: Caller | None = None,
     ) -> None:
-        self.session: SotwSession | DeltaSession = DeltaSession(plane, peer) if delta else SotwSession(plane, peer)
+        kind = DeltaSession if delta else SotwSession
+        self.session: SotwSession | DeltaSession = kind(plane, peer, caller)
         self._plane = plane
         self._on_response = on_response
         self._on_end = on_end

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Protocol
 
 from ...wire.schema.types import core_v3, google_protobuf, google_rpc
+from ..authority.callers import Caller
 from ..registry.node import Node, NodeError, parse_node
 from ..registry.world import World
 from .changes import Changes
@@ -77,8 +78,9 @@ class Session:
 
     delta: ClassVar[bool]
 
-    def __init__(self, backend: Backend, peer: str = "") -> None:
+    def __init__(self, backend: Backend, peer: str = "", caller: Caller | None = None) -> None:
         self._backend = backend
+        self._caller = caller
         self._numbers = itertools.count(1)
         self._seen = backend.state.number
         self.version = backend.state.version
@@ -105,6 +107,8 @@ class Session:
                 parsed = parse_node(node.id, struct(node.metadata), node.cluster, locality, node.user_agent_name)
             except NodeError as error:
                 raise SessionError(str(error)) from error
+            if self._caller is not None:
+                _compare(parsed, self._caller)
             state = self._backend.state
             self._seen, self.version = state.number, state.version
             self.client = Client(parsed, state.world, self._backend.resources)
@@ -162,6 +166,18 @@ class Session:
             dependent = self.watches.get(PUSH_ORDER[1].url)
             if dependent is not None:
                 dependent.always_respond = True
+
+
+def _compare(node: Node, caller: Caller) -> None:
+    """A client is who it has proved to be, or it is told nothing. What it does not say is not compared, as in istiod.
+
+    Raises SessionError.
+    """
+    account = node.text("SERVICE_ACCOUNT")
+    if node.namespace != caller.namespace or (account and account != caller.service_account):
+        known = f"{caller.namespace}/{caller.service_account}"
+        said = f"{node.namespace}/{account or '*'}"
+        raise SessionError(f"the token is for {known} (namespace/account), the node says {said}", "PERMISSION_DENIED")
 
 
 def struct(message: google_protobuf.Struct) -> dict[str, object]:
