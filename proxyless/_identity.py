@@ -11,6 +11,7 @@ from .errors import ConfigurationError
 if TYPE_CHECKING:
     from .xds.identity.bootstrap import Bootstrap
     from .xds.identity.identity import Identity
+    from .xds.model.identity import IdentityState
     from .xds.model.snapshot import Snapshot
 
 FIRST_S = 15.0
@@ -66,6 +67,14 @@ class OwnIdentity:
     def settled(self) -> bool:
         """Whether there is nothing to wait for."""
         return self.made is None or self.made.settled
+
+    def state(self) -> IdentityState | None:
+        """What there is to say of it; None where no certificate is to come and none was asked for."""
+        made = self.made
+        if made is None:
+            return None
+        state = made.state()
+        return state if made.expected or state.certificates or state.error else None
 
     def forked(self) -> None:
         """In a child: locks and threads are the parent's."""

@@ -77,9 +77,25 @@ def findings(document: Document) -> list[str]:
         found.append(f"not connected to the control plane {control['address']}: {reason}")
     if not document["ready"]:
         found.append("no complete configuration is in force")
+    found += _of_identity(document["identity"])
     for each in document["rejected"]:
         kept = "nothing is" if each["in_force"] is None else f"version {each['in_force']!r} stays"
         found.append(f"{each['type']} {each['name']!r} is rejected: {each['reason']} ({kept} in force)")
+    return found
+
+
+def _of_identity(identity: Document | None) -> list[str]:
+    if identity is None:
+        return []
+    found = []
+    if identity["error"] or not identity["ready"]:
+        kept = "the certificate in use stays" if identity["ready"] else "there is no certificate"
+        found.append(f"identity from the {identity['source']}: {identity['error'] or 'no answer yet'} ({kept})")
+    found += [
+        f"the certificate {each['subject']} ({each['secret']}) has expired"
+        for each in identity["certificates"]
+        if each["expires_in_s"] <= 0
+    ]
     return found
 
 

@@ -439,7 +439,7 @@ class Mesh:
         from . import __version__
         from .governance.telemetry.facts import Facts
 
-        return Facts(self.runtime, self._graph, self._connection, time(), __version__)
+        return Facts(self.runtime, self._graph, self._connection, time(), __version__, self._identity.state())
 
     @property
     def _subject(self) -> Subject:

@@ -59,6 +59,7 @@ class Metric:
 
 _CONTROL = ("control_plane",)
 _TYPE = ("control_plane", "type")
+_SECRET = ("secret", "kind")
 
 METRICS = (
     Metric("istio_requests_total", "counter", REQUEST_LABELS, "requests", "Requests, counted when they are over."),
@@ -211,6 +212,46 @@ METRICS = (
         "1 or 0",
         "Whether the configuration in force is the copy on disk.",
         "max",
+    ),
+    Metric(
+        "proxyless_identity_ready",
+        "gauge",
+        ("source",),
+        "1 or 0",
+        "Whether there is a certificate to show; only where one is to come from somewhere.",
+        "min",
+    ),
+    Metric(
+        "proxyless_certificate_expiration_timestamp_seconds",
+        "gauge",
+        _SECRET,
+        "Unix time",
+        "When the certificate of a secret ends: the one that is shown, or the first to end of those that peers are "
+        "verified by.",
+        "min",
+    ),
+    Metric(
+        "proxyless_certificate_last_rotation_timestamp_seconds",
+        "gauge",
+        _SECRET,
+        "Unix time",
+        "When the certificates of a secret were got.",
+        "max",
+    ),
+    Metric(
+        "proxyless_certificate_rotations_total",
+        "counter",
+        ("secret",),
+        "rotations",
+        "How often a secret was replaced by another.",
+    ),
+    Metric(
+        "proxyless_certificate_failures_total",
+        "counter",
+        ("reason",),
+        "attempts",
+        "Attempts that brought no certificate: unauthenticated, permission_denied, unavailable, refused, bad_answer, "
+        "unserved.",
     ),
     Metric("proxyless_info", "gauge", ("version",), "1", "The version of proxyless.", "max"),
 )

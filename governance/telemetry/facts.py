@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from ...xds.model.identity import IdentityState
 from ...xds.model.resource import Resource, ResourceType
 from ..runtime import Runtime
 
@@ -50,8 +51,8 @@ class Held(Protocol):
 class Facts:
     """One mesh at one moment.
 
-    `control` is None where no control plane is followed (a recording), `held` before anything is. `now` is Unix time in
-    seconds. What the fields lead to is alive: read each thing once.
+    `control` is None where no control plane is followed (a recording), `held` before anything is, `identity` where
+    there is none. `now` is Unix time in seconds. What the fields lead to is alive: read each thing once.
     """
 
     runtime: Runtime
@@ -59,6 +60,7 @@ class Facts:
     control: ControlPlane | None
     now: float
     version: str = ""
+    identity: IdentityState | None = None
 
 
 class Exporter(Protocol):

@@ -15,6 +15,7 @@ from ..request import RequestView
 from .facts import Facts
 from .families import Family, Labels, Reading
 from .gauges import EndpointCounts, cluster_counts, cluster_gauges, control_counts, control_gauges, mirror_counts
+from .identity import identity_counts, identity_gauges
 from .labels import UNKNOWN, Service, Workload, flags_text, grpc_status, incoming, outgoing
 from .series import Series
 
@@ -201,6 +202,8 @@ class PrometheusListener:
         self._grow(mirror_counts(facts.runtime))
         if facts.control is not None:
             self._grow(control_counts(facts.control))
+        if facts.identity is not None:
+            self._grow(identity_counts(facts.identity))
         snapshot = facts.runtime.plan.snapshot
         if self._seen[0] is not snapshot.clusters or self._seen[1] is not snapshot.routes:
             # The services that clusters stand for may have changed, and the keys hold parts of the routes.
@@ -226,6 +229,8 @@ class PrometheusListener:
         yield from cluster_gauges(facts.runtime)
         yield from self._endpoints.readings(facts.runtime)
         yield from control_gauges(facts)
+        if facts.identity is not None:
+            yield from identity_gauges(facts.identity)
 
 
 def _grpc(view: RequestView, ended: OutgoingCall | InboundRequest) -> str | None:

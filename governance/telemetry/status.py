@@ -7,6 +7,7 @@ from ...xds.model.resource import Resource, ResourceType
 from ..runtime import Runtime
 from .cluster_status import cluster_status
 from .facts import ControlPlane, Facts, Held
+from .identity import identity_status
 from .notes import not_honoured
 
 LATE = "late: "
@@ -24,6 +25,7 @@ def status(facts: Facts, pause: Callable[[], None] = lambda: None) -> Document:
         "ready": snapshot.complete,
         "generation": snapshot.generation,
         "control_plane": None if facts.control is None else _control(facts.control, facts.now),
+        "identity": None if facts.identity is None else identity_status(facts.identity, facts.now),
         "resources": {} if facts.held is None else _resources(facts.held, pause),
         "rejected": [] if facts.held is None else _rejected(facts.held),
         "held_back": [] if facts.held is None else facts.held.held_back,

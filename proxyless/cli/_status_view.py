@@ -49,9 +49,19 @@ def _head(document: Document) -> RenderableType:
         "control plane": _control(document),
         "configuration": f"generation {document['generation']}, {'complete' if document['ready'] else 'not complete'}",
     }
+    if document.get("identity") is not None:
+        rows["identity"] = _identity(document["identity"])
     for name, value in rows.items():
         table.add_row(Text(name, style="bold"), Text(value))
     return table
+
+
+def _identity(identity: Document) -> str:
+    leaf = next((each for each in identity["certificates"] if each["kind"] == "leaf"), None)
+    if leaf is None:
+        return f"none yet, from the {identity['source']}"
+    text = f"{leaf['subject']} from the {identity['source']}, valid until {_clock(leaf['not_after'])}"
+    return f"{text}, renewed after {_clock(leaf['renews'])}" if leaf["renews"] else text
 
 
 def _control(document: Document) -> str:

@@ -14,7 +14,7 @@ from proxyless.xds.identity.grpc_bootstrap import from_file
 from tests.docs.pages import ROOT, blocks, text_of
 
 CHART = ROOT / "charts" / "proxyless-shop"
-READ_BY = ("proxyless/mesh.py", "proxyless/status_socket.py", "xds/identity/environment.py")
+READ_BY = ("proxyless/mesh.py", "proxyless/status_socket.py", "xds/identity/environment.py", "xds/identity/finding.py")
 
 
 def pod() -> Any:

@@ -79,7 +79,7 @@ class FileStore:
     @property
     def watching(self) -> bool:
         """Whether there is a file to look at."""
-        return any(each.paths for each in list(self._entries.values()))
+        return bool(self._entries)
 
     def pair(self, name: str, chain: DataSource, key: DataSource) -> KeyPair:
         """A chain and its key. Raises IdentityError."""
@@ -112,6 +112,9 @@ class FileStore:
         return self._get(("text", source), _Entry(name, (source.filename,) if source.filename else (), make)).pem
 
     def _get(self, key: object, fresh: _Entry[T]) -> T:
+        if not fresh.paths:
+            # Not kept: a secret that was pushed and replaced must not stay here.
+            return fresh.make()
         with self._lock:
             entry: _Entry[T] = self._entries.setdefault(key, fresh)
             if entry is fresh:
@@ -124,7 +127,7 @@ class FileStore:
         """Look at all files; whether something is different now."""
         changed = False
         for entry in list(self._entries.values()):
-            if entry.paths and (entry.error or signature(entry.paths) != entry.signature):
+            if entry.error or signature(entry.paths) != entry.signature:
                 with self._lock:
                     changed |= self._load(entry)
         return changed
@@ -165,7 +168,7 @@ class FileStore:
 
     def rotations(self) -> dict[str, int]:
         """How often each was replaced."""
-        return {each.name: each.rotations for each in list(self._entries.values()) if each.paths}
+        return {each.name: each.rotations for each in list(self._entries.values())}
 
     def errors(self) -> list[str]:
         """What is wrong now."""
