@@ -209,7 +209,9 @@ class Identity:
     @property
     def settled(self) -> bool:
         """Whether there is nothing to wait for: a certificate is there, or it is known that none will come."""
-        return self._settings is None or (self._source is not None and self._source.settled) or self.ready
+        if self._source is not None:
+            return self._source.settled
+        return self._settings is None or self.ready
 
     @property
     def ready(self) -> bool:
