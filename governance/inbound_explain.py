@@ -11,6 +11,7 @@ from typing import Any
 from ..xds.model.filters import LocalRateLimit
 from ..xds.model.values import Note
 from .explain import EPHEMERAL, KEYS, as_text, described_mutations, location, of_chain, on_wire
+from .filters.rbac import decisions_of, denied_details
 from .inbound import InboundRequest
 from .replies import reply_body
 from .request import RequestView
@@ -104,11 +105,27 @@ def _rate_limit(inbound: InboundRequest) -> dict[str, Any] | None:
 
 
 def _authorization(inbound: InboundRequest) -> dict[str, Any] | None:
-    """Authorization cannot be enforced yet: a chain that asks for it is closed, unless it is allowed by name."""
+    """What the filters said of who may do what, in their order; None where none was asked."""
     http = inbound.http
-    if http is None or http.filters.closed is None:
+    if http is not None and http.filters.closed is not None:
+        return {"allowed": False, "reason": http.filters.closed, "decisions": []}
+    decisions = decisions_of(inbound)
+    if not decisions:
         return None
-    return {"allowed": False, "reason": http.filters.closed}
+    denied = next((each for each in decisions if each.enforced and not each.allowed), None)
+    return {
+        "allowed": denied is None,
+        "reason": None if denied is None else denied_details(denied.policy),
+        "decisions": [
+            {
+                "filter": each.filter,
+                "enforced": each.enforced,
+                "allowed": each.allowed,
+                "policy": each.policy or None,
+            }
+            for each in decisions
+        ],
+    }
 
 
 def _why(inbound: InboundRequest) -> list[str]:
@@ -117,6 +134,9 @@ def _why(inbound: InboundRequest) -> list[str]:
     said = [f"filter chain {inbound.chain.name} takes port {inbound.port}"]
     if inbound.route is not None:
         said.append(f"{inbound.route.label} matches")
+    for each in decisions_of(inbound):
+        verb = "says" if each.enforced else "would say"
+        said.append(f"{each.filter} {verb} {'allowed' if each.allowed else 'denied'} ({each.policy or 'no policy'})")
     if inbound.reply is not None:
         said.append(f"answered {inbound.reply.status} {inbound.reply.flag if inbound.reply.flags else ''}".rstrip())
         if inbound.reply.details == "refused":

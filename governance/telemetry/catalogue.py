@@ -88,6 +88,13 @@ METRICS = (
         "Requests refused by a rate limit (response flag RL).",
     ),
     Metric(
+        "proxyless_authorizations_total",
+        "counter",
+        ("mode", "result", "prefix", "policy"),
+        "decisions",
+        "Decisions of RBAC filters, enforced or shadow, by the filter's stat prefix; by policy where it counts them.",
+    ),
+    Metric(
         "proxyless_ungoverned_requests_total",
         "counter",
         ("reporter", "destination_service_name", "response_code", "response_flags"),

@@ -10,6 +10,7 @@ from prometheus_client import REGISTRY, CollectorRegistry
 
 from ...xds.model.resource import ResourceError
 from ..call import PASSTHROUGH, OutgoingCall
+from ..filters.rbac import Decision, decisions_of
 from ..inbound import InboundRequest
 from ..request import RequestView
 from .facts import Facts
@@ -133,6 +134,8 @@ class PrometheusListener:
             series.add((request.ended_at - request.started) * 1000.0, request.received, request.sent)
             if reply is not None:
                 self._replied("destination", request.status, request.flags)
+            for each in decisions_of(request):
+                self._authorized(each)
             if request.ended_at > self._due:
                 self._overdue()
         except Exception as error:
@@ -169,6 +172,12 @@ class PrometheusListener:
         self._count("proxyless_local_replies_total", (reporter, str(status), flags_text(flags)))
         if "RL" in flags:
             self._count("proxyless_rate_limited_total", (reporter,))
+
+    def _authorized(self, decision: Decision) -> None:
+        mode = "enforced" if decision.enforced else "shadow"
+        result = "allowed" if decision.allowed else "denied"
+        policy = decision.policy if decision.per_rule else ""
+        self._count("proxyless_authorizations_total", (mode, result, decision.prefix, policy))
 
     def _count(self, name: str, labels: Labels, amount: int = 1) -> None:
         key = (name, labels)

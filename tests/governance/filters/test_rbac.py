@@ -5,9 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from proxyless.governance.filters.rbac import Decision, RbacFilter, decisions_of, denied_details
+from proxyless.governance.inbound_explain import inbound_document
 from proxyless.governance.replies import LocalReply
 from proxyless.xds.model.filters import FilterConfig
 from proxyless.xds.model.rbac import Action, Anything, Policy, Rbac, RbacPerRoute, Rules, WithPath
+from tests.effects.cases.authorization import filtered, ruled
+from tests.effects.resources import Shop, typed
+from tests.effects.scene import Scene
 from tests.governance.authorization.asking import exact, request
 from tests.governance.filters.places import target
 from tests.support.streams import FakeStream, run
@@ -92,3 +96,38 @@ def test_what_a_route_says_is_compiled_once_and_not_kept_forever() -> None:
 
 def test_details_are_one_word() -> None:
     assert denied_details("ab df  xy") == "rbac_access_denied_matched_policy[ab_df__xy]"
+
+
+def document(shop: Shop) -> dict[str, Any]:
+    """What `explain --inbound` says of a request for `/a`."""
+    return inbound_document(Scene(shop.messages(), shop.addresses).receive("/a"), {})
+
+
+def test_explain_says_who_decided() -> None:
+    own = {"permissions": [{"any": True}], "principals": [{"any": True}]}
+    shadow = {"action": "DENY", "policies": {"tried": own}}
+    said = document(filtered(rules={}, shadow_rules=shadow))
+    decisions = [
+        {"filter": "rbac", "enforced": False, "allowed": False, "policy": "tried"},
+        {"filter": "rbac", "enforced": True, "allowed": False, "policy": None},
+    ]
+    reason = "rbac_access_denied_matched_policy[none]"
+    assert said["authorization"] == {"allowed": False, "reason": reason, "decisions": decisions}
+    assert said["why"][2:] == ["rbac would say denied (tried)", "rbac says denied (no policy)", "answered 403"]
+    good = document(filtered(rules={"policies": {"one": own}}))["authorization"]
+    assert good == {
+        "allowed": True,
+        "reason": None,
+        "decisions": [{"filter": "rbac", "enforced": True, "allowed": True, "policy": "one"}],
+    }
+    assert document(filtered())["authorization"] is None
+
+
+def test_what_is_not_understood_closes_the_chain() -> None:
+    matcher = {
+        "name": "m",
+        "typed_config": typed("envoy.extensions.rbac.matchers.upstream_ip_port.v3.UpstreamIpPortMatcher"),
+    }
+    said = document(ruled({"matcher": matcher}))["authorization"]
+    assert said["allowed"] is False
+    assert "matcher m is not supported" in said["reason"]

@@ -9,8 +9,8 @@ import re
 
 from ..refused import RefusedError
 
-_GLOB = "[a-zA-Z0-9-._~%!$&'()+,;:@=]+"
-_REST = "[a-zA-Z0-9-._~%!$&'()+,;:@=/]*"
+_GLOB = "[a-zA-Z0-9-._~%!$&'()*+,;:@=]+"
+_REST = "[a-zA-Z0-9-._~%!$&'()*+,;:@=/]*"
 _PIECE = re.compile(r"\{(?P<name>[A-Za-z][A-Za-z0-9_]*)(?:=(?P<inner>[^{}]+))?\}|(?P<rest>\*\*)|(?P<glob>\*)|[^*{}]+")
 
 MAX_VARIABLES = 5
