@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeVar, cast
 
 from ..xds.model.cluster import Cluster
 from ..xds.model.filters import GrpcTarget
+from ..xds.model.jwt import RemoteJwks
 from ..xds.model.resource import ResourceType
 from ..xds.model.snapshot import Snapshot
 from ..xds.model.values import Locality
@@ -26,6 +27,7 @@ from .names import NameCaches, NoResolver
 from .outliers.detector import Detector
 from .plan import Missing, Plan
 from .securing import Tls
+from .tokens.provider import RemoteKeys
 from .waiting import Changes
 
 
@@ -94,10 +96,13 @@ class Runtime:
         "closed",
         "dialled",
         "event_listeners",
+        "keys",
+        "keys_ahead",
         "limiters",
         "listeners",
         "names",
         "on_checks",
+        "on_keys",
         "on_reports",
         "on_reset",
         "options",
@@ -131,6 +136,8 @@ class Runtime:
         """Called when there is somebody to ask for health; None where nobody asks."""
         self.on_reports: Callable[[], None] | None = None
         """Called when there is somebody to listen to for reports of load; None where nobody listens."""
+        self.on_keys: Callable[[], None] | None = None
+        """Called when there are key sets to fetch ahead of time; None where nobody fetches any."""
         self.background = Background()
         self.changes = Changes()
         self.listeners: tuple[Listener, ...] = ()
@@ -150,6 +157,10 @@ class Runtime:
         """Where rate limits are asked for; whoever assembles the mesh knows."""
         self.tls: Tls | None = None
         """Who secures connections; None where this process has no identity, nor roots."""
+        self.keys: Service = Nobody()
+        """Where key sets of tokens are fetched: it is asked with an `xds.model.jwt.RemoteJwks`, and answers bytes."""
+        self.keys_ahead: tuple[RemoteKeys, ...] = ()
+        """Those that are fetched before anybody needs them."""
         self.on_reset: Callable[[], None] = lambda: None
         """Called in a forked child, and when the mesh ends, to give up what belongs to `rate_limiter`."""
         self.plan = Plan(Snapshot(), self)
@@ -169,9 +180,18 @@ class Runtime:
         self.dialled.ask = asks
         self.limiters = Limiters(self.clock, self.uniform)
         self._lasting = {}
+        self.keys_ahead = ()
         self.asked = {}
         self.on_reset()
         self.plan = Plan(self.plan.snapshot, self)
+
+    def key_set(self, remote: RemoteJwks) -> RemoteKeys:
+        """The keys that are fetched from one place, from one configuration to the next."""
+        keys = self.lasting(("keys", remote), lambda: RemoteKeys(remote, self.clock))
+        if remote.ahead and self.on_keys is not None and keys not in self.keys_ahead:
+            self.keys_ahead = (*self.keys_ahead, keys)
+            self.on_keys()
+        return keys
 
     def lasting(self, key: Hashable, make: Callable[[], T]) -> T:
         """What a filter measures from one configuration to the next: made once for each key."""

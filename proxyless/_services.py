@@ -1,4 +1,7 @@
-"""What the decisions of a mesh ask: names of hosts, and services over gRPC (imported when the first one is asked)."""
+"""What the decisions of a mesh ask: names of hosts, keys of tokens, and services over gRPC.
+
+What it needs for the last two is imported when the first one is asked.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,13 @@ from collections.abc import Callable
 from math import inf
 from threading import Thread
 from typing import TYPE_CHECKING
+from weakref import ref
 
-from .governance.actions import Told
+from .governance.actions import Failure, Told
 from .governance.dialled import OPTIONS
 from .governance.runtime import Runtime
 from .xds.model.filters import GrpcTarget
+from .xds.model.jwt import RemoteJwks
 from .xds.transport.resolver import NameService
 
 if TYPE_CHECKING:
@@ -22,6 +27,26 @@ def give_services(runtime: Runtime) -> None:
     runtime.resolver = NameService()
     runtime.dialled.ask = lambda host: Thread(target=_look_up, args=(runtime, host), daemon=True).start()
     runtime.rate_limiter = services_of(runtime)
+    runtime.keys = KeySetsLater(ref(runtime))
+
+
+class KeySetsLater:
+    """Key sets of tokens are fetched by what is imported when the first one is."""
+
+    def __init__(self, runtime: ref[Runtime]) -> None:
+        self._runtime = runtime
+
+    def ask(self, request: RemoteJwks, timeout_s: float) -> bytes | Failure:
+        """The key set as it came."""
+        from .governance.services.key_sets import KeySets
+
+        return KeySets(self._runtime).ask(request, timeout_s)
+
+    async def ask_async(self, request: RemoteJwks, timeout_s: float) -> bytes | Failure:
+        """The same for a task."""
+        from .governance.services.key_sets import KeySets
+
+        return await KeySets(self._runtime).ask_async(request, timeout_s)
 
 
 def look_up_at_once(runtime: Runtime) -> None:

@@ -75,6 +75,7 @@ class Observers:
 
         runtime.on_checks = lambda: self._wake(_health_driver, reference)
         runtime.on_reports = lambda: self._wake(_load_driver, reference)
+        runtime.on_keys = lambda: self._wake(_key_set_driver, reference)
 
     def _wake(self, kind: Callable[[], type[Attendant]], runtime: weakref.ref[Runtime]) -> None:
         """Made when it is woken first: what it needs is imported only then."""
@@ -151,6 +152,12 @@ def _load_driver() -> type[Attendant]:
     from .governance.services.load_reports import LoadDriver
 
     return LoadDriver
+
+
+def _key_set_driver() -> type[Attendant]:
+    from .governance.services.key_sets import KeySetDriver
+
+    return KeySetDriver
 
 
 def _metrics(

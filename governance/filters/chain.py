@@ -19,6 +19,7 @@ from ...xds.model.filters import (
     MutateHeaders,
     UnenforceableFilter,
 )
+from ...xds.model.jwt import JwtAuthentication
 from ...xds.model.overload import AdaptiveConcurrency, AdmissionControl
 from ...xds.model.rbac import Rbac
 from ...xds.model.resource import Resource
@@ -35,6 +36,7 @@ from .dynamic_forward_proxy import DynamicForwardProxyFilter
 from .fault import FaultFilter
 from .global_ratelimit import GlobalRateLimitFilter
 from .header_mutation import HeaderMutationFilter
+from .jwt_authn import JwtAuthnFilter
 from .local_ratelimit import LocalRateLimitFilter
 from .rbac import RbacFilter
 from .stream import EndFilter, RequestFilter, ResponseFilter, Steps, Stream, of_route
@@ -146,6 +148,9 @@ FACTORIES: Mapping[type, Factory] = {
     ),
     GlobalRateLimit: lambda http_filter, config, scope, runtime: GlobalRateLimitFilter(
         http_filter.name, config if isinstance(config, GlobalRateLimit) else None, runtime
+    ),
+    JwtAuthentication: lambda http_filter, config, scope, runtime: JwtAuthnFilter(
+        http_filter.name, _own(JwtAuthentication, http_filter, config), runtime, on=config is not None
     ),
     MutateHeaders: lambda http_filter, config, scope, runtime: HeaderMutationFilter(
         http_filter.name,

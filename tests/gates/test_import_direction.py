@@ -39,6 +39,7 @@ OTHERS: dict[str, tuple[str, ...]] = {
     "xds.controlplane.authority": ("yaml", "google.protobuf", "cryptography"),
     "xds.controlplane.authority.kubernetes": ("kubernetes",),
     "governance": ("re2", "xxhash"),
+    "governance.tokens._jose": ("jwt", "cryptography"),
     "governance.services": ("grpc",),
     "governance.suites": (),
     "governance.suites._h11": ("h11",),

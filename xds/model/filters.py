@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from .dns import DnsCache
+from .jwt import JwtAuthentication, JwtPerRoute
 from .matchers import HeaderMatcher, StringMatcher
 from .overload import AdaptiveConcurrency, AdmissionControl
 from .rbac import Rbac, RbacPerRoute
@@ -222,6 +223,8 @@ FilterConfig = (
     | Rbac
     | RbacPerRoute
     | Buffer
+    | JwtAuthentication
+    | JwtPerRoute
     | InertFilter
     | DisabledFilter
     | UnenforceableFilter

@@ -13,6 +13,7 @@ from .status import Entry, all_of, honoured, meaningless, none_of, not_yet, told
 HTTP = "envoy.extensions.filters.http."
 
 ADMISSION = HTTP + "admission_control.v3.AdmissionControl"
+JWT = HTTP + "jwt_authn.v3."
 MUTATION = HTTP + "header_mutation.v3."
 ADAPTIVE = HTTP + "adaptive_concurrency.v3."
 
@@ -45,6 +46,57 @@ DONE: Mapping[str, Entry] = {
     ADAPTIVE + "GradientControllerConfig.MinimumRTTCalculationParams": honoured(
         "interval fixed_value request_count jitter min_concurrency buffer"
     ),
+    JWT + "JwtAuthentication": {
+        **honoured("providers rules bypass_cors_preflight requirement_map strip_failure_response"),
+        **meaningless(STATISTICS, "stat_prefix"),
+        **not_yet(CLOSED, "filter_state_rules"),
+    },
+    JWT + "JwtProvider": {
+        **honoured(
+            "issuer audiences subjects require_expiration max_lifetime local_jwks remote_jwks forward from_headers "
+            "from_params from_cookies forward_payload_header pad_forward_payload_header payload_in_metadata "
+            "normalize_payload_in_metadata header_in_metadata failed_status_in_metadata clock_skew_seconds "
+            "claim_to_headers"
+        ),
+        **meaningless("what was verified is remembered anyhow, until the keys change", "jwt_cache_config"),
+        **not_yet("the route stays the one that was found first", "clear_route_cache"),
+    },
+    JWT + "JwtProvider.NormalizePayload": honoured("space_delimited_claims"),
+    JWT + "JwtHeader": honoured("name value_prefix"),
+    JWT + "JwtClaimToHeader": honoured("header_name claim_name"),
+    JWT + "RemoteJwks": honoured("http_uri cache_duration async_fetch retry_policy"),
+    JWT + "JwksAsyncFetch": {
+        **honoured("failed_refetch_duration"),
+        **meaningless("a chain never waits for keys: a request that needs them does", "fast_listener"),
+    },
+    JWT + "RequirementRule": honoured("match requires requirement_name"),
+    JWT + "RequirementRule.match": {
+        **honoured(
+            "prefix path safe_regex path_separated_prefix path_match_policy connect_matcher case_sensitive headers "
+            "query_parameters"
+        ),
+        **meaningless(
+            "Envoy does not look at it here either",
+            "runtime_fraction grpc tls_context dynamic_metadata cookies filter_state",
+        ),
+    },
+    "envoy.config.core.v3.HttpUri": honoured("uri cluster timeout"),
+    JWT + "RemoteJwks.retry_policy": {
+        **honoured("retry_back_off num_retries"),
+        **not_yet(
+            "whatever fails is tried again, at any endpoint",
+            "retry_on retry_priority retry_host_predicate host_selection_retry_max_attempts",
+        ),
+    },
+    JWT + "JwtRequirement": honoured(
+        "provider_name provider_and_audiences requires_any requires_all allow_missing_or_failed allow_missing "
+        "extract_only_without_validation"
+    ),
+    JWT + "ProviderWithAudiences": honoured("provider_name audiences"),
+    JWT + "JwtRequirementOrList": honoured("requirements"),
+    JWT + "JwtRequirementAndList": honoured("requirements"),
+    JWT + "ExtractOnlyWithoutValidation": honoured("verification_status_header"),
+    JWT + "PerRouteConfig": honoured("disabled requirement_name"),
     HTTP + "cors.v3.Cors": {},
     HTTP + "cors.v3.CorsPolicy": CORS_POLICY,
     HTTP + "fault.v3.HTTPFault": {

@@ -36,6 +36,7 @@ from .cors import cors_policy
 from .fault import fault
 from .global_ratelimit import global_ratelimit, ratelimit_per_route
 from .header_mutation import header_mutation
+from .jwt_authn import jwt_authn, jwt_per_route
 from .local_ratelimit import local_ratelimit
 from .overload import adaptive_concurrency, admission_control
 from .rbac import rbac, rbac_per_route
@@ -151,6 +152,8 @@ DECODERS: Mapping[str, Callable[..., FilterConfig]] = {
     ),
     "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation": header_mutation,
     "envoy.extensions.filters.http.header_mutation.v3.HeaderMutationPerRoute": header_mutation,
+    "envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication": jwt_authn,
+    "envoy.extensions.filters.http.jwt_authn.v3.PerRouteConfig": jwt_per_route,
     "envoy.extensions.filters.http.ratelimit.v3.RateLimit": global_ratelimit,
     "envoy.extensions.filters.http.ratelimit.v3.RateLimitPerRoute": ratelimit_per_route,
     "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit": local_ratelimit,

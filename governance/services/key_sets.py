@@ -1,0 +1,170 @@
+"""Fetches key sets of tokens through the mesh's own clusters: HTTP/1.1 on a connection of its own for each attempt.
+
+Threads wait for the answer themselves; for a task a thread does. Keys that are fetched ahead have a thread that knows
+when, which ends with the mesh.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import socket
+from contextlib import suppress
+from math import inf
+from threading import Thread
+from time import monotonic, sleep
+from weakref import ref
+
+from ...xds.model.jwt import RemoteJwks
+from ...xds.model.resource import ResourceError
+from ...xds.model.values import Address
+from ..actions import Asked, Failure
+from ..attending import Attendant
+from ..balancing.context import ANY
+from ..balancing.host import Host
+from ..cluster import ClusterRuntime
+from ..plan import Missing
+from ..runtime import Runtime
+from ..tokens.fetching import Target, pauses
+from ..tokens.provider import RemoteKeys
+
+CONFIG_WAIT_S = 5.0
+"""How long the first question waits for the cluster's endpoints."""
+
+LONGEST = 1 << 20
+"""Bytes of a key set."""
+
+METHOD = "GET key set"
+
+
+class KeySets:
+    """What `Runtime.keys` asks. It holds the runtime weakly: a thread that waits must not keep a mesh alive."""
+
+    def __init__(self, runtime: ref[Runtime]) -> None:
+        self._runtime = runtime
+
+    def ask(self, request: RemoteJwks, timeout_s: float) -> bytes | Failure:
+        """The key set as it came; blocks for no longer than the timeout, or while endpoints are on their way."""
+        runtime = self._runtime()
+        if runtime is None:
+            return Failure("unreachable", "the mesh is gone")
+        cluster = self._wait(runtime, request)
+        outcome: bytes | Failure
+        if isinstance(cluster, Failure):
+            outcome = cluster
+        else:
+            outcome = self._fetch(runtime, cluster, request, monotonic() + timeout_s)
+        key = (request.cluster, METHOD)
+        (runtime.asked.get(key) or runtime.asked.setdefault(key, Asked())).count(outcome)
+        return outcome
+
+    async def ask_async(self, request: RemoteJwks, timeout_s: float) -> bytes | Failure:
+        """The same for a task."""
+        return await asyncio.to_thread(self.ask, request, timeout_s)
+
+    def _wait(self, runtime: Runtime, request: RemoteJwks) -> ClusterRuntime | Failure:
+        until = runtime.clock() + CONFIG_WAIT_S
+        while True:
+            seen = runtime.changes.generation
+            found: ClusterRuntime | Missing | None = None
+            with suppress(ResourceError):
+                found = runtime.plan.cluster(request.cluster)
+            if found is None:
+                return Failure("unreachable", f"there is no cluster {request.cluster!r}")
+            if not isinstance(found, Missing):
+                return found
+            runtime.require(found)
+            if not runtime.changes.wait(seen, max(0.0, until - runtime.clock())):
+                return Failure("unreachable", f"{found.what} did not come")
+
+    def _fetch(self, runtime: Runtime, cluster: ClusterRuntime, request: RemoteJwks, until: float) -> bytes | Failure:
+        failure = Failure("timeout", "no answer in time")
+        for pause_s in pauses(request, runtime.uniform):
+            if monotonic() + pause_s >= until:
+                break
+            sleep(pause_s)
+            cluster.state.used_at = runtime.clock()
+            host = cluster.choose(ANY)
+            if host is None:
+                failure = Failure("unreachable", f"cluster {cluster.name!r} has no healthy endpoint")
+                continue
+            outcome = attempt(cluster, host, Target(request), until)
+            if isinstance(outcome, bytes):
+                return outcome
+            failure = outcome
+        return failure
+
+
+def attempt(cluster: ClusterRuntime, host: Host, target: Target, until: float) -> bytes | Failure:
+    """One GET at one endpoint, over before a moment of the monotonic clock."""
+    if host.must_be_secure:
+        return Failure("unreachable", host.why_not(cluster.name))
+    connection = http.client.HTTPConnection("unused")
+    try:
+        connection.sock = _dial(host.endpoint.address, until)
+        connection.putrequest("GET", target.path, skip_host=True, skip_accept_encoding=True)
+        connection.putheader("host", target.authority)
+        connection.endheaders()
+        sock = connection.sock
+        sock.settimeout(_left_s(until))
+        response = connection.getresponse()
+        body = b""
+        while not response.isclosed() and len(body) <= LONGEST:
+            sock.settimeout(_left_s(until))
+            chunk = response.read1(65536)
+            if not chunk:
+                break
+            body += chunk
+        if response.status != http.client.OK:
+            return Failure("reset", f"{target.authority} answered {response.status}")
+        return body if 0 < len(body) <= LONGEST else Failure("reset", f"{target.authority} sent no key set")
+    except TimeoutError:
+        return Failure("timeout", f"{target.authority} did not answer in time")
+    except (OSError, http.client.HTTPException) as error:
+        return Failure("unreachable", f"{target.authority}: {str(error) or type(error).__name__}")
+    finally:
+        connection.close()
+
+
+def _left_s(until: float) -> float:
+    left_s = until - monotonic()
+    if left_s <= 0:
+        raise TimeoutError
+    return left_s
+
+
+def _dial(where: Address, until: float) -> socket.socket:
+    if not where.unix:
+        return socket.create_connection((where.host, where.port), timeout=_left_s(until))
+    made = socket.socket(socket.AF_UNIX)
+    try:
+        made.settimeout(_left_s(until))
+        made.connect(where.unix)
+    except BaseException:
+        made.close()
+        raise
+    return made
+
+
+class KeySetDriver(Attendant):
+    """Fetches keys before anybody needs them; what is under way when the mesh ends is left to end."""
+
+    name = "proxyless-key-sets"
+
+    def look(self, runtime: Runtime) -> float:
+        """Fetch what is due."""
+        now, due = runtime.clock(), inf
+        for keys in runtime.keys_ahead:
+            if now >= keys.due:
+                keys.due = inf
+                Thread(target=self._fetch, args=(keys,), name="proxyless-key-set", daemon=True).start()
+            due = min(due, keys.due)
+        return max(0.0, due - runtime.clock())
+
+    def _fetch(self, keys: RemoteKeys) -> None:
+        runtime = self._runtime()
+        if runtime is None:
+            return
+        keys.ahead(KeySets(self._runtime).ask(keys.config, keys.config.timeout_s))
+        del runtime
+        self.wake()
