@@ -46,6 +46,8 @@ class OwnIdentity:
                     settings = self._bootstrap.identity if self._given else None
                     self.made = Identity(settings, self._bootstrap.node.message())
                     self._on_close.append(self.made.close)
+                    if self._bootstrap.more_roots:
+                        self.made.add_roots(self._bootstrap.more_roots)
                 else:
                     self.made = self._given
                 self._on_close.append(self.made.on_change(self._changed))
@@ -55,6 +57,11 @@ class OwnIdentity:
         """Begin to ask for a certificate, if one is to come."""
         if not isinstance(self._given, bool) or (self._given and self._bootstrap.identity is not None):
             self.get().start()
+
+    @property
+    def add_roots(self) -> Callable[[bytes], None] | None:
+        """Who takes more roots that the control plane sends; None: it is not asked."""
+        return self.get().add_roots if self._bootstrap.follow_roots and self.made is not None else None
 
     @property
     def missing(self) -> str:

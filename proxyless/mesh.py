@@ -379,6 +379,7 @@ class Mesh:
             idle=self.runtime.idle,
             cache=self._cache(link.address),
             on_tick=ticking(self.runtime, self._observers, first.look),
+            on_roots=self._identity.add_roots,
         )
         self._first = first
         self._graph, self._connection = self._control.graph, self._control.connection

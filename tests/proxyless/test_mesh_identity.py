@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
 
 import proxyless
 from proxyless._identity import FirstCertificate, OwnIdentity
-from proxyless.xds.identity.bootstrap import Bootstrap
+from proxyless.xds.identity.bootstrap import Bootstrap, BootstrapError
+from proxyless.xds.identity.environment import from_environment
 from proxyless.xds.identity.secrets import IdentityError
+from proxyless.xds.identity.settings import FromFiles
 from proxyless.xds.model.snapshot import Snapshot
 from proxyless.xds.model.tls import SecretName, Validation
+from proxyless.xds.wire.refused import RefusedError
+from proxyless.xds.wire.schema import types as pb
+from proxyless.xds.wire.trust_bundle import TYPE, decode_bundle
 from tests.support.ads import AdsServer
 from tests.support.authorities import Asked, CertificateServer, RefusalError, certificate_server
 from tests.support.certificates import authority, spiffe, write
@@ -157,3 +164,73 @@ def test_the_first_configuration_waits_for_the_first_certificate_but_not_for_eve
         gate.look()
         gate(first)
         assert published == [second, first]
+
+
+@pytest.mark.parametrize("delta", [False, True])
+def test_roots_that_the_control_plane_sends_are_trusted_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, delta: bool
+) -> None:
+    root, other = authority(), authority("other")
+    chain, key = write(root.workload("front"), tmp_path)
+    (tmp_path / "root.pem").write_bytes(root.pem)
+    identity = proxyless.Identity.from_files(chain, key, tmp_path / "root.pem")
+    monkeypatch.setenv("PROXY_CONFIG_XDS_AGENT", "true")
+
+    def sent(pem: str, nonce: str) -> bytes:
+        response: Any = pb.discovery_v3.DeltaDiscoveryResponse() if delta else pb.discovery_v3.DiscoveryResponse()
+        response.type_url, response.nonce = TYPE, nonce
+        packed = response.resources.add().resource if delta else response.resources.add()
+        packed.type_url = TYPE
+        packed.value = pb.istio_mesh_v1alpha1.ProxyConfig(ca_certificates_pem=[pem]).SerializeToString()
+        return bytes(response.SerializeToString())
+
+    def trusted() -> bytes:
+        found = identity.roots(Validation(secret=SecretName("ROOTCA")))
+        assert found is not None
+        return found.pem
+
+    with AdsServer(automatic=False) as ads:
+        monkeypatch.setenv("PROXYLESS_XDS", f"xds://{ads.address}")
+        monkeypatch.setenv("PROXYLESS_DELTA", "1" if delta else "")
+        with proxyless.Mesh.from_env(registry=False, cache_dir=False, identity=identity):
+            stream = ads.stream()
+            wait_for(lambda: any(each.type_url == TYPE for each in stream.requests))
+            ads.send(sent(other.pem.decode(), "n1"))
+            wait_for(lambda: trusted() == root.pem + other.pem)
+            ads.send(sent("nonsense", "n2"))
+            wait_for(lambda: stream.errors(TYPE))
+            assert "holds no certificate in PEM" in stream.errors(TYPE)[0]
+            assert trusted() == root.pem + other.pem
+            assert [each.response_nonce for each in stream.requests if each.type_url == TYPE] == ["", "n1", "n2"]
+    identity.close()
+
+
+@pytest.mark.parametrize("delta", [False, True])
+def test_a_trust_bundle_on_the_wire(*, delta: bool) -> None:
+    response: Any = pb.discovery_v3.DeltaDiscoveryResponse() if delta else pb.discovery_v3.DiscoveryResponse()
+    packed = response.resources.add().resource if delta else response.resources.add()
+    packed.type_url = TYPE
+    packed.value = pb.istio_mesh_v1alpha1.ProxyConfig(ca_certificates_pem=["a", "b"]).SerializeToString()
+    assert decode_bundle(response.SerializeToString(), delta=delta) == b"a\nb"
+    packed.value = b"\xff"
+    with pytest.raises(RefusedError, match="malformed ProxyConfig"):
+        decode_bundle(response.SerializeToString(), delta=delta)
+    packed.type_url = "other"
+    with pytest.raises(RefusedError, match="a resource that is no"):
+        decode_bundle(response.SerializeToString(), delta=delta)
+
+
+def test_roots_of_the_proxy_config_are_trusted_too(tmp_path: Path) -> None:
+    root, other = authority(), authority("other")
+    environ = {"PROXY_CONFIG": json.dumps({"caCertificatesPem": [other.pem.decode()]})}
+    assert from_environment(environ, tmp_path).more_roots == other.pem
+    with pytest.raises(BootstrapError, match="caCertificatesPem is no list"):
+        from_environment({"PROXY_CONFIG": json.dumps({"caCertificatesPem": ["x"]})}, tmp_path)
+    chain, key = write(root.workload("front"), tmp_path)
+    (tmp_path / "root.pem").write_bytes(root.pem)
+    files = FromFiles(str(chain), str(key), str(tmp_path / "root.pem"))
+    own = OwnIdentity(Bootstrap("x", NODE, identity=files, more_roots=other.pem), True, lambda: None)
+    found = own.get().roots(Validation(secret=SecretName("ROOTCA")))
+    assert found is not None
+    assert found.pem == root.pem + other.pem
+    own.close()

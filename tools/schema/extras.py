@@ -24,6 +24,7 @@ MESSAGES: dict[str, tuple[str, ...]] = {
         "4 string namespace",
         "5 repeated string alt_hosts",
     ),
+    "istio.mesh.v1alpha1|ProxyConfig": ("34 repeated string ca_certificates_pem",),
     "istio.v1.auth|IstioCertificateRequest": (
         "1 string csr",
         "3 int64 validity_duration",

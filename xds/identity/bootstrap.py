@@ -122,6 +122,10 @@ class Bootstrap:
     warnings: tuple[str, ...] = ()
     identity: IdentitySettings | None = None
     """Where this workload's certificate comes from; None: it has none."""
+    more_roots: bytes = b""
+    """Beside those that come with the certificate: PEM (ProxyConfig.caCertificatesPem)."""
+    follow_roots: bool = False
+    """Whether the control plane is asked for more roots (Istio: PROXY_CONFIG_XDS_AGENT)."""
 
 
 def from_url(

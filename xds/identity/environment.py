@@ -30,6 +30,7 @@ from .grpc_bootstrap import from_file
 LABELS_FILE = "/etc/istio/pod/labels"
 ANNOTATIONS_FILE = "/etc/istio/pod/annotations"
 NAMESPACE_FILE = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
+BEGIN = "-----BEGIN CERTIFICATE-----"
 SYSTEM = "SYSTEM"
 """Istio's word for the certificate authorities of the system (XDS_ROOT_CA)."""
 LOCALITY_LABELS = ("topology.kubernetes.io/region", "topology.kubernetes.io/zone", "topology.istio.io/subzone")
@@ -43,7 +44,19 @@ def from_environment(environ: Mapping[str, str] | None = None, root: Path = Path
     """
     environ = os.environ if environ is None else environ
     bootstrap = _bootstrap(environ, root)
-    return replace(bootstrap, identity=find(bootstrap, environ, root))
+    return replace(
+        bootstrap,
+        identity=find(bootstrap, environ, root),
+        more_roots=_more_roots(_proxy_config(environ)),
+        follow_roots=_flag(environ, "PROXY_CONFIG_XDS_AGENT"),
+    )
+
+
+def _more_roots(proxy_config: Mapping[str, Any]) -> bytes:
+    found = proxy_config.get("caCertificatesPem") or []
+    if not isinstance(found, list) or not all(isinstance(each, str) and BEGIN in each for each in found):
+        raise BootstrapError("PROXY_CONFIG: caCertificatesPem is no list of certificates in PEM")
+    return "\n".join(found).encode()
 
 
 def _bootstrap(environ: Mapping[str, str], root: Path) -> Bootstrap:

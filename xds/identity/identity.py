@@ -263,7 +263,7 @@ class Identity:
         pem = roots_of(pem, "more trusted certificates")[0] if pem.strip() else b""
         if pem != self._extra:
             self._extra = pem
-            log.info("other trusted certificates beside those of the %s", self._settings.said if self._settings else "")
+            log.info("%d other trusted certificates beside those that are ours", pem.count(b"-----BEGIN"))
             self._changed()
 
     def close(self) -> None:

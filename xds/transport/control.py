@@ -15,13 +15,14 @@ from threading import Event, Thread
 from typing import Any
 
 from ..graph import Graph
+from ..identity.secrets import IdentityError
 from ..model.cluster import Cluster
 from ..model.resource import Resource, ResourceError, ResourceType
 from ..model.snapshot import Snapshot
 from ..protocol.delta import DeltaMachine
-from ..protocol.events import AdsMachine, Rejection, Request
+from ..protocol.events import AdsMachine, Rejection, Request, Response
 from ..protocol.sotw import SotwMachine
-from ..wire import codec, envelope
+from ..wire import codec, envelope, trust_bundle
 from ..wire.refused import RefusedError
 from .backoff import Backoff
 from .cache import Cache
@@ -92,6 +93,7 @@ class Control(Thread):
         cache: Cache | None = None,
         on_event: Callable[[Connection], None] | None = None,
         on_tick: Callable[[], None] | None = None,
+        on_roots: Callable[[bytes], None] | None = None,
     ) -> None:
         super().__init__(name="proxyless-control", daemon=True)
         self._queue: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
@@ -104,6 +106,8 @@ class Control(Thread):
         self._cache = cache
         self._on_event = on_event
         self._tick = on_tick
+        self._on_roots = on_roots
+        """Who takes more roots (PCDS); None: they are not asked for."""
         self.graph = Graph(codec.resource, self._pace, await_names=True, on_late_reject=log_late_reject)
         self._machine: AdsMachine = DeltaMachine() if delta else SotwMachine()
         self._backoff = Backoff(uniform)
@@ -114,6 +118,7 @@ class Control(Thread):
         self._timers: dict[str, float] = {}
         self._subscribed: dict[ResourceType, set[str]] = {each: set() for each in ResourceType}
         self._published = 0
+        self._roots_version = ""
         self.connection = Connection(link.address)
         self.stopped = Event()
 
@@ -209,6 +214,8 @@ class Control(Thread):
             return
         self.graph.new_stream()
         self._send(self._machine.opened(self._held()))
+        if self._on_roots is not None:
+            self._send([Request(trust_bundle.TYPE)])
 
     def _held(self) -> dict[ResourceType, dict[str, str]]:
         return {
@@ -238,6 +245,9 @@ class Control(Thread):
             connection.error = ""
             log.info("connected to the control plane %s", self._link.address)
         connection.control_plane = response.control_plane or connection.control_plane
+        if self._on_roots is not None and response.type_url == trust_bundle.TYPE:
+            self._take_roots(self._on_roots, raw, response)
+            return
         if response.type is None:
             log.warning("control plane %s sent a type that nobody asked for: %s", self._link.address, response.type_url)
             connection.error = f"unknown resource type {response.type_url}"
@@ -245,6 +255,17 @@ class Control(Thread):
         rejections = self.graph.apply(response)
         self._send(self._machine.answer(response, rejections))
         self._count(response.type, rejections)
+
+    def _take_roots(self, take: Callable[[bytes], None], raw: bytes, response: Response) -> None:
+        """More roots than the authority's; what cannot be used leaves those before."""
+        error = ""
+        try:
+            take(trust_bundle.decode_bundle(raw, delta=self._delta))
+            self._roots_version = response.version
+        except (RefusedError, IdentityError) as caught:
+            error = str(caught)
+            log.error("rejected ProxyConfig: %s", error)
+        self._send([Request(trust_bundle.TYPE, self._roots_version, response.nonce, error=error)])
 
     def _break_off(self, reason: str) -> None:
         """What came cannot be answered, and the server would wait for an answer: begin anew, as Envoy does."""

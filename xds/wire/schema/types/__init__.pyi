@@ -75,6 +75,7 @@ from . import internal_upstream_v3 as internal_upstream_v3
 from . import ip_matcher_v3 as ip_matcher_v3
 from . import istio_alpn_v2alpha1 as istio_alpn_v2alpha1
 from . import istio_auth_v1 as istio_auth_v1
+from . import istio_mesh_v1alpha1 as istio_mesh_v1alpha1
 from . import istio_metadataexchange as istio_metadataexchange
 from . import istio_nds_v1 as istio_nds_v1
 from . import istio_stats as istio_stats

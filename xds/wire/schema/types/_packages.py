@@ -79,6 +79,7 @@ PACKAGES = {
     "ip_matcher_v3": "envoy.extensions.matching.input_matchers.ip.v3",
     "istio_alpn_v2alpha1": "istio.envoy.config.filter.http.alpn.v2alpha1",
     "istio_auth_v1": "istio.v1.auth",
+    "istio_mesh_v1alpha1": "istio.mesh.v1alpha1",
     "istio_metadataexchange": "envoy.tcp.metadataexchange.config",
     "istio_nds_v1": "istio.networking.nds.v1",
     "istio_stats": "stats",
