@@ -6,6 +6,6 @@ secrets are: `settings`, found by `finding`.
 
 `identity.Identity` hands out certificates and roots from memory (the protocol `secrets.Secrets`) and keeps them fresh:
 by an authority (`rotation` knows when to ask and what to believe, `authority` asks), an agent's socket (`sds`) or
-`files`. Contexts of TLS are made of them (`client`, `contexts`). The rule that holds it together: what cannot be verified
-is not used, what is in use stays until something better is there, and no key or token is ever told.
+`files`. Contexts of TLS are made of them (`client`, `contexts`). The rule that holds it together: what cannot be
+verified is not used, what is in use stays until something better is there, and no key or token is ever told.
 """
