@@ -13,6 +13,8 @@ from ..xds.model.listener import FilterChain
 from ..xds.model.resource import ResourceError
 from .actions import Ask, Collect, Sleep
 from .admission import admit
+from .authorization.decisions import BODY, DECISIONS
+from .authorization.question import Question
 from .describing import subject_of_request, subject_of_response
 from .filters.chain import FilterChainRuntime
 from .forwarding import DECORATOR, put
@@ -21,7 +23,7 @@ from .http_runtime import HttpRuntime
 from .paths import NotHttpError
 from .peer import Peer
 from .plan import Missing
-from .replies import LocalReply, bad_request, no_route, refused
+from .replies import CLOSE, LocalReply, bad_request, no_route, refused
 from .replying import refusal
 from .request import RequestView
 from .routing import CompiledRoute, CompiledVirtualHost, Target
@@ -153,12 +155,24 @@ class InboundRequest:
         for closing in self.chain.closed_by:
             if closing.name not in allowed and closing.type_url not in allowed:
                 return refused(f"network filter {closing.name} cannot be enforced: {closing.reason}")
+        door = plan.door(self.chain)
+        if door is not None:
+            refusal, self.kept[DECISIONS] = door.ask(self._of_connection())
+            if refusal is not None:
+                if refusal.delay_s:
+                    yield Sleep(refusal.delay_s)
+                return LocalReply(403, BODY, headers=(CLOSE,), details=refusal.details)
         if http is None:
             return None
         self.http = http
         if http.filters.closed is not None:
             return refused(http.filters.closed)
         return (yield from self._filters(http))
+
+    def _of_connection(self) -> Question:
+        address, port = self.local()
+        source = self.request.source
+        return Question(source=source, destination=address, port=port, peer=self.peer, source_port=self.source_port)
 
     def _filters(self, http: HttpRuntime) -> Decision:
         runtime = self.runtime

@@ -10,8 +10,9 @@ from typing import Any
 
 from ..xds.model.filters import LocalRateLimit
 from ..xds.model.values import Note
+from .authorization.decisions import denied_details
 from .explain import EPHEMERAL, KEYS, as_text, described_mutations, location, of_chain, on_wire
-from .filters.rbac import decisions_of, denied_details
+from .filters.rbac import decisions_of
 from .inbound import InboundRequest
 from .replies import reply_body
 from .request import RequestView

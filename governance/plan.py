@@ -18,6 +18,7 @@ from ..xds.model.resource import Resource, ResourceError, ResourceType
 from ..xds.model.route import RouteConfiguration
 from ..xds.model.snapshot import Snapshot
 from .admission import valid_authority
+from .authorization.connections import Door
 from .bodies import DEFAULT_BODY_LIMIT
 from .chains import Connection, find_chain, looks_at_source
 from .cluster import ClusterRuntime
@@ -138,6 +139,7 @@ class Plan:
     __slots__ = (
         "_clusters",
         "_destinations",
+        "_doors",
         "_https",
         "_inbound",
         "_ports",
@@ -156,6 +158,7 @@ class Plan:
         self._https: dict[int, tuple[str, HttpConnectionManager, HttpRuntime]] = {}
         self._destinations: dict[tuple[bytes, bytes, int], Destination] = {}
         self._inbound: dict[tuple[int, bool, str | None], tuple[FilterChain, HttpRuntime | None] | None] = {}
+        self._doors: dict[int, tuple[FilterChain, Door]] = {}
         self._ports: frozenset[str] | None = None
         if previous is not None:
             self._take_over(previous)
@@ -184,6 +187,7 @@ class Plan:
                         self._tables[name] = (current, RouteTable(current.get(), table))
         if old.listeners is new.listeners:
             self._ports = previous._ports
+            self._doors = previous._doors
         if old.extensions is new.extensions:
             if old.listeners is new.listeners:
                 self._https = previous._https
@@ -468,6 +472,16 @@ class Plan:
             self._inbound.clear()
         self._inbound[key] = found
         return found
+
+    def door(self, chain: FilterChain) -> Door | None:
+        """What decides whom a chain lets in; None where that is anybody."""
+        if not chain.rbac:
+            return None
+        # Keyed by identity: the entry holds the chain, so the number cannot be reused while it is here.
+        kept = self._doors.get(id(chain))
+        if kept is None:
+            kept = self._doors[id(chain)] = (chain, Door(chain.rbac))
+        return kept[1]
 
 
 def _incoming(port: int, source: str, tls: bool) -> Connection:

@@ -6,10 +6,8 @@ other filters, and `decisions_of` for metrics and `explain`.
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
-
 from ...xds.model.rbac import Rbac, RbacPerRoute
+from ..authorization.decisions import BODY, DECISIONS, Decision, denied_details
 from ..authorization.engine import Decide, Outcome, engine_of
 from ..authorization.question import Question, question_of
 from ..replies import LocalReply
@@ -18,23 +16,6 @@ from .stream import Stream, of_route
 METADATA = "envoy.filters.http.rbac"
 COMMON = "envoy.common"
 HINT = "access_log_hint"
-BODY = b"RBAC: access denied"
-DECISIONS = "authorization"
-"""Where a stream keeps what was decided about it."""
-
-_SPACE = re.compile(r"[ \t\f\v\n\r]")
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """What one filter said of a request. `prefix`: of its metadata; `per_rule`: whether policies are counted singly."""
-
-    filter: str
-    enforced: bool
-    allowed: bool
-    policy: str = ""
-    prefix: str = ""
-    per_rule: bool = False
 
 
 def decisions_of(stream: Stream) -> tuple[Decision, ...]:
@@ -121,8 +102,3 @@ class RbacFilter:
             self._per_route.clear()
         self._per_route[id(own)] = (own, applied)
         return applied
-
-
-def denied_details(policy: str) -> str:
-    """What access logs say of it."""
-    return f"rbac_access_denied_matched_policy[{_SPACE.sub('_', policy or 'none')}]"

@@ -9,8 +9,9 @@ from threading import Lock
 from prometheus_client import REGISTRY, CollectorRegistry
 
 from ...xds.model.resource import ResourceError
+from ..authorization.decisions import Decision
 from ..call import PASSTHROUGH, OutgoingCall
-from ..filters.rbac import Decision, decisions_of
+from ..filters.rbac import decisions_of
 from ..inbound import InboundRequest
 from ..request import RequestView
 from .facts import Facts

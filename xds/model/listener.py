@@ -8,6 +8,7 @@ from .filters import HttpFilter
 from .forwarding import SIDECAR, Forwarding
 from .local_reply import LocalReplyConfig
 from .matching import MatcherTree
+from .rbac import NetworkRbac
 from .route import BackOff, RouteConfiguration
 from .values import Address, Cidr, MetadataValue, Note
 
@@ -102,6 +103,8 @@ class FilterChain:
     tcp: TcpProxy | None = None
     tls: bool = False
     closed_by: tuple[UnknownNetworkFilter, ...] = ()
+    rbac: tuple[NetworkRbac, ...] = ()
+    """Whom it lets in."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -236,9 +236,8 @@ class RbacPerRoute:
 
 @dataclass(frozen=True, slots=True)
 class NetworkRbac:
-    """envoy.extensions.filters.network.rbac.v3.RBAC. `continuous`: asked again with all that comes."""
+    """envoy.extensions.filters.network.rbac.v3.RBAC; `delay_deny_s`: how long who is refused is kept waiting."""
 
     name: str
     rbac: Rbac
     delay_deny_s: float = 0.0
-    continuous: bool = False

@@ -4,11 +4,28 @@ from __future__ import annotations
 
 from typing import Any
 
+from proxyless.governance.actions import Sleep
 from proxyless.governance.filters.rbac import decisions_of
+from proxyless.governance.inbound import InboundRequest
 from proxyless.governance.peer import Peer
+from proxyless.governance.request import RequestView
 
 from ..registry import Effect, effect
-from ..resources import Field, Json, Shop, extension, inbound, route, shop, typed
+from ..resources import (
+    Field,
+    Json,
+    Shop,
+    chain,
+    extension,
+    host,
+    inbound,
+    listener,
+    manager,
+    route,
+    shop,
+    table,
+    typed,
+)
 from ..scene import Scene
 from ..seeing import See
 
@@ -320,4 +337,42 @@ CASES: list[Effect] = [
         [0, 403],
         against=ruled(),
     ),
+]
+
+NETWORK = "envoy.extensions.filters.network.rbac.v3.RBAC"
+FROM_NEAR: Json = {"direct_remote_ip": FROM}
+
+
+def door(principal: Json = ANY, **fields: Any) -> Shop:
+    """An inbound port whose chain has a filter of connections; `rules` let in whom `principal` is about."""
+    own = {"stat_prefix": "s", "rules": {"policies": {"one": policy(ANY, principal)}}, **fields}
+    behind = manager(route_config=table(host(route(action={"cluster": "in"}))))
+    guarded = chain({"name": "door", "typed_config": typed(NETWORK, **own)}, behind)
+    return shop(listeners=[listener("virtualInbound", {**guarded, "filter_chain_match": {"destination_port": 8080}})])
+
+
+def port_tree(port: int) -> Json:
+    """A tree that lets in who comes to a port."""
+    looked_at = extension("envoy.extensions.matching.common_inputs.network.v3.DestinationPortInput", "p")
+    return {"matcher_tree": {"input": looked_at, "exact_match_map": {"map": {str(port): end("ALLOW", "found")}}}}
+
+
+def said(scene: Scene) -> Any:
+    """What is decided."""
+    return [(each.enforced, each.allowed, each.policy, each.prefix) for each in decisions_of(scene.receive())]
+
+
+def slept(scene: Scene) -> Any:
+    """For how long a connection is kept waiting."""
+    request = InboundRequest(scene.world.runtime, RequestView(b"GET", b"http", b"shop", b"/"), 8080)
+    return [each.seconds for each in request.run() if isinstance(each, Sleep)]
+
+
+CASES += [
+    effect(NETWORK + ".rules", door(FROM_NEAR), mixed(A, FAR), [0, 403]),
+    effect(NETWORK + ".matcher", door(matcher=port_tree(1)), mixed(A), [403]),
+    effect(NETWORK + ".shadow_rules", door(shadow_rules={}), said),
+    effect(NETWORK + ".shadow_matcher", door(shadow_matcher=port_tree(1)), said),
+    effect(NETWORK + ".shadow_rules_stat_prefix", door(shadow_rules={}, shadow_rules_stat_prefix="own_"), said),
+    effect(NETWORK + ".delay_deny", door({"not_id": ANY}, delay_deny="2s"), slept, [2.0]),
 ]

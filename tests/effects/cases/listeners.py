@@ -33,7 +33,7 @@ RDS = "envoy.extensions.filters.network.http_connection_manager.v3.Rds."
 CORE = "envoy.config.core.v3."
 RANGE = CORE + "CidrRange."
 RBAC = "envoy.extensions.filters.http.rbac.v3.RBAC"
-NETWORK_RBAC = "envoy.extensions.filters.network.rbac.v3.RBAC"
+SNI_CLUSTER = "envoy.extensions.filters.network.sni_cluster.v3.SniCluster"
 TLS_INSPECTOR = "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector"
 ADS: Json = {"ads": {}}
 
@@ -95,8 +95,8 @@ def discovered(**fields: Any) -> Json:
 
 
 UNSAFE = extension("envoy.extensions.filters.http.lua.v3.Lua", "lua")
-INERT = {"name": "istio.metadata_exchange", "typed_config": typed(NETWORK_RBAC, stat_prefix="s", rules={})}
-STRANGE = {"name": "own.filter", "typed_config": typed(NETWORK_RBAC, stat_prefix="s", rules={})}
+INERT = {"name": "istio.metadata_exchange", "typed_config": typed(SNI_CLUSTER)}
+STRANGE = {"name": "own.filter", "typed_config": typed(SNI_CLUSTER)}
 OTHER_TABLE = table(host(route(action={"cluster": "b"})), name="other")
 RDS_OTHER: Json = {"rds": {"route_config_name": "other", "config_source": ADS}}
 

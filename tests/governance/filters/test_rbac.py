@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from proxyless.governance.filters.rbac import Decision, RbacFilter, decisions_of, denied_details
+from proxyless.governance.authorization.decisions import Decision, denied_details
+from proxyless.governance.filters.rbac import RbacFilter, decisions_of
 from proxyless.governance.inbound_explain import inbound_document
 from proxyless.governance.replies import LocalReply
 from proxyless.xds.model.filters import FilterConfig
@@ -126,7 +127,10 @@ def test_explain_says_who_decided() -> None:
 def test_what_is_not_understood_closes_the_chain() -> None:
     matcher = {
         "name": "m",
-        "typed_config": typed("envoy.extensions.rbac.matchers.upstream_ip_port.v3.UpstreamIpPortMatcher"),
+        "typed_config": typed(
+            "envoy.extensions.rbac.matchers.upstream_ip_port.v3.UpstreamIpPortMatcher",
+            upstream_ip={"address_prefix": "::"},
+        ),
     }
     said = document(ruled({"matcher": matcher}))["authorization"]
     assert said["allowed"] is False

@@ -22,6 +22,11 @@ AUTHORIZATION: Mapping[str, Entry] = {
         "rules rules_stat_prefix matcher shadow_rules shadow_matcher shadow_rules_stat_prefix track_per_rule_stats"
     ),
     HTTP + "RBACPerRoute": honoured("rbac"),
+    "envoy.extensions.filters.network.rbac.v3.RBAC": {
+        **honoured("rules matcher shadow_rules shadow_matcher shadow_rules_stat_prefix delay_deny"),
+        **meaningless("metrics have names of their own", "stat_prefix"),
+        **meaningless("nothing that is asked about changes while a connection lasts", "enforcement_type"),
+    },
     RBAC + "RBAC": {**honoured("action policies"), **meaningless(NOBODY, "audit_logging_options")},
     RBAC + "Action": honoured("name action"),
     RBAC + "Policy": {

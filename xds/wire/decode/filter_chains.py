@@ -15,6 +15,7 @@ from ...model.listener import (
     TcpProxy,
     UnknownNetworkFilter,
 )
+from ...model.rbac import NetworkRbac
 from ...model.route import BackOff
 from ..opening import type_of
 from ..refused import NotUnderstoodError, RefusedError
@@ -22,6 +23,7 @@ from ..schema import types as pb
 from .extensions import DOWNSTREAM_TRANSPORT_SOCKETS, NETWORK_FILTERS, TERMINAL_NETWORK_FILTERS, extension
 from .http_connection_manager import http_connection_manager
 from .inert import INERT_NETWORK_FILTERS, INERT_NETWORK_TYPES, NOT_DONE
+from .network_rbac import network_rbac
 from .values import cidrs, metadata, named, seconds
 
 SOURCES: tuple[Literal["ANY", "SAME_IP_OR_LOOPBACK", "EXTERNAL"], ...] = ("ANY", "SAME_IP_OR_LOOPBACK", "EXTERNAL")
@@ -37,6 +39,7 @@ def filter_chain(message: pb.listener_v3.FilterChain, *, by_name: bool = False) 
     http: HttpConnectionManager | None = None
     tcp: TcpProxy | None = None
     closed: list[UnknownNetworkFilter] = []
+    doors: list[NetworkRbac] = []
     for index, each in enumerate(message.filters):
         try:
             _refuse_misplaced(each, last=index == len(message.filters) - 1)
@@ -47,6 +50,8 @@ def filter_chain(message: pb.listener_v3.FilterChain, *, by_name: bool = False) 
             http = found
         elif isinstance(found, TcpProxy):
             tcp = found
+        elif isinstance(found, NetworkRbac):
+            doors.append(found)
         elif found is not None:
             closed.append(found)
     return FilterChain(
@@ -56,6 +61,7 @@ def filter_chain(message: pb.listener_v3.FilterChain, *, by_name: bool = False) 
         tcp=tcp,
         tls=message.HasField("transport_socket") and _is_tls(message.transport_socket),
         closed_by=tuple(closed),
+        rbac=tuple(doors),
     )
 
 
@@ -157,15 +163,21 @@ def _refuse_misplaced(message: pb.listener_v3.Filter, *, last: bool) -> None:
 
 def _network_filter(
     message: pb.listener_v3.Filter,
-) -> HttpConnectionManager | TcpProxy | UnknownNetworkFilter | None:
+) -> HttpConnectionManager | TcpProxy | NetworkRbac | UnknownNetworkFilter | None:
     if message.HasField("config_discovery"):
         return UnknownNetworkFilter(message.name, "", "network filters by ECDS are not supported")
     type_name = type_of(message.typed_config)
     opened = extension(message.name, message.typed_config, NETWORK_FILTERS)
     match opened:
-        case pb.http_connection_manager_v3.HttpConnectionManager() | pb.tcp_proxy_v3.TcpProxy():
+        case (
+            pb.http_connection_manager_v3.HttpConnectionManager()
+            | pb.tcp_proxy_v3.TcpProxy()
+            | pb.network_rbac_v3.RBAC()
+        ):
             try:
-                return _last(opened)
+                return (
+                    network_rbac(message.name, opened) if isinstance(opened, pb.network_rbac_v3.RBAC) else _last(opened)
+                )
             except NotUnderstoodError as error:
                 return UnknownNetworkFilter(message.name, type_name, str(error))
     if isinstance(opened, pb.mongo_proxy_v3.MongoProxy) and not opened.HasField("delay"):

@@ -29,6 +29,7 @@ from ...model.rbac import (
     Rules,
     ValueMatcher,
     Verdict,
+    Which,
     WithAddress,
     WithFilterState,
     WithHeader,
@@ -119,7 +120,7 @@ def _permission(message: pb.rbac_v3.Permission) -> Condition:
         case "uri_template":
             return _template(message.uri_template)
         case "destination_ip":
-            return WithAddress("destination", *cidrs((message.destination_ip,)))
+            return _address("destination", message.destination_ip)
         case "destination_port":
             return WithPort(message.destination_port, message.destination_port + 1)
         case "destination_port_range":
@@ -131,8 +132,7 @@ def _permission(message: pb.rbac_v3.Permission) -> Condition:
         case "sourced_metadata":
             return _sourced(message.sourced_metadata)
         case "matcher":
-            extension(message.matcher.name, message.matcher.typed_config, RBAC_MATCHERS)
-            raise NotUnderstoodError(f"matcher {message.matcher.name} is not supported")
+            raise _matcher(message.matcher)
         case _:
             return Anything()
 
@@ -149,11 +149,11 @@ def _principal(message: pb.rbac_v3.Principal) -> Condition:
             own = message.authenticated
             return Authenticated(string_matcher(own.principal_name) if own.HasField("principal_name") else None)
         case "source_ip":
-            return WithAddress("source", *cidrs((message.source_ip,)))
+            return _address("source", message.source_ip)
         case "direct_remote_ip":
-            return WithAddress("direct_remote", *cidrs((message.direct_remote_ip,)))
+            return _address("direct_remote", message.direct_remote_ip)
         case "remote_ip":
-            return WithAddress("remote", *cidrs((message.remote_ip,)))
+            return _address("remote", message.remote_ip)
         case "header":
             return WithHeader(header_matcher(message.header))
         case "url_path":
@@ -168,6 +168,22 @@ def _principal(message: pb.rbac_v3.Principal) -> Condition:
             return _custom(message.custom)
         case _:
             return Anything()
+
+
+def _address(which: Which, message: pb.core_v3.CidrRange) -> WithAddress:
+    try:
+        return WithAddress(which, *cidrs((message,)))
+    except RefusedError as error:
+        raise RefusedError(f"Failed to create CIDR range: {error}") from None
+
+
+def _matcher(message: pb.core_v3.TypedExtensionConfig) -> Exception:
+    opened = extension(message.name, message.typed_config, RBAC_MATCHERS)
+    if opened is not None and not opened.ListFields():
+        return RefusedError(
+            "Invalid UpstreamIpPortMatcher configuration - missing `upstream_ip` and/or `upstream_port_range`"
+        )
+    return NotUnderstoodError(f"matcher {message.name} is not supported")
 
 
 def _template(message: pb.core_v3.TypedExtensionConfig) -> WithTemplate:
