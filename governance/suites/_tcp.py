@@ -7,15 +7,15 @@ from itertools import chain
 from time import monotonic
 from typing import Any
 
-from ...xds.model.values import Address
 from ..balancing.host import Host
 from ..cluster import ClusterRuntime
 from ..passing import Life, TcpRoute, pauses, wishes
 from ..plan import Missing
 from ..runtime import Runtime
+from ..securing import InsecureError, plain_securing
 from ..tcp import TcpConnection, choose, connect
 from ._httpcore import Library
-from ._steps import Step, Steps, open_connection, run, run_async
+from ._steps import Step, Steps, closing, open_connection, run, run_async, secured
 
 OVER = "the mesh has closed the connection: its time is over"
 
@@ -33,7 +33,7 @@ class _Backend:
 
     def _connect(
         self, dialled: str, port: int, timeout: float | None
-    ) -> tuple[TcpConnection, Address, float, dict[str, Any]]:
+    ) -> tuple[TcpConnection, Host, float, dict[str, Any]]:
         """An endpoint for a new connection; as behind a sidecar, no endpoint means a connection that fails."""
         name = self._route.cluster
         found = self._find(name)
@@ -42,7 +42,7 @@ class _Backend:
             host = self._dialled(found, dialled, port) if found.original_dst else choose(found, self._wishes)
         if not isinstance(found, ClusterRuntime) or host is None:
             raise self._refused("UH", f"cluster {name} has no healthy endpoint")
-        if host.must_be_secure:
+        if host.must_be_secure and (self._runtime.tls is None or host.socket.unsupported):
             raise self._refused("UF", host.why_not(name))
         found = found.of(host)
         held = connect(found, host)
@@ -50,7 +50,7 @@ class _Backend:
             raise self._refused("UO", f"cluster {name} has as many connections as it may have")
         limit = found.config.connect_timeout_s
         own = {"socket_options": found.socket_options} if found.socket_options else {}
-        return held, host.endpoint.address, limit if timeout is None else min(timeout, limit), own
+        return held, host, limit if timeout is None else min(timeout, limit), own
 
     def _dialled(self, cluster: ClusterRuntime, name: str, port: int) -> Host:
         """The endpoint of an ORIGINAL_DST cluster; the system resolves a name that the mesh does not know."""
@@ -69,9 +69,25 @@ class _Backend:
                     break
             if pause_s:
                 yield _sleep(pause_s)
-            held, address, limit, own = self._connect(name, port, left_s)
+            held, host, limit, own = self._connect(name, port, left_s)
+            address, secure = host.endpoint.address, plain_securing(host)
+            stream: Any = None
             try:
+                began = monotonic()
                 stream = yield open_connection(address, address.port, limit, {**options, **own})
+                if secure is not None:
+                    left = limit - (monotonic() - began)
+                    stream = yield secured(stream, self._runtime, secure, host.address, left)
+            except (InsecureError, self._library.core.ConnectError) as error:
+                told: BaseException = error
+                if stream is not None:
+                    where = f"cluster {self._route.cluster}, endpoint {host.address}"
+                    told = self._refused("UF", f"{where}: {error}")
+                    if isinstance(error, InsecureError):
+                        yield closing(stream)
+                self._failed(held, told, left_s, limit)
+                failed = told
+                continue
             except BaseException as error:
                 self._failed(held, error, left_s, limit)
                 failed = error

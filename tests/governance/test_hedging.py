@@ -238,6 +238,14 @@ def test_a_hedge_without_an_endpoint_ends_the_call() -> None:
     assert secure.outcome == (503, "UF", 1)
 
 
+def test_a_try_over_tls_is_secured() -> None:
+    fixture = world(policy(), transport_socket=TransportSocket("tls", UpstreamTls(sni="a.internal")))
+    fixture.runtime.tls = object()  # type: ignore[assignment]  # whoever opens connections asks it
+    assert Hedged(fixture, [(0.1, 200)]).run().outcome[0] == 200
+    (pool,) = fixture.cluster().hosts[0].state.pools.values()
+    assert pool.secure.sni == "a.internal"
+
+
 def test_an_overflow_is_the_end() -> None:
     hedged = Hedged(world(policy(), limits=Thresholds(max_pending_requests=0)), []).run()
     assert hedged.outcome == (503, "UO", 1)

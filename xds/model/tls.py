@@ -101,7 +101,7 @@ class UpstreamTls:
     auto_sni_san_validation: bool = False
     allow_renegotiation: bool = False
     max_session_keys: int = 1
-    enforce_rsa_key_usage: bool = True
+    enforce_rsa_key_usage: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,9 +54,7 @@ def upstream_tls(message: pb.tls_v3.UpstreamTlsContext) -> UpstreamTls:
         auto_sni_san_validation=message.auto_sni_san_validation,
         allow_renegotiation=message.allow_renegotiation,
         max_session_keys=message.max_session_keys.value if message.HasField("max_session_keys") else 1,
-        enforce_rsa_key_usage=message.enforce_rsa_key_usage.value
-        if message.HasField("enforce_rsa_key_usage")
-        else True,
+        enforce_rsa_key_usage=message.enforce_rsa_key_usage.value,
     )
 
 

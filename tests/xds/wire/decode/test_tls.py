@@ -47,7 +47,12 @@ def test_what_istiod_sends_names_its_secrets_and_the_identity_it_expects() -> No
 
 def test_an_upstream_context_has_envoys_defaults() -> None:
     found = upstream_tls(json_format.ParseDict({"sni": "a"}, pb.tls_v3.UpstreamTlsContext()))
-    assert (found.sni, found.max_session_keys, found.enforce_rsa_key_usage, found.common) == ("a", 1, True, CommonTls())
+    assert (found.sni, found.max_session_keys, found.enforce_rsa_key_usage, found.common) == (
+        "a",
+        1,
+        False,
+        CommonTls(),
+    )
 
 
 @pytest.mark.parametrize(

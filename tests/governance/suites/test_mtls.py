@@ -1,0 +1,224 @@
+"""mTLS to endpoints in the httpx suite: TCP around the program's own TLS, rotation, resumption, no identity."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpcore
+import httpx
+import pytest
+
+import proxyless.httpx
+from proxyless import Mesh
+from proxyless._securing import MeshTls
+from proxyless.governance.passing import TcpRoute
+from proxyless.governance.suites._httpcore import Library
+from proxyless.governance.suites._tcp import AsyncTcpBackend, TcpBackend
+from proxyless.xds.model.cluster import TransportSocket
+from proxyless.xds.model.listener import TcpProxy
+from proxyless.xds.model.tls import CommonTls, SanMatcher, SecretName, UpstreamTls, Validation
+from tests.support.certificates import Authority, HeldSecrets, authority, spiffe, write
+from tests.support.model import cluster, route, snapshot, table
+
+VALIDATION = Validation(secret=SecretName("ROOTCA"), sans=(SanMatcher("exact", spiffe("server")),))
+SOCKET = TransportSocket("tls", UpstreamTls(CommonTls(SecretName("default"), VALIDATION, maximum="TLSv1_3"), sni="a.b"))
+LIBRARY = Library(httpcore, httpx.ByteStream)
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Server
+
+    def do_GET(self) -> None:
+        self.server.seen.append((self.connection.getpeercert(), self.connection.session_reused))
+        self.send_response(200)
+        self.send_header("content-length", "2")
+        self.end_headers()
+        self.wfile.write(b"ok")
+
+    def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002
+        del format, arguments
+
+
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        super().__init__(("127.0.43.4", 0), Handler)
+        self.seen: list[tuple[Any, bool | None]] = []
+        self.context = context
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def get_request(self) -> Any:
+        sock, address = super().get_request()
+        return self.context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False), address
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        del request, client_address
+
+    @property
+    def address(self) -> str:
+        return f"127.0.43.4:{self.server_address[1]}"
+
+
+def terminating(ca: Authority, account: str, folder: Path) -> ssl.SSLContext:
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    made.load_cert_chain(*write(ca.workload(account), folder, account))
+    made.load_verify_locations(cadata=ca.pem.decode())
+    made.verify_mode = ssl.CERT_REQUIRED
+    return made
+
+
+@pytest.fixture
+def ca() -> Authority:
+    return authority()
+
+
+@pytest.fixture
+def server(ca: Authority, tmp_path: Path) -> Iterator[Server]:
+    made = Server(terminating(ca, "server", tmp_path))
+    yield made
+    made.shutdown()
+    made.server_close()
+
+
+def world(address: str, secrets: HeldSecrets | None, how: TransportSocket = SOCKET) -> Mesh:
+    made = Mesh._from_snapshot(
+        snapshot(tables=[table(route("/", "a"))], clusters=[cluster("a", address, transport_socket=how)])
+    )
+    made.runtime.tls = MeshTls(lambda: secrets) if secrets is not None else None
+    return made
+
+
+def get(made: Mesh, *, asynchronous: bool = False, url: str = "http://shop/") -> httpx.Response:
+    """One call with a client of its own; the connection stays with the mesh."""
+    if not asynchronous:
+        with httpx.Client(transport=proxyless.httpx.Transport(made)) as client:
+            return client.get(url)
+
+    async def call() -> httpx.Response:
+        async with httpx.AsyncClient(transport=proxyless.httpx.AsyncTransport(made)) as client:
+            return await client.get(url)
+
+    return asyncio.run(call())
+
+
+def close_idle(made: Mesh) -> None:
+    made.runtime.close_idle()
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_a_leaf_and_roots_are_rotated_in_place(ca: Authority, server: Server, asynchronous: bool) -> None:
+    secrets = HeldSecrets(ca.workload("one"), ca.roots)
+    made = world(server.address, secrets)
+    assert get(made, asynchronous=asynchronous).text == "ok"
+    secrets.rotate(ca.workload("two"))
+    assert get(made, asynchronous=asynchronous).text == "ok"
+    close_idle(made)
+    assert get(made, asynchronous=asynchronous).text == "ok"
+    accounts = [cert["subjectAltName"][0][1].rpartition("/")[2] for cert, _ in server.seen]
+    # A connection that is open lives on, as in Envoy; each event loop here has connections of its own.
+    assert accounts == (["one", "two", "two"] if asynchronous else ["one", "one", "two"])
+    secrets.rotate(roots=authority().roots)
+    close_idle(made)
+    found = get(made, asynchronous=asynchronous)
+    assert (found.status_code, len(server.seen)) == (503, 3)
+    assert f"expected {spiffe('server')}, presented " in found.text
+
+
+def test_a_session_is_resumed_and_its_peer_is_still_known(ca: Authority, server: Server) -> None:
+    made = world(server.address, HeldSecrets(ca.workload("one"), ca.roots))
+    for _ in range(3):
+        assert get(made).text == "ok"
+        close_idle(made)
+    assert [reused for _, reused in server.seen] == [False, True, True]
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_without_a_certificate_nothing_is_sent(ca: Authority, server: Server, asynchronous: bool) -> None:
+    found = get(world(server.address, HeldSecrets(None, ca.roots)), asynchronous=asynchronous)
+    assert (found.status_code, found.extensions["proxyless"].flags) == (503, ("UF",))
+    assert f"cluster a, endpoint {server.address}: there is no certificate default" in found.text
+    found = get(world(server.address, HeldSecrets(ca.workload("one"), None)), asynchronous=asynchronous)
+    assert "there are no roots ROOTCA" in found.text
+    found = get(world(server.address, None), asynchronous=asynchronous)
+    assert "this process has no identity to offer" in found.text
+    assert not server.seen
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_a_tcp_cluster_has_its_own_tls_around_the_programs(ca: Authority, tmp_path: Path, asynchronous: bool) -> None:
+    """The endpoint takes the mesh's TLS off, and finds the program's inside."""
+    outer, inner = terminating(ca, "server", tmp_path), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    inner.load_cert_chain(*write(ca.leaf(dns=["db.example.com"], name="db"), tmp_path, "db"))
+    listening = socket.create_server(("127.0.43.4", 0))
+    port = listening.getsockname()[1]
+
+    def serve() -> None:
+        taken = outer.wrap_socket(listening.accept()[0], server_side=True)
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = inner.wrap_bio(incoming, outgoing, server_side=True)
+
+        def step(work: Any) -> Any:
+            while True:
+                try:
+                    found = work()
+                except ssl.SSLWantReadError:
+                    found = None
+                if outgoing.pending:
+                    taken.sendall(outgoing.read())
+                if found is not None:
+                    return found
+                incoming.write(taken.recv(65536))
+
+        def shake() -> bool:
+            tls.do_handshake()
+            return True
+
+        step(shake)
+        step(lambda: tls.read(65536))
+        step(lambda: tls.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"))
+        taken.close()
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    made = world(f"127.0.43.4:{port}", HeldSecrets(ca.workload("one"), ca.roots))
+    route = TcpRoute("a", TcpProxy("a"))
+    context = ssl.create_default_context(cadata=ca.pem.decode())
+
+    async def call() -> bytes:
+        backend: Any = AsyncTcpBackend(made.runtime.plan.cluster, LIBRARY, route, made.runtime, httpcore.AnyIOBackend())
+        async with httpcore.AsyncConnectionPool(network_backend=backend, ssl_context=context) as pool:
+            return (await pool.request("GET", "https://db.example.com/")).content
+
+    if asynchronous:
+        assert asyncio.run(call()) == b"ok"
+    else:
+        sync: Any = TcpBackend(made.runtime.plan.cluster, LIBRARY, route, made.runtime, httpcore.SyncBackend())
+        with httpcore.ConnectionPool(network_backend=sync, ssl_context=context) as pool:
+            assert pool.request("GET", "https://db.example.com/").content == b"ok"
+    thread.join(10)
+    listening.close()
+
+
+def test_a_tcp_connection_to_somebody_else_is_not_made(ca: Authority, tmp_path: Path) -> None:
+    server = Server(terminating(ca, "other", tmp_path))
+    made = world(server.address, HeldSecrets(ca.workload("one"), ca.roots))
+    backend = TcpBackend(
+        made.runtime.plan.cluster,
+        LIBRARY,
+        TcpRoute("a", TcpProxy("a")),
+        made.runtime,
+        httpcore.SyncBackend(),
+    )
+    with pytest.raises(httpcore.ConnectError, match=f"cluster a, endpoint .*: expected {spiffe('server')}, presented "):
+        backend.connect_tcp("db.example.com", 443)
+    server.shutdown()
+    server.server_close()

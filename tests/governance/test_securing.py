@@ -1,0 +1,163 @@
+"""What secures connections to endpoints: ALPN, the name to ask for, the pool that holds them, what a failure says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from proxyless.cli._url import parse_url
+from proxyless.governance.actions import Failure, OpenConnection, Send
+from proxyless.governance.balancing.host import Host
+from proxyless.governance.explain import document, dry_call
+from proxyless.governance.securing import Securing, plain_securing, securing_of
+from proxyless.xds.model.cluster import HttpProtocol, TransportSocket
+from proxyless.xds.model.endpoint import LbEndpoint
+from proxyless.xds.model.filters import Alpn
+from proxyless.xds.model.tls import CommonTls, SecretName, UpstreamTls
+from proxyless.xds.model.values import Address
+from tests.support.model import chain, cluster, http_filter, listener, manager, route, snapshot, table
+from tests.support.world import World
+
+ADDRESS = "10.0.0.1:80"
+TLS = UpstreamTls(CommonTls(SecretName("default"), alpn=("own",)), sni="a.internal")
+
+
+class Contexts:
+    """Nobody opens anything here."""
+
+    def client(self, wanted: Securing, address: str) -> Any:
+        raise AssertionError(wanted, address)
+
+
+def world(tls: UpstreamTls = TLS, *filters: Any, **more: Any) -> World:
+    target = cluster("a", ADDRESS, transport_socket=TransportSocket("tls", tls), **more)
+    http = manager(table(route("/", "a")), *filters)
+    made = World(listeners=[listener("0.0.0.0_80", chain(http))], clusters=[target])
+    made.runtime.tls = Contexts()
+    return made
+
+
+def secured(made: World, url: str = "http://shop/", **request: Any) -> Securing | None:
+    """By what the connection of a call is secured."""
+    wanted = made.steps(url, **request).until(OpenConnection)
+    assert isinstance(wanted, OpenConnection)
+    found: Securing | None = wanted.pool.secure
+    return found
+
+
+def test_a_pool_is_secured_as_its_cluster_says() -> None:
+    assert secured(world()) == Securing(TLS, ("own",), "a.internal")
+    assert secured(World(tables=[table(route("/", "a"))], clusters=[cluster("a", ADDRESS)])) is None
+
+
+@pytest.mark.parametrize(
+    ("protocol", "offered"), [("http1", ("http/1.1",)), ("http2", ("h2",)), ("auto", ("h2", "http/1.1"))]
+)
+def test_what_is_offered_follows_the_protocol_where_nothing_is_said(protocol: Any, offered: tuple[str, ...]) -> None:
+    found = secured(world(UpstreamTls(), http=HttpProtocol(protocol)))
+    assert found is not None
+    assert found.alpn == offered
+
+
+def test_istios_alpn_filter_offers_h2_first_where_both_are_spoken() -> None:
+    alpn = http_filter("istio.alpn", Alpn((("h2", ("istio-h2", "istio", "h2")), ("http/1.1", ("istio",)))))
+    found = secured(world(TLS, alpn, http=HttpProtocol("auto")))
+    assert found is not None
+    assert found.alpn == ("istio-h2", "istio", "h2")
+
+
+AUTO = HttpProtocol(auto_sni=True, auto_san_validation=True)
+
+
+@pytest.mark.parametrize(
+    ("http", "url", "headers", "sni", "names"),
+    [
+        (AUTO, "http://shop/", [], "shop", ("shop",)),
+        (AUTO, "http://shop:80/", [("host", "shop:80")], "shop", ("shop",)),
+        (AUTO, "http://10.9.9.9/", [], "a.internal", ("10.9.9.9",)),
+        (AUTO, "http://shop/", [("host", "[::1]:80")], "a.internal", ("::1",)),
+        (AUTO, "http://shop/", [("host", "::1")], "a.internal", ("::1",)),
+        (HttpProtocol(auto_sni=True), "http://shop/", [], "shop", ()),
+        (HttpProtocol(auto_san_validation=True), "http://shop/", [], "a.internal", ("shop",)),
+        (HttpProtocol(auto_sni=True, override_auto_sni_header="X-Sni"), "http://shop/", [("x-sni", "b")], "b", ()),
+        (HttpProtocol(auto_sni=True, override_auto_sni_header="x-sni"), "http://shop/", [], "shop", ()),
+    ],
+)
+def test_a_request_may_name_who_is_asked_for(
+    http: HttpProtocol, url: str, headers: list[tuple[str, str]], sni: str, names: tuple[str, ...]
+) -> None:
+    assert secured(world(http=http), url, headers=headers) == Securing(TLS, ("own",), sni, names)
+
+
+def test_an_endpoint_may_name_itself() -> None:
+    tls = UpstreamTls(sni="a", auto_host_sni=True)
+    made = world(tls)
+    (host,) = made.cluster().hosts
+    assert host.endpoint.hostname == ""
+    assert (found := secured(made)) is not None
+    assert found.sni == "a"
+    named = Host(LbEndpoint(Address("10.0.0.1", 80), hostname="b"), host.state, socket=TransportSocket("tls", tls))
+    assert plain_securing(named) == Securing(tls, (), "b")
+    assert plain_securing(named, ("x",)) == Securing(tls, ("x",), "b")
+    plain = Host(named.endpoint, host.state)
+    assert plain_securing(plain) is None
+    steps = made.steps()
+    assert steps.call.upstream is not None
+    assert securing_of(steps.call, made.cluster(), plain, steps.call.upstream) is None
+
+
+def test_another_context_takes_new_connections_and_an_equal_one_keeps_the_old() -> None:
+    made = world()
+    made.call()
+    for tls, opened in ((replace(TLS), 1), (replace(TLS, sni="b.internal"), 2), (TLS, 2)):
+        target = cluster("a", ADDRESS, transport_socket=TransportSocket("tls", tls))
+        made.update(clusters=snapshot(clusters=[target]).clusters)
+        made.call()
+        assert len(made.connections) == opened, tls
+    renewed = replace(TLS, max_session_keys=2)
+    made.update(
+        clusters=snapshot(clusters=[cluster("a", ADDRESS, transport_socket=TransportSocket("tls", renewed))]).clusters
+    )
+    made.call()
+    assert [each.open for each in made.connections] == [False, True, True]
+
+
+def test_a_connection_that_agreed_on_http2_carries_many_requests() -> None:
+    made = world(http=HttpProtocol("auto", max_concurrent_streams=2))
+    first = made.steps()
+    wanted = first.until(OpenConnection)
+    assert isinstance(wanted, OpenConnection)
+    assert wanted.negotiates
+    connection = first.connection()
+    connection.http2 = True  # type: ignore[attr-defined]
+    first.answer(connection)
+    second = made.steps()
+    assert isinstance(second.until(OpenConnection, Send), Send)
+    assert len(made.connections) == 1
+
+
+def test_a_connection_that_cannot_be_secured_says_why() -> None:
+    made = world()
+    steps = made.steps("http://shop/")
+    assert isinstance(steps.until(OpenConnection), OpenConnection)
+    steps.answer(Failure("connect-failure", "no", transport="TLS_error:expected a, presented b:TLS_error_end"))
+    reply = steps.reply
+    assert reply is not None
+    assert (reply.status, reply.flags) == (503, ("UF",))
+    assert reply.body.endswith(
+        b"reset reason: remote connection failure, transport failure reason: "
+        b"TLS_error:expected a, presented b:TLS_error_end"
+    )
+    assert reply.details == (
+        "upstream_reset_before_response_started{remote_connection_failure|"
+        "TLS_error:expected_a,_presented_b:TLS_error_end}"
+    )
+
+
+def test_explain_tells_what_is_offered_and_asked() -> None:
+    made = world(http=AUTO)
+    call, missing = dry_call(made.runtime, "GET", parse_url("http://shop/"), [])
+    found = document(call, {"method": "GET", "url": "http://shop/", "headers": []}, missing)
+    assert found["tls"] == {"mode": "mtls", "sni": "shop", "alpn": ["own"], "sans": ["shop"]}
