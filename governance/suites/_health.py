@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import http.client
 import socket
+from collections.abc import Callable
+from functools import partial
 from math import inf
 from threading import Thread
 from time import monotonic
@@ -22,12 +24,16 @@ from ..headers import HeaderList, apply_levels, compile_levels
 from ..outliers.matching import view_of
 from ..request import RequestView
 from ..runtime import Runtime
+from ..securing import InsecureError, Securing, Tls, plain_securing
 
 MOST_AT_ONCE = 16
 """Threads that ask; a check that finds none free waits."""
 
 USER_AGENT = (b"user-agent", b"Envoy/HC")
 LONGEST_BODY = 1 << 20
+
+Dial = Callable[[], socket.socket]
+"""Makes the connection of a check."""
 
 
 class HealthDriver(Attendant):
@@ -50,47 +56,55 @@ class HealthDriver(Attendant):
             checker = state.checker
             if checker is not None:
                 for session in checker.take_due(now):
-                    self._start(checker, session)
+                    self._start(checker, session, runtime.tls)
                 due = min(due, checker.next_due())
         return max(0.0, due - runtime.clock())
 
-    def _start(self, checker: Checker, session: Session) -> None:
+    def _start(self, checker: Checker, session: Session, tls: Tls | None) -> None:
         with self._changed:
             while self._busy >= MOST_AT_ONCE and not self._closed:
                 self._changed.wait(1.0)
             self._busy += 1
-        Thread(target=self._ask, args=(checker, session), name="proxyless-health-check", daemon=True).start()
+        Thread(target=self._ask, args=(checker, session, tls), name="proxyless-health-check", daemon=True).start()
 
-    def _ask(self, checker: Checker, session: Session) -> None:
+    def _ask(self, checker: Checker, session: Session, tls: Tls | None) -> None:
         try:
-            checker.report(session, ask(checker, session.host))
+            checker.report(session, ask(checker, session.host, tls))
         finally:
             with self._changed:
                 self._busy -= 1
                 self._changed.notify_all()
 
 
-def ask(checker: Checker, host: Host) -> Answer:
-    """One check of one endpoint, over before the timeout of the check."""
+def ask(checker: Checker, host: Host, tls: Tls | None = None) -> Answer:
+    """One check of one endpoint, over before the timeout of the check; by TLS where its requests go by TLS."""
     config = checker.config
     if config is None:
         return Passed()
-    if host.must_be_secure:
+    secure = plain_securing(host, config.alpn or None)
+    if host.must_be_secure and (tls is None or secure is None):
         return Failed("network", host.why_not(checker.cluster))
     own = host.endpoint.health_check
     where = Address(own.host or host.endpoint.address.host, own.port or host.endpoint.address.port)
     until = monotonic() + config.timeout_s
     name = own.hostname
     try:
+        dial: Dial = partial(_dial, where, until)
+        if tls is not None and secure is not None:
+            dial = partial(_dial_securely, tls, secure, host, where, until)
         if isinstance(config.ask, HttpCheck):
-            return _ask_http(config.ask, where, name or config.ask.host or checker.cluster, until)
+            return _ask_http(config.ask, where, dial, name or config.ask.host or checker.cluster, until)
         if isinstance(config.ask, TcpCheck):
-            return _ask_tcp(config.ask, where, until)
+            return _ask_tcp(config.ask, dial, until)
+        if secure is not None:
+            return Failed("network", "health checks by gRPC do not speak TLS yet")
         from ._health_grpc import ask_grpc
 
         return ask_grpc(config.ask, where, name or config.ask.authority or checker.cluster, config.timeout_s)
     except TimeoutError:
         return Failed("network timeout", f"no answer within {config.timeout_s:g} s")
+    except InsecureError as error:
+        return Failed("network", f"cluster {checker.cluster}, endpoint {host.address}: {error}")
     except (OSError, http.client.HTTPException) as error:
         return Failed("network", str(error) or type(error).__name__)
 
@@ -115,7 +129,18 @@ def _dial(where: Address, until: float) -> socket.socket:
     return made
 
 
-def _ask_http(check: HttpCheck, where: Address, authority: str, until: float) -> Answer:
+def _dial_securely(tls: Tls, secure: Securing, host: Host, where: Address, until: float) -> socket.socket:
+    context = tls.client(secure, host.address)
+    plain = _dial(where, until)
+    try:
+        plain.settimeout(_left_s(until))
+        return context.wrap_socket(plain)
+    except BaseException:
+        plain.close()
+        raise
+
+
+def _ask_http(check: HttpCheck, where: Address, dial: Dial, authority: str, until: float) -> Answer:
     path = check.path or "/"
     headers: HeaderList = [(b"host", authority.encode()), USER_AGENT]
     levels, _ = compile_levels(
@@ -124,7 +149,7 @@ def _ask_http(check: HttpCheck, where: Address, authority: str, until: float) ->
     view = RequestView(check.method.encode(), b"http", authority.encode(), path.encode(), headers)
     connection = http.client.HTTPConnection(where.host, where.port)
     try:
-        connection.sock = _dial(where, until)
+        connection.sock = dial()
         connection.putrequest(check.method, path, skip_host=True, skip_accept_encoding=True)
         for key, value in apply_levels(levels, headers, view):
             connection.putheader(key.decode("latin-1"), value)
@@ -147,8 +172,8 @@ def _ask_http(check: HttpCheck, where: Address, authority: str, until: float) ->
         connection.close()
 
 
-def _ask_tcp(check: TcpCheck, where: Address, until: float) -> Answer:
-    with _dial(where, until) as connection:
+def _ask_tcp(check: TcpCheck, dial: Dial, until: float) -> Answer:
+    with dial() as connection:
         if not check.receive:
             return Passed()
         if check.send:

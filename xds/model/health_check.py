@@ -58,3 +58,5 @@ class HealthCheck:
     healthy_edge_interval_s: float = 1.0
     always_log_failures: bool = False
     always_log_success: bool = False
+    alpn: tuple[str, ...] = ()
+    """TlsOptions: offered in place of what the cluster's context says."""

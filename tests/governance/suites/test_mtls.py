@@ -18,10 +18,16 @@ import pytest
 import proxyless.httpx
 from proxyless import Mesh
 from proxyless._securing import MeshTls
+from proxyless.governance.balancing.host import Host
+from proxyless.governance.checking.answers import Answer, Failed, Passed
+from proxyless.governance.checking.checker import Checker
+from proxyless.governance.cluster import ClusterRuntime
 from proxyless.governance.passing import TcpRoute
+from proxyless.governance.suites._health import ask
 from proxyless.governance.suites._httpcore import Library
 from proxyless.governance.suites._tcp import AsyncTcpBackend, TcpBackend
 from proxyless.xds.model.cluster import TransportSocket
+from proxyless.xds.model.health_check import GrpcCheck, HealthCheck, HttpCheck, TcpCheck
 from proxyless.xds.model.listener import TcpProxy
 from proxyless.xds.model.tls import CommonTls, SanMatcher, SecretName, UpstreamTls, Validation
 from tests.support.certificates import Authority, HeldSecrets, authority, spiffe, write
@@ -222,3 +228,36 @@ def test_a_tcp_connection_to_somebody_else_is_not_made(ca: Authority, tmp_path: 
         backend.connect_tcp("db.example.com", 443)
     server.shutdown()
     server.server_close()
+
+
+def test_endpoints_are_asked_for_their_health_by_tls(ca: Authority, server: Server, tmp_path: Path) -> None:
+    secrets = HeldSecrets(ca.workload("one"), ca.roots)
+    made = world(server.address, secrets)
+    (host,) = cluster_of(made).hosts
+    for check in (HttpCheck("/"), TcpCheck()):
+        assert asked(made, host, check) == Passed()
+    assert asked(made, host, GrpcCheck()).kind == "network"  # type: ignore[union-attr]
+    stranger = Server(terminating(ca, "other", tmp_path))
+    other = world(stranger.address, secrets)
+    found = asked(other, cluster_of(other).hosts[0], HttpCheck("/"))
+    assert isinstance(found, Failed)
+    assert f"expected {spiffe('server')}, presented {spiffe('other')}" in found.reason
+    assert not stranger.seen
+    nobody = world(server.address, HeldSecrets(None, ca.roots))
+    found = asked(nobody, cluster_of(nobody).hosts[0], HttpCheck("/"))
+    assert isinstance(found, Failed)
+    assert f"cluster a, endpoint {server.address}: there is no certificate default" in found.reason
+    stranger.shutdown()
+    stranger.server_close()
+
+
+def cluster_of(made: Mesh) -> ClusterRuntime:
+    found = made.runtime.plan.cluster("a")
+    assert isinstance(found, ClusterRuntime)
+    return found
+
+
+def asked(made: Mesh, host: Host, check: Any) -> Answer:
+    checker = Checker("a", lambda: 0.0, lambda: 0.5, lambda: None, lambda event: None, lambda: True, lambda: None)
+    checker.configure(HealthCheck(check, timeout_s=20.0), [host], ignore_new=False)
+    return ask(checker, host, made.runtime.tls)

@@ -54,6 +54,7 @@ def health_check(checks: Iterable[pb.core_v3.HealthCheck]) -> HealthCheck | None
         healthy_edge_interval_s=_or(message, "healthy_edge_interval", interval_s),
         always_log_failures=message.always_log_health_check_failures,
         always_log_success=message.always_log_health_check_success,
+        alpn=tuple(message.tls_options.alpn_protocols),
     )
 
 
