@@ -6,6 +6,7 @@ PYTHON ?= $(shell for each in python3.13 python3.12 python3.11 python3.14 python
 	&& { echo $$each; break; }; done)
 VENV ?= .venv
 DEMO_VENV ?= .venv-demo
+AUDIT_VENV ?= .venv-audit
 BIN := $(VENV)/bin
 JOBS ?= auto
 PYTEST_ARGS ?=
@@ -15,7 +16,7 @@ DEVELOP := --editable '.[all,demo]' --group dev
 RUN := --editable '.[demo]'
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types differential e2e bench bench-smoke simulation clean
+.PHONY: help demo test audit lint format types differential e2e bench bench-smoke simulation clean
 
 help:
 	@echo "make demo         the shop, governed: two minutes, ends by itself"
@@ -26,6 +27,7 @@ help:
 	@echo "make bench-smoke  the same with few calls: does it run at all"
 	@echo "make simulation   what the policies do to 10,000 endpoints and 1,000 clients: docs/simulation.md, anew"
 	@echo "make lint         ruff and mypy alone"
+	@echo "make audit        known vulnerabilities of what is installed (asks the package index)"
 
 define venv
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed (set PYTHON=...)"; exit 1; }
@@ -75,5 +77,11 @@ bench: $(VENV)/.installed
 bench-smoke: $(VENV)/.installed
 	$(BIN)/python -m bench --smoke $(BENCH_ARGS)
 
+audit: $(VENV)/.installed
+	@$(PYTHON) -m venv $(AUDIT_VENV)
+	@$(AUDIT_VENV)/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
+	@$(BIN)/python -m pip freeze --exclude-editable > $(AUDIT_VENV)/installed.txt
+	@$(AUDIT_VENV)/bin/pip-audit --no-deps --disable-pip --requirement $(AUDIT_VENV)/installed.txt
+
 clean:
-	rm -rf $(VENV) $(DEMO_VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* build dist htmlcov
+	rm -rf $(VENV) $(DEMO_VENV) $(AUDIT_VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* build dist htmlcov

@@ -8,7 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 FOLDER = Path(__file__).parent / "istio"
-PAGES = ("bootstrap", "httpx", "asgi", "explain", "diff", "control-plane", "policies", "architecture")
+PAGES = ("bootstrap", "httpx", "asgi", "explain", "diff", "control-plane", "policies", "security", "architecture")
 
 _FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
