@@ -45,6 +45,7 @@ class AuthorityClient:
     def __init__(self, settings: FromAuthority) -> None:
         self._settings = settings
         self._channel: grpc.Channel | None = None
+        self._parents: grpc.Channel | None = None
         self._files: tuple[bytes | None, ...] = ()
 
     def __call__(self, request: bytes) -> tuple[str, ...]:
@@ -75,8 +76,8 @@ class AuthorityClient:
             channel.close()
 
     def forked(self) -> None:
-        """In a child: the connection is the parent's."""
-        self._channel = None
+        """In a child: the connection is the parent's, and is neither used nor closed here."""
+        self._parents, self._channel = self._channel, None
 
     def _connect(self) -> grpc.Channel:
         settings = self._settings

@@ -85,7 +85,7 @@ class Identity:
             from .rotation import Rotation
 
             client = AuthorityClient(settings)
-            return Rotation(settings, client, clock, uniform, self._changed, client.close)
+            return Rotation(settings, client, clock, uniform, self._changed, client.close, client.forked)
         if isinstance(settings, FromSocket):
             from .sds import SocketSecrets
 

@@ -51,7 +51,7 @@ def renewal(obtained: float, ends: float, ratio: float, jitter: float, uniform: 
 class Rotation:
     """The certificate of an authority, kept fresh. `ask` sends a request and returns the chain, leaf first, root last.
 
-    `clock` is Unix time. `tell` is called whenever another certificate or root is there.
+    `clock` is Unix time. `tell` is called whenever another certificate or root is there, `leave` in a forked child.
     """
 
     def __init__(
@@ -62,6 +62,7 @@ class Rotation:
         uniform: Callable[[], float],
         tell: Callable[[], None],
         close: Callable[[], None] = lambda: None,
+        leave: Callable[[], None] = lambda: None,
     ) -> None:
         self._settings = settings
         self._ask = ask
@@ -69,6 +70,7 @@ class Rotation:
         self._uniform = uniform
         self._tell = tell
         self._close = close
+        self._leave = leave
         self._backoff = Backoff(uniform)
         self._issued: Issued | None = None
         self._due = 0.0
@@ -179,7 +181,7 @@ class Rotation:
         return dict(self._failures)
 
     def forked(self) -> None:
-        self._close()
+        self._leave()
 
     def close(self) -> None:
         self._close()

@@ -70,6 +70,8 @@ class SocketSecrets:
         self._post = post
         self._tell = tell
         self._channel: grpc.Channel | None = None
+        self._parents: object = None
+        """What a parent had open: neither used nor closed in a child."""
         self._lock = Lock()
         self._followed: dict[str, _Followed] = {}
         self._failures: dict[str, int] = {}
@@ -238,6 +240,7 @@ class SocketSecrets:
     def forked(self) -> None:
         """Streams of the parent's are not ours: begin anew, with what is held."""
         self._lock = Lock()
+        self._parents = (self._channel, [each.call for each in self._followed.values()])
         self._channel = None
         for each in self._followed.values():
             each.call = each.requests = None
