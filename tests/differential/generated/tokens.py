@@ -302,7 +302,7 @@ class Drawing:
         kind, where, prefix = draw.choice(places)
         self.drawn[kind] += 1
         if kind == "header":
-            headers.append((where, prefix + token))
+            headers.append((where, (prefix + token).rstrip()))  # not every server takes a blank at the end away
         elif kind == "param":
             query.append(f"{where}={token.replace('=', '%3D').replace(' ', '%20').replace('+', '%2B')}")
         else:
