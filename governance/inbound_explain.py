@@ -116,7 +116,7 @@ def _authorization(inbound: InboundRequest) -> dict[str, Any] | None:
     denied = next((each for each in decisions if each.enforced and not each.allowed), None)
     return {
         "allowed": denied is None,
-        "reason": None if denied is None else denied_details(denied.policy),
+        "reason": None if denied is None else denied.reason or denied_details(denied.policy),
         "decisions": [
             {
                 "filter": each.filter,
@@ -137,6 +137,9 @@ def _why(inbound: InboundRequest) -> list[str]:
         said.append(f"{inbound.route.label} matches")
     for each in decisions_of(inbound):
         verb = "says" if each.enforced else "would say"
+        if each.tokens:
+            said.append(f"{each.filter} {'takes' if each.allowed else 'refuses'} the tokens ({each.reason or 'valid'})")
+            continue
         said.append(f"{each.filter} {verb} {'allowed' if each.allowed else 'denied'} ({each.policy or 'no policy'})")
     if inbound.reply is not None:
         said.append(f"answered {inbound.reply.status} {inbound.reply.flag if inbound.reply.flags else ''}".rstrip())

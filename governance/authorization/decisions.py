@@ -14,7 +14,10 @@ _SPACE = re.compile(r"[ \t\f\v\n\r]")
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What one filter said. `prefix`: of its metadata; `per_rule`: whether policies are counted singly."""
+    """What one filter said. `prefix`: of its metadata; `per_rule`: whether policies are counted singly.
+
+    `reason`: why a token was refused, where tokens were what was looked at (`tokens`).
+    """
 
     filter: str
     enforced: bool
@@ -22,6 +25,8 @@ class Decision:
     policy: str = ""
     prefix: str = ""
     per_rule: bool = False
+    tokens: bool = False
+    reason: str = ""
 
 
 def denied_details(policy: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, final
 
 from ...xds.model.jwt import JwtAuthentication, JwtPerRoute, JwtProvider, JwtRule
+from ..authorization.decisions import DECISIONS, Decision
 from ..matching import RequestTest, ValueTest, all_of, header_test, path_test, query_test
 from ..replies import LocalReply
 from ..request import RequestView, strip_query
@@ -17,6 +18,7 @@ from ..tokens.locations import Locations
 from ..tokens.provider import Provider
 from ..tokens.reasons import AUDIENCE_NOT_ALLOWED, MISSING, Reason
 from ..tokens.requirements import Providers, Requirement, Verification, compiled
+from .rbac import decisions_of
 from .stream import Steps, Stream, of_route
 
 if TYPE_CHECKING:
@@ -102,6 +104,9 @@ class JwtAuthnFilter:
         reason = yield from requirement.verify(subject)
         if subject.metadata:
             stream.dynamic[NAMESPACE] = {**stream.dynamic.get(NAMESPACE, {}), **subject.metadata}
+        said = reason.text if reason is not None else ""
+        one = Decision(self.name, enforced=True, allowed=reason is None, tokens=True, reason=said)
+        stream.kept[DECISIONS] = (*decisions_of(stream), one)
         return None if reason is None else self._refusal(reason, realm)
 
     def _refusal(self, reason: Reason, realm: bytes) -> LocalReply:

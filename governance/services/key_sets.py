@@ -25,6 +25,7 @@ from ..balancing.host import Host
 from ..cluster import ClusterRuntime
 from ..plan import Missing
 from ..runtime import Runtime
+from ..securing import InsecureError, plain_securing
 from ..tokens.fetching import Target, pauses
 from ..tokens.provider import RemoteKeys
 
@@ -88,20 +89,24 @@ class KeySets:
             if host is None:
                 failure = Failure("unreachable", f"cluster {cluster.name!r} has no healthy endpoint")
                 continue
-            outcome = attempt(cluster, host, Target(request), until)
+            outcome = attempt(runtime, cluster, host, Target(request), until)
             if isinstance(outcome, bytes):
                 return outcome
             failure = outcome
         return failure
 
 
-def attempt(cluster: ClusterRuntime, host: Host, target: Target, until: float) -> bytes | Failure:
+def attempt(runtime: Runtime, cluster: ClusterRuntime, host: Host, target: Target, until: float) -> bytes | Failure:
     """One GET at one endpoint, over before a moment of the monotonic clock."""
-    if host.must_be_secure:
+    secure = plain_securing(host, ("http/1.1",))
+    if host.must_be_secure and (runtime.tls is None or secure is None or host.socket.unsupported):
         return Failure("unreachable", host.why_not(cluster.name))
     connection = http.client.HTTPConnection("unused")
     try:
         connection.sock = _dial(host.endpoint.address, until)
+        if secure is not None and runtime.tls is not None:
+            context = runtime.tls.client(secure, host.address)
+            connection.sock = context.wrap_socket(connection.sock)
         connection.putrequest("GET", target.path, skip_host=True, skip_accept_encoding=True)
         connection.putheader("host", target.authority)
         connection.endheaders()
@@ -120,7 +125,7 @@ def attempt(cluster: ClusterRuntime, host: Host, target: Target, until: float) -
         return body if 0 < len(body) <= LONGEST else Failure("reset", f"{target.authority} sent no key set")
     except TimeoutError:
         return Failure("timeout", f"{target.authority} did not answer in time")
-    except (OSError, http.client.HTTPException) as error:
+    except (OSError, http.client.HTTPException, InsecureError) as error:
         return Failure("unreachable", f"{target.authority}: {str(error) or type(error).__name__}")
     finally:
         connection.close()

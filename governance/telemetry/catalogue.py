@@ -88,6 +88,13 @@ METRICS = (
         "Requests refused by a rate limit (response flag RL).",
     ),
     Metric(
+        "proxyless_jwt_authentications_total",
+        "counter",
+        ("result",),
+        "requests",
+        "Requests whose tokens were looked at: allowed or denied.",
+    ),
+    Metric(
         "proxyless_authorizations_total",
         "counter",
         ("mode", "result", "prefix", "policy"),

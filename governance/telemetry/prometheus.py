@@ -177,6 +177,9 @@ class PrometheusListener:
     def _authorized(self, decision: Decision) -> None:
         mode = "enforced" if decision.enforced else "shadow"
         result = "allowed" if decision.allowed else "denied"
+        if decision.tokens:
+            self._count("proxyless_jwt_authentications_total", (result,))
+            return
         policy = decision.policy if decision.per_rule else ""
         self._count("proxyless_authorizations_total", (mode, result, decision.prefix, policy))
 

@@ -6,10 +6,13 @@ from typing import Any
 
 import pytest
 
+from proxyless.governance.authorization.decisions import Decision
 from proxyless.governance.filters.jwt_authn import NAMESPACE, JwtAuthnFilter
+from proxyless.governance.filters.rbac import decisions_of
 from proxyless.governance.request import RequestView
 from proxyless.governance.routing import Target
 from proxyless.governance.runtime import Runtime
+from proxyless.governance.tokens.reasons import BAD_FORMAT
 from proxyless.xds.model.jwt import JwtAuthentication, JwtPerRoute, JwtProvider, JwtRequirement, JwtRule, RemoteJwks
 from proxyless.xds.model.matchers import HeaderMatcher, PathMatcher
 from proxyless.xds.model.route import RouteMatch
@@ -79,6 +82,13 @@ def test_a_good_token_goes_through_and_tells_the_others() -> None:
     assert found.reply is None
     assert stream.request.raw_headers == []
     assert stream.dynamic[NAMESPACE]["payload"]["sub"] == "user"
+    assert decisions_of(stream) == (Decision(NAME, enforced=True, allowed=True, tokens=True),)
+
+
+def test_why_a_token_was_refused_is_told_to_metrics_and_explain() -> None:
+    stream = ran(config(), (b"authorization", b"Bearer x.y"))[1]
+    (one,) = decisions_of(stream)
+    assert (one.allowed, one.reason) == (False, BAD_FORMAT.text)
 
 
 def test_the_first_rule_that_matches_counts() -> None:
