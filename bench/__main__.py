@@ -14,7 +14,19 @@ from pathlib import Path
 from .report import Report, Table
 from .targets import judge
 
-PARTS = ("latency", "cpu", "decision", "picking", "startup", "memory", "push", "controlplane", "asgi", "imports")
+PARTS = (
+    "latency",
+    "cpu",
+    "decision",
+    "authorization",
+    "picking",
+    "startup",
+    "memory",
+    "push",
+    "controlplane",
+    "asgi",
+    "imports",
+)
 RESULTS = Path(__file__).parent / "results"
 
 

@@ -101,6 +101,9 @@ TARGETS = (
     Target("CPU added to a call, sync, us", 20.0, _cell("CPU per call", "sync", "added")),
     Target("CPU added to a call, async, us", 20.0, _cell("CPU per call", "async", "added")),
     Target("decision, us", 8.0, _cell("time per decision", "1000", "and endpoint")),
+    Target(
+        "authorization with 1,000 policies, us", 20.0, _cell("time per authorization", "1000", "last policy matches")
+    ),
     Target("pick of 10,000 endpoints, slowest policy, us", 5.0, _slowest_pick),
     Target("pick of 10,000 over 10: round robin (flat)", FLAT, _pick_grows("ROUND_ROBIN")),
     Target("pick of 10,000 over 10: least request (flat)", FLAT, _pick_grows("LEAST_REQUEST")),
