@@ -19,11 +19,13 @@ from proxyless.governance.plan import INBOUND
 from proxyless.governance.tally import Tally
 from proxyless.xds.model.cluster import TransportSocket
 from proxyless.xds.model.filters import Alpn, Buffer
+from proxyless.xds.model.jwt import JwtAuthentication, JwtProvider, JwtRequirement, JwtRule
 from proxyless.xds.model.listener import HttpConnectionManager, TcpProxy
-from proxyless.xds.model.route import BackOff, RetryPolicy, RouteAction
+from proxyless.xds.model.matchers import PathMatcher
+from proxyless.xds.model.route import BackOff, RetryPolicy, RouteAction, RouteMatch
 from proxyless.xds.model.tls import CommonTls, UpstreamTls
 from proxyless.xds.model.values import AppendAction, HeaderMutation, HeaderMutations
-from tests.support.model import LISTENER, bad, chain, cluster, eds, http_filter, listener, manager, route, table
+from tests.support.model import LISTENER, bad, chain, cluster, eds, http_filter, listener, manager, route, table, vhost
 from tests.support.world import World
 
 ADDRESS = "10.0.0.1:80"
@@ -192,6 +194,21 @@ def incoming(http: HttpConnectionManager | TcpProxy | None, **more: Any) -> dict
 
 
 REQUEST = {"method": "GET", "url": "http://app/", "headers": []}
+
+
+@pytest.mark.parametrize(
+    ("needs", "allowed", "reason", "why"),
+    [
+        ("missing", True, None, "jwt takes the tokens (valid)"),
+        ("provider", False, "Jwt is missing", "jwt refuses the tokens (Jwt is missing)"),
+    ],
+)
+def test_what_the_jwt_filter_says_of_a_request(needs: Any, allowed: bool, reason: str | None, why: str) -> None:
+    rule = JwtRule(RouteMatch(PathMatcher("prefix", "/")), JwtRequirement(needs, "p"))
+    tokens = http_filter("jwt", JwtAuthentication((("p", JwtProvider("one")),), (rule,)))
+    found = incoming(manager(table(vhost(route("/"), domains=["*"])), tokens))
+    assert (found["authorization"]["allowed"], found["authorization"]["reason"]) == (allowed, reason)
+    assert why in found["why"]
 
 
 def test_an_incoming_connection_that_is_no_http_is_the_apps() -> None:

@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry
 from proxyless.governance.telemetry.labels import Workload
 from proxyless.governance.telemetry.prometheus import PrometheusListener
 from tests.effects.cases.authorization import ANY, filtered, policy
+from tests.effects.cases.jwt import authn
 from tests.effects.resources import Shop
 from tests.effects.scene import Scene
 
@@ -15,6 +16,11 @@ NAME = "proxyless_authorizations_total"
 
 def counted(shop: Shop, **labels: str) -> float:
     """How often, after one request."""
+    return sampled(shop, NAME, {"prefix": "", "policy": "", **labels})
+
+
+def sampled(shop: Shop, name: str, labels: dict[str, str]) -> float:
+    """The value of a metric after one request."""
     registry = CollectorRegistry()
     scene = Scene(shop.messages(), shop.addresses)
     listener = PrometheusListener(registry, Workload(), lambda: None, lambda: 0.0)
@@ -22,7 +28,7 @@ def counted(shop: Shop, **labels: str) -> float:
     request = scene.receive("/a")
     request.ended(request.status or 200)
     listener.close()
-    return registry.get_sample_value(NAME, {"prefix": "", "policy": "", **labels}) or 0.0
+    return registry.get_sample_value(name, labels) or 0.0
 
 
 def test_decisions_are_counted() -> None:
@@ -34,3 +40,9 @@ def test_decisions_are_counted() -> None:
     assert (
         counted(filtered(rules=rules, track_per_rule_stats=True), mode="enforced", result="allowed", policy="one") == 1
     )
+
+
+def test_requests_whose_tokens_were_looked_at_are_counted() -> None:
+    name = "proxyless_jwt_authentications_total"
+    assert sampled(authn(), name, {"result": "denied"}) == 1
+    assert sampled(authn({"allow_missing": {}}), name, {"result": "allowed"}) == 1
