@@ -12,6 +12,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic, time
 from types import TracebackType
@@ -133,15 +134,18 @@ class Mesh:
         *,
         node: Node | None = None,
         mesh_config: str | os.PathLike[str] | None = None,
+        ca_dir: str | os.PathLike[str] | None = None,
         **options: Any,
     ) -> Self:
         """A mesh with a control plane of its own on a folder of Istio and Kubernetes YAML, followed as it changes.
 
         `mesh_config` is a file with Istio's MeshConfig, followed too; by default the folder's ConfigMap `istio` counts.
-        Options: `registry`, `allow_unenforced`, `passthrough_until_ready` and `identity`, as of `Mesh`.
+        `ca_dir` is the folder of a development authority (made if it is missing), by whose certificates processes that
+        share it know each other. Options: `registry`, `allow_unenforced`, `passthrough_until_ready` and `identity`, as
+        of `Mesh`.
 
         Raises:
-            ConfigurationError: the folder, or that file, cannot be read.
+            ConfigurationError: a folder, or that file, cannot be read.
         """
         from .xds.controlplane import FolderSource, LocalLink, Plane, SourceError
 
@@ -150,6 +154,14 @@ class Mesh:
             plane = Plane(FolderSource(Path(directory), mesh_config=mesh_config), on_fault=log_fault, on_note=log_note)
         except SourceError as error:
             raise ConfigurationError(str(error)) from error
+        if ca_dir is not None:
+            from ._authority import own_authority
+
+            try:
+                bootstrap = replace(bootstrap, identity=own_authority(ca_dir, plane, bootstrap.node))
+            except ConfigurationError:
+                plane.close()
+                raise
         mesh = cls.__new__(cls)
         faults = lambda: [str(each) for each in plane.state.faults]  # noqa: E731  # keeps the plane, not the mesh
         try:

@@ -81,8 +81,11 @@ class Identity:
         uniform: Callable[[], float],
     ) -> Source | None:
         if isinstance(settings, FromAuthority):
-            from .authority import AuthorityClient
             from .rotation import Rotation
+
+            if settings.ask is not None:
+                return Rotation(settings, settings.ask, clock, uniform, self._changed)
+            from .authority import AuthorityClient
 
             client = AuthorityClient(settings)
             return Rotation(settings, client, clock, uniform, self._changed, client.close, client.forked)

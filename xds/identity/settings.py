@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -54,6 +54,8 @@ class FromAuthority:
     headers: Mapping[str, str] = field(default_factory=dict)
     own_chain: str = ""
     own_key: str = ""
+    ask: Callable[[bytes], Sequence[str]] | None = None
+    """An authority in this process, which is asked directly; `address` then says for people where it is."""
 
     @property
     def said(self) -> str:
