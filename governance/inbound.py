@@ -15,10 +15,12 @@ from .actions import Ask, Collect, Sleep
 from .admission import admit
 from .authorization.decisions import BODY, DECISIONS
 from .authorization.question import Question
+from .client_cert import tell_client
 from .describing import subject_of_request, subject_of_response
 from .filters.chain import FilterChainRuntime
-from .forwarding import DECORATOR, put
+from .forwarding import CLIENT_CERT, DECORATOR, put
 from .headers import HeaderList, apply_levels, formats
+from .hello import ISTIO, Hello
 from .http_runtime import HttpRuntime
 from .paths import NotHttpError
 from .peer import Peer
@@ -46,6 +48,7 @@ class InboundRequest:
         "filters",
         "flags",
         "grpc_status",
+        "hello",
         "http",
         "incoming",
         "kept",
@@ -65,7 +68,6 @@ class InboundRequest:
         "started",
         "status",
         "target",
-        "tls",
         "vhost",
     )
 
@@ -79,6 +81,7 @@ class InboundRequest:
         peer: Peer | None = None,
         local: str = "",
         source_port: int = 0,
+        hello: Hello = ISTIO,
     ) -> None:
         """`local` is the address that the connection was made to, by default that of the workload."""
         self.runtime = runtime
@@ -87,7 +90,8 @@ class InboundRequest:
         self.peer = peer
         self.local_address = local
         self.source_port = source_port
-        self.tls = tls or peer is not None
+        self.hello = hello if tls or peer is not None else None
+        """What the connection began with; None for plaintext."""
         self.started = runtime.clock()
         self.ended_at = 0.0
         self.chain: FilterChain | None = None
@@ -140,17 +144,22 @@ class InboundRequest:
         plan = runtime.plan
         if not plan.snapshot.complete:
             if runtime.options.passthrough_until_ready:
+                self._unvouched()
                 return None
             return refused("no complete configuration yet")
-        found = plan.inbound(self.port, self.request.source, tls=self.tls)
+        found = plan.inbound(self.port, self.request.source, self.hello)
         if found is None:
-            if not self.tls and plan.inbound(self.port, self.request.source, tls=True) is not None:
-                return refused(f"port {self.port} takes mTLS only, which is not terminated in the process yet")
+            if self.hello is None and plan.inbound(self.port, self.request.source, ISTIO) is not None:
+                return refused(f"port {self.port} takes mTLS only, and this connection is plaintext")
             return refused(f"no filter chain takes port {self.port}")
         if isinstance(found, Missing):
             runtime.require(found)
             return refused(f"waiting for {found.what}")
         self.chain, http = found
+        if self.chain.unknown_socket:
+            return refused(f"transport socket {self.chain.unknown_socket} is not supported")
+        if self.hello is None and self.chain.downstream is not None:
+            return refused(f"filter chain {self.chain.name} takes TLS only, and this connection is plaintext")
         allowed = runtime.options.allow_unenforced
         for closing in self.chain.closed_by:
             if closing.name not in allowed and closing.type_url not in allowed:
@@ -163,6 +172,7 @@ class InboundRequest:
                     yield Sleep(refusal.delay_s)
                 return LocalReply(403, BODY, headers=(CLOSE,), details=refusal.details)
         if http is None:
+            self._unvouched()
             return None
         self.http = http
         if http.filters.closed is not None:
@@ -181,12 +191,16 @@ class InboundRequest:
         if isinstance(table, Missing):
             runtime.require(table)
             return refused(f"waiting for {table.what}")
+        presented = self.peer is not None and self.peer.presented
+        sent = request.values(CLIENT_CERT) if presented else ()
         try:
             reply = admit(request, http.admission, runtime.rng, self.port, table.internal_only)
         except NotHttpError:
             reply = bad_request("http1.codec_error")
         if reply is not None:
             return reply
+        if presented and self.peer is not None:
+            tell_client(request, http.config.client_cert, self.peer, sent)
         self._name(http)
         vhost = self.vhost = table.of(request)
         route = vhost.match(request, runtime.uniform) if vhost is not None else None
@@ -211,6 +225,12 @@ class InboundRequest:
             headers = apply_levels(levels, list(request.raw_headers), request, live=True, subject=subject)
             request.replace_headers(headers)
         return None
+
+    def _unvouched(self) -> None:
+        """Where no connection manager looks at a request, nobody vouches for what it says of its client."""
+        if CLIENT_CERT in self.request.headers:
+            kept = [pair for pair in self.request.raw_headers if pair[0].lower() != CLIENT_CERT]
+            self.request.replace_headers(kept)
 
     def _name(self, http: HttpRuntime) -> None:
         """What the app gets that a next hop does not: Host among the headers. The name of an operation stays here."""

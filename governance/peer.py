@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from dataclasses import dataclass
+
+from .hello import Hello
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +28,28 @@ class Peer:
     cipher: str = ""
     local_uri_sans: tuple[str, ...] = ()
     local_dns_sans: tuple[str, ...] = ()
+    chain: tuple[bytes, ...] = ()
+    """DER of everything that was presented, the certificate first."""
 
     @property
     def presented(self) -> bool:
         """Whether it has shown a certificate."""
         return bool(self.certificate)
+
+
+@dataclass(slots=True)
+class Served:
+    """A connection that a context of the mesh's has let in to `port`: by TLS where there is a peer, else in the clear.
+
+    It says so only while it is `open`.
+    """
+
+    port: int
+    peer: Peer | None = None
+    hello: Hello = Hello()
+    open: bool = True
+
+
+SERVED: ContextVar[Served | None] = ContextVar("proxyless_served", default=None)
+"""The connection whose bytes are being read: set before each piece is handed to the server's protocol, so that what the
+protocol starts with them (a task for the request) finds its own connection here and no other."""

@@ -22,6 +22,8 @@ from .authorization.connections import Door
 from .bodies import DEFAULT_BODY_LIMIT
 from .chains import Connection, find_chain, looks_at_source
 from .cluster import ClusterRuntime
+from .entrance import connection_of
+from .hello import Hello
 from .http_runtime import HttpRuntime
 from .passing import TcpRoute
 from .route_table import RouteTable
@@ -157,8 +159,8 @@ class Plan:
         self._tables: dict[str, tuple[Resource[RouteConfiguration], RouteTable]] = {}
         self._https: dict[int, tuple[str, HttpConnectionManager, HttpRuntime]] = {}
         self._destinations: dict[tuple[bytes, bytes, int], Destination] = {}
-        self._inbound: dict[tuple[int, bool, str | None], tuple[FilterChain, HttpRuntime | None] | None] = {}
         self._doors: dict[int, tuple[FilterChain, Door]] = {}
+        self._inbound: dict[tuple[int, Hello | None, str | None], tuple[FilterChain, HttpRuntime | None] | None] = {}
         self._ports: frozenset[str] | None = None
         if previous is not None:
             self._take_over(previous)
@@ -445,11 +447,14 @@ class Plan:
         return None
 
     def inbound(
-        self, port: int, source: str, *, tls: bool = False
+        self, port: int, source: str, hello: Hello | None = None
     ) -> tuple[FilterChain, HttpRuntime | None] | Missing | None:
-        """The chain that takes a request to an app port; None refuses it (decision 10 of the design)."""
-        key: tuple[int, bool, str | None] = (port, tls, None)
-        own = (port, tls, source)
+        """The chain that takes a request to an app port; None refuses it (decision 10 of the design).
+
+        `hello` is what its connection began with, where it came by TLS.
+        """
+        key: tuple[int, Hello | None, str | None] = (port, hello, None)
+        own = (port, hello, source)
         try:
             return self._inbound[key]
         except KeyError:
@@ -461,7 +466,7 @@ class Plan:
         if listener is not None and looks_at_source(listener):
             key = own
         found: tuple[FilterChain, HttpRuntime | None] | None = None
-        chain = find_chain(listener, _incoming(port, source, tls)) if listener is not None else None
+        chain = find_chain(listener, connection_of(port, hello, source)) if listener is not None else None
         if chain is not None:
             where = resource.name if resource is not None else INBOUND
             http = self._http(chain.http, where, chain.name) if chain.http is not None else None
@@ -482,9 +487,3 @@ class Plan:
         if kept is None:
             kept = self._doors[id(chain)] = (chain, Door(chain.rbac))
         return kept[1]
-
-
-def _incoming(port: int, source: str, tls: bool) -> Connection:
-    protocols = ("istio-http/1.1", "istio", "http/1.1") if tls else ("http/1.1",)
-    transport = "tls" if tls else "raw_buffer"
-    return Connection("", port, transport, application_protocols=protocols, source=source)

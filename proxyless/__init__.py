@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from . import asgi as asgi
     from . import httpx as httpx
     from . import httpx2 as httpx2
+    from . import tls as tls
     from .errors import ConfigurationError, MeshError, NotReadyError
     from .mesh import Mesh
     from .xds.identity.bootstrap import Node
@@ -33,7 +34,7 @@ _HOMES = {
     "Node": "xds.identity.bootstrap",
     "NotReadyError": "errors",
 }
-_SUITES = ("asgi", "httpx", "httpx2")
+_SUITES = ("asgi", "httpx", "httpx2", "tls")
 
 
 def __getattr__(name: str) -> "Any":

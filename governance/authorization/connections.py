@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...xds.model.rbac import Engine, NetworkRbac
+from ..hello import ISTIO, Hello
 from ..peer import Peer
 from .decisions import Decision, denied_details
 from .engine import Decide, engine_of
@@ -64,6 +65,7 @@ def refusal_of(
     source_port: int = 0,
     local: str = "",
     peer: Peer | None = None,
+    hello: Hello = ISTIO,
     tls: bool = False,
 ) -> Refusal | None:
     """Why a connection that was accepted is closed; None where the filters of its chain have nothing against it.
@@ -71,7 +73,7 @@ def refusal_of(
     Whether any chain takes it is for others to say.
     """
     plan = runtime.plan
-    found = plan.inbound(port, source, tls=tls or peer is not None)
+    found = plan.inbound(port, source, hello if tls or peer is not None else None)
     if not isinstance(found, tuple):
         return None
     door = plan.door(found[0])

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
+from ssl import DER_cert_to_PEM_cert
 from typing import Any
 from urllib.parse import quote, unquote
 
 from ..actions import Ask, Collect
 from ..headers import HeaderList
+from ..hello import ISTIO
 from ..inbound import InboundRequest
+from ..peer import SERVED, Served
 from ..replies import LocalReply, reply_body, reply_headers
 from ..request import RequestView
 from ..runtime import Runtime
@@ -35,7 +38,10 @@ BODY = frozenset(
 SAFE = "/:@!$&'()*+,;=~"
 """What a path may hold besides letters, digits and `-._` (RFC 3986, section 3.3)."""
 
-XFCC = b"x-forwarded-client-cert"
+IN_THE_CLEAR = {"https": "http", "wss": "ws", "ws": "ws"}
+"""The scheme of a plaintext connection, which a server with a context takes for TLS."""
+
+VERSIONS = {"TLSv1.2": 0x0303, "TLSv1.3": 0x0304}
 SCHEMES = {"http": b"http", "https": b"https", "ws": b"http", "wss": b"https"}
 
 
@@ -53,9 +59,23 @@ class AsgiMiddleware:
         if runtime is None or (kind != "http" and kind != "websocket"):
             await self.app(scope, receive, send)
             return
+        port = self._port(scope)
+        served = SERVED.get()
+        if served is None or not served.open or served.port != port:
+            served = None  # a connection that no context of the mesh's has let in
+        else:
+            scope = told(scope, served)
         view = _view(scope)
         target = view.path
-        inbound = InboundRequest(runtime, view, self._port(scope))
+        client = scope.get("client")
+        inbound = InboundRequest(
+            runtime,
+            view,
+            port,
+            peer=served.peer if served is not None else None,
+            hello=served.hello if served is not None else ISTIO,
+            source_port=client[1] or 0 if client else 0,
+        )
         held = Held(receive) if kind == "http" else None
         try:
             reply = await _decided(inbound, held)
@@ -76,6 +96,22 @@ class AsgiMiddleware:
             return self.port
         server = scope.get("server")
         return int(server[1]) if server and server[1] else 0
+
+
+def told(scope: Scope, served: Served) -> Scope:
+    """The scope with what is known of its connection: the scheme, and the `tls` extension of ASGI."""
+    peer = served.peer
+    if peer is None:
+        return {**scope, "scheme": IN_THE_CLEAR.get(scope.get("scheme", "http"), "http")}
+    extension = {
+        "server_cert": None,
+        "client_cert_chain": [DER_cert_to_PEM_cert(each) for each in peer.chain],
+        "client_cert_name": peer.subject if peer.presented else None,
+        "client_cert_error": None,
+        "tls_version": VERSIONS.get(peer.version),
+        "cipher_suite": None,
+    }
+    return {**scope, "extensions": {**(scope.get("extensions") or {}), "tls": extension}}
 
 
 class Held:
@@ -125,9 +161,7 @@ def _view(scope: Scope) -> RequestView:
     for name, value in headers:
         if name == b"host":
             authority = value
-        elif name == XFCC:
-            # Without a peer certificate nobody vouches for it (APPEND_FORWARD removes it).
-            headers = [pair for pair in headers if pair[0] != XFCC]
+            break
     path = scope.get("raw_path") or quote(scope["path"], SAFE).encode()
     query = scope.get("query_string")
     client = scope.get("client")

@@ -92,7 +92,7 @@ def test_letting_requests_through_until_then_is_a_choice() -> None:
         (world(TcpProxy("x"), destination_port=9090), b"no filter chain takes port 8080"),
         (
             world(TcpProxy("x"), transport_protocol="tls"),
-            b"port 8080 takes mTLS only, which is not terminated in the process yet",
+            b"port 8080 takes mTLS only, and this connection is plaintext",
         ),
     ],
     ids=["no listener", "no chain", "mTLS only"],

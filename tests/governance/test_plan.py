@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from proxyless.governance import plan as module
+from proxyless.governance.hello import ISTIO
 from proxyless.governance.http_runtime import HttpRuntime
 from proxyless.governance.plan import OPAQUE, BadAuthorityError, Destination, Missing
 from proxyless.governance.request import RequestView
@@ -359,7 +360,7 @@ def test_a_table_that_is_gone_is_missing_again() -> None:
 
 
 def inbound(fixture: World, port: int = 8080, source: str = "10.0.0.9", *, tls: bool = False) -> str | None:
-    found = fixture.runtime.plan.inbound(port, source, tls=tls)
+    found = fixture.runtime.plan.inbound(port, source, ISTIO if tls else None)
     assert not isinstance(found, Missing)
     return found[0].name if found is not None else None
 

@@ -38,5 +38,24 @@ class Forwarding:
     underscores: Underscores = "ALLOW"
 
 
+ClientCertMode = Literal["SANITIZE", "FORWARD_ONLY", "APPEND_FORWARD", "SANITIZE_SET", "ALWAYS_FORWARD_ONLY"]
+"""HttpConnectionManager.forward_client_cert_details."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClientCert:
+    """What is said of the certificate of a connection (forward_client_cert_details, set_current_client_cert_details).
+
+    ALWAYS_FORWARD_ONLY counts without a certificate too: that is `Forwarding.keep_client_cert`.
+    """
+
+    mode: ClientCertMode = "SANITIZE"
+    subject: bool = False
+    cert: bool = False
+    chain: bool = False
+    dns: bool = False
+    uri: bool = False
+
+
 SIDECAR = Forwarding()
 """What istiod asks for; nothing has to be looked at then."""

@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from .filters import HttpFilter
-from .forwarding import SIDECAR, Forwarding
+from .forwarding import SIDECAR, ClientCert, Forwarding
 from .local_reply import LocalReplyConfig
 from .matching import MatcherTree
 from .rbac import NetworkRbac
 from .route import BackOff, RouteConfiguration
+from .tls import DownstreamTls
 from .values import Address, Cidr, MetadataValue, Note
 
 
@@ -47,6 +48,7 @@ class HttpConnectionManager:
     merge_slashes: bool = False
     escaped_slashes: PathAction = "KEEP_UNCHANGED"
     forwarding: Forwarding = SIDECAR
+    client_cert: ClientCert = ClientCert()
     server_name: str = "envoy"
     server_header: Literal["OVERWRITE", "APPEND_IF_ABSENT", "PASS_THROUGH"] = "OVERWRITE"
     request_id_in_response: bool = False
@@ -101,7 +103,10 @@ class FilterChain:
     match: FilterChainMatch
     http: HttpConnectionManager | None = None
     tcp: TcpProxy | None = None
-    tls: bool = False
+    downstream: DownstreamTls | None = None
+    """The TLS that it speaks; None for plaintext."""
+    unknown_socket: str = ""
+    """A transport socket that is neither: nothing gets in by this chain."""
     closed_by: tuple[UnknownNetworkFilter, ...] = ()
     rbac: tuple[NetworkRbac, ...] = ()
     """Whom it lets in."""

@@ -114,3 +114,16 @@ class DownstreamTls:
     stateless_resumption: bool = True
     stateful_resumption: bool = True
     session_timeout_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Presented:
+    """What the peer of a connection has shown: DER, its certificate first, and the names that this one holds."""
+
+    chain: tuple[bytes, ...] = ()
+    subject: str = ""
+    uri_sans: tuple[str, ...] = ()
+    dns_sans: tuple[str, ...] = ()
+    validated: bool = False
+    local_uri_sans: tuple[str, ...] = ()
+    local_dns_sans: tuple[str, ...] = ()

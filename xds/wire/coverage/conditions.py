@@ -7,9 +7,6 @@ from typing import Any
 from ..decode.inert import INERT_NAMES, INERT_NETWORK_FILTERS, INERT_NETWORK_TYPES, INERT_TYPES
 from ..schema import type_of
 
-ALWAYS_FORWARD_ONLY = 4
-"""HttpConnectionManager.forward_client_cert_details."""
-
 INBOUND_ADDRESSES = frozenset({"127.0.0.6", "::6"})
 """Where Istio's inbound clusters come from, so that iptables knows them."""
 
@@ -55,12 +52,6 @@ def switched_off(value: Any, message: Any) -> bool:
     """A BoolValue that says no."""
     del message
     return not value.value
-
-
-def always_forwards(value: Any, message: Any) -> bool:
-    """The client certificate header is passed on without mTLS too."""
-    del message
-    return bool(value == ALWAYS_FORWARD_ONLY)
 
 
 def binds(value: Any, message: Any) -> bool:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from .conditions import (
-    always_forwards,
     effective_filter,
     effective_network_filter,
     not_plaintext,
     not_websocket,
     switched_off,
 )
-from .status import Entry, all_of, honoured, meaningless, none_of, not_yet, told
+from .status import Entry, all_of, honoured, meaningless, none_of, not_yet, told, told_as_a_whole
 
 LISTENER = "envoy.config.listener.v3."
 MANAGER = "envoy.extensions.filters.network.http_connection_manager.v3."
@@ -23,8 +22,11 @@ NO_SOCKET = "no socket is opened for a listener"
 LIBRARY = "connections belong to the program's own library or server"
 METRICS = "metrics have names of their own"
 ACCESS_LOGS = "access logs are not written yet"
-MTLS = "TLS of a listener is not terminated yet: peers that insist on mTLS are refused"
-NEXT_TO = "what comes over mTLS"
+SOCKET = "envoy.extensions.transport_sockets."
+SESSIONS = (
+    "session_ticket_keys session_ticket_keys_sds_secret_config session_timeout "
+    "disable_stateless_session_resumption disable_stateful_session_resumption"
+)
 
 
 LISTENERS: Mapping[str, Entry] = {
@@ -67,11 +69,23 @@ LISTENERS: Mapping[str, Entry] = {
     LISTENER_FILTER + "set_filter_state.v3.Config": all_of("there is no filter state yet"),
     LISTENER + "FilterChain": {
         **honoured("name filter_chain_match filters"),
-        **meaningless(LIBRARY, "transport_socket_connect_timeout"),
+        **meaningless("the server's own deadline of handshakes counts", "transport_socket_connect_timeout"),
         **meaningless("nothing that is done looks at it", "metadata"),
         **not_yet("the PROXY protocol is not read yet", "use_proxy_proto"),
-        **not_yet(MTLS, "transport_socket", not_plaintext),
+        **honoured("transport_socket", not_plaintext),
     },
+    SOCKET + "tls.v3.DownstreamTlsContext": {
+        **honoured("require_client_certificate"),
+        **honoured("common_tls_context"),
+        **meaningless("a context is made anew for new certificates, and with it the keys of its sessions", SESSIONS),
+        **meaningless("the order of the context's ciphers decides", "prefer_client_ciphers"),
+        **meaningless("there is one certificate", "full_scan_certs_on_sni_mismatch"),
+        **meaningless("Envoy does not look at it", "require_sni"),
+        **not_yet("OCSP responses are not stapled: who must staple refuses connections", "ocsp_staple_policy"),
+    },
+    SOCKET + "tls.v3.CommonTlsContext": told_as_a_whole(
+        "FilterChain.transport_socket", "what is not understood of it closes its chain, which then says so"
+    ),
     LISTENER + "FilterChainMatch": {
         **honoured(
             "destination_port prefix_ranges direct_source_prefix_ranges source_type source_prefix_ranges source_ports "
@@ -114,13 +128,16 @@ LISTENERS: Mapping[str, Entry] = {
         ),
         **not_yet("the client's address is the peer's", "original_ip_detection_extensions"),
         **not_yet("headers are not changed before routing yet", "early_header_mutation_extensions"),
-        **not_yet("without mTLS x-forwarded-client-cert is removed", "forward_client_cert_details", always_forwards),
-        **not_yet("without mTLS x-forwarded-client-cert is removed", "forward_client_cert_matcher"),
-        **told("FilterChain.transport_socket", NEXT_TO, "set_current_client_cert_details"),
+        **honoured("forward_client_cert_details set_current_client_cert_details"),
+        **not_yet("what is said of a client's certificate is the same for all requests", "forward_client_cert_matcher"),
         **honoured("local_reply_config"),
         **not_yet("transformations of the path are not implemented yet", "path_normalization_options"),
         **not_yet("proxy-status is not sent yet", "proxy_status_config"),
         **not_yet("header validators are not implemented yet", "typed_header_validation_config"),
+    },
+    MANAGER + "HttpConnectionManager.SetCurrentClientCertDetails": {
+        **honoured("subject cert chain dns uri"),
+        **not_yet("a certificate is told of in the form that Envoy has by default", "format"),
     },
     MANAGER + "HttpConnectionManager.InternalAddressConfig": {
         **honoured("cidr_ranges"),

@@ -17,6 +17,7 @@ from ...model.listener import (
 )
 from ...model.rbac import NetworkRbac
 from ...model.route import BackOff
+from ...model.tls import DownstreamTls
 from ..opening import type_of
 from ..refused import NotUnderstoodError, RefusedError
 from ..schema import types as pb
@@ -24,11 +25,10 @@ from .extensions import DOWNSTREAM_TRANSPORT_SOCKETS, NETWORK_FILTERS, TERMINAL_
 from .http_connection_manager import http_connection_manager
 from .inert import INERT_NETWORK_FILTERS, INERT_NETWORK_TYPES, NOT_DONE
 from .network_rbac import network_rbac
+from .tls import downstream_tls
 from .values import cidrs, metadata, named, seconds
 
 SOURCES: tuple[Literal["ANY", "SAME_IP_OR_LOOPBACK", "EXTERNAL"], ...] = ("ANY", "SAME_IP_OR_LOOPBACK", "EXTERNAL")
-
-DOWNSTREAM_TLS = "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext"
 
 
 def filter_chain(message: pb.listener_v3.FilterChain, *, by_name: bool = False) -> FilterChain:
@@ -54,30 +54,34 @@ def filter_chain(message: pb.listener_v3.FilterChain, *, by_name: bool = False) 
             doors.append(found)
         elif found is not None:
             closed.append(found)
+    downstream, unknown = _transport(message)
     return FilterChain(
         name=message.name,
         match=FilterChainMatch() if by_name else _match(message.filter_chain_match),
         http=http,
         tcp=tcp,
-        tls=message.HasField("transport_socket") and _is_tls(message.transport_socket),
+        downstream=downstream,
+        unknown_socket=unknown,
         closed_by=tuple(closed),
         rbac=tuple(doors),
     )
 
 
-def _is_tls(message: pb.core_v3.TransportSocket) -> bool:
-    """Whatever is not known to be plaintext is taken for TLS: plaintext must not get in where it is not meant to."""
-    opened = extension(message.name, message.typed_config, DOWNSTREAM_TRANSPORT_SOCKETS)
-    if isinstance(opened, pb.tls_v3.DownstreamTlsContext):
-        common = opened.common_tls_context
-        if not (
-            common.tls_certificates
-            or common.tls_certificate_sds_secret_configs
-            or common.HasField("tls_certificate_provider_instance")
-            or common.HasField("custom_tls_certificate_selector")
-        ):
-            raise RefusedError("No TLS certificates found for server context")
-    return not isinstance(opened, pb.raw_buffer_v3.RawBuffer)
+def _transport(message: pb.listener_v3.FilterChain) -> tuple[DownstreamTls | None, str]:
+    """The TLS of a chain, and what is not supported: plaintext must not get in where it is not meant to."""
+    if not message.HasField("transport_socket"):
+        return None, ""
+    socket = message.transport_socket
+    opened = extension(socket.name, socket.typed_config, DOWNSTREAM_TRANSPORT_SOCKETS)
+    match opened:
+        case pb.raw_buffer_v3.RawBuffer():
+            return None, ""
+        case pb.tls_v3.DownstreamTlsContext():
+            try:
+                return downstream_tls(opened), ""
+            except NotUnderstoodError as error:
+                return None, f"{socket.name}: {error}"
+    return None, socket.name
 
 
 def _match(message: pb.listener_v3.FilterChainMatch) -> FilterChainMatch:

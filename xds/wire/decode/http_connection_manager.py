@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal
 
-from ...model.forwarding import Forwarding, StripPort, Underscores
+from ...model.forwarding import ClientCert, ClientCertMode, Forwarding, StripPort, Underscores
 from ...model.listener import HttpConnectionManager, PathAction, Spelling
 from ...model.values import Cidr
 from ..opening import open_any, type_of
@@ -28,6 +28,13 @@ ServerHeader = Literal["OVERWRITE", "APPEND_IF_ABSENT", "PASS_THROUGH"]
 SERVER_HEADERS: tuple[ServerHeader, ...] = ("OVERWRITE", "APPEND_IF_ABSENT", "PASS_THROUGH")
 
 ALWAYS_FORWARD_ONLY = 4
+CLIENT_CERT_MODES: tuple[ClientCertMode, ...] = (
+    "SANITIZE",
+    "FORWARD_ONLY",
+    "APPEND_FORWARD",
+    "SANITIZE_SET",
+    "ALWAYS_FORWARD_ONLY",
+)
 UNDERSCORES: tuple[Underscores, ...] = ("ALLOW", "REJECT_REQUEST", "DROP_HEADER")
 
 MAX_HEADERS = 100
@@ -70,6 +77,7 @@ def http_connection_manager(
         merge_slashes=message.merge_slashes,
         escaped_slashes=named(ESCAPED_SLASHES, message.path_with_escaped_slashes_action),
         forwarding=_forwarding(message),
+        client_cert=_client_cert(message),
         server_name=message.server_name or "envoy",
         server_header=named(SERVER_HEADERS, message.server_header_transformation),
         request_id_in_response=message.always_set_request_id_in_response,
@@ -114,6 +122,18 @@ def _forwarding(message: pb.http_connection_manager_v3.HttpConnectionManager) ->
         strip_port="any" if message.strip_any_host_port else strip,
         strip_trailing_dot=message.strip_trailing_host_dot,
         underscores=named(UNDERSCORES, underscores),
+    )
+
+
+def _client_cert(message: pb.http_connection_manager_v3.HttpConnectionManager) -> ClientCert:
+    details = message.set_current_client_cert_details
+    return ClientCert(
+        named(CLIENT_CERT_MODES, message.forward_client_cert_details),
+        subject=details.subject.value,
+        cert=details.cert,
+        chain=details.chain,
+        dns=details.dns,
+        uri=details.uri,
     )
 
 

@@ -11,6 +11,7 @@ from ...model.tls import (
     CertificateFiles,
     CommonTls,
     DataSource,
+    DownstreamTls,
     SanMatcher,
     SecretName,
     TlsVersion,
@@ -55,6 +56,32 @@ def upstream_tls(message: pb.tls_v3.UpstreamTlsContext) -> UpstreamTls:
         allow_renegotiation=message.allow_renegotiation,
         max_session_keys=message.max_session_keys.value if message.HasField("max_session_keys") else 1,
         enforce_rsa_key_usage=message.enforce_rsa_key_usage.value,
+    )
+
+
+def downstream_tls(message: pb.tls_v3.DownstreamTlsContext) -> DownstreamTls:
+    """DownstreamTlsContext.
+
+    Raises:
+        NotUnderstoodError: it asks for what nobody here can do.
+        RefusedError: it has no certificate to show.
+    """
+    common = message.common_tls_context
+    if not (
+        common.tls_certificates
+        or common.tls_certificate_sds_secret_configs
+        or common.HasField("tls_certificate_provider_instance")
+        or common.HasField("custom_tls_certificate_selector")
+    ):
+        raise RefusedError("No TLS certificates found for server context")
+    if message.ocsp_staple_policy == message.MUST_STAPLE:
+        raise NotUnderstoodError("TLS with ocsp_staple_policy MUST_STAPLE is not supported")
+    return DownstreamTls(
+        common=common_tls(common),
+        require_client_certificate=message.require_client_certificate.value,
+        require_sni=message.require_sni.value,
+        stateless_resumption=not message.disable_stateless_session_resumption,
+        stateful_resumption=not message.disable_stateful_session_resumption,
     )
 
 

@@ -1,0 +1,65 @@
+"""What becomes of a new connection to a port of the app's, once its first bytes are there.
+
+(Envoy: a listener filter has told TLS from plaintext, then FilterChainManagerImpl::findFilterChain.) A server suite
+asks this before a byte of the connection reaches the app.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..xds.model.listener import FilterChain
+from ..xds.model.resource import ResourceError
+from .chains import Connection, find_chain
+from .hello import Hello
+
+if TYPE_CHECKING:
+    from .runtime import Runtime
+
+HTTP = ("http/1.1",)
+"""What Envoy's http_inspector makes of plaintext that a server of HTTP is there for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Nothing takes the connection. `reason` is for people."""
+
+    reason: str
+
+
+def connection_of(port: int, hello: Hello | None, source: str = "", source_port: int = 0) -> Connection:
+    """A connection as filter chains match it. Without a ClientHello it is plaintext."""
+    if hello is None:
+        return Connection("", port, application_protocols=HTTP, source=source, source_port=source_port)
+    return Connection("", port, "tls", hello.server_name, hello.protocols, source, source_port)
+
+
+def enter(
+    runtime: Runtime, port: int, hello: Hello | None, source: str = "", source_port: int = 0
+) -> FilterChain | Refused | None:
+    """The filter chain that takes a connection; None lets it through in the clear, as the user has asked for."""
+    plan = runtime.plan
+    if not plan.snapshot.complete:
+        if runtime.options.passthrough_until_ready and hello is None:
+            return None
+        return Refused("no complete configuration yet")
+    entrance = plan.entrance(port)
+    if entrance is None:
+        return Refused(f"no listener takes port {port}")
+    try:
+        listener = entrance.get()
+    except ResourceError as error:
+        return Refused(str(error))
+    chain = find_chain(listener, connection_of(port, hello, source, source_port))
+    if chain is None:
+        what = "plaintext" if hello is None else f"TLS with ALPN {', '.join(hello.protocols) or 'none'}"
+        name = f" and SNI {hello.server_name}" if hello is not None and hello.server_name else ""
+        return Refused(f"no filter chain of port {port} takes {what}{name}")
+    if chain.unknown_socket:
+        return Refused(f"transport socket {chain.unknown_socket} of filter chain {chain.name!r} is not supported")
+    if hello is not None and chain.downstream is None and chain.http is None:
+        return Refused(f"filter chain {chain.name!r} passes TLS on to the app, which is not served here")
+    if chain.rbac and chain.http is None and not source:
+        return Refused(f"filter chain {chain.name!r} lets in by address too, which this server does not know")
+    return chain

@@ -1,0 +1,85 @@
+"""Apps served by a context of the mesh's: on the recorded inbound chains, with certificates held in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import tempfile
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+import hypercorn.asyncio
+import hypercorn.config
+import uvicorn
+
+import proxyless
+from proxyless.governance.suites.tls import MeshContext
+from proxyless.xds.identity.secrets import KeyPair
+from proxyless.xds.identity.server import ServerContexts
+from tests.support.certificates import Authority, HeldSecrets, write
+from tests.support.recorded import FOLDER
+
+LEDGER, PAYMENT, FRONTEND = (FOLDER / "shop/xds" / name for name in ("ledger", "payment", "frontend"))
+ISTIO_ALPN = ("istio-http/1.1", "istio", "http/1.1")
+
+
+def context_of(mesh: proxyless.Mesh, secrets: HeldSecrets, port: int = 8080) -> MeshContext:
+    """What `proxyless.tls.server_context` makes, with these secrets."""
+    return MeshContext(mesh.runtime, ServerContexts(secrets), port)
+
+
+class _Offering(ssl.SSLContext):
+    """Offers what it was told first, whatever a library says later."""
+
+    offers: tuple[str, ...] = ()
+
+    def set_alpn_protocols(self, alpn_protocols: Any) -> None:
+        super().set_alpn_protocols(self.offers)
+
+
+def client_context(authority: Authority, pair: KeyPair | None, alpn: tuple[str, ...] = ISTIO_ALPN) -> ssl.SSLContext:
+    """A workload that calls, and looks at nothing but the authority."""
+    context = _Offering(ssl.PROTOCOL_TLS_CLIENT)
+    context.offers = alpn
+    context.check_hostname = False
+    context.load_verify_locations(cadata=authority.pem.decode())
+    if pair is not None:
+        with tempfile.TemporaryDirectory() as folder:
+            context.load_cert_chain(*write(pair, Path(folder)))
+    return context
+
+
+def by_uvicorn(context: ssl.SSLContext, **options: Any) -> Any:
+    async def serve(app: Any, sock: socket.socket, stop: asyncio.Event) -> None:
+        config = uvicorn.Config(app, log_level="critical", lifespan="off", **options)
+        config.load()
+        config.ssl = context
+        server = uvicorn.Server(config)
+        serving = asyncio.create_task(server.serve(sockets=[sock]))
+        await stop.wait()
+        server.should_exit = True
+        await serving
+
+    return serve
+
+
+def by_hypercorn(context: ssl.SSLContext) -> Any:
+    class Config(hypercorn.config.Config):
+        ssl_enabled = True
+
+        def create_ssl_context(self) -> ssl.SSLContext:
+            return context
+
+    def serve(app: Any, sock: socket.socket, stop: asyncio.Event) -> Coroutine[Any, Any, None]:
+        config = Config()
+        config.bind = [f"fd://{sock.dup().detach()}"]
+        config.loglevel = "CRITICAL"
+
+        async def stopped() -> None:
+            await stop.wait()
+
+        return hypercorn.asyncio.serve(app, config, shutdown_trigger=stopped)
+
+    return serve
