@@ -21,7 +21,6 @@ EFFECTS: Mapping[str, Mapping[str, str]] = {
     "DestinationRule": {
         "*.proxyProtocol": "is not implemented yet: calls to these endpoints fail with UF",
     },
-    "RequestAuthentication": {"jwtRules": _REFUSED},
     "Sidecar": {
         "ingress.defaultEndpoint": "has no effect in a process: it listens itself, on the port that callers know",
         "ingress.connectionPool": _OWN_SERVER,

@@ -36,9 +36,6 @@ OUTGOING = {
     ("DestinationRule", "tls"): rule("tls: {mode: SIMPLE}"),
 }
 INCOMING = {
-    ("RequestAuthentication", "jwtRules"): istio(
-        "RequestAuthentication", "a", "{jwtRules: [{issuer: a, jwksUri: 'http://a/'}]}"
-    ),
     ("AuthorizationPolicy", ""): istio("AuthorizationPolicy", "a", "{action: DENY, rules: [{}]}"),
     ("WasmPlugin", ""): istio("WasmPlugin", "a", "{url: 'oci://a'}"),
     ("TrafficExtension", ""): istio("TrafficExtension", "a", "{lua: {inlineCode: x}}"),

@@ -16,7 +16,6 @@ NAMED = {
     "envoy.filters.network.rbac": "spec",
     "envoy.filters.network.sni_dynamic_forward_proxy": "spec.resolution",
     "envoy.filters.http.dynamic_forward_proxy": "spec.resolution",
-    "envoy.filters.http.jwt_authn": "spec.jwtRules",
     "envoy.filters.http.lua": "spec",
     "network filters are not asked for": "spec",
     "envoy.filters.http.wasm": "spec",
