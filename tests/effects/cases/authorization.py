@@ -154,6 +154,7 @@ OF_ROUTE: Json = {
     "sourced_metadata": {"metadata_matcher": metadata(string_match={"exact": "1"}), "metadata_source": "ROUTE"}
 }
 OF_FILTER: Json = {"sourced_metadata": {"metadata_matcher": metadata(string_match={"exact": "1"})}}
+BY_RANGE: Json = {"filter_state": {"key": "k", "address_match": {"ranges": [{"address_prefix": "::"}]}}}
 STATE: Json = {"filter_state": {"key": "k", "string_match": {"prefix": "a"}}}
 
 
@@ -300,6 +301,7 @@ CASES: list[Effect] = [
     )[1:],
     *identifies("sourced_metadata", OF_FILTER, written("1"), written("2")),
     effect(R + "filter_state", ruled(principal=STATE), mixed(A), [403], against=ruled()),
+    effect(R + "filter_state", ruled(principal=BY_RANGE), mixed(A), [403], against=ruled(), what="address"),
     # Values.
     *valued("string_match", "1", "2", string_match={"exact": "1"}),
     *valued("null_match", None, 1, null_match={}),
