@@ -25,9 +25,12 @@ INTERRUPTED = 130
 @click.option("--keep", is_flag=True, help="leave everything running until Ctrl-C, and say what to try")
 @click.option("--json", "as_json", is_flag=True, help="print one JSON document: scenarios, expected, seen")
 @click.option("--only", multiple=True, metavar="SCENARIO", help="this scenario alone; more than once: these")
+@click.option("--mtls", is_flag=True, help="the shop in STRICT mode: certificates, identities, their rotation")
 @click.option("--one-address", is_flag=True, hidden=True, help="use 127.0.0.1 only, as where there is no other")
 @click.option("--sabotage", hidden=True, metavar="SCENARIO", help="make a scenario fail (docs/demo.md)")
-def command(keep: bool, as_json: bool, only: tuple[str, ...], one_address: bool, sabotage: str | None) -> int:
+def command(
+    keep: bool, as_json: bool, only: tuple[str, ...], mtls: bool, one_address: bool, sabotage: str | None
+) -> int:
     """Start a shop of eight services with a control plane, send it load, and compare what happens with its YAML.
 
     Exit status: 0 all as expected, 1 expected and seen differ, 2 it cannot run here, 130 interrupted.
@@ -41,24 +44,26 @@ def command(keep: bool, as_json: bool, only: tuple[str, ...], one_address: bool,
     from ..demo.keep import restore, supervise, told
     from ..demo.reporting import PIPED_WIDTH, Lines, Reporter, Screen
     from ..demo.run import Demo
-    from ..demo.sabotage import NOTHING, SABOTAGES
-    from ..demo.scenarios import SCENARIOS
+    from ..demo.sabotage import NOTHING, SABOTAGES, SABOTAGES_WITH_MTLS
+    from ..demo.scenarios import SCENARIOS, WITH_MTLS
     from ..demo.table import table, verdict
     from ..demo.walk import walk
 
-    if sabotage is not None and sabotage not in SABOTAGES:
-        raise click.BadParameter(f"one of {', '.join(SABOTAGES)}", param_hint="--sabotage")
-    keys = [each.key for each in SCENARIOS]
+    sabotages = SABOTAGES | (SABOTAGES_WITH_MTLS if mtls else {})
+    if sabotage is not None and sabotage not in sabotages:
+        raise click.BadParameter(f"one of {', '.join(sabotages)}", param_hint="--sabotage")
+    every = (*SCENARIOS, *(WITH_MTLS if mtls else ()))
+    keys = [each.key for each in every]
     if not set(only) <= set(keys):
         raise click.BadParameter(f"one of {', '.join(keys)}", param_hint="--only")
-    scenarios = [each for each in SCENARIOS if not only or each.key in only]
-    chosen = SABOTAGES[sabotage] if sabotage is not None else NOTHING
+    scenarios = [each for each in every if not only or each.key in only]
+    chosen = sabotages[sabotage] if sabotage is not None else NOTHING
     watched = sys.stdout.isatty()
     console = Console(width=None if watched else PIPED_WIDTH, highlight=False)
     reporter = Reporter() if as_json else Screen(console) if watched else Lines(console)
     began = time.monotonic()
     status = INTERRUPTED
-    with _ending_signals(), Demo(chosen, one_address=one_address) as demo:
+    with _ending_signals(), Demo(chosen, one_address=one_address, mtls=mtls) as demo:
         try:
             with reporter:
                 results = walk(demo, reporter, scenarios)

@@ -44,6 +44,7 @@ def storefront(part: Part) -> Handlers:
         ("GET", "/items"): _forward(part, "GET", "http://catalog/items"),
         ("GET", "/cart"): _forward(part, "GET", "http://cart/cart"),
         ("GET", "/quote"): _forward(part, "GET", "http://checkout/quote"),
+        ("GET", "/peek"): _forward(part, "GET", "http://checkout/peek"),
         ("POST", "/checkout"): _forward(part, "POST", "http://checkout/checkout"),
         ("GET", "/hello"): _reply(part, {"hello": "from the storefront"}),
     }
@@ -62,7 +63,7 @@ def cart(part: Part) -> Handlers:
 
 
 def checkout(part: Part) -> Handlers:
-    """Orders are paid at payment; a quote takes as long as the gate is closed."""
+    """Orders are paid at payment; a quote takes as long as the gate is closed; catalog is none of its business."""
 
     async def quote(request: Request) -> Response:
         del request
@@ -70,7 +71,11 @@ def checkout(part: Part) -> Handlers:
             await asyncio.to_thread(part.gate.wait)
         return Response({"shipping": 4.9}, headers={"x-served-by": part.name})
 
-    return {("GET", "/quote"): quote, ("POST", "/checkout"): _forward(part, "POST", "http://payment/pay")}
+    return {
+        ("GET", "/quote"): quote,
+        ("GET", "/peek"): _forward(part, "GET", "http://catalog/items"),
+        ("POST", "/checkout"): _forward(part, "POST", "http://payment/pay"),
+    }
 
 
 def payment(part: Part) -> Handlers:

@@ -27,9 +27,10 @@ class Bucket:
         return min(calls, self.tokens), min(calls, self.tokens + int(self.per_second * seconds))
 
 
-def shipped() -> dict[str, str]:
-    """The files of `istio/`, by name."""
-    found = files(__package__).joinpath("istio").iterdir()
+def shipped(*, mtls: bool = False) -> dict[str, str]:
+    """The files of `istio/`, by name, and with `mtls` those of `mtls/`."""
+    folders = [files(__package__).joinpath(each) for each in ("istio", *(["mtls"] if mtls else []))]
+    found = [each for folder in folders for each in folder.iterdir()]
     return {each.name: each.read_text(encoding="utf-8") for each in found if each.name.endswith(".yaml")}
 
 
@@ -83,6 +84,19 @@ class Intended:
         """By which users are told apart."""
         actions = self._limit("storefront.yaml", 1)["route"]["rate_limits"][0]["actions"]
         return str(actions[0]["request_headers"]["header_name"])
+
+    @cached_property
+    def callers(self) -> dict[str, tuple[str, ...]]:
+        """Who may call each app, by service account."""
+        return {
+            policy["metadata"]["name"]: tuple(
+                principal.rpartition("/")[2]
+                for rule in policy["spec"]["rules"]
+                for each in rule["from"]
+                for principal in each["source"]["principals"]
+            )
+            for policy in _of_kind(self.texts["access.yaml"], "AuthorizationPolicy")
+        }
 
     def _limit(self, file: str, patch: int) -> Document:
         return self._spec(file, "EnvoyFilter")["configPatches"][patch]["patch"]["value"]  # type: ignore[no-any-return]

@@ -17,25 +17,30 @@ PORT = "http"
 Document = dict[str, Any]
 
 
-def labels_of(role: Role) -> dict[str, str]:
-    """Of a pod; the last makes metrics name the process."""
-    return {"app": role.app, "version": role.version, "service.istio.io/workload-name": role.name}
+TLS = {"security.istio.io/tlsMode": "istio"}
+"""By this label callers know that a workload takes mTLS; Istio's injector sets it."""
 
 
-def text_of(instances: Sequence[Instance], *, one_address: bool = False) -> str:
+def labels_of(role: Role, *, mtls: bool = False) -> dict[str, str]:
+    """Of a pod; the third makes metrics name the process."""
+    labels = {"app": role.app, "version": role.version, "service.istio.io/workload-name": role.name}
+    return {**labels, **(TLS if mtls else {})}
+
+
+def text_of(instances: Sequence[Instance], *, one_address: bool = False, mtls: bool = False) -> str:
     """The file."""
-    made = _entries(instances) if one_address else _services(instances)
+    made = (_entries if one_address else _services)(instances, mtls=mtls)
     return "---\n".join(yaml.safe_dump(each, sort_keys=False, default_flow_style=None) for each in made)
 
 
-def _services(instances: Sequence[Instance]) -> Iterable[Document]:
+def _services(instances: Sequence[Instance], *, mtls: bool) -> Iterable[Document]:
     for number, app in enumerate(APPS, 1):
         port = {"name": PORT, "port": SERVICE_PORT, "targetPort": PORT}
         spec = {"clusterIP": _virtual(number), "selector": {"app": app}, "ports": [port]}
         yield {"apiVersion": "v1", "kind": "Service", "metadata": _meta(app), "spec": spec}
         for each in instances:
             if each.role.app == app:
-                yield _pod(each)
+                yield _pod(each, mtls=mtls)
                 yield _slice(each)
 
 
@@ -56,7 +61,7 @@ def _slice(instance: Instance) -> Document:
     }
 
 
-def _entries(instances: Sequence[Instance]) -> Iterable[Document]:
+def _entries(instances: Sequence[Instance], *, mtls: bool) -> Iterable[Document]:
     for number, app in enumerate(APPS, 1):
         mine = [each for each in instances if each.role.app == app]
         spec = {
@@ -66,7 +71,13 @@ def _entries(instances: Sequence[Instance]) -> Iterable[Document]:
             "location": "MESH_INTERNAL",
             "resolution": "STATIC",
             "endpoints": [
-                {"address": each.host, "ports": {PORT: each.port}, "labels": labels_of(each.role)} for each in mine
+                {
+                    "address": each.host,
+                    "ports": {PORT: each.port},
+                    "labels": labels_of(each.role, mtls=mtls),
+                    "serviceAccount": each.role.app,
+                }
+                for each in mine
             ],
         }
         yield {
@@ -75,15 +86,15 @@ def _entries(instances: Sequence[Instance]) -> Iterable[Document]:
             "metadata": _meta(app),
             "spec": spec,
         }
-        yield from map(_pod, mine)
+        yield from (_pod(each, mtls=mtls) for each in mine)
 
 
-def _pod(instance: Instance) -> Document:
+def _pod(instance: Instance, *, mtls: bool) -> Document:
     container = {"name": instance.role.app, "ports": [{"name": PORT, "containerPort": instance.port}]}
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": _meta(instance.name, labels_of(instance.role)),
+        "metadata": _meta(instance.name, labels_of(instance.role, mtls=mtls)),
         "spec": {"serviceAccountName": instance.role.app, "containers": [container]},
         "status": {"podIP": instance.host, "podIPs": [{"ip": instance.host}]},
     }

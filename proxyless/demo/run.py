@@ -11,17 +11,23 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from click import ClickException
+
+from ..errors import MeshError
 from . import kubernetes
 from .addresses import ONLY, Addresses
 from .control import ControlPlane, Load
-from .intended import Intended
+from .intended import Intended, shipped
 from .processes import DemoError, Process, end
 from .sabotage import NOTHING, Sabotage
 from .seen import Sight, UnseenError, fetch, look, metrics
-from .shop import NAMESPACE, Instance, placed
+from .shop import APPS, NAMESPACE, Instance, placed
 
 START_S = 60.0
 LOOK_S = 0.05
+CERTIFICATE_S = 30.0
+"""Lifetime of the services' certificates with `--mtls`: short, so that they are seen to be replaced."""
+
 CONTROL_PLANE = "control plane"
 LOAD = "load generator"
 
@@ -29,12 +35,15 @@ LOAD = "load generator"
 class Demo:
     """`with Demo() as demo: demo.start()`; everything is gone after it, however it ends."""
 
-    def __init__(self, sabotage: Sabotage = NOTHING, *, one_address: bool = False) -> None:
-        self.intended = Intended()
+    def __init__(self, sabotage: Sabotage = NOTHING, *, one_address: bool = False, mtls: bool = False) -> None:
+        self.mtls = mtls
+        self.certificate_s = CERTIFICATE_S
+        self.intended = Intended(shipped(mtls=mtls))
         self.sabotage = sabotage
         self.addresses = Addresses(one=one_address)
         self.instances: tuple[Instance, ...] = placed(self.addresses)
         self.port = self.addresses.port(ONLY)
+        self.tls_port = self.addresses.port(ONLY)
         self.directory = Path()
         self.processes: dict[str, Process] = {}
         self.load: Load
@@ -67,6 +76,11 @@ class Demo:
         return f"xds://{ONLY}:{self.port}"
 
     @property
+    def authority(self) -> Path:
+        """Where the development authority keeps its key and roots."""
+        return self.directory / "ca"
+
+    @property
     def control_plane(self) -> ControlPlane:
         return ControlPlane(self.processes[CONTROL_PLANE])
 
@@ -85,17 +99,47 @@ class Demo:
         Raises:
             DemoError: something does not start; the text holds the end of its log.
         """
-        self.write("kubernetes.yaml", kubernetes.text_of(self.instances, one_address=self.addresses.one))
+        self.write(
+            "kubernetes.yaml", kubernetes.text_of(self.instances, one_address=self.addresses.one, mtls=self.mtls)
+        )
         for name, text in self.sabotage.files(self.intended.texts).items():
             self.write(name, text)
         serve = ["-m", f"{__package__}.family", "serve", str(self.folder)]
-        self._run(CONTROL_PLANE, [*serve, "--listen", f"{ONLY}:{self.port}", "--json"], {})
+        self._run(CONTROL_PLANE, [*serve, "--listen", f"{ONLY}:{self.port}", "--json", *self._secured()], {})
         for each in self.instances:
             self._run(each.name, *self._service(each))
         self.load = Load(self._run(LOAD, ["-m", f"{__package__}.load", self.storefront.url], {}, listened=True))
         self.load.listen()
         for each in self.instances:
             self.await_service(each)
+
+    def _secured(self) -> list[str]:
+        """Tokens for all services, and what the control plane has to know for them."""
+        if not self.mtls:
+            return []
+        table = self.directory / "tokens.jsonl"
+        for app in APPS:
+            said = ["--tokens", str(table), "--namespace", NAMESPACE, "--service-account", app]
+            self.command("token", *said, "--out", str(self._token(app)))
+        where = ["--tls-listen", f"{ONLY}:{self.tls_port}", "--ca-dir", str(self.authority), "--tokens", str(table)]
+        self.command("ca", "create", str(self.authority))
+        return where
+
+    def _token(self, app: str) -> Path:
+        return self.directory / f"{app}.token"
+
+    def command(self, *arguments: str) -> None:
+        """A command of `proxyless`, in this process.
+
+        Raises:
+            DemoError: it fails.
+        """
+        from ..cli import cli
+
+        try:
+            cli.main(list(arguments), standalone_mode=False)
+        except (MeshError, ClickException) as error:
+            raise DemoError(f"proxyless {' '.join(arguments)}: {error}") from error
 
     def _run(self, name: str, arguments: list[str], environ: dict[str, str], *, listened: bool = False) -> Process:
         environ = {**environ, "PROXYLESS_CACHE_DIR": str(self.directory / "cache")}
@@ -108,17 +152,27 @@ class Demo:
         role = instance.role
         arguments = ["-m", f"{__package__}.service", role.app, "--name", role.name, "--version", role.version]
         arguments += ["--listen", f"{instance.host}:{instance.port}", "--admin", f"{instance.host}:{instance.admin}"]
-        arguments += ["--family", *(["--fails"] if role.fails else [])]
+        arguments += ["--family", *(["--fails"] if role.fails else []), *(["--mtls"] if self.mtls else [])]
         environ = {
             "PROXYLESS_XDS": self.xds,
             "POD_NAME": role.name,
             "POD_NAMESPACE": NAMESPACE,
             "INSTANCE_IP": instance.host,
             "SERVICE_ACCOUNT": role.app,
-            "ISTIO_METAJSON_LABELS": json.dumps(kubernetes.labels_of(role)),
+            "ISTIO_METAJSON_LABELS": json.dumps(kubernetes.labels_of(role, mtls=self.mtls)),
+            **(self._identity(role.app) if self.mtls else {}),
             **self.sabotage.environ(role.name),
         }
         return arguments, environ
+
+    def _identity(self, app: str) -> dict[str, str]:
+        """The control plane is then spoken to by TLS, with a token that also brings a certificate."""
+        return {
+            "PROXYLESS_XDS": f"xds+tls://{ONLY}:{self.tls_port}",
+            "PROXYLESS_ROOT_CERT": str(self.authority / "root-cert.pem"),
+            "PROXYLESS_TOKEN_FILE": str(self._token(app)),
+            "SECRET_TTL": f"{self.certificate_s:g}s",
+        }
 
     def await_service(self, instance: Instance) -> None:
         """Raises:

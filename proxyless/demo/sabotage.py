@@ -54,3 +54,16 @@ SABOTAGES = {
         Sabotage("restart"),
     )
 }
+
+ANYBODY = r"(name: catalog,[\s\S]*?sa/)storefront"
+
+SABOTAGES_WITH_MTLS = {
+    each.scenario: each
+    for each in (
+        Sabotage("strict", lambda text: replaced(text, "mode: STRICT", "mode: PERMISSIVE"), "strict.yaml"),
+        Sabotage("principals", lambda text: replaced(text, ANYBODY, r"\g<1>*"), "access.yaml"),
+        # Played by the scenario: an authority whose root nobody replaces.
+        Sabotage("rotation"),
+    )
+}
+"""Of the scenarios that `--mtls` adds."""

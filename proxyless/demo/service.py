@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 import uvicorn
 
+from .. import tls
 from ..asgi import Middleware
 from ..httpx import AsyncTransport
 from ..mesh import Mesh
@@ -60,6 +61,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--version", default="v1")
     parser.add_argument("--listen", type=address, default=("0.0.0.0", 8080), metavar="HOST:PORT")
     parser.add_argument("--admin", type=address, default=("0.0.0.0", 15020), metavar="HOST:PORT")
+    parser.add_argument("--mtls", action="store_true", help="serve TLS as the mesh's inbound chains want it")
     parser.add_argument("--fails", action="store_true", help="answer 503 (cart)")
     parser.add_argument("--family", action="store_true", help="end when standard input ends")
     return parser.parse_args(arguments)
@@ -85,6 +87,8 @@ async def serve(options: argparse.Namespace) -> None:
     part = Part(options.name or options.app, options.version, governed.client, admin.gate, options.fails)
     app = counters.outside(governed.app(counters.inside(application(APPS[options.app](part), governed))))
     config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_keep_alive=KEEP_ALIVE_S, lifespan="on")
+    if options.mtls:
+        tls.uvicorn(config, governed.mesh, port=options.listen[1])
     server = uvicorn.Server(config)
     await server.serve(sockets=[listening(options.listen)])
     if not server.started:

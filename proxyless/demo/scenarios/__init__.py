@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from ..checks import Check
 from ..run import Demo
-from . import breaker, change, limits, restart, retries, routing
+from . import breaker, change, limits, mtls, restart, retries, routing
 
 Walk = Callable[[Demo], Iterator[Check]]
 
@@ -36,3 +36,10 @@ SCENARIOS = (
     Scenario("broken", "broken file", change.expects_broken, change.broken),
     Scenario("restart", "control plane restart", restart.expects, restart.walk),
 )
+
+WITH_MTLS = (
+    Scenario("strict", "STRICT mTLS", mtls.expects_strict, mtls.strict),
+    Scenario("principals", "identities", mtls.expects_principals, mtls.principals),
+    Scenario("rotation", "rotation", mtls.expects_rotation, mtls.rotation),
+)
+"""What `--mtls` adds."""
