@@ -16,8 +16,8 @@ import httpx
 import pytest
 
 from e2e.demos import COMMAND, PROCESSES, RunningDemo, until
-from proxyless.demo.sabotage import SABOTAGES
-from proxyless.demo.scenarios import SCENARIOS
+from proxyless.demo.sabotage import SABOTAGES, SABOTAGES_WITH_MTLS
+from proxyless.demo.scenarios import SCENARIOS, WITH_MTLS
 
 KEYS = [each.key for each in SCENARIOS]
 LIMIT_S = 120
@@ -38,6 +38,30 @@ def test_the_whole_demo_sees_what_it_expects_and_ends_by_itself(tmp_path: Path, 
     assert not demo.err
 
 
+@pytest.mark.parametrize("options", [(), ("--one-address",)], ids=["many addresses", "one address"])
+def test_the_whole_demo_in_strict_mode_sees_what_it_expects_and_ends_by_itself(
+    tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    with RunningDemo(tmp_path / "demo", "--mtls", "--json", *options) as demo:
+        assert demo.ends(2 * LIMIT_S) == 0, demo.told()
+        demo.clean()
+    found = demo.document()
+    assert found["ok"] is True
+    assert [each["key"] for each in found["scenarios"]] == [*KEYS, *(each.key for each in WITH_MTLS)]
+    assert all(check["ok"] for each in found["scenarios"] for check in each["checks"])
+    assert not demo.err
+
+
+@pytest.mark.parametrize("name", list(SABOTAGES_WITH_MTLS))
+def test_a_sabotage_of_strict_mode_is_noticed_by_its_scenario_alone(tmp_path: Path, name: str) -> None:
+    other = "principals" if name != "principals" else "strict"
+    options = ("--mtls", "--json", "--sabotage", name, "--only", name, "--only", other)
+    with RunningDemo(tmp_path / "demo", *options) as demo:
+        assert demo.ends(2 * LIMIT_S) == 1, demo.told()
+        demo.clean()
+    assert demo.document()["differ"] == [name]
+
+
 def test_two_demos_side_by_side_do_not_meet(tmp_path: Path) -> None:
     short = ("--json", "--only", "weights", "--only", "ratelimit", "--only", "users")
     with (
@@ -52,6 +76,7 @@ def test_two_demos_side_by_side_do_not_meet(tmp_path: Path) -> None:
 
 def test_every_scenario_can_be_sabotaged() -> None:
     assert {each.scenario for each in SABOTAGES.values()} == set(KEYS)
+    assert {each.scenario for each in SABOTAGES_WITH_MTLS.values()} == {each.key for each in WITH_MTLS}
 
 
 @pytest.mark.parametrize("name", list(SABOTAGES))

@@ -10,7 +10,7 @@ import click
 
 from ..errors import ConfigurationError
 
-STEPS = ("create", "show", "announce", "switch", "retire")
+STEPS = ("show", "announce", "switch", "retire")
 
 
 @click.command(short_help="the development authority's roots, and their rotation")
@@ -18,7 +18,7 @@ STEPS = ("create", "show", "announce", "switch", "retire")
 @click.argument("directory", metavar="DIR")
 @click.option("--json", "as_json", is_flag=True, help="print one JSON document")
 def command(step: str, directory: str, as_json: bool) -> int:
-    """Create or show the authority in DIR (`serve --ca-dir`), or take a step from one root to the next.
+    """Show the authority in DIR (`serve --ca-dir`), or take a step from one root to the next.
 
     `announce` adds a new root to what workloads trust; `switch`, when all of them have renewed their certificates
     since, lets it sign; `retire`, when they have again, takes the old one away. A running `serve` follows.
@@ -29,7 +29,7 @@ def command(step: str, directory: str, as_json: bool) -> int:
     from ..xds.controlplane.authority.rotating import STEPS as MOVES
     from ..xds.controlplane.authority.rotating import RotationError
 
-    if step != "create" and not (Path(directory) / CERT).exists():
+    if not (Path(directory) / CERT).exists():
         raise ConfigurationError(f"{directory} holds no authority ({CERT})")
     try:
         kept = Directory(directory, time.time())

@@ -9,11 +9,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from click import ClickException
-
-from ..errors import MeshError
 from . import kubernetes
 from .addresses import ONLY, Addresses
 from .control import ControlPlane, Load
@@ -23,9 +20,12 @@ from .sabotage import NOTHING, Sabotage
 from .seen import Sight, UnseenError, fetch, look, metrics
 from .shop import APPS, NAMESPACE, Instance, placed
 
+if TYPE_CHECKING:
+    from ..xds.controlplane.authority.rotating import Step
+
 START_S = 60.0
 LOOK_S = 0.05
-CERTIFICATE_S = 30.0
+CERTIFICATE_S = 40.0
 """Lifetime of the services' certificates with `--mtls`: short, so that they are seen to be replaced."""
 
 CONTROL_PLANE = "control plane"
@@ -114,32 +114,30 @@ class Demo:
             self.await_service(each)
 
     def _secured(self) -> list[str]:
-        """Tokens for all services, and what the control plane has to know for them."""
+        """Tokens for all services and a root for all of them to trust; what the control plane has to know of that."""
         if not self.mtls:
             return []
+        from ..xds.controlplane.authority.callers import Caller
+        from ..xds.controlplane.authority.directory import Directory
+        from ..xds.controlplane.authority.tokens import add, new_token
+
         table = self.directory / "tokens.jsonl"
         for app in APPS:
-            said = ["--tokens", str(table), "--namespace", NAMESPACE, "--service-account", app]
-            self.command("token", *said, "--out", str(self._token(app)))
-        where = ["--tls-listen", f"{ONLY}:{self.tls_port}", "--ca-dir", str(self.authority), "--tokens", str(table)]
-        self.command("ca", "create", str(self.authority))
-        return where
+            token, line = new_token(Caller(NAMESPACE, app), None)
+            add(table, line)
+            self._token(app).touch(mode=0o600)
+            self._token(app).write_text(token, encoding="ascii")
+        Directory(self.authority, time.time())
+        return ["--tls-listen", f"{ONLY}:{self.tls_port}", "--ca-dir", str(self.authority), "--tokens", str(table)]
 
     def _token(self, app: str) -> Path:
         return self.directory / f"{app}.token"
 
-    def command(self, *arguments: str) -> None:
-        """A command of `proxyless`, in this process.
+    def rotate(self, step: Step) -> None:
+        """A step from the authority's root to the next; the control plane's process follows the files."""
+        from ..xds.controlplane.authority.directory import Directory
 
-        Raises:
-            DemoError: it fails.
-        """
-        from ..cli import cli
-
-        try:
-            cli.main(list(arguments), standalone_mode=False)
-        except (MeshError, ClickException) as error:
-            raise DemoError(f"proxyless {' '.join(arguments)}: {error}") from error
+        Directory(self.authority, time.time()).rotate(step, time.time())
 
     def _run(self, name: str, arguments: list[str], environ: dict[str, str], *, listened: bool = False) -> Process:
         environ = {**environ, "PROXYLESS_CACHE_DIR": str(self.directory / "cache")}

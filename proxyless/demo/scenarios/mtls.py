@@ -6,12 +6,16 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from http.client import HTTPConnection, HTTPException
+from typing import TYPE_CHECKING
 
 from ..checks import Check, equal
 from ..run import Demo
 from ..seen import Sight
 from ..shop import Instance
 from .change import unharmed
+
+if TYPE_CHECKING:
+    from ...xds.controlplane.authority.rotating import Step
 
 PLAIN_CALLS = 3
 CALLS = 10
@@ -95,28 +99,34 @@ def expects_rotation(demo: Demo) -> str:
 
 def rotation(demo: Demo) -> Iterator[Check]:
     """A new root: trusted first, then it signs, then the old one goes. After each step everybody renews."""
-    everybody = {each.name for each in demo.instances}
+    everybody = len(demo.instances)
     began = demo.look()
     demo.load.steady("/", TOGETHER, PAUSE_S)
     try:
-        for step in ("announce", "switch"):
+        steps: tuple[Step, ...] = ("announce", "switch")
+        for step in steps:
             _step(demo, step)
-            before = demo.look()
-            demo.until(lambda since=before: len(_renewed(demo.look().since(since), LEAF)) == len(everybody), PATIENCE_S)
+            _await_renewals(demo)
         _step(demo, "retire")
         time.sleep(QUIET_S)
         seen = demo.look().since(began)
     finally:
         tally = demo.load.stop()
-    yield equal("have other certificates", len(everybody), len(_renewed(seen, LEAF, 2)))
-    yield equal("have another root", len(everybody), len(_renewed(seen, ROOT)))
+    yield equal("have other certificates", everybody, len(_renewed(seen, LEAF, 2)))
+    yield equal("have another root", everybody, len(_renewed(seen, ROOT)))
     yield unharmed(tally)
 
 
-def _step(demo: Demo, step: str) -> None:
+def _await_renewals(demo: Demo) -> None:
+    """Until every service has another certificate, or patience ends."""
+    before = demo.look()
+    demo.until(lambda: len(_renewed(demo.look().since(before), LEAF)) == len(demo.instances), PATIENCE_S)
+
+
+def _step(demo: Demo, step: Step) -> None:
     """The sabotage: an authority that nobody renews."""
     if demo.sabotage.scenario != "rotation":
-        demo.command("ca", step, str(demo.authority))
+        demo.rotate(step)
 
 
 def _renewed(seen: Sight, secret: str, times: int = 1) -> set[str]:

@@ -21,6 +21,16 @@ def test_the_shipped_files_say_what_their_comments_say() -> None:
     assert intended.user_header == "x-user"
 
 
+def test_the_files_for_mtls_say_who_may_call_whom() -> None:
+    assert Intended(shipped(mtls=True)).callers == {
+        "catalog": ("storefront",),
+        "cart": ("storefront",),
+        "checkout": ("storefront",),
+        "payment": ("checkout",),
+    }
+    assert shipped().keys() < shipped(mtls=True).keys()
+
+
 def test_other_files_say_something_else() -> None:
     texts = shipped()
     texts["checkout.yaml"] = texts["checkout.yaml"].replace("maxConnections: 2", "maxConnections: 7")

@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 
 from proxyless.demo.reporting import figure_table
-from proxyless.demo.sabotage import SABOTAGES
-from proxyless.demo.scenarios import SCENARIOS
+from proxyless.demo.sabotage import SABOTAGES, SABOTAGES_WITH_MTLS
+from proxyless.demo.scenarios import SCENARIOS, WITH_MTLS
 
 PAGE = (Path(__file__).parents[3] / "docs" / "demo.md").read_text(encoding="utf-8")
 
@@ -20,10 +20,12 @@ def rows(header: str) -> list[str]:
 
 def test_every_scenario_has_a_row_in_its_order() -> None:
     assert rows("scenario") == [each.key for each in SCENARIOS]
+    assert rows("with `--mtls`") == [each.key for each in WITH_MTLS]
 
 
 def test_every_sabotage_has_a_row() -> None:
     assert rows("sabotage") == list(SABOTAGES)
+    assert rows("sabotage with `--mtls`") == list(SABOTAGES_WITH_MTLS)
 
 
 def test_every_live_figure_has_its_metric() -> None:

@@ -16,7 +16,8 @@ from proxyless.demo.keep import restore, supervise, told
 from proxyless.demo.processes import DemoError, Process
 from proxyless.demo.reporting import Reporter
 from proxyless.demo.run import Demo
-from proxyless.demo.scenarios import SCENARIOS, Scenario
+from proxyless.demo.sabotage import SABOTAGES_WITH_MTLS
+from proxyless.demo.scenarios import SCENARIOS, WITH_MTLS, Scenario
 from proxyless.demo.seen import UnseenError
 from proxyless.demo.walk import tried, walk
 
@@ -59,6 +60,24 @@ def test_a_short_walk_is_good_and_leaves_nothing(one: bool) -> None:
     ]
     assert not folder.exists()
     assert not any(map(alive, pids))
+
+
+def test_a_short_walk_in_strict_mode_is_good_and_leaves_nothing() -> None:
+    with Demo(mtls=True) as demo:
+        wanted = [each for each in (*SCENARIOS, *WITH_MTLS) if each.key in ("headers", "strict", "principals")]
+        results = walk(demo, Told(), wanted)
+        folder = demo.directory
+        assert {each.stat().st_mode & 0o77 for each in folder.glob("*.token")} == {0}
+    assert [check for each in results for check in each.checks if not check.ok] == []
+    assert [each.key for each in results] == ["headers", "strict", "principals"]
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("key", ["strict", "principals"])
+def test_a_shop_that_is_less_strict_is_noticed(key: str) -> None:
+    with Demo(SABOTAGES_WITH_MTLS[key], mtls=True) as demo:
+        results = walk(demo, Told(), [each for each in WITH_MTLS if each.key in ("strict", "principals")])
+    assert [each.key for each in results if not each.ok] == [key]
 
 
 @pytest.mark.parametrize("error", [UnseenError("http://127.0.0.1:1: refused"), DemoError("payment has ended")])
