@@ -75,7 +75,7 @@ def _entries(instances: Sequence[Instance], *, mtls: bool) -> Iterable[Document]
                     "address": each.host,
                     "ports": {PORT: each.port},
                     "labels": labels_of(each.role, mtls=mtls),
-                    "serviceAccount": each.role.app,
+                    **({"serviceAccount": each.role.app} if mtls else {}),  # which says that it takes mTLS, too
                 }
                 for each in mine
             ],
