@@ -12,10 +12,9 @@ from .conditions import (
     effective_filter,
     effective_network_filter,
     limits_streams,
-    not_plaintext,
 )
 from .endpoints import BALANCER
-from .status import Entry, honoured, meaningless, none_of, not_yet, told, told_as_a_whole
+from .status import Entry, honoured, meaningless, none_of, not_yet, told_as_a_whole
 
 CLUSTER = "envoy.config.cluster.v3."
 CORE = "envoy.config.core.v3."
@@ -27,7 +26,6 @@ SOCKET = "envoy.extensions.transport_sockets."
 STATISTICS = "metrics have names of their own"
 RESOLVER = "the system's resolver is asked"
 LIBRARY = "connections belong to the program's own library"
-TLS = "TLS to endpoints is not implemented yet: they fail with UF"
 ROUND_ROBIN = "is not implemented yet: round robin instead"
 EXTENSIONS = "extensions of outlier detection are not known"
 UNASKED = "endpoints are not asked for their health in this way yet"
@@ -60,9 +58,9 @@ CLUSTERS: Mapping[str, Entry] = {
         **meaningless("calls wait for what they need", "wait_for_warm_on_init"),
         **meaningless("endpoints that nothing uses are forgotten", "cleanup_interval"),
         **not_yet("endpoints that are removed go at once, as if it were set", "ignore_health_on_host_removal"),
-        **told("HttpProtocolOptions", TLS, "upstream_http_protocol_options"),
+        **honoured("upstream_http_protocol_options"),
         **not_yet("a cluster whose sockets are chosen by a tree of matchers is closed", "transport_socket_matcher"),
-        **not_yet(TLS, "transport_socket", not_plaintext),
+        **honoured("transport_socket"),
         **honoured("health_checks"),
         **not_yet(
             "connections that are passed on to hosts that fail stay open", "close_connections_on_host_health_failure"
@@ -153,7 +151,8 @@ CLUSTERS: Mapping[str, Entry] = {
         **meaningless("each check makes a connection of its own", "reuse_connection"),
         **meaningless("events go to the log of the program", "event_log_path event_logger event_service"),
         **not_yet(UNASKED, "custom_health_check"),
-        **not_yet("endpoints that need TLS fail", "tls_options transport_socket_match_criteria"),
+        **honoured("tls_options"),
+        **not_yet("checks go by the socket that requests go by", "transport_socket_match_criteria"),
         **not_yet("the port of the endpoint is asked", "alt_port"),
     },
     CORE + "HealthCheck.HttpHealthCheck": {
@@ -264,7 +263,7 @@ CLUSTERS: Mapping[str, Entry] = {
     },
     LB + "common.v3.OrcaOobReportingConfig": {
         **honoured("port_value authority"),
-        **told("Cluster.transport_socket", TLS, "transport_socket_match_criteria"),
+        **not_yet("no reports come by TLS yet", "transport_socket_match_criteria"),
     },
     LB + "override_host.v3.OverrideHost": {
         **honoured("fallback_policy"),
@@ -284,7 +283,6 @@ CLUSTERS: Mapping[str, Entry] = {
         **meaningless(STATISTICS, "name"),
     },
     SOCKET + "raw_buffer.v3.RawBuffer": {},
-    SOCKET + "tls.v3.UpstreamTlsContext": told_as_a_whole(BALANCER, TLS),
     SOCKET + "internal_upstream.v3.InternalUpstreamTransport": told_as_a_whole(BALANCER, "not implemented yet: UF"),
     SOCKET + "proxy_protocol.v3.ProxyProtocolUpstreamTransport": told_as_a_whole(BALANCER, "not implemented yet: UF"),
     CLUSTER + "Filter": {
@@ -297,7 +295,7 @@ CLUSTERS: Mapping[str, Entry] = {
             "common_http_protocol_options explicit_http_config use_downstream_protocol_config http_filters "
             "hash_policy retry_policy request_mirror_policies"
         ),
-        **told("Cluster.transport_socket", TLS, "upstream_http_protocol_options auto_config"),
+        **honoured("upstream_http_protocol_options auto_config"),
         **meaningless("the library checks headers", "header_validation_config"),
         **honoured("outlier_detection"),
     },
@@ -313,6 +311,11 @@ CLUSTERS: Mapping[str, Entry] = {
     HTTP + ".ExplicitHttpConfig": {
         **honoured("http_protocol_options http2_protocol_options"),
         **not_yet("HTTP/3 is not spoken yet: endpoints fail with UF", "http3_protocol_options"),
+    },
+    HTTP + ".AutoHttpConfig": {
+        **honoured("http_protocol_options http2_protocol_options"),
+        **not_yet("HTTP/3 is not spoken yet: HTTP/2 or HTTP/1.1", "http3_protocol_options"),
+        **meaningless("it is about HTTP/3", "alternate_protocols_cache_options"),
     },
     HTTP + ".UseDownstreamHttpConfig": {
         **honoured("http_protocol_options"),

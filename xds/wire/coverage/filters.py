@@ -190,8 +190,9 @@ DONE: Mapping[str, Entry] = {
         **not_yet("x-envoy-expected-rq-timeout-ms is not looked at yet", "respect_expected_rq_timeout"),
         **not_yet(CLOSED, "upstream_http_filters", not_the_codec),
     },
-    "istio.envoy.config.filter.http.alpn.v2alpha1.FilterConfig": told(
-        "Cluster.transport_socket", "it is about mTLS, which is not implemented yet", "alpn_override"
+    "istio.envoy.config.filter.http.alpn.v2alpha1.FilterConfig": honoured("alpn_override"),
+    "istio.envoy.config.filter.http.alpn.v2alpha1.FilterConfig.AlpnOverride": honoured(
+        "upstream_protocol alpn_override"
     ),
 }
 

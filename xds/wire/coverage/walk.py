@@ -17,6 +17,7 @@ from .listeners import LISTENERS
 from .local_reply import LOCAL_REPLY
 from .routes import ROUTES
 from .status import Entry, Status
+from .tls import TLS_CONTEXTS
 from .trees import TREES
 
 ANY = "google.protobuf.Any"
@@ -30,6 +31,7 @@ TABLE: Mapping[str, Entry] = {
     **CLUSTERS,
     **ENDPOINTS,
     **TREES,
+    **TLS_CONTEXTS,
     **AUTHORIZATION,
 }
 """By the full name of a message, or `<message>.<field>` where a field of it makes other use of the same message."""

@@ -20,7 +20,6 @@ NAMED = {
     "network filters are not asked for": "spec",
     "envoy.filters.http.wasm": "spec",
     "TLS of a listener": "spec.mtls",
-    "TLS to endpoints": "spec.trafficPolicy.tls",
 }
 """How a reason begins, and the field for which `check` has a warning."""
 

@@ -21,6 +21,7 @@ from tests.xds.wire.decode.configurations.build import (
     typed,
 )
 
+from .contexts import CONTEXTS
 from .replies import REPLIES
 
 ADD = [{"header": {"key": "x-a", "value": "b"}}]
@@ -516,7 +517,7 @@ PROXIED = managed(
 )
 EVERYTHING = [
     *((ResourceType.LISTENER, each) for each in (*LISTENERS, *REPLIES)),
-    *((ResourceType.CLUSTER, each) for each in CLUSTERS),
+    *((ResourceType.CLUSTER, each) for each in (*CLUSTERS, *CONTEXTS)),
     (ResourceType.EXTENSION, {"name": "limit", "typed_config": LIMIT}),
     (ResourceType.LISTENER, PROXIED),
 ]

@@ -118,6 +118,7 @@ ONE_BY_ONE = "what is in it is judged field by field"
 WITHOUT_DIFFERENCE: dict[Key, str] = {
     (CLUSTER + "Cluster", "http_protocol_options"): ONE_BY_ONE,
     (MANAGER, "upgrade_configs"): ONE_BY_ONE,
+    (OPTIONS + ".AutoHttpConfig", "http_protocol_options"): ONE_BY_ONE,
     (OPTIONS + ".UseDownstreamHttpConfig", "http_protocol_options"): ONE_BY_ONE,
 }
 """Honoured, and without it nothing that is decoded changes: why that is right."""
