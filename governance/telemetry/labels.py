@@ -136,14 +136,14 @@ def outgoing(own: Workload, call: OutgoingCall, grpc: str | None) -> tuple[str, 
 
 
 def incoming(own: Workload, request: InboundRequest, service: Service | None, grpc: str | None) -> tuple[str, ...]:
-    """The labels of a request to this workload."""
+    """The labels of a request to this workload. `mutual_tls` needs the principals of both sides."""
+    peer = request.peer
     return (
         "destination",
         *_source(Workload()),
         *_destination(own, service or Service(own.canonical_service, own.canonical_service), own.namespace),
         *_outcome(request.status, grpc, request.flags),
-        # `mutual_tls` needs the principals of both sides.
-        "none",
+        "mutual_tls" if peer is not None and peer.uri_sans and peer.local_uri_sans else "none",
     )
 
 

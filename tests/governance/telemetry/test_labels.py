@@ -6,8 +6,12 @@ from typing import Any
 
 import pytest
 
+from proxyless.governance.inbound import InboundRequest
+from proxyless.governance.peer import Peer
 from proxyless.governance.replies import LocalReply, as_grpc, no_healthy_upstream
-from proxyless.governance.telemetry.labels import Service, Workload, flags_text, grpc_status
+from proxyless.governance.request import RequestView
+from proxyless.governance.runtime import Runtime
+from proxyless.governance.telemetry.labels import Service, Workload, flags_text, grpc_status, incoming
 
 CANONICAL = "service.istio.io/canonical-name"
 REVISION = "service.istio.io/canonical-revision"
@@ -98,3 +102,15 @@ def test_a_grpc_status_is_one_that_grpc_has_or_none(
 def test_flags_are_written_as_in_the_access_log() -> None:
     assert flags_text(()) == "-"
     assert flags_text(("URX", "UF")) == "URX,UF"
+
+
+def test_a_request_by_mtls_says_so() -> None:
+    view = RequestView(b"GET", b"https", b"app", b"/")
+    runtime = Runtime()
+    for peer, policy in (
+        (Peer(b"x", uri_sans=("spiffe://a",), local_uri_sans=("spiffe://b",)), "mutual_tls"),
+        (Peer(local_uri_sans=("spiffe://b",)), "none"),
+        (None, "none"),
+    ):
+        request = InboundRequest(runtime, view, 8080, peer=peer)
+        assert incoming(Workload(), request, None, None)[-1] == policy
