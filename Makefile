@@ -81,7 +81,7 @@ audit: $(VENV)/.installed
 	@$(PYTHON) -m venv $(AUDIT_VENV)
 	@$(AUDIT_VENV)/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
 	@$(BIN)/python -m pip freeze --exclude-editable > $(AUDIT_VENV)/installed.txt
-	@$(AUDIT_VENV)/bin/pip-audit --no-deps --disable-pip --requirement $(AUDIT_VENV)/installed.txt
+	@$(AUDIT_VENV)/bin/pip-audit --strict --no-deps --disable-pip --requirement $(AUDIT_VENV)/installed.txt
 
 clean:
 	rm -rf $(VENV) $(DEMO_VENV) $(AUDIT_VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* build dist htmlcov
