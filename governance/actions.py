@@ -222,14 +222,15 @@ class Collect:
     """Have the whole body of the request at hand, if it is no longer than `most` bytes.
 
     Result: its length, or a greater number than `most` as soon as that is known; None where nobody has a body (a dry
-    run).
+    run). What has been read by then is in `body`.
     """
 
-    __slots__ = ("most",)
+    __slots__ = ("body", "most")
     kind: ClassVar[int] = COLLECT
 
     def __init__(self, most: int) -> None:
         self.most = most
+        self.body = b""
 
 
 class Start:

@@ -26,6 +26,7 @@ from .balancing.host import Host
 from .cluster import ClusterRuntime
 from .describing import subject_of
 from .filters.chain import FilterChainRuntime
+from .finding import find_again, take_route
 from .hashing import Cookies
 from .headers import HeaderList, apply_levels, formats
 from .hedging import hedge_until_done
@@ -83,6 +84,8 @@ class OutgoingCall:
     peer: Peer | None = None
     source_port: int = 0
     incoming = False
+    protocol = "HTTP/1.1"
+    moved = False
     named: str | None = None
     """The cluster that a header named before a filter changed the headers."""
     hash: int | None = None
@@ -262,10 +265,7 @@ class OutgoingCall:
         except BadAuthorityError:
             self.reply = bad_authority()
             return None
-        uniform = runtime.uniform
-        route = self.route = vhost.match(request, uniform) if vhost is not None else None
-        if route is not None and route.action is not None:
-            target = self.target = route.draw(request, uniform, runtime.options.workload.address)
+        route, target = take_route(self, vhost)
         if http.filters.active:
             filters = http.filters.at(target if target is not None else route)
             if filters.active:
@@ -275,6 +275,10 @@ class OutgoingCall:
             return self._find_cluster(target)
         self._without_target(route)
         return None
+
+    def find_route(self) -> None:
+        """Find the route anew: the request is another one by now."""
+        find_again(self)
 
     def _without_target(self, route: CompiledRoute | None) -> None:
         self.reply = no_route() if route is None else route.answer(self.request, self.subject)

@@ -18,6 +18,7 @@ from .authorization.question import Question
 from .client_cert import tell_client
 from .describing import subject_of_request, subject_of_response
 from .filters.chain import FilterChainRuntime
+from .finding import gone
 from .forwarding import CLIENT_CERT, DECORATOR, put
 from .headers import HeaderList, apply_levels, formats
 from .hello import ISTIO, Hello
@@ -28,6 +29,7 @@ from .plan import Missing
 from .replies import CLOSE, LocalReply, bad_request, no_route, refused
 from .replying import refusal
 from .request import RequestView
+from .route_table import RouteTable
 from .routing import CompiledRoute, CompiledVirtualHost, Target
 from .runtime import Runtime
 from .steering import STEERING, unsteer
@@ -53,10 +55,12 @@ class InboundRequest:
         "incoming",
         "kept",
         "local_address",
+        "moved",
         "named",
         "names_operation",
         "peer",
         "port",
+        "protocol",
         "received",
         "reply",
         "request",
@@ -82,6 +86,7 @@ class InboundRequest:
         local: str = "",
         source_port: int = 0,
         hello: Hello = ISTIO,
+        protocol: str = "HTTP/1.1",
     ) -> None:
         """`local` is the address that the connection was made to, by default that of the workload."""
         self.runtime = runtime
@@ -92,6 +97,8 @@ class InboundRequest:
         self.source_port = source_port
         self.hello = hello if tls or peer is not None else None
         """What the connection began with; None for plaintext."""
+        self.protocol = protocol
+        self.moved = False
         self.started = runtime.clock()
         self.ended_at = 0.0
         self.chain: FilterChain | None = None
@@ -202,19 +209,14 @@ class InboundRequest:
         if presented and self.peer is not None:
             tell_client(request, http.config.client_cert, self.peer, sent)
         self._name(http)
-        vhost = self.vhost = table.of(request)
-        route = vhost.match(request, runtime.uniform) if vhost is not None else None
-        self.route = route
-        if route is not None and route.action is not None:
-            self.target = route.draw(request, runtime.uniform, request.source)
-        if http.filters.active:
-            self.filters = http.filters.at(self.target if self.target is not None else route)
+        self._route(http, table)
+        if self.filters is not None:
             reply = yield from self.filters.request(self)
             if reply is not None:
                 return reply
+        route, target = self.route, self.target
         if route is None:
             return no_route()
-        target = self.target
         if target is None:
             return route.answer(request, self.subject)
         if request.internal and not STEERING.isdisjoint(request.headers):
@@ -231,6 +233,26 @@ class InboundRequest:
         if CLIENT_CERT in self.request.headers:
             kept = [pair for pair in self.request.raw_headers if pair[0].lower() != CLIENT_CERT]
             self.request.replace_headers(kept)
+
+    def _route(self, http: HttpRuntime, table: RouteTable) -> None:
+        """Where it goes, and which filters it passes on its way."""
+        request, uniform = self.request, self.runtime.uniform
+        vhost = self.vhost = table.of(request)
+        route = self.route = vhost.match(request, uniform) if vhost is not None else None
+        self.target = None
+        if route is not None and route.action is not None:
+            self.target = route.draw(request, uniform, request.source)
+        if http.filters.active:
+            self.filters = http.filters.at(self.target if self.target is not None else route)
+
+    def find_route(self) -> None:
+        """Find the route anew: the request is another one by now."""
+        http = self.http
+        table = http.table(self.runtime.plan) if http is not None else None
+        if http is None or table is None or isinstance(table, Missing):
+            raise gone(self.request)
+        self._route(http, table)
+        self.moved = True
 
     def _name(self, http: HttpRuntime) -> None:
         """What the app gets that a next hop does not: Host among the headers. The name of an operation stays here."""

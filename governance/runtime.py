@@ -7,6 +7,7 @@ from time import monotonic, time
 from typing import Any, Protocol, TypeVar, cast
 
 from ..xds.model.cluster import Cluster
+from ..xds.model.ext_authz import HttpAuthorizer
 from ..xds.model.filters import GrpcTarget
 from ..xds.model.jwt import RemoteJwks
 from ..xds.model.resource import ResourceType
@@ -90,6 +91,7 @@ class Runtime:
         "_setting",
         "_setting_of_local",
         "asked",
+        "authorizer",
         "background",
         "changes",
         "clock",
@@ -161,8 +163,10 @@ class Runtime:
         """Where key sets of tokens are fetched: it is asked with an `xds.model.jwt.RemoteJwks`, and answers bytes."""
         self.keys_ahead: tuple[RemoteKeys, ...] = ()
         """Those that are fetched before anybody needs them."""
+        self.authorizer: Callable[[GrpcTarget | HttpAuthorizer], Service] = lambda target: Nobody()
+        """Where it is asked who may do what."""
         self.on_reset: Callable[[], None] = lambda: None
-        """Called in a forked child, and when the mesh ends, to give up what belongs to `rate_limiter`."""
+        """Called in a forked child, and when the mesh ends, to give up what belongs to those that are asked."""
         self.plan = Plan(Snapshot(), self)
 
     def require(self, missing: Missing) -> None:

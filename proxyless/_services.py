@@ -1,32 +1,34 @@
-"""What the decisions of a mesh ask: names of hosts, keys of tokens, and services over gRPC.
+"""What the decisions of a mesh ask: names of hosts, keys of tokens, and services.
 
 What it needs for the last two is imported when the first one is asked.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from math import inf
 from threading import Thread
 from typing import TYPE_CHECKING
 from weakref import ref
 
-from .governance.actions import Failure, Told
+from .governance.actions import Failure, Service, Told
 from .governance.dialled import OPTIONS
 from .governance.runtime import Runtime
+from .xds.model.ext_authz import HttpAuthorizer
 from .xds.model.filters import GrpcTarget
 from .xds.model.jwt import RemoteJwks
 from .xds.transport.resolver import NameService
 
 if TYPE_CHECKING:
     from .governance.services.grpc import Services
+    from .governance.services.http import Connections
 
 
 def give_services(runtime: Runtime) -> None:
     """Let the calls of a mesh ask what they have to."""
     runtime.resolver = NameService()
     runtime.dialled.ask = lambda host: Thread(target=_look_up, args=(runtime, host), daemon=True).start()
-    runtime.rate_limiter = services_of(runtime)
+    made = _Made(runtime)
+    runtime.rate_limiter, runtime.authorizer = made.rate_limiter, made.authorizer
     runtime.keys = KeySetsLater(ref(runtime))
 
 
@@ -72,17 +74,40 @@ def _look_up(runtime: Runtime, host: str) -> None:
         runtime.changes.advance()
 
 
-def services_of(runtime: Runtime) -> Callable[[GrpcTarget], Told]:
-    """What `Runtime.rate_limiter` is."""
-    made: list[Services] = []
+class _Made:
+    """What is asked, made when the first one is."""
 
-    def rate_limiter_of(target: GrpcTarget) -> Told:
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._grpc: Services | None = None
+        self._http: Connections | None = None
+
+    def _services(self) -> Services:
         from .governance.services.grpc import Services
+
+        if self._grpc is None:
+            self._grpc = Services(self._runtime)
+            self._runtime.on_reset = self._reset
+        return self._grpc
+
+    def _reset(self) -> None:
+        if self._grpc is not None:
+            self._grpc.close()
+        if self._http is not None:
+            self._http.close()
+
+    def rate_limiter(self, target: GrpcTarget) -> Told:
+        """A rate limit service."""
         from .governance.services.rate_limit import rate_limiter
 
-        if not made:
-            made.append(Services(runtime))
-            runtime.on_reset = made[0].close
-        return rate_limiter(made[0], target)
+        return rate_limiter(self._services(), target)
 
-    return rate_limiter_of
+    def authorizer(self, target: GrpcTarget | HttpAuthorizer) -> Service:
+        """An authorization service."""
+        from .governance.services.authorization import authorizer
+        from .governance.services.http import Connections
+
+        services = self._services()
+        if self._http is None:
+            self._http = Connections()
+        return authorizer(services, self._http, target)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from ...xds.model.ext_authz import ExtAuthz
 from ...xds.model.filters import (
     Buffer,
     Cors,
@@ -33,6 +34,7 @@ from .admission_control import AdmissionControlFilter
 from .buffer import BufferFilter
 from .cors import CorsFilter
 from .dynamic_forward_proxy import DynamicForwardProxyFilter
+from .ext_authz import ExtAuthzFilter
 from .fault import FaultFilter
 from .global_ratelimit import GlobalRateLimitFilter
 from .header_mutation import HeaderMutationFilter
@@ -62,6 +64,8 @@ class FilterChainRuntime:
     responders: tuple[ResponseFilter, ...] = ()
     """Those of `active` that look at responses, in the order in which they do."""
     enders: tuple[EndFilter, ...] = ()
+    order: tuple[RequestFilter, ...] = ()
+    """All filters of the connection manager, where `active` are those of a place."""
 
     def at(self, place: Target | CompiledRoute | None) -> FilterChainRuntime:
         """Those filters that have something to do for what goes to a place; None is where no route is."""
@@ -84,7 +88,7 @@ class FilterChainRuntime:
             applies = getattr(each, "applies", None)
             if applies is None or applies(place):
                 found.append(each)
-        return chain_of(found)
+        return replace(chain_of(found), order=self.active)
 
     def request(self, stream: Stream) -> Steps:
         """The way in: the first answer ends it."""
@@ -92,10 +96,18 @@ class FilterChainRuntime:
             reply = each.on_request(stream)
             if reply is not None and not isinstance(reply, LocalReply):
                 reply = yield from reply
+                if stream.moved and reply is None:
+                    stream.moved = False
+                    return (yield from self._after(each, stream).request(stream))
             if reply is not None:
                 # Response headers of redirects and direct responses are the answer's own, not the route's.
                 return replace(reply, plain=True) if _answers_itself(stream) else reply
         return None
+
+    def _after(self, last: RequestFilter, stream: Stream) -> FilterChainRuntime:
+        """The filters behind one that has had the route found anew, for where the request goes now."""
+        place = stream.target if stream.target is not None else stream.route
+        return chain_of(self.order[self.order.index(last) + 1 :])._narrowed(place)
 
     def response(self, stream: Stream, status: int, headers: HeaderList) -> HeaderList:
         """The way out."""
@@ -140,6 +152,9 @@ FACTORIES: Mapping[type, Factory] = {
         http_filter.name, config if isinstance(config, Buffer) else None
     ),
     Cors: lambda http_filter, config, scope, runtime: CorsFilter(http_filter.name),
+    ExtAuthz: lambda http_filter, config, scope, runtime: ExtAuthzFilter(
+        http_filter.name, cast("ExtAuthz", _own(ExtAuthz, http_filter, config)), runtime, on=config is not None
+    ),
     Fault: lambda http_filter, config, scope, runtime: FaultFilter(
         http_filter.name, config if isinstance(config, Fault) else None
     ),

@@ -46,6 +46,13 @@ class Stream(Protocol):
     """The cluster that a header named when the route was found: whoever changes headers keeps it."""
     cut: bool
     """Whether the response of somebody else has not come to its end."""
+    protocol: str
+    """HTTP/1.1, HTTP/2: as Envoy's %PROTOCOL% has it."""
+    moved: bool
+    """Whether the route was found anew, and filters that come later do not know yet."""
+
+    def find_route(self) -> None:
+        """Find the route anew: the request is another one by now."""
 
     def local(self) -> tuple[str, int]:
         """The address and the port that the connection was made to."""

@@ -193,14 +193,14 @@ class Services:
     """What the filters of one mesh ask."""
 
     def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
+        self.runtime = runtime
         self._channels = Channels()
 
     def unary(
         self, target: GrpcTarget, method: str, encode: Callable[[Q], bytes], decode: Callable[[bytes], A]
     ) -> Unary[Q, A]:
         """A method of a service."""
-        return Unary(self._runtime, self._channels, target, method, encode, decode)
+        return Unary(self.runtime, self._channels, target, method, encode, decode)
 
     def close(self) -> None:
         """Close the channels; questions that come later open new ones."""

@@ -33,6 +33,7 @@ from ._bypass import AsyncUngoverned
 from ._exchange import ErrorMode, Exchange, PoolBase
 from ._httpcore import AsyncBody, AsyncConnection, AsyncStream, Clamp, Library
 from ._steps import run_async, speaks_http2
+from ._upload import Begun
 
 
 class AsyncGovernedPool(PoolBase):
@@ -141,11 +142,15 @@ class AsyncGovernedPool(PoolBase):
     @staticmethod
     async def collect(exchange: Exchange, action: Collect) -> int:
         body = b""
-        async for chunk in exchange.request.stream:
+        source = aiter(exchange.request.stream)
+        async for chunk in source:
             body += chunk
             if len(body) > action.most:
-                return len(body)
-        exchange.request.stream = exchange.library.byte_stream(body)
+                exchange.request.stream = Begun(body, source)
+                break
+        else:
+            exchange.request.stream = exchange.library.byte_stream(body)
+        action.body = body
         return len(body)
 
     @staticmethod

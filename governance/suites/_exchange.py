@@ -216,8 +216,10 @@ class Exchange:
         request = self.request
         url = request.url
         host = action.host
-        if action.method != request.method:  # a redirect has made it a GET
-            request.method, request.stream, self.upload = action.method, self.library.byte_stream(b""), None
+        if action.method != request.method:
+            request.method = action.method
+            if self.call.redirects:  # one of them has made it a GET
+                request.stream, self.upload = self.library.byte_stream(b""), None
         url.host, url.port, url.target = host.host, host.port, action.path
         headers = [(b"Host", action.authority), *action.headers]
         made: Any = action.slot.connection  # of this suite: what its pools hold

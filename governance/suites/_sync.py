@@ -31,6 +31,7 @@ from ._bypass import Ungoverned
 from ._exchange import ErrorMode, Exchange, PoolBase
 from ._httpcore import Body, Clamp, Connection, Library, Stream
 from ._steps import run, speaks_http2
+from ._upload import Begun
 
 
 class GovernedPool(PoolBase):
@@ -135,11 +136,15 @@ class GovernedPool(PoolBase):
     @staticmethod
     def collect(exchange: Exchange, action: Collect) -> int:
         body = b""
-        for chunk in exchange.request.stream:
+        source = iter(exchange.request.stream)
+        for chunk in source:
             body += chunk
             if len(body) > action.most:
-                return len(body)
-        exchange.request.stream = exchange.library.byte_stream(body)
+                exchange.request.stream = Begun(body, source)
+                break
+        else:
+            exchange.request.stream = exchange.library.byte_stream(body)
+        action.body = body
         return len(body)
 
     @staticmethod

@@ -83,3 +83,22 @@ class Upload:
                 self._keep(chunk)
                 yield chunk
         self._ended()
+
+
+class Begun:
+    """A body whose beginning has been read already: that, then the rest."""
+
+    __slots__ = ("_first", "_rest")
+
+    def __init__(self, first: bytes, rest: Any) -> None:
+        self._first = first
+        self._rest = rest
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield self._first
+        yield from self._rest
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield self._first
+        async for chunk in self._rest:
+            yield chunk

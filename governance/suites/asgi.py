@@ -42,6 +42,7 @@ IN_THE_CLEAR = {"https": "http", "wss": "ws", "ws": "ws"}
 """The scheme of a plaintext connection, which a server with a context takes for TLS."""
 
 VERSIONS = {"TLSv1.2": 0x0303, "TLSv1.3": 0x0304}
+PROTOCOLS = {"1.0": "HTTP/1.0", "2": "HTTP/2", "3": "HTTP/3"}
 SCHEMES = {"http": b"http", "https": b"https", "ws": b"http", "wss": b"https"}
 
 
@@ -67,14 +68,16 @@ class AsgiMiddleware:
             scope = told(scope, served)
         view = _view(scope)
         target = view.path
-        client = scope.get("client")
+        client, server = scope.get("client"), scope.get("server")
         inbound = InboundRequest(
             runtime,
             view,
             port,
             peer=served.peer if served is not None else None,
             hello=served.hello if served is not None else ISTIO,
+            local=server[0] if server and server[1] else "",
             source_port=client[1] or 0 if client else 0,
+            protocol=PROTOCOLS.get(scope.get("http_version", ""), "HTTP/1.1"),
         )
         held = Held(receive) if kind == "http" else None
         try:
@@ -123,14 +126,17 @@ class Held:
         self._receive = receive
         self.messages: list[Message] = []
 
-    async def collect(self, most: int) -> int:
-        """The length of the body, read as far as `most` bytes."""
-        length, more = 0, True
-        while more and length <= most:
+    async def collect(self, action: Collect) -> int:
+        """The length of the body, read as far as its `most` bytes."""
+        messages = self.messages
+        length = sum(len(each.get("body", b"")) for each in messages)
+        more = messages[-1].get("more_body", False) if messages else True
+        while more and length <= action.most:
             message = await self._receive()
-            self.messages.append(message)
+            messages.append(message)
             length += len(message.get("body", b""))
             more = message.get("more_body", False)
+        action.body = b"".join(each.get("body", b"") for each in messages)
         return length
 
     async def __call__(self) -> Message:
@@ -146,7 +152,7 @@ async def _decided(inbound: InboundRequest, held: Held | None) -> LocalReply | N
             if isinstance(action, Ask):
                 answer = await action.service.ask_async(action.request, action.timeout_s)
             elif isinstance(action, Collect):
-                answer = await held.collect(action.most) if held is not None else None
+                answer = await held.collect(action) if held is not None else None
             else:
                 await asyncio.sleep(action.seconds)
             action = machine.send(answer)

@@ -32,11 +32,16 @@ class FakeStream:
     reply: LocalReply | None = None
     cut: bool = False
     named: str | None = None
+    protocol: str = "HTTP/1.1"
+    moved: bool = False
     source_port: int = 0
     to: tuple[str, int] = ("10.0.0.9", 8080)
 
     def local(self) -> tuple[str, int]:
         return self.to
+
+    def find_route(self) -> None:
+        self.moved = True
 
 
 @dataclass

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from .dns import DnsCache
+from .ext_authz import ExtAuthz, ExtAuthzPerRoute
 from .jwt import JwtAuthentication, JwtPerRoute
 from .matchers import HeaderMatcher, StringMatcher
 from .overload import AdaptiveConcurrency, AdmissionControl
@@ -208,6 +209,8 @@ class UnenforceableFilter:
 
 FilterConfig = (
     LocalRateLimit
+    | ExtAuthz
+    | ExtAuthzPerRoute
     | GlobalRateLimit
     | RateLimitPerRoute
     | Alpn

@@ -12,6 +12,7 @@ from .authorization import AUTHORIZATION
 from .clusters import CLUSTERS
 from .common import COMMON
 from .endpoints import ENDPOINTS
+from .external import EXTERNAL
 from .filters import FILTERS
 from .listeners import LISTENERS
 from .local_reply import LOCAL_REPLY
@@ -33,6 +34,7 @@ TABLE: Mapping[str, Entry] = {
     **TREES,
     **TLS_CONTEXTS,
     **AUTHORIZATION,
+    **EXTERNAL,
 }
 """By the full name of a message, or `<message>.<field>` where a field of it makes other use of the same message."""
 

@@ -128,7 +128,7 @@ def _permission(message: pb.rbac_v3.Permission) -> Condition:
         case "requested_server_name":
             return WithServerName(string_matcher(message.requested_server_name))
         case "metadata":
-            return _metadata(message.metadata)
+            return metadata_condition(message.metadata)
         case "sourced_metadata":
             return _sourced(message.sourced_metadata)
         case "matcher":
@@ -159,7 +159,7 @@ def _principal(message: pb.rbac_v3.Principal) -> Condition:
         case "url_path":
             return WithPath(string_matcher(message.url_path.path))
         case "metadata":
-            return _metadata(message.metadata)
+            return metadata_condition(message.metadata)
         case "sourced_metadata":
             return _sourced(message.sourced_metadata)
         case "filter_state":
@@ -203,10 +203,11 @@ def _ports(message: pb.type_v3.Int32Range) -> WithPort:
 
 
 def _sourced(message: pb.rbac_v3.SourcedMetadata) -> WithMetadata:
-    return _metadata(message.metadata_matcher, of_route=message.metadata_source == ROUTE)
+    return metadata_condition(message.metadata_matcher, of_route=message.metadata_source == ROUTE)
 
 
-def _metadata(message: pb.matcher_v3.MetadataMatcher, *, of_route: bool = False) -> WithMetadata:
+def metadata_condition(message: pb.matcher_v3.MetadataMatcher, *, of_route: bool = False) -> WithMetadata:
+    """envoy.type.matcher.v3.MetadataMatcher."""
     path = tuple(each.key for each in message.path)
     return WithMetadata(message.filter, path, _value(message.value), message.invert, of_route)
 

@@ -219,6 +219,8 @@ def without(message: Any, proven: set[Key], context: str = "") -> Iterator[tuple
                 yield found, replaced(message, field.name, None, changed)
             continue
         for place in sorted(value) if hasattr(value, "items") else range(len(value)):
+            if not isinstance(value[place], Message):
+                break  # a map of plain values
             for found, changed in without(value[place], proven, below):
                 yield found, replaced(message, field.name, place, changed)
 

@@ -33,6 +33,7 @@ from ..extensions import HTTP_FILTERS, WITHOUT_ROUTES, extension
 from ..inert import INERT_NAMES, INERT_TYPES, NOT_DONE
 from ..values import named
 from .cors import cors_policy
+from .ext_authz import ext_authz, ext_authz_per_route
 from .fault import fault
 from .global_ratelimit import global_ratelimit, ratelimit_per_route
 from .header_mutation import header_mutation
@@ -145,6 +146,8 @@ DECODERS: Mapping[str, Callable[..., FilterConfig]] = {
     ),
     "envoy.extensions.filters.http.cors.v3.Cors": lambda message: Cors(),
     "envoy.extensions.filters.http.cors.v3.CorsPolicy": cors_policy,
+    "envoy.extensions.filters.http.ext_authz.v3.ExtAuthz": ext_authz,
+    "envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute": ext_authz_per_route,
     "envoy.extensions.filters.http.fault.v3.HTTPFault": fault,
     FORWARD_PROXY + "FilterConfig": _forward_proxy,
     FORWARD_PROXY + "PerRouteConfig": (
