@@ -27,7 +27,7 @@ from .mesh import MeshConfig
 from .objects import Fault
 from .registry.gateway_routes import ROUTE_KINDS
 from .registry.world import World
-from .source import Loaded, Source
+from .source import Loaded, Source, Watched
 from .status import PlaneStatus, client_status
 
 logger = logging.getLogger(__name__)
@@ -100,6 +100,7 @@ class Plane:
         self._history: deque[tuple[int, Changes]] = deque(maxlen=_REMEMBERED)
         self._streams: list[Driven] = []
         self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._told: queue.SimpleQueue[set[str]] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
         self._closed = False
@@ -137,7 +138,9 @@ class Plane:
 
     def poll(self) -> bool:
         """Takes over what changed in the source; says whether anything did. For the plane's thread, and for tests."""
-        loaded = self._source.poll()
+        return self._took(self._source.poll())
+
+    def _took(self, loaded: Loaded | None) -> bool:
         if loaded is None:
             return False
         before = self.state
@@ -198,6 +201,30 @@ class Plane:
             thread.join(timeout=5)
 
     def _run(self) -> None:
+        stop = self._source.watch(self._heard) if isinstance(self._source, Watched) else None
+        try:
+            self._work_on()
+        finally:
+            if stop is not None:
+                stop()
+
+    def _heard(self, names: set[str]) -> None:
+        """Something changed, says the source. In its thread."""
+        self._told.put(names)
+        self._work.put(self._look_there)
+
+    def _look_there(self) -> None:
+        if not self._told.empty():
+            self._look(time.monotonic(), only=True)
+
+    def _hints(self) -> set[str]:
+        """What the source has told of since it was asked last."""
+        names: set[str] = set()
+        while not self._told.empty():
+            names |= self._told.get()
+        return names
+
+    def _work_on(self) -> None:
         pause = _IDLE_S
         due = time.monotonic() + pause
         while True:
@@ -213,13 +240,15 @@ class Plane:
                 return
             self._do(work)
 
-    def _look(self, started: float) -> None:
+    def _look(self, started: float, *, only: bool = False) -> None:
+        """`only`: where the source says that something changed."""
         try:
-            if not self.poll():
+            if not (self._took(self._source.poll(self._hints())) if only else self.poll()):
                 return
             while (left := self._debounce.patience_s - (time.monotonic() - started)) > 0:
                 time.sleep(min(self._debounce.quiet_s, left))
-                if not self.poll():
+                names = self._hints()
+                if not (self._took(self._source.poll(names)) if only and names else not only and self.poll()):
                     break
         except Exception:  # a source must not end the thread that serves everyone
             logger.exception("the configuration could not be read; what was in force stays")
@@ -244,6 +273,7 @@ def _renew_after_fork(plane: Plane) -> None:
         if mine is not None:
             mine._starting = threading.Lock()
             mine._work = queue.SimpleQueue()
+            mine._told = queue.SimpleQueue()
             mine._thread = None
             mine._streams = []
 

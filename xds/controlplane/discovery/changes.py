@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ..api import kubernetes
+from ..objects import Object
 from ..registry.services import Service
 from ..registry.world import World
 from .rules import ENDPOINTS, SERVICE, Key
@@ -81,16 +82,22 @@ def between(before: World, after: World) -> Changes:
 
 
 def _configuration(before: World, after: World) -> Iterable[Key]:
-    old = {routing.source.ref: routing for routing in before.virtual_services.all}
-    new = {routing.source.ref: routing for routing in after.virtual_services.all}
+    if before.virtual_services is not after.virtual_services:
+        old = {routing.source.ref: routing for routing in before.virtual_services.all}
+        new = {routing.source.ref: routing for routing in after.virtual_services.all}
+        for ref in old.keys() | new.keys():
+            if old.get(ref) is not new.get(ref):  # also where only a delegate changed
+                yield Key(ref.kind, ref.name, ref.namespace)
+    for kind in _CONFIG:
+        one, other = before.of_kind(kind, object), after.of_kind(kind, object)
+        if one is not other:
+            yield from _objects(one, other)
+
+
+def _objects(before: Iterable[Object[object]], after: Iterable[Object[object]]) -> Iterable[Key]:
+    old, new = ({item.ref: item for item in side} for side in (before, after))
     for ref in old.keys() | new.keys():
-        if old.get(ref) is not new.get(ref):  # also where only a delegate changed
-            yield Key(ref.kind, ref.name, ref.namespace)
-    for ref, item in after.by_ref.items():
-        if ref.kind in _CONFIG and before.by_ref.get(ref) is not item:
-            yield Key(ref.kind, ref.name, ref.namespace)
-    for ref in before.by_ref:
-        if ref.kind in _CONFIG and ref not in after.by_ref:
+        if old.get(ref) is not new.get(ref):
             yield Key(ref.kind, ref.name, ref.namespace)
 
 
@@ -134,6 +141,8 @@ def _instances(before: World, after: World) -> Iterable[tuple[Key, bool]]:
     accepts, in the listeners and names of a headless service, in a DNS cluster.
     """
     old, new = before.instances, after.instances
+    if old is new:
+        return
     for key in old.keys() | new.keys():
         one, other = old.get(key), new.get(key)
         if one is other:

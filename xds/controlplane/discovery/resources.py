@@ -17,7 +17,7 @@ from ..emit.grpc_clusters import grpc_clusters
 from ..emit.grpc_listeners import grpc_listeners
 from ..emit.inbound import inbound_listeners
 from ..emit.kept_routes import KeptRoutes
-from ..emit.messages import pack
+from ..emit.messages import pack, packed
 from ..emit.name_table import name_table
 from ..emit.outbound import outbound_listeners
 from ..emit.own_clusters import own_clusters
@@ -25,7 +25,7 @@ from ..emit.patch import Patch, compiled
 from ..emit.patch_clusters import patch_cluster
 from ..emit.patch_routes import KINDS as TABLE_KINDS
 from ..emit.patch_routes import patch_table
-from ..emit.route_tables import grpc_table, route_table
+from ..emit.route_tables import RouteConfiguration, encoded_route_table, grpc_table, route_table
 from ..emit.stock import stock_cluster, stock_listener
 from ..emit.view import View
 from ..hosts import parse_subset_key
@@ -174,6 +174,8 @@ class Resources:
         key = (name, view.scope, view.proxy.node.domain, view.caller_key, view.proxy.config.proxy_headers, patches)
 
         def make() -> Any:
+            if not any(patches):
+                return packed(RouteConfiguration, encoded_route_table(name, view.scope, view.proxy, self._routes))
             table = route_table(name, view.scope, view.proxy, self._routes)
             return pack(patch_table(table, view.patches, "SIDECAR_OUTBOUND"))
 

@@ -15,6 +15,7 @@ from ..api.destination_rule import DestinationRule
 from ..registry.services import Service
 from ..registry.virtual_services import Routing
 from .routes import Route, Surroundings, routes_of
+from .virtual_hosts import KeptHosts
 
 
 class _Services(dict[str, Service]):
@@ -69,6 +70,7 @@ class KeptRoutes:
     def __init__(self) -> None:
         self._young: dict[Hashable, _Made] = {}
         self._old: dict[Hashable, _Made] = {}
+        self.hosts = KeptHosts()
 
     def of(self, routing: Routing, around: Surroundings, caller: Hashable) -> list[Route]:
         """`caller` is what of the source the surroundings come from."""
@@ -85,3 +87,4 @@ class KeptRoutes:
         """A new world has come."""
         self._old = self._young
         self._young = {}
+        self.hosts.age()

@@ -23,6 +23,11 @@ def pack(message: Message) -> google_protobuf.Any:
     )
 
 
+def packed(message: type[Message], raw: bytes) -> google_protobuf.Any:
+    """The same of an encoded message."""
+    return google_protobuf.Any(type_url=TYPE_URL + message.DESCRIPTOR.full_name, value=raw)
+
+
 def u32(value: int) -> google_protobuf.UInt32Value:
     return google_protobuf.UInt32Value(value=value)
 

@@ -26,14 +26,14 @@ from ..registry.services import UNSPECIFIED, Service
 from ..registry.virtual_services import Routing
 from . import dynamic_dns
 from .kept_routes import KeptRoutes
-from .messages import UNIX, duration, flag, u32
+from .messages import UNIX, duration, flag
 from .proxy_headers import Headers, headers_of
 from .routes import Route, Surroundings, default_route, hash_of_service
+from .virtual_hosts import Domains, Host, KeptHosts, encoded_table, member, table
 
 VirtualHost = route_v3.VirtualHost
 RouteConfiguration = route_v3.RouteConfiguration
 
-_DIRECT_RESPONSE_LIMIT = 1024 * 1024
 PASSTHROUGH = "PassthroughCluster"
 FORWARD_PROXY = "http_proxy"
 
@@ -53,12 +53,30 @@ def route_table(name: str, scope: Scope, proxy: Proxy, kept: KeptRoutes | None =
 
     A Unix socket and a forward proxy (`http_proxy`) have the services of every port.
     """
+    found = _members(name, scope, proxy, kept or KeptRoutes())
+    if found is None:
+        return RouteConfiguration(name=name, validate_clusters=flag(False))
+    hosts, rest = found
+    return table(name, [*(host.message() for host in hosts), *rest])
+
+
+def encoded_route_table(name: str, scope: Scope, proxy: Proxy, kept: KeptRoutes) -> bytes:
+    """The same, encoded, from virtual hosts that were encoded before."""
+    found = _members(name, scope, proxy, kept)
+    if found is None:
+        return RouteConfiguration(name=name, validate_clusters=flag(False)).SerializeToString(deterministic=True)
+    hosts, rest = found
+    return encoded_table(name, (*map(kept.hosts.encoded, hosts), *map(member, rest)))
+
+
+def _members(name: str, scope: Scope, proxy: Proxy, kept: KeptRoutes) -> tuple[list[Host], list[VirtualHost]] | None:
+    """The virtual hosts of a table, and the one for hosts that nobody knows; None for a name that means nothing."""
     host, colon, number = name.rpartition(":")
     everywhere = name.startswith(UNIX) or name == FORWARD_PROXY
     if everywhere:
         colon = ""
     elif not number.isdecimal():
-        return RouteConfiguration(name=name, validate_clusters=flag(False))
+        return None
     port = 0 if everywhere else int(number)
     listener = scope.listener_for(port, name)
     if listener is not None and listener.protocol == "HTTP_PROXY":
@@ -68,19 +86,20 @@ def route_table(name: str, scope: Scope, proxy: Proxy, kept: KeptRoutes | None =
         hosts = _only(hosts, name, host)
     hosts.sort(key=lambda item: item.name)
     headers = headers_of(proxy.config.proxy_headers)
-    if not colon:
-        hosts.append(catch_all(scope.outbound_policy, forwarded_host=headers.forwarded_host))
     for each in hosts:
-        each.include_request_attempt_count = headers.attempts
-    return _table(name, hosts)
+        each.attempts = headers.attempts
+    rest = []
+    if not colon:
+        rest.append(catch_all(scope.outbound_policy, forwarded_host=headers.forwarded_host))
+        rest[0].include_request_attempt_count = headers.attempts
+    return hosts, rest
 
 
-def _only(hosts: list[VirtualHost], name: str, host: str) -> list[VirtualHost]:
+def _only(hosts: list[Host], name: str, host: str) -> list[Host]:
     """The virtual host of one service, which its listener serves whatever the Host header says."""
     found = [item for item in hosts if name in item.domains or host in item.domains]
     if len(found) == 1:
-        del found[0].domains[:]
-        found[0].domains.append("*")
+        found[0].domains = ["*"]
     return found
 
 
@@ -90,12 +109,12 @@ def grpc_table(name: str, scope: Scope, proxy: Proxy) -> RouteConfiguration | No
     if key is None or not key.host or not key.port:
         return None
     listener = scope.listener_for(key.port, name)
-    hosts = _virtual_hosts(key.port, listener, scope, proxy) if listener is not None else []
+    hosts = _virtual_hosts(key.port, listener, scope, proxy, KeptRoutes()) if listener is not None else []
     attempts = headers_of(proxy.config.proxy_headers).attempts
     taken = [host for host in hosts if any(_takes(domain.lower(), key) for domain in host.domains)]
     for host in taken:
-        host.include_request_attempt_count = attempts
-    return RouteConfiguration(name=name, virtual_hosts=taken)
+        host.attempts = attempts
+    return RouteConfiguration(name=name, virtual_hosts=[host.message() for host in taken])
 
 
 def _takes(domain: str, key: SubsetKey) -> bool:
@@ -141,22 +160,10 @@ def catch_all_table(name: str, policy: OutboundTrafficPolicy, headers: Headers) 
     """A table of nothing but hosts that nobody knows."""
     host = catch_all(policy, forwarded_host=headers.forwarded_host)
     host.include_request_attempt_count = headers.attempts
-    return _table(name, [host])
+    return table(name, [host])
 
 
-def _table(name: str, hosts: Iterable[VirtualHost]) -> RouteConfiguration:
-    return RouteConfiguration(
-        name=name,
-        virtual_hosts=hosts,
-        validate_clusters=flag(False),
-        max_direct_response_body_size_bytes=u32(_DIRECT_RESPONSE_LIMIT),
-        ignore_port_in_host_matching=True,
-    )
-
-
-def _virtual_hosts(
-    port: int, listener: EgressListener, scope: Scope, proxy: Proxy, kept: KeptRoutes | None = None
-) -> list[VirtualHost]:
+def _virtual_hosts(port: int, listener: EgressListener, scope: Scope, proxy: Proxy, kept: KeptRoutes) -> list[Host]:
     services = _on_port(listener.services, port)
     routings = listener.routings
     if port != 80:
@@ -172,19 +179,16 @@ def _virtual_hosts(
         grpc=proxy.is_grpc,
     )
     caller = (proxy.namespace, tuple(sorted(proxy.labels.items())), around.forwarded_host, around.grpc)
-    kept = kept or KeptRoutes()
     made = {routing: kept.of(routing, around, caller) for routing in routings}
-    groups = _groups(made, services, listener.most_specific_routings, around)
-    hosts = _named_hosts(groups, port, proxy)
+    groups = _groups(made, services, listener.most_specific_routings, around, kept.hosts)
+    hosts = _named_hosts(groups, port, proxy, kept.hosts)
     return hosts if port else [host for host in hosts if _only_with_port(host)]
 
 
-def _only_with_port(host: VirtualHost) -> bool:
+def _only_with_port(host: Host) -> bool:
     """Among the services of all ports a name without a port means port 80; false for a host without any domain left."""
     if not host.name.endswith(":80"):
-        named = [domain for domain in host.domains if ":" in domain]
-        del host.domains[:]
-        host.domains.extend(named)
+        host.domains = [domain for domain in host.domains if ":" in domain]
     return bool(host.domains)
 
 
@@ -221,6 +225,7 @@ def _groups(
     services: Mapping[str, Service],
     most_specific: Mapping[str, Routing],
     around: Surroundings,
+    kept: KeptHosts,
 ) -> list[_Group]:
     """First the VirtualServices in order, then the services that none of them names."""
     left = dict(services)
@@ -243,11 +248,20 @@ def _groups(
             left.pop(service.hostname.lower(), None)
     for service in left.values():
         for number in _http_ports(service) if service.resolution != "Alias" else ():
-            hashed = hash_of_service(around.rule(service.hostname), number)
-            cluster, retries = outbound(service.hostname, number), around.mesh.default_http_retry_policy
-            route = default_route(cluster, service.hostname, number, hashed, retries)
-            out.append(_Group(number, [service], [], [route]))
+            out.append(_Group(number, [service], [], _default_routes(service.hostname, number, around, kept)))
     return out
+
+
+def _default_routes(host: str, number: int, around: Surroundings, kept: KeptHosts) -> list[Route]:
+    """Of a service without a VirtualService."""
+    rule = around.rule(host)
+    key = outbound(host, number)
+    routes = kept.default(key, rule, around.mesh)
+    if routes is None:
+        hashed = hash_of_service(rule, number)
+        routes = [default_route(key, host, number, hashed, around.mesh.default_http_retry_policy)]
+        kept.keep_default(key, rule, around.mesh, routes)
+    return routes
 
 
 def _reaches(routing: Routing, named: Iterable[Service], around: Surroundings) -> bool:
@@ -283,7 +297,7 @@ def _split(
     return names, named
 
 
-def _named_hosts(groups: list[_Group], port: int, proxy: Proxy) -> list[VirtualHost]:
+def _named_hosts(groups: list[_Group], port: int, proxy: Proxy, kept: KeptHosts) -> list[Host]:
     """Virtual hosts with their domains; a name or domain that came before is not given again."""
     known = {service.hostname for group in groups for service in group.services}
     known |= {with_port(service.hostname, group.port) for group in groups for service in group.services}
@@ -295,7 +309,7 @@ def _named_hosts(groups: list[_Group], port: int, proxy: Proxy) -> list[VirtualH
             (name.lower(), _written(name.lower(), group.port if proxy.is_grpc else 0), []) for name in group.names
         ]
         suffix = 0 if port and not proxy.is_grpc else group.port
-        candidates += [(service.hostname, *_domains(service, suffix, proxy)) for service in group.services]
+        candidates += [(service.hostname, *_domains(service, suffix, proxy, kept)) for service in group.services]
         for host, wanted, expanded in candidates:
             name = with_port(host, group.port)
             if name in names:
@@ -309,11 +323,19 @@ def _named_hosts(groups: list[_Group], port: int, proxy: Proxy) -> list[VirtualH
                 fresh.append(domain)
                 domains.add(domain.lower())
             if fresh:
-                out.append(VirtualHost(name=name, domains=fresh, routes=group.routes))
+                out.append(Host(name, fresh, group.routes))
     return out
 
 
-def _domains(service: Service, port: int, proxy: Proxy) -> tuple[list[str], list[str]]:
+def _domains(service: Service, port: int, proxy: Proxy, kept: KeptHosts) -> Domains:
+    found = kept.domains(service, port, proxy)
+    if found is None:
+        found = _made_domains(service, port, proxy)
+        kept.keep_domains(service, port, proxy, found)
+    return found
+
+
+def _made_domains(service: Service, port: int, proxy: Proxy) -> Domains:
     """Every Host header that means the service, and those among them that a resolver's rules made.
 
     With a port each name stands without and with it; the absolute form (`host.`) comes first.

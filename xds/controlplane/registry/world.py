@@ -29,6 +29,7 @@ from .gateway_routes import ROUTE_KINDS, GatewayRoutes, Parents, RouteObject, co
 from .gateway_rules import Backends
 from .instances import NOWHERE, EndpointMemory, Gathering, Instances, ServiceKey
 from .meshes import HOME, Settings, settings
+from .meshes import KINDS as MESH_KINDS
 from .networks import Gateways, Ranges, gateways
 from .policies import Policies
 from .services import Port, Service, from_kubernetes, from_service_entry, in_every_domain, with_aliases
@@ -62,6 +63,16 @@ def _by_place(item: Object[object]) -> tuple[str, str]:
     return item.meta.namespace, item.meta.name
 
 
+def _replaced(before: World, objects: tuple[Object[object], ...], mesh: MeshConfig) -> list[Object[object]] | None:
+    """The objects that say something else than before, where nothing else is different and the mesh stays the same."""
+    if mesh is not before.settings.base or before.mesh.discovery_selectors or len(objects) != len(before.given):
+        return None
+    pairs = [(old, new) for old, new in zip(before.given, objects, strict=True) if old is not new]
+    if any(old.ref != new.ref or new.kind in MESH_KINDS for old, new in pairs):
+        return None
+    return [new for _, new in pairs]
+
+
 class World:
     """The mesh at one version. Parts are derived when first asked for.
 
@@ -69,7 +80,12 @@ class World:
     """
 
     def __init__(self, objects: Iterable[Object[object]], mesh: MeshConfig, before: World | None = None) -> None:
-        self.by_ref: dict[Ref, Object[object]] = {item.ref: item for item in objects}
+        self.given: tuple[Object[object], ...] = tuple(objects)
+        replaced = _replaced(before, self.given, mesh) if before is not None else None
+        if before is not None and replaced is not None:
+            self._succeed(before, replaced)
+            return
+        self.by_ref: dict[Ref, Object[object]] = {item.ref: item for item in self.given}
         self.settings: Settings = settings(self.by_ref.values(), mesh, before.settings if before is not None else None)
         self.mesh: MeshConfig = self.settings.mesh
         self._kept: Memory = before.memory if before is not None and before.mesh is self.mesh else Memory()
@@ -82,6 +98,16 @@ class World:
         for kind, items in found.items():
             known = self._kept.lists.get(kind)
             self.memory.lists[kind] = known if known is not None and same(known, items) else items
+
+    def _succeed(self, before: World, replaced: list[Object[object]]) -> None:
+        """The same objects but for some that say something else: each stands where the one before it stood."""
+        self.by_ref = dict(before.by_ref)
+        self.settings, self.mesh, self._kept = before.settings, before.mesh, before.memory
+        self.memory = Memory(trimmed=self._kept.trimmed, lists=dict(self._kept.lists))
+        for item in replaced:
+            self.by_ref[item.ref] = item
+        for kind in {item.kind for item in replaced}:
+            self.memory.lists[kind] = [self.by_ref[item.ref] for item in self._kept.lists[kind]]
 
     def settle(self) -> None:
         """Derives everything that a successor is compared with."""
@@ -132,6 +158,9 @@ class World:
     @cached_property
     def services_by_key(self) -> dict[ServiceKey, tuple[Service, ...]]:
         """By namespace and host; a ServiceEntry with several addresses makes several."""
+        return self._part("services by key", (self.services,), self._services_by_key)
+
+    def _services_by_key(self) -> dict[ServiceKey, tuple[Service, ...]]:
         out: dict[ServiceKey, tuple[Service, ...]] = {}
         for service in self.services:
             out[service.key] = (*out.get(service.key, ()), service)
@@ -174,6 +203,9 @@ class World:
     @cached_property
     def by_host(self) -> dict[str, dict[str, Service]]:
         """Services by host and namespace. Of two the older counts, but Kubernetes' before any ServiceEntry's."""
+        return self._part("services by host", (self.services,), self._services_by_host)
+
+    def _services_by_host(self) -> dict[str, dict[str, Service]]:
         out: dict[str, dict[str, Service]] = {}
         for service in self.services:
             there = out.setdefault(service.hostname, {})
@@ -205,11 +237,18 @@ class World:
     def pods(self) -> dict[tuple[str, str], Object[kubernetes.Pod]]:
         """By namespace and name."""
         pods = self.of_kind("Pod", kubernetes.Pod)
-        return {(pod.meta.namespace, pod.meta.name): pod for pod in pods if not pod.spec.failed}
+        return self._part(
+            "pods",
+            (pods,),
+            lambda: {(pod.meta.namespace, pod.meta.name): pod for pod in pods if not pod.spec.failed},
+        )
 
     @cached_property
     def pods_by_ip(self) -> dict[str, list[Object[kubernetes.Pod]]]:
         """Those that serve; several share the address of a node."""
+        return self._part("pods by ip", (self.pods,), self._pods_by_ip)
+
+    def _pods_by_ip(self) -> dict[str, list[Object[kubernetes.Pod]]]:
         out: dict[str, list[Object[kubernetes.Pod]]] = {}
         for pod in self.pods.values():
             if pod.spec.serves:

@@ -11,8 +11,9 @@ turns JSON values into typed objects.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from ..objects import Fault, Object
 
@@ -32,4 +33,15 @@ class Source(Protocol):
     `poll` is cheap when nothing changed and returns None then. It is called by one thread at a time.
     """
 
-    def poll(self) -> Loaded | None: ...
+    def poll(self, names: Collection[str] | None = None, /) -> Loaded | None:
+        """`names`: all that may have changed, by what `watch` tells; None if nobody knows."""
+        ...
+
+
+@runtime_checkable
+class Watched(Protocol):
+    """A source that can tell by itself that something changed. It is looked at all the same, but more seldom."""
+
+    def watch(self, heard: Callable[[set[str]], None], /) -> Callable[[], None]:
+        """`heard` is called in any thread; returns what ends it."""
+        ...

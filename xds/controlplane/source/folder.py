@@ -1,7 +1,8 @@
 """A folder of YAML and JSON, read again when it changes.
 
-Changes are noticed by polling (modification time, size, inode): it works on every file system and on mounted
-ConfigMaps, needs no extra dependency, and costs a few system calls per file. A file is read only when its stamp
+Changes are found by looking (modification time, size, inode): it works on every file system and on mounted ConfigMaps,
+and costs a few system calls per file. Where the operating system tells of a change (`watching`), the files that it
+names are looked at at once. A file is read only when its stamp
 changed, a document is parsed only when its text did, and an object that did not change stays the same Python object.
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
@@ -21,6 +22,7 @@ from .documents import Document, DocumentError, parse_json, parse_yaml, split
 from .mesh_file import read_mesh
 from .quick import QuickReader
 from .reading import Reading, read_document
+from .watching import Heard, Watcher
 
 SUFFIXES = (".yaml", ".yml", ".json")
 
@@ -66,6 +68,7 @@ class FolderSource:
         self._last_good: dict[Ref, Object[object]] = {}
         self._fault: Fault | None = None
         self._polled = False
+        self._joined: Loaded | None = None  # where each object stands in one document alone, and none is at fault
         try:
             next(os.scandir(self._folder), None)
         except OSError as error:
@@ -76,29 +79,57 @@ class FolderSource:
         except OSError as error:
             raise SourceError(f"cannot read mesh configuration {mesh_config}: {error.strerror}") from error
 
-    def poll(self) -> Loaded | None:
-        """The new state, or None if no file changed since the last call."""
+    def poll(self, names: Collection[str] | None = None) -> Loaded | None:
+        """The new state, or None if no file changed since the last call.
+
+        `names`: what may have changed; where they are all files that were there before, nothing else is looked at.
+        """
         try:
-            stamps = dict(self._scan())
+            stamps = dict(self._scan()) if names is None else self._stamps(names)
         except OSError as error:
             fault = Fault(Place(str(self._folder)), f"cannot be read: {error.strerror}")
             changed = self._fault != fault
-            self._fault = fault
+            self._fault, self._joined = fault, None
             return self._loaded() if changed else None
         changed = not self._polled or self._fault is not None or stamps.keys() != self._files.keys()
         self._polled, self._fault = True, None
+        if changed:
+            self._joined = None
         files = {}
         block = BlockReader()
         quick = QuickReader(block)
+        replaced: list[tuple[_File, _File]] = []
         for name, stamp in stamps.items():
             known = self._files.get(name)
             if known is None or known.stamp != stamp:
                 made = self._read(name, stamp, known, block, quick)
-                changed = changed or known is None or not _alike(made, known)
+                if known is not None and not _alike(made, known):
+                    replaced.append((known, made))
                 known = made
             files[name] = known
         self._files = files
-        return self._loaded() if changed else None
+        if changed:
+            return self._loaded()
+        return (self._replaced(replaced) or self._loaded()) if replaced else None
+
+    def watch(self, heard: Heard) -> Callable[[], None]:
+        """Tells of changes as the operating system does, where it does; returns what ends it."""
+        return Watcher(str(self._folder), heard).stop
+
+    def _stamps(self, names: Collection[str]) -> dict[str, Stamp | str]:
+        """What stands in the folder now, if nothing but files changed that were there."""
+        if not self._polled or self._fault is not None or not all(name in self._files for name in names):
+            return dict(self._scan())
+        stamps = {name: file.stamp for name, file in self._files.items()}
+        for name in names:
+            try:
+                stat = (self._folder / name).stat()
+            except OSError:
+                return dict(self._scan())
+            if not S_ISREG(stat.st_mode):
+                return dict(self._scan())
+            stamps[name] = _stamp(stat, self._now())
+        return stamps
 
     def documents(self) -> Iterator[tuple[str, int, str, list[Reading]]]:
         """(file, line, text, what was read) of each document, as of the last `poll`."""
@@ -222,7 +253,28 @@ class FolderSource:
             if ref in refused or item.place.file in obscure:
                 in_force.setdefault(ref, item)
         self._last_good = in_force
-        return Loaded(tuple(in_force.values()), tuple(faults), tuple(notes))
+        made = Loaded(tuple(in_force.values()), tuple(faults), tuple(notes))
+        self._joined = None if faults else made
+        return made
+
+    def _replaced(self, files: Iterable[tuple[_File, _File]]) -> Loaded | None:
+        """The state where some files say something else of the same objects; None for any other change.
+
+        While nothing is at fault no object is defined twice, so each stands where it stood.
+        """
+        if self._joined is None:
+            return None
+        in_force = dict(self._last_good)
+        for known, made in files:
+            objects = _objects(made)
+            before = _objects(known)
+            if objects is None or before is None or [each.ref for each in before] != [each.ref for each in objects]:
+                return None
+            for item in objects:
+                in_force[item.ref] = self._settled(item.ref, item)
+        self._last_good = in_force
+        self._joined = replace(self._joined, objects=tuple(in_force.values()))
+        return self._joined
 
     def _settled(self, ref: Ref, read: Object[object]) -> Object[object]:
         """The object of before, if it says the same in other words."""
@@ -230,6 +282,14 @@ class FolderSource:
         if known is None or known is read or known.place.file != read.place.file:
             return read
         return known if (known.meta, known.spec) == (read.meta, read.spec) else read
+
+
+def _objects(file: _File) -> list[Object[object]] | None:
+    """The objects of a file, in order; None if there is anything to say about it."""
+    readings = [reading for each in file.parts.values() for reading in each]
+    if file.faults or any(reading.faults or reading.notes for reading in readings):
+        return None
+    return [reading.object for reading in readings if reading.object is not None]
 
 
 def _identity(stat: os.stat_result) -> tuple[int, int]:
