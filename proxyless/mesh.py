@@ -149,7 +149,6 @@ class Mesh:
         """
         from .xds.controlplane import FolderSource, LocalLink, Plane, SourceError
 
-        # Incremental, since a change of one route would otherwise send every cluster again, to be read again here.
         bootstrap = Bootstrap(str(directory), node if node is not None else own_node(), delta=True)
         try:
             plane = Plane(FolderSource(Path(directory), mesh_config=mesh_config), on_fault=log_fault, on_note=log_note)
