@@ -35,7 +35,7 @@ OTHERS: dict[str, tuple[str, ...]] = {
     "xds.identity": ("yaml", "grpc", "cryptography", "re2"),
     "xds.transport": ("grpc", "gevent"),
     "xds.transport.resolver": ("dns",),
-    "xds.controlplane": ("yaml", "grpc", "google.protobuf", "re2"),
+    "xds.controlplane": ("yaml", "watchfiles", "grpc", "google.protobuf", "re2"),
     "xds.controlplane.authority": ("yaml", "google.protobuf", "cryptography"),
     "xds.controlplane.authority.kubernetes": ("kubernetes",),
     "governance": ("re2", "xxhash"),

@@ -11,6 +11,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from typing import Any
 
 Heard = Callable[[set[str]], None]
 """Gets the paths below the folder that something happened to. Called in the watcher's thread."""
@@ -55,8 +56,5 @@ class Watcher:
 
 def _has_threads() -> bool:
     """Whether a thread that waits holds up nobody else: not under gevent."""
-    if "gevent" not in sys.modules:
-        return True
-    from gevent import monkey
-
-    return not monkey.is_module_patched("threading")
+    monkey: Any = sys.modules.get("gevent.monkey")
+    return monkey is None or not monkey.is_module_patched("threading")
