@@ -146,13 +146,12 @@ def test_the_port_is_the_servers_unless_it_is_said(limited: proxyless.Mesh) -> N
     assert statuses == [429, 429], "they shared one bucket"
 
 
-def test_what_cannot_be_enforced_refuses(tmp_path: Path) -> None:
+def test_what_the_recorded_policies_forbid_never_reaches_the_app() -> None:
     with proxyless.Mesh.from_recorded(RECORDED / "payment", registry=False) as mesh:
         heard = Heard(mesh)
         start, body = serve(mesh, never, port=8080)
-        assert start["status"] == 503
-        assert b"cannot be enforced" in body["body"]
-        assert heard.last()[:2] == (503, "NR")
+        assert (start["status"], body["body"]) == (403, b"RBAC: access denied")
+        assert heard.last()[0] == 403
 
 
 def test_before_the_first_configuration_requests_are_refused() -> None:
