@@ -19,8 +19,8 @@ from typing import Any, Self
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from ..model.tls import DataSource, SanMatcher, UpstreamTls, Validation
-from .contexts import VERSIONS, load, set_ciphers, trust
+from ..model.tls import SanMatcher, UpstreamTls, Validation
+from .contexts import VERSIONS, domains_of, load, set_ciphers, trust
 from .names import Names, expected, matches, names_of
 from .secrets import IdentityError, Secrets
 
@@ -36,8 +36,6 @@ CIPHERS = (
 
 MOST_CONTEXTS = 1024
 """A dynamic forward proxy may ask for as many names as its callers know; those that were used last are kept."""
-
-_WHOLE_CHAIN = int(ssl.VERIFY_CRL_CHECK_CHAIN) & ~int(ssl.VERIFY_CRL_CHECK_LEAF)
 
 MOST_SESSIONS = 4096
 """Endpoints whose last sessions a context keeps."""
@@ -105,13 +103,10 @@ class ClientContext(ssl.SSLContext):
         roots = secrets.roots(validation) if validation is not None else None
         if roots is not None and validation is not None and not validation.accept_untrusted:
             self.verify_mode = ssl.CERT_REQUIRED
-            trust(self, roots, replace(validation, crl=DataSource(inline=roots.crl)) if roots.crl else validation)
-            if validation.crl_of_leaf_only and self.verify_flags & ssl.VERIFY_CRL_CHECK_LEAF:
-                self.verify_flags = ssl.VerifyFlags(int(self.verify_flags) & ~_WHOLE_CHAIN)
-            self.domains = {
-                name: frozenset(each.public_bytes(Encoding.DER) for each in x509.load_pem_x509_certificates(pem))
-                for name, pem in roots.domains.items()
-            }
+            trust(self, roots, validation)
+            self.domains = domains_of(roots)
+            if self.domains:
+                self.most = 0  # a session that is resumed shows no chain: nobody could say whose roots it came from
         elif validation is not None and not validation.accept_untrusted and (validation.sans or self.by_sni):
             raise IdentityError("names are to be verified, and nothing says by whose word")
         if alpn:
@@ -154,7 +149,7 @@ class ClientContext(ssl.SSLContext):
 
     def _of_its_domain(self, tls: Any, names: Names) -> None:
         domain = names.trust_domain
-        roots = self.domains.get(domain or "")
+        roots = self.domains.get(domain) if domain else None
         if roots is None:
             raise _refused(f"a trust domain of {', '.join(sorted(self.domains))}", names)
         chain = tls._sslobj.get_verified_chain() or ()  # public from Python 3.13 on

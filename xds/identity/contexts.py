@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import ssl
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
-from ..model.tls import CommonTls, TlsVersion, Validation
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from ..model.tls import CommonTls, DataSource, TlsVersion, Validation
 from .secrets import IdentityError, KeyPair, Roots
 
 VERSIONS: dict[TlsVersion, ssl.TLSVersion] = {
@@ -19,6 +24,8 @@ VERSIONS: dict[TlsVersion, ssl.TLSVersion] = {
 }
 NO_CHECK_TIME = 0x200000
 """X509_V_FLAG_NO_CHECK_TIME of OpenSSL, which ssl has no name for."""
+
+_LIST = re.compile(rb"-----BEGIN X509 CRL-----.+?-----END X509 CRL-----", re.DOTALL)
 
 PARTIAL_CHAIN = 0x80000
 """X509_V_FLAG_PARTIAL_CHAIN: an intermediate authority may be what is trusted."""
@@ -73,13 +80,18 @@ def load(context: ssl.SSLContext, pair: KeyPair) -> None:
 def trust(context: ssl.SSLContext, roots: Roots, validation: Validation) -> None:
     """Verify peers by these roots. Raises IdentityError."""
     pem = b"\n".join((roots.pem, *roots.domains.values()))
-    crl = validation.crl
     try:
         context.load_verify_locations(cadata=pem.decode("ascii"))
-        if crl:
-            with as_file(crl.inline) if crl.inline else _itself(crl.filename) as path:
+        if roots.crl or validation.crl:
+            # Only its lists: a certificate among them would be trusted.
+            lists = b"\n".join(_LIST.findall(roots.crl or _text(validation.crl)))
+            if not lists:
+                raise IdentityError("the revocation list that peers are verified by holds no list in PEM")
+            with as_file(lists) as path:
                 context.load_verify_locations(cafile=path)
-            context.verify_flags |= ssl.VERIFY_CRL_CHECK_CHAIN
+            context.verify_flags |= (
+                ssl.VERIFY_CRL_CHECK_LEAF if validation.crl_of_leaf_only else ssl.VERIFY_CRL_CHECK_CHAIN
+            )
     except (ssl.SSLError, OSError, ValueError) as error:
         reason = getattr(error, "reason", None) or type(error).__name__
         raise IdentityError(f"the roots that peers are verified by cannot be used: {reason}") from error
@@ -87,9 +99,16 @@ def trust(context: ssl.SSLContext, roots: Roots, validation: Validation) -> None
     context.verify_flags = ssl.VerifyFlags(flags | (NO_CHECK_TIME if validation.allow_expired else 0))
 
 
-@contextmanager
-def _itself(path: str) -> Iterator[str]:
-    yield path
+def _text(crl: DataSource) -> bytes:
+    return Path(crl.filename).read_bytes() if crl.filename else crl.inline
+
+
+def domains_of(roots: Roots) -> dict[str, frozenset[bytes]]:
+    """The roots (DER) of each trust domain that has its own."""
+    return {
+        name: frozenset(each.public_bytes(Encoding.DER) for each in x509.load_pem_x509_certificates(pem))
+        for name, pem in roots.domains.items()
+    }
 
 
 @contextmanager

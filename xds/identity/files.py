@@ -103,13 +103,16 @@ class FileStore:
         paths = (source.filename,) if source.filename else ()
         return self._get(("bundle", source), _Entry(name, paths, make)).pem
 
-    def text(self, name: str, source: DataSource) -> bytes:
-        """What a source holds, such as a revocation list, followed too. Raises IdentityError."""
+    def revoked(self, name: str, source: DataSource) -> bytes:
+        """Revocation lists, followed too. Raises IdentityError: an empty file must not revoke nothing."""
 
         def make() -> _Bundle:
-            return _Bundle(read(source, name), ())
+            pem = read(source, name)
+            if b"-----BEGIN X509 CRL-----" not in pem:
+                raise IdentityError(f"{name} {source.filename}: holds no list in PEM")
+            return _Bundle(pem, ())
 
-        return self._get(("text", source), _Entry(name, (source.filename,) if source.filename else (), make)).pem
+        return self._get(("revoked", source), _Entry(name, (source.filename,) if source.filename else (), make)).pem
 
     def _get(self, key: object, fresh: _Entry[T]) -> T:
         if not fresh.paths:

@@ -11,6 +11,7 @@ import os
 import random
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from queue import Empty, SimpleQueue
 from threading import Lock, Thread
 from typing import Any, Self
@@ -148,15 +149,16 @@ class Identity:
         return self._of(wanted.roots.filename or "the trusted certificates of the configuration", wanted)
 
     def _of_secret(self, name: str, wanted: Validation) -> Roots:
+        said = Validation(crl=wanted.crl, spiffe_domains=wanted.spiffe_domains)
         if name == SYSTEM:
-            return self._of(name, Validation(system_roots=True, crl=wanted.crl))
+            return self._of(name, replace(said, system_roots=True))
         if name.startswith(FILE_ROOT):
-            return self._of(name, Validation(DataSource(name.removeprefix(FILE_ROOT)), crl=wanted.crl))
+            return self._of(name, replace(said, roots=DataSource(name.removeprefix(FILE_ROOT))))
         settings = self._settings
         if isinstance(settings, FromFiles) and name == ROOT:
             if not settings.roots:
                 raise IdentityError(f"no roots were given beside {settings.chain}: peers cannot be verified")
-            return self._of(name, Validation(DataSource(settings.roots), crl=wanted.crl), extra=True)
+            return self._of(name, replace(said, roots=DataSource(settings.roots)), extra=True)
         found = self._from_source(name).validation(name)
         domains = wanted.spiffe_domains + found.spiffe_domains
         merged = Validation(found.roots or wanted.roots, crl=found.crl or wanted.crl, spiffe_domains=domains)
@@ -171,7 +173,7 @@ class Identity:
         domains: dict[str, bytes] = {}
         for domain, each in wanted.spiffe_domains:
             domains[domain] = domains.get(domain, b"") + self._bundle(f"{name} of {domain}", each)
-        crl = self._text("the revocation list", wanted.crl) if wanted.crl else b""
+        crl = self._revoked(wanted.crl) if wanted.crl else b""
         return Roots(pem or b"".join(domains.values()), domains, crl)
 
     def _pair(self, name: str, files: CertificateFiles) -> KeyPair:
@@ -186,9 +188,9 @@ class Identity:
         finally:
             self._begin_looking()
 
-    def _text(self, name: str, source: DataSource) -> bytes:
+    def _revoked(self, source: DataSource) -> bytes:
         try:
-            return self._files.text(name, source)
+            return self._files.revoked("the revocation list", source)
         finally:
             self._begin_looking()
 

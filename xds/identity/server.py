@@ -15,7 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from ..model.tls import DownstreamTls, Presented, Validation
-from .contexts import alpn_of, load, server_base, trust
+from .contexts import alpn_of, domains_of, load, server_base, trust
 from .names import Names, expected, matches, names_of
 from .secrets import IdentityError, Secrets
 
@@ -43,17 +43,18 @@ class ServerContext:
         if roots is not None and validation is not None:
             context.verify_mode = ssl.CERT_REQUIRED if self.required else ssl.CERT_OPTIONAL
             trust(context, roots, validation)
-            self._domains = {
-                name: frozenset(each.public_bytes(Encoding.DER) for each in x509.load_pem_x509_certificates(pem))
-                for name, pem in roots.domains.items()
-            }
+            self._domains = domains_of(roots)
         elif self.required:
             raise IdentityError("a client certificate is required, and nothing says what it is verified by")
         protocols = alpn_of(common, spoken) if spoken else common.alpn
         protocols = tuple(each for each in protocols if each not in NOT_SPOKEN)
         if protocols:
             context.set_alpn_protocols(list(protocols))
-        if not tls.stateless_resumption:
+        if self._domains:
+            # A session that is resumed shows no chain, and nobody could say whose roots it came from.
+            context.options |= ssl.OP_NO_TICKET
+            context.num_tickets = 0
+        elif not tls.stateless_resumption:
             context.options |= ssl.OP_NO_TICKET
             if not tls.stateful_resumption:
                 context.num_tickets = 0
@@ -92,7 +93,7 @@ class ServerContext:
                 raise _refused("a certificate or key of certain hashes", names, "")
         if self._domains:
             domain = names.trust_domain
-            roots = self._domains.get(domain or "")
+            roots = self._domains.get(domain) if domain else None
             if roots is None:
                 raise _refused(f"a trust domain of {', '.join(sorted(self._domains))}", names, "")
             verified = _ders(tls._sslobj.get_verified_chain() or ())
@@ -115,16 +116,19 @@ class ServerContexts:
             ssl.SSLError: there is no certificate to show, or nothing to verify peers by.
         """
         generation = self._secrets.generation
+        made = self._made
         if generation != self._generation:
             # Whoever comes between has made his from the newer secrets, and makes it once more.
-            self._made, self._generation = {}, generation
-        found = self._made.get((tls, spoken))
+            made = self._made = {}
+            self._generation = generation
+        found = made.get((tls, spoken))
         if found is None:
             try:
                 found = ServerContext(tls, self._secrets, spoken)
             except (IdentityError, ValueError) as error:
                 raise ssl.SSLError(str(error)) from error
-            self._made[tls, spoken] = found
+            # Not among those of a generation that has begun meanwhile.
+            made[tls, spoken] = found
         return found
 
 
