@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Literal
 
 from ...xds.model.matchers import HeaderMatcher, StringMatcher
@@ -31,7 +32,6 @@ from ...xds.model.rbac import (
 )
 from ...xds.model.values import Cidr
 from ..regex import literal_prefix
-from .question import parsed
 from .readers import Addresses, Claim, Header, Names, Namespaces, Path, Port, Reader, ServerName, Texts
 
 How = Literal["exact", "prefix", "suffix", "network"]
@@ -156,7 +156,7 @@ def _has_alternatives(pattern: str) -> bool:
     """Whether a regular expression says *or* outside of groups, or is too odd to tell."""
     depth = 0
     for part in re.findall(r"\\.|.", pattern, re.DOTALL):
-        if part in "[]":
+        if part in ("[", "]", r"\Q"):
             return True
         depth += {"(": 1, ")": -1}.get(part, 0)
         if part == "|" and depth <= 0:
@@ -179,8 +179,10 @@ def _value(reader: Claim, matcher: ValueMatcher) -> Shape | None:
 
 
 def network(cidr: Cidr) -> tuple[int, int, int]:
-    """A range as (version, prefix length, the bits that count)."""
-    version, number = parsed(cidr.address) or (0, 0)
+    """A range as (version, prefix length, the bits that count). One of IPv4 that is spelled as one of IPv6 stays one of
+    IPv6, as in Envoy: nobody comes from there."""
+    address = ip_address(cidr.address)
+    version, number = address.version, int(address)
     return version, cidr.prefix_len, number >> ((32 if version == 4 else 128) - cidr.prefix_len)
 
 

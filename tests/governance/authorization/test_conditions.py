@@ -164,3 +164,10 @@ def test_a_connection_has_no_path_and_no_headers() -> None:
     assert not holds(WithPath(everything), connection)
     assert not holds(WithHeader(HeaderMatcher("x", everything)), connection)
     assert holds(WithPath(everything), asked(request("/")))
+
+
+def test_a_range_of_ipv4_that_is_spelled_as_one_of_ipv6_takes_nobody() -> None:
+    """As in Envoy, where nobody who comes by IPv4 has an address of IPv6."""
+    mapped = WithAddress("source", Cidr("::ffff:10.0.0.0", 104))
+    assert not holds(mapped)
+    assert holds(Negated(mapped))
