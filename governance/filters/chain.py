@@ -219,7 +219,7 @@ def compile_chain(
         if config is None:
             continue
         if isinstance(config, UnenforceableFilter):
-            if each.optional or _allowed(each.name, config, runtime):
+            if (each.optional and not config.known) or _allowed(each.name, config, runtime):
                 if not each.disabled:
                     notes.append(Note(scope, f"http_filters[{each.name}]", f"not enforced: {config.reason}"))
             elif each.disabled:

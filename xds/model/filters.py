@@ -205,6 +205,9 @@ class UnenforceableFilter:
 
     type_url: str
     reason: str
+    known: bool = False
+    """Filters of this type are enforced, this one configuration is not: `is_optional`, which is about filters that a
+    client does not have at all, does not let anything through then."""
 
 
 FilterConfig = (

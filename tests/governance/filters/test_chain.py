@@ -78,6 +78,13 @@ def test_one_that_may_go_unenforced_is_named(fields: dict[str, Any], allowed: tu
     ]
 
 
+def test_one_whose_type_is_known_is_enforced_or_closes_however_optional_it_is() -> None:
+    known = UnenforceableFilter("type.Rbac", "conditions in CEL are not supported", known=True)
+    closed = compiled(HttpFilter("one", known, optional=True)).closed
+    assert closed == "filter one (type.Rbac) cannot be enforced: conditions in CEL are not supported"
+    assert compiled(HttpFilter("one", known, optional=True), allowed=("one",)).closed is None
+
+
 def test_one_that_is_switched_off_does_not_close_the_chain() -> None:
     off = HttpFilter("one", UNKNOWN, disabled=True)
     assert compiled(off).closed is None

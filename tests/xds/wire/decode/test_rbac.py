@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.effects.cases.authorization import ANY, MTLS, RBAC, TEMPLATE, door, filtered, header, ruled
-from tests.effects.resources import Json, Shop, extension, typed
+from tests.effects.cases.authorization import ANY, HTTP, MTLS, PER_ROUTE, RBAC, TEMPLATE, door, filtered, header, ruled
+from tests.effects.resources import Json, Shop, extension, inbound, route, shop, typed
 from tests.effects.scene import Scene
 
 UPSTREAM = "envoy.extensions.rbac.matchers.upstream_ip_port.v3.UpstreamIpPortMatcher"
@@ -113,3 +113,19 @@ def test_what_envoy_refuses(shop: Shop, words: str) -> None:
 def test_what_is_not_understood_closes_the_chain(shop: Shop, words: str) -> None:
     assert why(shop) == ""
     assert words in closed(shop)
+
+
+CEL: Json = {"rules": {"policies": {"a": {"permissions": [ANY], "principals": [ANY], "condition": {"id": "1"}}}}}
+
+
+def test_what_is_not_understood_closes_however_optional_it_is() -> None:
+    """`is_optional` is about filters that a client does not have; Envoy has this one, and enforces it."""
+    optional = {**extension(HTTP, "rbac", **CEL), "is_optional": True}
+    assert "conditions in CEL are not supported" in closed(shop(listeners=[inbound(optional)]))
+
+
+def test_nor_does_a_route_lose_what_it_says_of_a_filter() -> None:
+    own = typed("envoy.config.route.v3.FilterConfig", is_optional=True, config=typed(PER_ROUTE, rbac=CEL))
+    routes = [route({}, {"cluster": "in"}, typed_per_filter_config={"rbac": own})]
+    given = inbound(extension(HTTP, "rbac"), routes=routes)
+    assert "conditions in CEL are not supported" in closed(shop(listeners=[given]))

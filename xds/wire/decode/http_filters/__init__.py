@@ -8,6 +8,7 @@ only for Istio's filters whose types the schema does not have.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from google.protobuf.message import Message
 
@@ -112,7 +113,8 @@ def filter_config(name: str, packed: pb.google_protobuf.Any, *, optional: bool =
     type_name = type_of(packed)
     decode = DECODERS.get(type_name)
     if decode is not None and opened is not None:
-        return decode(opened)
+        config = decode(opened)
+        return replace(config, known=True) if isinstance(config, UnenforceableFilter) else config
     if type_name in INERT_TYPES or name in INERT_NAMES:
         return InertFilter()
     return UnenforceableFilter(type_name, NOT_DONE)
@@ -198,6 +200,6 @@ def _per_filter_config(name: str, packed: pb.google_protobuf.Any) -> FilterConfi
     config = filter_config(name, packed, optional=optional)
     if isinstance(config, LocalRateLimit) and config.bucket is None:
         raise RefusedError("local rate limit token bucket must be set for per filter configs")
-    if optional and isinstance(config, UnenforceableFilter):
+    if optional and isinstance(config, UnenforceableFilter) and not config.known:
         return None  # as if it were not there
     return config
