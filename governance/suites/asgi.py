@@ -38,6 +38,8 @@ BODY = frozenset(
 SAFE = "/:@!$&'()*+,;=~"
 """What a path may hold besides letters, digits and `-._` (RFC 3986, section 3.3)."""
 
+MAPPED = "::ffff:"
+
 IN_THE_CLEAR = {"https": "http", "wss": "ws", "ws": "ws"}
 """The scheme of a plaintext connection, which a server with a context takes for TLS."""
 
@@ -75,7 +77,7 @@ class AsgiMiddleware:
             port,
             peer=served.peer if served is not None else None,
             hello=served.hello if served is not None else ISTIO,
-            local=server[0] if server and server[1] else "",
+            local=plain(server[0]) if server and server[1] else "",
             source_port=client[1] or 0 if client else 0,
             protocol=PROTOCOLS.get(scope.get("http_version", ""), "HTTP/1.1"),
         )
@@ -152,7 +154,7 @@ async def _decided(inbound: InboundRequest, held: Held | None) -> LocalReply | N
             if isinstance(action, Ask):
                 answer = await action.service.ask_async(action.request, action.timeout_s)
             elif isinstance(action, Collect):
-                answer = await held.collect(action) if held is not None else None
+                answer = await held.collect(action) if held is not None else 0  # a WebSocket begins without a body
             else:
                 await asyncio.sleep(action.seconds)
             action = machine.send(answer)
@@ -177,8 +179,13 @@ def _view(scope: Scope) -> RequestView:
         authority,
         path + b"?" + query if query else path,
         headers,
-        client[0] if client else "",
+        plain(client[0]) if client else "",
     )
+
+
+def plain(address: str) -> str:
+    """A socket of both versions of IP spells an address of IPv4 as one of IPv6, and Envoy does not."""
+    return address.removeprefix(MAPPED) if address.startswith(MAPPED) and "." in address else address
 
 
 def _path(target: bytes) -> dict[str, Any]:

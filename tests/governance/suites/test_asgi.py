@@ -285,3 +285,15 @@ def test_a_middleware_without_a_mesh_is_no_middleware(monkeypatch: pytest.Monkey
     monkeypatch.setenv("PROXYLESS_DISABLE", "1")
     start, _ = serve(None, ok)
     assert start["headers"] == [(b"x-app", b"1")]
+
+
+@pytest.mark.parametrize(
+    ("spelled", "meant"),
+    [("::ffff:10.1.2.3", "10.1.2.3"), ("10.1.2.3", "10.1.2.3"), ("fd00::1", "fd00::1"), ("::ffff:0:1", "::ffff:0:1")],
+)
+def test_addresses_of_ipv4_on_a_socket_of_both_versions_are_of_ipv4(
+    mesh: proxyless.Mesh, spelled: str, meant: str
+) -> None:
+    heard = Heard(mesh)
+    serve(mesh, ok, client=(spelled, 5), server=(spelled, 8000))
+    assert (heard.requests[-1].request.source, heard.requests[-1].local()[0]) == (meant, meant)

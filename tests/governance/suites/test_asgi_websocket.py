@@ -10,6 +10,9 @@ from typing import Any
 import pytest
 
 import proxyless
+from proxyless.governance.actions import Collect
+from proxyless.governance.replies import LocalReply
+from proxyless.governance.suites.asgi import _decided
 from proxyless.xds.model.snapshot import Snapshot
 
 
@@ -62,3 +65,16 @@ def test_a_server_that_can_respond_is_told_status_and_reason(waiting: proxyless.
     start, body = said(waiting, **{"websocket.http.response": {}})
     assert (start["type"], start["status"]) == ("websocket.http.response.start", 503)
     assert body == {"type": "websocket.http.response.body", "body": b"no complete configuration yet"}
+
+
+def test_one_that_says_nothing_of_an_upgrade_has_no_body() -> None:
+    """RFC 8441: over HTTP/2 it is a CONNECT. Who asks a service with the body asks it all the same."""
+
+    class Asking:
+        def run(self) -> Any:
+            length = yield Collect(100)
+            return LocalReply(403, b"asked") if length == 0 else None
+
+    reply = asyncio.run(_decided(Asking(), None))  # type: ignore[arg-type]
+    assert reply is not None
+    assert reply.status == 403
