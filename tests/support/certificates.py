@@ -86,20 +86,20 @@ class Authority:
         chain = b"".join(each.public_bytes(serialization.Encoding.PEM) for each in (made, *between))
         return KeyPair(chain, _pem(key))
 
-    def intermediate(self, name: str = "test intermediate") -> Authority:
+    def intermediate(self, name: str = "test intermediate", ends: dt.timedelta = HOUR) -> Authority:
         """An authority that this one vouches for; its leaves bring its certificate along."""
         key = ec.generate_private_key(ec.SECP256R1())
         above = (self.certificate, *self.above) if _signed_by_other(self.certificate) else ()
-        return Authority(key, _authority(name, self.certificate.subject, key, self.key), above)
+        return Authority(key, _authority(name, self.certificate.subject, key, self.key, ends), above)
 
-    def revoked(self, *pairs: KeyPair) -> bytes:
+    def revoked(self, *pairs: KeyPair, ends: dt.timedelta = HOUR) -> bytes:
         """A revocation list (PEM) that names these certificates."""
         now = dt.datetime.now(dt.UTC)
         builder = (
             x509.CertificateRevocationListBuilder()
             .issuer_name(self.certificate.subject)
             .last_update(now - HOUR)
-            .next_update(now + HOUR)
+            .next_update(now + ends)
         )
         for pair in pairs:
             serial = x509.load_pem_x509_certificate(pair.chain).serial_number
@@ -108,11 +108,11 @@ class Authority:
         return builder.sign(self.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
 
-def authority(name: str = "test authority") -> Authority:
+def authority(name: str = "test authority", ends: dt.timedelta = HOUR) -> Authority:
     """A new authority that nobody else trusts."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    return Authority(key, _authority(name, subject, key, key))
+    return Authority(key, _authority(name, subject, key, key, ends))
 
 
 def self_signed(*uris: str) -> KeyPair:
@@ -209,9 +209,13 @@ def _usage(*, authority: bool) -> x509.KeyUsage:
 
 
 def _authority(
-    name: str, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, signer: ec.EllipticCurvePrivateKey
+    name: str,
+    issuer: x509.Name,
+    key: ec.EllipticCurvePrivateKey,
+    signer: ec.EllipticCurvePrivateKey,
+    ends: dt.timedelta,
 ) -> x509.Certificate:
-    builder = _builder(name, issuer, key, signer)
+    builder = _builder(name, issuer, key, signer, ends=ends)
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
     return builder.add_extension(_usage(authority=True), critical=True).sign(signer, hashes.SHA256())
 
