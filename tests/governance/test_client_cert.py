@@ -48,6 +48,13 @@ def test_modes(mode: ClientCertMode, sent: tuple[bytes, ...], expected: list[str
     assert told(ClientCert(mode), sent=sent) == [each.replace("{own}", own()) for each in expected]
 
 
+def test_a_header_that_is_always_kept_is_one_line() -> None:
+    line = (b"x-forwarded-client-cert", b"Hash=1")
+    view = RequestView(b"GET", b"https", b"a", b"/", [line, (b"a", b"1")])
+    tell_client(view, ClientCert("ALWAYS_FORWARD_ONLY"), PEER, (b"Hash=1",))
+    assert view.raw_headers == [line, (b"a", b"1")]
+
+
 def test_without_a_certificate_nothing_is_said() -> None:
     assert told(ClientCert("APPEND_FORWARD"), Peer(), (b"Hash=1",)) == []
 
