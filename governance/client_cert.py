@@ -19,7 +19,7 @@ LINE = 48
 
 
 def tell_client(request: RequestView, options: ClientCert, peer: Peer, sent: tuple[bytes, ...]) -> None:
-    """Say who `peer` is, in a request from which the header has been removed; `sent` is what it was."""
+    """Say who `peer` is; `sent` is the header as it came, which admission has removed unless it is always kept."""
     if options.mode == "SANITIZE" or not peer.presented:
         return
     value = b",".join(sent)
@@ -29,7 +29,7 @@ def tell_client(request: RequestView, options: ClientCert, peer: Peer, sent: tup
     if not value and not sent:
         return
     headers = list(request.raw_headers)
-    put(headers, CLIENT_CERT, value, sent=False)
+    put(headers, CLIENT_CERT, value)
     request.replace_headers(headers)
 
 
