@@ -47,7 +47,7 @@ def check_query(
         source=Party(
             request.source,
             stream.source_port,
-            _principal(peer.uri_sans, peer.dns_sans, peer.subject) if peer is not None else "",
+            _principal(peer.uri_sans, peer.dns_sans, peer.subject) if peer is not None and peer.validated else "",
             (request.header(SERVICE) or b"").decode("latin-1"),
             pem(peer) if peer is not None and config.peer_certificate and peer.presented else "",
         ),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ...xds.model.matching import Input, MatcherTree
 from ...xds.model.rbac import Engine, Rules, Verdict
+from ..peer import Peer
 from ..trees import Reader, compile_tree
 from .clues import Shape
 from .conditions import policy_test
@@ -22,6 +23,8 @@ class Outcome:
     policy: str = ""
     logged: bool | None = None
 
+
+NOBODY = Peer()
 
 Decide = Callable[[Question], Outcome]
 
@@ -93,6 +96,12 @@ def _read(looked_at: Input) -> Reader[Question]:
     return lambda question: read(question) or None
 
 
+def _shown(question: Question) -> Peer:
+    """The peer as its certificate says; one that was not validated says nothing."""
+    peer = question.peer
+    return peer if peer is not None and peer.validated else NOBODY
+
+
 def _joined(names: tuple[str, ...]) -> bytes:
     return ",".join(names).encode()
 
@@ -104,7 +113,7 @@ _INPUTS: Mapping[str, Callable[[Question], bytes]] = {
     "source_port": lambda question: b"%d" % question.source_port,
     "direct_source_ip": lambda question: question.source.encode(),
     "server_name": lambda question: question.server_name,
-    "uri_san": lambda question: b"" if question.peer is None else _joined(question.peer.uri_sans),
-    "dns_san": lambda question: b"" if question.peer is None else _joined(question.peer.dns_sans),
-    "subject": lambda question: b"" if question.peer is None else question.peer.subject.encode(),
+    "uri_san": lambda question: _joined(_shown(question).uri_sans),
+    "dns_san": lambda question: _joined(_shown(question).dns_sans),
+    "subject": lambda question: _shown(question).subject.encode(),
 }

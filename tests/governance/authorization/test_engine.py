@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from proxyless.governance.authorization.engine import Outcome, engine_of
@@ -74,3 +76,11 @@ def test_inputs(kind: InputKind, value: str) -> None:
     assert decide(question) == Outcome(True, "one")
     other = asked(source="10.0.0.2", destination="10.0.0.8", port=1, peer=None)
     assert decide(other) == Outcome(False)
+
+
+@pytest.mark.parametrize(("kind", "value"), [("uri_san", FRONTEND), ("dns_san", "a"), ("subject", "CN=a")])
+def test_a_tree_believes_no_certificate_that_was_not_validated(kind: InputKind, value: str) -> None:
+    peer = Peer(b"x", False, (FRONTEND,), ("a",), "CN=a", "sni")
+    decide = engine_of(MatcherTree("exact", Input(kind), entries=((value, OnMatch(Verdict("one"))),)))
+    assert decide(asked(peer=peer)) == Outcome(False)
+    assert decide(asked(peer=replace(peer, validated=True))) == Outcome(True, "one")

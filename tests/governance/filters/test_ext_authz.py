@@ -119,6 +119,7 @@ def test_a_service_learns_who_asks() -> None:
     assert (query.source.certificate, query.server_name) == (pem(PEER), "sni")
     assert pem(PEER).startswith("-----BEGIN%20CERTIFICATE-----%0A")
     assert asked(stream(peer=replace(PEER, uri_sans=()))).source.principal == "a.example"
+    assert asked(stream(peer=replace(PEER, validated=False))).source.principal == ""
     nobody = asked(stream(peer=Peer(server_name="sni")), config)
     assert (nobody.source.principal, nobody.source.certificate) == ("", "")
     assert asked(stream(), config).server_name == ""
