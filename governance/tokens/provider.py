@@ -64,7 +64,7 @@ class RemoteKeys:
 class Provider:
     """`remote`: None where its keys are in the configuration."""
 
-    __slots__ = ("_audiences", "_local", "_remote", "_service", "_subject", "_verified", "_verified_by", "config")
+    __slots__ = ("_audiences", "_local", "_remote", "_service", "_subject", "_verified", "config")
 
     def __init__(self, config: JwtProvider, remote: RemoteKeys | None, service: Service) -> None:
         self.config = config
@@ -73,8 +73,8 @@ class Provider:
         self._local: Keys = ()
         self._remote = remote
         self._service = service
-        self._verified: dict[bytes, Token] = {}
-        self._verified_by: Keys = ()
+        self._verified: tuple[Keys, dict[bytes, Token]] = ((), {})
+        """By which keys, and what: together, so that no thread takes what old keys have verified for the new ones'."""
         if config.local:
             try:
                 self._local = key_set(config.local)
@@ -105,9 +105,10 @@ class Provider:
             return keys
         if not keys:
             return NO_VALID_KEYS
-        if keys is not self._verified_by:
-            self._verified, self._verified_by = {}, keys
-        verified = self._verified
+        remembered = self._verified
+        if keys is not remembered[0]:
+            remembered = self._verified = (keys, {})
+        verified = remembered[1]
         digest = sha256(token.signed + b"." + token.signature).digest()
         if digest in verified:
             return None
