@@ -25,6 +25,7 @@ PARTS = (
     "push",
     "controlplane",
     "asgi",
+    "mtls",
     "imports",
 )
 RESULTS = Path(__file__).parent / "results"
