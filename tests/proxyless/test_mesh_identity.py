@@ -126,9 +126,11 @@ def test_a_child_keeps_the_certificate_and_asks_for_the_next_one_itself(
     with mesh_of(server, tmp_path) as mesh:
         wait_for(lambda: mesh.identity.ready)
         reading, writing = os.pipe()
+        before = mesh.runtime.tls
         pid = os.fork()
         if pid == 0:  # pragma: no cover  # another process
             ok = mesh.identity.ready and mesh.identity._thread is not None and mesh.identity._thread.is_alive()
+            ok = ok and mesh.runtime.tls is not before  # its lock and its sessions are the parent's
             os.write(writing, b"1" if ok else b"0")
             os._exit(0)
         os.close(writing)
