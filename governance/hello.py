@@ -38,6 +38,17 @@ class TooLongError(ValueError):
     """A ClientHello that does not end."""
 
 
+class Progress:
+    """What has been read already of a ClientHello that comes in pieces: whole records are not read again, or a client
+    that sends very small ones, byte by byte, would keep everybody else waiting."""
+
+    __slots__ = ("message", "place")
+
+    def __init__(self) -> None:
+        self.place = 0
+        self.message = bytearray()
+
+
 class _BrokenError(ValueError):
     """Not what TLS looks like."""
 
@@ -70,24 +81,25 @@ class _Reader:
         return self.take(self.number(size))
 
 
-def read_hello(data: bytes) -> Hello | None:
+def read_hello(data: bytes, progress: Progress | None = None) -> Hello | None:
     """The ClientHello that a connection begins with; None where it begins with something else.
+
+    `data` is all that has come; `progress` is the same object for the same connection.
 
     Raises:
         IncompleteError: more bytes are needed to tell.
         TooLongError: it is longer than any that a program sends.
     """
     try:
-        return _parsed(_message(data))
+        return _parsed(_message(data, progress or Progress()))
     except _BrokenError:
         return None
 
 
-def _message(data: bytes) -> bytes:
+def _message(data: bytes, progress: Progress) -> bytes:
     """The body of the handshake message, put together from its records."""
-    message = b""
-    place = 0
     while True:
+        place = progress.place
         head = data[place : place + 5]
         if (head[:1] and head[0] != HANDSHAKE) or (head[1:2] and head[1] != 3):
             raise _BrokenError
@@ -96,9 +108,13 @@ def _message(data: bytes) -> bytes:
         length = int.from_bytes(head[3:5], "big")
         if not 0 < length <= MAX_RECORD:
             raise _BrokenError
-        place += 5
-        message += data[place : place + length]
-        place += length
+        piece = data[place + 5 : place + 5 + length]
+        message = progress.message
+        if len(piece) == length:
+            message += piece
+            progress.place = place + 5 + length
+        else:
+            message = message + piece
         if message and message[0] != CLIENT_HELLO:
             raise _BrokenError
         if len(message) >= 4:
@@ -106,8 +122,8 @@ def _message(data: bytes) -> bytes:
             if whole > MAX_HELLO:
                 raise _BrokenError
             if len(message) >= whole:
-                return message[4:whole]
-        if place > len(data):
+                return bytes(message[4:whole])
+        if len(piece) < length:
             raise _more(data)
 
 

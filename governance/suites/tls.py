@@ -18,7 +18,7 @@ from typing import Any, Protocol, Self
 from ...xds.model.listener import FilterChain
 from ...xds.model.tls import DownstreamTls, Presented
 from ..entrance import Refused, enter
-from ..hello import Hello, IncompleteError, TooLongError, read_hello
+from ..hello import Hello, IncompleteError, Progress, TooLongError, read_hello
 from ..peer import SERVED, Peer, Served
 from ..runtime import Runtime
 
@@ -91,7 +91,9 @@ class MeshContext(ssl.SSLContext):
         """Not done yet, and nothing is served without the chains having been asked."""
         raise NotImplementedError("servers that wrap sockets are not supported yet: serve on an event loop")
 
-    def begin(self, data: bytes, source: str = "", source_port: int = 0) -> tuple[Served, Terminator | None]:
+    def begin(
+        self, data: bytes, source: str = "", source_port: int = 0, progress: Progress | None = None
+    ) -> tuple[Served, Terminator | None]:
         """Decide on a connection by its first bytes: how it is terminated, or None where it goes on in the clear.
 
         Raises:
@@ -99,7 +101,7 @@ class MeshContext(ssl.SSLContext):
             ssl.SSLError: it is refused.
         """
         try:
-            hello = read_hello(data)
+            hello = read_hello(data, progress)
         except TooLongError:
             raise self.refusal("the ClientHello is too long") from None
         chain = enter(self.runtime, self.port, hello, source, source_port)
@@ -208,6 +210,7 @@ class Wrapped(ssl.SSLObject):
     _outgoing: ssl.MemoryBIO
     _terminator: Terminator | None
     _inner: Any
+    _progress: Progress
     served: Served | None
 
     @classmethod
@@ -218,6 +221,7 @@ class Wrapped(ssl.SSLObject):
         made._incoming = incoming
         made._outgoing = outgoing
         made._terminator = None
+        made._progress = Progress()
         made._inner = _Clear(incoming, outgoing)
         made.served = None
         return made
@@ -245,7 +249,7 @@ class Wrapped(ssl.SSLObject):
             raise ssl.SSLEOFError(ssl.SSL_ERROR_EOF, "the connection ended before it said what it is")
         self._incoming.write(data)
         try:
-            served, terminator = self._mesh.begin(data)
+            served, terminator = self._mesh.begin(data, progress=self._progress)
         except IncompleteError:
             raise ssl.SSLWantReadError(ssl.SSL_ERROR_WANT_READ, "the operation did not complete") from None
         self.served, self._terminator = served, terminator
@@ -254,12 +258,19 @@ class Wrapped(ssl.SSLObject):
         return served
 
     def read(self, len: int = 1024, buffer: Any = None) -> Any:  # noqa: A002  # the base class's names
+        self._admit()
         SERVED.set(self.served)
         return self._inner.read(len, buffer)
 
     def write(self, data: Any) -> int:
+        self._admit()
         written: int = self._inner.write(data)
         return written
+
+    def _admit(self) -> None:
+        """A library that reads without a handshake, or after one that failed, gets nothing that was not let in."""
+        if self.served is None or self._terminator is not None:
+            self.do_handshake()
 
     def unwrap(self) -> None:
         if self.served is not None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxyless.governance.hello import MAX_HELLO, Hello, IncompleteError, TooLongError, read_hello
+from proxyless.governance.hello import MAX_HELLO, Hello, IncompleteError, Progress, TooLongError, read_hello
 
 
 def client_hello(name: str | None = "ledger.bank", alpn: tuple[str, ...] = ("istio", "h2")) -> bytes:
@@ -76,6 +76,20 @@ def test_it_may_come_in_many_records() -> None:
     for length in range(0, len(records), 5):
         with pytest.raises(IncompleteError):
             read_hello(records[:length])
+
+
+@pytest.mark.parametrize("size", [1, 3, 1000])
+def test_records_that_were_whole_are_not_read_again(size: int) -> None:
+    message = WHOLE[5:]
+    pieces = [message[place : place + size] for place in range(0, len(message), size)]
+    data = b"".join(b"\x16\3\1" + block(2, each) for each in pieces)
+    progress = Progress()
+    for end in range(len(data)):
+        with pytest.raises(IncompleteError):
+            read_hello(data[:end], progress)
+        whole = end // (5 + size)
+        assert (progress.place, bytes(progress.message)) == (whole * (5 + size), message[: whole * size])
+    assert read_hello(data, progress) == read_hello(WHOLE)
 
 
 def test_without_extensions_it_says_nothing() -> None:
