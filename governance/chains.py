@@ -44,8 +44,8 @@ def find_chain(listener: Listener, connection: Connection) -> FilterChain | None
     return chains[0]
 
 
-def looks_at_source(listener: Listener) -> bool:
-    """Whether it matters where a connection comes from."""
+def looks_at_source(listener: Listener, port: int | None = None) -> bool:
+    """Whether it matters where a connection comes from; of one to `port`, if it is said."""
     if listener.chain_matcher is not None:
         return any("source" in each.kind for each in listener.chain_matcher.inputs())
     return any(
@@ -53,7 +53,7 @@ def looks_at_source(listener: Listener) -> bool:
         or chain.match.source_prefix_ranges
         or chain.match.source_ports
         or chain.match.source_type != "ANY"
-        for chain in listener.chains
+        for chain in (listener.chains if port is None else _by_port(listener.chains, Connection("", port)))
     )
 
 

@@ -6,12 +6,13 @@ asks this before a byte of the connection reaches the app.
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..xds.model.listener import FilterChain
 from ..xds.model.resource import ResourceError
-from .chains import Connection, find_chain
+from .chains import Connection, find_chain, looks_at_source
 from .hello import Hello
 
 if TYPE_CHECKING:
@@ -51,6 +52,9 @@ def enter(
         listener = entrance.get()
     except ResourceError as error:
         return Refused(str(error))
+    if not source and looks_at_source(listener, port):
+        # A guess could be the chain of somebody who need not prove who he is.
+        return Refused(f"the filter chains of port {port} differ by address, which this server does not know")
     chain = find_chain(listener, connection_of(port, hello, source, source_port))
     if chain is None:
         what = "plaintext" if hello is None else f"TLS with ALPN {', '.join(hello.protocols) or 'none'}"
@@ -58,8 +62,18 @@ def enter(
         return Refused(f"no filter chain of port {port} takes {what}{name}")
     if chain.unknown_socket:
         return Refused(f"transport socket {chain.unknown_socket} of filter chain {chain.name!r} is not supported")
+    if chain.http is None and (unenforced := _unenforced(chain, runtime.options.allow_unenforced)):
+        return Refused(unenforced)
     if hello is not None and chain.downstream is None and chain.http is None:
         return Refused(f"filter chain {chain.name!r} passes TLS on to the app, which is not served here")
     if chain.rbac and chain.http is None and not source:
         return Refused(f"filter chain {chain.name!r} lets in by address too, which this server does not know")
     return chain
+
+
+def _unenforced(chain: FilterChain, allowed: Container[str]) -> str:
+    """Which filter of a connection's nobody here can carry out; those of HTTP are asked with each request."""
+    for each in chain.closed_by:
+        if each.name not in allowed and each.type_url not in allowed:
+            return f"network filter {each.name} of filter chain {chain.name!r} cannot be enforced: {each.reason}"
+    return ""

@@ -167,6 +167,11 @@ class InboundRequest:
             return refused(f"transport socket {self.chain.unknown_socket} is not supported")
         if self.hello is None and self.chain.downstream is not None:
             return refused(f"filter chain {self.chain.name} takes TLS only, and this connection is plaintext")
+        if self.peer is not None and not self.peer.validated and self._wants_certificate(self.chain):
+            # Its connection was let in by another chain, such as the one before the configuration changed.
+            return refused(
+                f"filter chain {self.chain.name} takes mTLS only; presented no certificate that was validated"
+            )
         allowed = runtime.options.allow_unenforced
         for closing in self.chain.closed_by:
             if closing.name not in allowed and closing.type_url not in allowed:
@@ -227,6 +232,10 @@ class InboundRequest:
             headers = apply_levels(levels, list(request.raw_headers), request, live=True, subject=subject)
             request.replace_headers(headers)
         return None
+
+    @staticmethod
+    def _wants_certificate(chain: FilterChain) -> bool:
+        return chain.downstream is not None and chain.downstream.require_client_certificate
 
     def _unvouched(self) -> None:
         """Where no connection manager looks at a request, nobody vouches for what it says of its client."""

@@ -9,11 +9,18 @@ import pytest
 from proxyless.governance.entrance import Refused, enter
 from proxyless.governance.hello import ISTIO, Hello
 from proxyless.governance.runtime import Options
-from proxyless.xds.model.listener import FilterChain, FilterChainMatch, HttpConnectionManager, TcpProxy
+from proxyless.xds.model.listener import (
+    FilterChain,
+    FilterChainMatch,
+    HttpConnectionManager,
+    TcpProxy,
+    UnknownNetworkFilter,
+)
 from proxyless.xds.model.rbac import NetworkRbac, Rbac
 from proxyless.xds.model.resource import ResourceError, ResourceType
 from proxyless.xds.model.snapshot import Snapshot
 from proxyless.xds.model.tls import DownstreamTls
+from proxyless.xds.model.values import Cidr
 from tests.support.model import listener
 from tests.support.world import World
 
@@ -33,6 +40,12 @@ STRICT = (chain("mtls", "tls", downstream=TLS),)
 PERMISSIVE = (chain("mtls", "tls", "istio", downstream=TLS), chain("plain", "raw_buffer"))
 DISABLE = (chain("plain"),)
 GUARDED = (chain("tcp", http=None, tcp=TcpProxy("app"), rbac=(NetworkRbac("rbac", Rbac()),)),)
+ODD = UnknownNetworkFilter("odd", "odd.type", "not done")
+CLOSED = (chain("tcp", http=None, tcp=TcpProxy("app"), closed_by=(ODD,)),)
+BY_ADDRESS = (
+    chain("any", "tls", downstream=TLS),
+    FilterChain("near", FilterChainMatch(8080, source_prefix_ranges=(Cidr("10.0.0.0", 8),)), http=HTTP, downstream=TLS),
+)
 APP_TLS = (*PERMISSIVE, chain("own", "tls", http=None, tcp=TcpProxy("app")))
 
 
@@ -56,6 +69,13 @@ def taken(chains: tuple[FilterChain, ...], hello: Hello | None, port: int = 8080
         (DISABLE, None, "plain"),
         (APP_TLS, FOREIGN, "refused: filter chain 'own' passes TLS on to the app, which is not served here"),
         (GUARDED, None, "refused: filter chain 'tcp' lets in by address too, which this server does not know"),
+        (CLOSED, None, "refused: network filter odd of filter chain 'tcp' cannot be enforced: not done"),
+        ((chain("http", closed_by=(ODD,)),), None, "http"),
+        (
+            BY_ADDRESS,
+            ISTIO,
+            "refused: the filter chains of port 8080 differ by address, which this server does not know",
+        ),
         (
             (chain("odd", unknown_socket="q"),),
             None,
@@ -103,3 +123,21 @@ def test_a_listener_that_cannot_be_read_takes_nothing(monkeypatch: pytest.Monkey
 def test_where_the_address_is_known_the_filters_of_the_chain_are_asked_by_it() -> None:
     runtime = World(listeners=[listener("virtualInbound", *GUARDED)]).runtime
     assert isinstance(enter(runtime, 8080, None, "192.0.2.7", 1), FilterChain)
+
+
+def test_addresses_that_chains_of_other_ports_look_at_do_not_matter() -> None:
+    other = FilterChain("other", FilterChainMatch(9090, source_type="EXTERNAL"), http=HTTP)
+    assert taken((*STRICT, other), ISTIO) == "mtls"
+
+
+@pytest.mark.parametrize("allowed", ["odd", "odd.type"])
+def test_what_nobody_enforces_may_be_allowed(allowed: str) -> None:
+    options = Options(allow_unenforced=frozenset({allowed}))
+    runtime = World(listeners=[listener("virtualInbound", *CLOSED)], options=options).runtime
+    assert isinstance(enter(runtime, 8080, None), FilterChain)
+
+
+def test_where_the_address_is_known_chains_may_differ_by_it() -> None:
+    runtime = World(listeners=[listener("virtualInbound", *BY_ADDRESS)]).runtime
+    found = enter(runtime, 8080, ISTIO, "10.0.0.9", 1)
+    assert isinstance(found, FilterChain)

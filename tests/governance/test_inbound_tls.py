@@ -44,6 +44,16 @@ def test_plaintext_is_refused_by_a_chain_that_speaks_tls() -> None:
     assert b"takes TLS only" in found.body
 
 
+def test_who_came_in_before_a_certificate_was_asked_for_is_refused_now() -> None:
+    strict = replace(MANAGED, downstream=DownstreamTls(require_client_certificate=True))
+    for peer in (Peer(), Peer(b"leaf")):
+        found = decided(on(strict), peer).reply
+        assert found is not None
+        assert b"takes mTLS only" in found.body
+        assert decided(on(replace(MANAGED, downstream=DownstreamTls())), peer).reply is None
+    assert decided(on(strict), PEER).reply is None
+
+
 def test_a_socket_that_is_not_supported_lets_nobody_in() -> None:
     found = decided(on(replace(MANAGED, unknown_socket="odd")), PEER).reply
     assert found is not None
