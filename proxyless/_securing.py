@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -19,13 +20,16 @@ class MeshTls:
     def __init__(self, secrets: Callable[[], Secrets]) -> None:
         self._secrets = secrets
         self._contexts: ClientContexts | None = None
+        self._process = 0
 
     def client(self, wanted: Securing, address: str) -> Any:
         """As `governance.securing.Tls` says it."""
         from .xds.identity.client import ClientContexts
         from .xds.identity.secrets import IdentityError
 
-        if self._contexts is None:
+        if self._contexts is None or self._process != os.getpid():
+            # Of a forked child's own: the lock and the sessions of the parent's are not.
+            self._process = os.getpid()
             self._contexts = ClientContexts(self._secrets())
         try:
             return self._contexts.context(wanted.tls, wanted.alpn, wanted.names, wanted.sni, address)

@@ -427,7 +427,6 @@ class Mesh:
         self._lock = threading.Lock()
         self.runtime.reset()
         self._identity.forked()
-        give_tls(self.runtime, self._identity.get)
         if not self._closed:
             self._observers.forked()
             self._start()

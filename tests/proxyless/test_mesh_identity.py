@@ -13,12 +13,13 @@ import pytest
 
 import proxyless
 from proxyless._identity import FirstCertificate, OwnIdentity
+from proxyless.governance.securing import Securing
 from proxyless.xds.identity.bootstrap import Bootstrap, BootstrapError
 from proxyless.xds.identity.environment import from_environment
 from proxyless.xds.identity.secrets import IdentityError
 from proxyless.xds.identity.settings import FromFiles
 from proxyless.xds.model.snapshot import Snapshot
-from proxyless.xds.model.tls import SecretName, Validation
+from proxyless.xds.model.tls import SecretName, UpstreamTls, Validation
 from proxyless.xds.wire.refused import RefusedError
 from proxyless.xds.wire.schema import types as pb
 from proxyless.xds.wire.trust_bundle import TYPE, decode_bundle
@@ -126,11 +127,14 @@ def test_a_child_keeps_the_certificate_and_asks_for_the_next_one_itself(
     with mesh_of(server, tmp_path) as mesh:
         wait_for(lambda: mesh.identity.ready)
         reading, writing = os.pipe()
-        before = mesh.runtime.tls
+        wanted = Securing(UpstreamTls())
+        tls: Any = mesh.runtime.tls
+        before = tls.client(wanted, "a").context
+        assert tls.client(wanted, "a").context is before
         pid = os.fork()
         if pid == 0:  # pragma: no cover  # another process
             ok = mesh.identity.ready and mesh.identity._thread is not None and mesh.identity._thread.is_alive()
-            ok = ok and mesh.runtime.tls is not before  # its lock and its sessions are the parent's
+            ok = ok and tls.client(wanted, "a").context is not before  # its sessions are the parent's
             os.write(writing, b"1" if ok else b"0")
             os._exit(0)
         os.close(writing)
