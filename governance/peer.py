@@ -53,3 +53,6 @@ class Served:
 SERVED: ContextVar[Served | None] = ContextVar("proxyless_served", default=None)
 """The connection whose bytes are being read: set before each piece is handed to the server's protocol, so that what the
 protocol starts with them (a task for the request) finds its own connection here and no other."""
+
+PROBE = Served(0, open=False)
+"""Where a connection would be, for a request that no connection brought: this process asks its own app how it is."""

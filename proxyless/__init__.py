@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from . import asgi as asgi
     from . import httpx as httpx
     from . import httpx2 as httpx2
+    from . import probes as probes
     from . import tls as tls
     from .errors import ConfigurationError, MeshError, NotReadyError
     from .mesh import Mesh
@@ -34,7 +35,7 @@ _HOMES = {
     "Node": "xds.identity.bootstrap",
     "NotReadyError": "errors",
 }
-_SUITES = ("asgi", "httpx", "httpx2", "tls")
+_SUITES = ("asgi", "httpx", "httpx2", "probes", "tls")
 
 
 def __getattr__(name: str) -> "Any":

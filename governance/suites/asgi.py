@@ -16,7 +16,7 @@ from ..actions import Ask, Collect
 from ..headers import HeaderList
 from ..hello import ISTIO
 from ..inbound import InboundRequest
-from ..peer import SERVED, Served
+from ..peer import PROBE, SERVED, Served
 from ..replies import LocalReply, reply_body, reply_headers
 from ..request import RequestView
 from ..runtime import Runtime
@@ -65,6 +65,9 @@ class AsgiMiddleware:
         port = self._port(scope)
         served = SERVED.get()
         if served is None or not served.open or served.port != port:
+            if served is PROBE:
+                await self.app(scope, receive, send)
+                return
             served = None  # a connection that no context of the mesh's has let in
         else:
             scope = told(scope, served)

@@ -9,6 +9,7 @@ PUBLIC = {
     "proxyless.asgi": {"Middleware"},
     "proxyless.httpx": {"AsyncTransport", "Transport"},
     "proxyless.httpx2": {"AsyncTransport", "Transport"},
+    "proxyless.probes": {"Probes"},
     "proxyless.tls": {"hypercorn", "peer", "server_context", "uvicorn"},
 }
 
