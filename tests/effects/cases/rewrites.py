@@ -49,6 +49,18 @@ CASES = [
         "/r/a",
     ),
     effect(
+        "envoy.extensions.path.rewrite.uri_template.v3.UriTemplateRewriteConfig.path_template_rewrite",
+        shop(match={"path_match_policy": TEMPLATE}, action={"path_rewrite_policy": REWRITE}),
+        explained("path"),
+        "/r/a",
+    ),
+    effect(
+        "envoy.extensions.path.match.uri_template.v3.UriTemplateMatchConfig.path_template",
+        shop(match={"path_match_policy": TEMPLATE}),
+        matched(url="http://shop/a/b"),
+        False,
+    ),
+    effect(
         R + "RedirectAction.path_rewrite",
         shop(route_fields={"redirect": {"path_rewrite": "/x"}}),
         answered("location", answers=()),

@@ -48,17 +48,7 @@ def without_effect(kind: str, spec: Any) -> Iterator[tuple[Keys, str]]:
 
 def _by_value(kind: str, spec: Any) -> Iterator[tuple[Keys, str]]:
     """Where it is the value that matters."""
-    if kind == "DestinationRule":
-        for keys, path in _set(spec, (), ""):
-            if path.endswith(".tls") and _at(spec, keys).mode != "DISABLE":
-                yield ("spec", *keys), "is not implemented yet: calls to these endpoints fail with UF"
-    elif kind == "PeerAuthentication":
-        if spec.mtls is not None and spec.mtls.mode == "STRICT":
-            yield (
-                ("spec", "mtls"),
-                "STRICT: TLS is not terminated yet, so the processes it selects refuse their peers",
-            )
-    elif kind in ("AuthorizationPolicy", "WasmPlugin", "TrafficExtension"):
+    if kind in ("WasmPlugin", "TrafficExtension"):
         yield ("spec",), _REFUSED
     elif kind == "ServiceEntry" and spec.resolution == "DYNAMIC_DNS" and "TLS" in _protocols(spec):
         yield ("spec", "resolution"), "DYNAMIC_DNS is not implemented yet for ports of TLS: calls fail with UF"
@@ -66,12 +56,6 @@ def _by_value(kind: str, spec: Any) -> Iterator[tuple[Keys, str]]:
 
 def _protocols(spec: Any) -> set[str]:
     return {port.protocol.upper() for port in spec.ports}
-
-
-def _at(spec: Any, keys: Keys) -> Any:
-    for key in keys:
-        spec = spec[key] if isinstance(key, int) else getattr(spec, _names(type(spec))[key])
-    return spec
 
 
 def _names(message: type) -> dict[str, str]:

@@ -62,6 +62,8 @@ ROUTES: Mapping[str, Entry] = {
         ),
         **not_yet(f"filter_state {MATCHES_NOTHING}", "filter_state"),
     },
+    "envoy.extensions.path.match.uri_template.v3.UriTemplateMatchConfig": honoured("path_template"),
+    "envoy.extensions.path.rewrite.uri_template.v3.UriTemplateRewriteConfig": honoured("path_template_rewrite"),
     ROUTE + "RouteMatch.ConnectMatcher": {},
     ROUTE + "RouteMatch.GrpcRouteMatchOptions": {},
     ROUTE + "HeaderMatcher": honoured(

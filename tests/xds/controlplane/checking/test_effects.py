@@ -33,13 +33,10 @@ def ingress(rest: str) -> str:
 
 OUTGOING = {
     ("DestinationRule", "*.proxyProtocol"): rule("proxyProtocol: {version: V1}"),
-    ("DestinationRule", "tls"): rule("tls: {mode: SIMPLE}"),
 }
 INCOMING = {
-    ("AuthorizationPolicy", ""): istio("AuthorizationPolicy", "a", "{action: DENY, rules: [{}]}"),
     ("WasmPlugin", ""): istio("WasmPlugin", "a", "{url: 'oci://a'}"),
     ("TrafficExtension", ""): istio("TrafficExtension", "a", "{lua: {inlineCode: x}}"),
-    ("PeerAuthentication", "mtls"): istio("PeerAuthentication", "a", "{mtls: {mode: STRICT}}"),
 }
 NOT_EMITTED = {
     ("Sidecar", "ingress.defaultEndpoint"): ingress("defaultEndpoint: '127.0.0.1:1'"),
@@ -119,7 +116,8 @@ def test_what_is_honoured_is_not_named(tmp_path: Path) -> None:
         WEB
         + route("timeout: 2s, retries: {attempts: 2, retryOn: 5xx}, headers: {request: {set: {a: b}}}")
         + rule("connectionPool: {tcp: {maxConnections: 3}}, loadBalancer: {simple: RANDOM}, tls: {mode: DISABLE}")
-        + istio("PeerAuthentication", "a", "{mtls: {mode: PERMISSIVE}}")
+        + istio("PeerAuthentication", "a", "{mtls: {mode: STRICT}}")
+        + istio("AuthorizationPolicy", "a", "{action: DENY, rules: [{to: [{operation: {paths: [/a]}}]}]}")
     )
     assert warnings(tmp_path, text) == set()
     assert not said(tmp_path, text, None)["not_honoured"]

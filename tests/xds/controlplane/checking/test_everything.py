@@ -12,14 +12,11 @@ from tests.xds.controlplane.everything import EVERYTHING
 
 NAMED = {
     "access logs": "spec.accessLogging",
-    "envoy.filters.http.rbac": "spec",
-    "envoy.filters.network.rbac": "spec",
     "envoy.filters.network.sni_dynamic_forward_proxy": "spec.resolution",
     "envoy.filters.http.dynamic_forward_proxy": "spec.resolution",
     "envoy.filters.http.lua": "spec",
     "network filters are not asked for": "spec",
     "envoy.filters.http.wasm": "spec",
-    "TLS of a listener": "spec.mtls",
 }
 """How a reason begins, and the field for which `check` has a warning."""
 

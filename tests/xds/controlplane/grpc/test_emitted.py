@@ -38,7 +38,7 @@ def cluster(policy: str, name: str = f"outbound|80||{A}", *, rest: str = "") -> 
         (["[fd00::1]:80"], {"fd00::1": {"80"}, "fd00::1.shop.svc.cluster.local": {"80"}}),
         ([f"{INBOUND}10.0.0.1:80"], {}),
     ],
-    ids=str,
+    ids=lambda each: ",".join(each),
 )
 def test_a_name_asks_for_a_host_on_a_port_or_on_all(names: list[str], wanted: dict[str, set[str] | None]) -> None:
     asked = asked_hosts(names, "shop.svc.cluster.local", "shop")
