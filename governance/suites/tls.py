@@ -211,6 +211,7 @@ class Wrapped(ssl.SSLObject):
     _terminator: Terminator | None
     _inner: Any
     _progress: Progress
+    _refusal: ssl.SSLError | None
     served: Served | None
 
     @classmethod
@@ -223,10 +224,13 @@ class Wrapped(ssl.SSLObject):
         made._terminator = None
         made._progress = Progress()
         made._inner = _Clear(incoming, outgoing)
+        made._refusal = None
         made.served = None
         return made
 
     def do_handshake(self) -> None:
+        if self._refusal is not None:
+            raise self._refusal
         served = self.served
         if served is None:
             served = self._begin()
@@ -237,7 +241,13 @@ class Wrapped(ssl.SSLObject):
             except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
                 raise
             except ssl.SSLError as error:
-                raise self._mesh.failed(terminator, error) from error
+                refusal = self._mesh.failed(terminator, error)
+                if not self._outgoing.pending:
+                    raise refusal from error
+                # Loops throw away what is to be sent when a handshake fails, and the client would not learn the reason.
+                # They send it when one goes on; the client then hangs up; whatever else it says is refused.
+                self._refusal = refusal
+                raise ssl.SSLWantReadError(ssl.SSL_ERROR_WANT_READ, "the alert is on its way") from error
             served.peer = self._mesh.admitted(terminator, inner, served.hello)
             self._terminator = None
         served.open = True

@@ -66,6 +66,8 @@ BAD = {
     "of a server": Caller(CA.leaf(CALLER, client=False)),
 }
 BY_TLS_12 = {f"{name} by 1.2": Caller(each.certificate, params=BY_12) for name, each in BAD.items()}
+TOLD = {f"{name} by 1.2" for name in ("none", "expired", "rotated", "self-signed", "of a server")}
+"""Those whom the server's alert tells the reason while they still wait for the handshake; OpenSSL chooses it for us."""
 PLAIN = Caller(None, tls=False)
 CALLERS = {**GOOD, **BAD, **BY_TLS_12, "plaintext": PLAIN}
 
@@ -117,6 +119,7 @@ def test_the_client_is_turned_away_as_by_envoy(world: World, place: str, who: st
         ours = world.ask(place, who, kind, spoken)
         assert (ours.status, ours.flags, ours.arrived) == (theirs.status, theirs.flags, theirs.arrived), (kind, theirs)
         assert (ours.status, ours.arrived) == (503, ())
+        assert who not in TOLD or ours.failure == theirs.failure, kind
 
 
 def test_the_recorded_policies_decide_by_the_certificate_and_the_token(world: World) -> None:
