@@ -270,7 +270,8 @@ def logged(envoy: Envoy, serial: str) -> dict[str, Any]:
     found: list[dict[str, Any]] = []
 
     def there() -> bool:
-        lines = (envoy.folder / LOG).read_text().splitlines() if (envoy.folder / LOG).exists() else []
+        text = (envoy.folder / LOG).read_text() if (envoy.folder / LOG).exists() else ""
+        lines = text[: text.rfind("\n") + 1].splitlines()  # the last one may still be in writing
         found[:] = [each for each in map(json.loads, lines) if each["path"] == f"/{serial}"]
         return bool(found)
 
