@@ -119,8 +119,15 @@ class Server:
 
     def meet(self, client: EndpointContext) -> tuple[Seen, Any]:
         """What is seen, and the client's side of the connection, which is to be let go when it is over."""
+        return self.shake(*self.open(client))
+
+    def open(self, client: EndpointContext) -> tuple[ssl.SSLObject, ssl.SSLObject]:
+        """Both sides of a connection that has not begun."""
         there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
-        ours, theirs = client.wrap_bio(back, there), self.context.wrap_bio(there, back, server_side=True)
+        return client.wrap_bio(back, there), self.context.wrap_bio(there, back, server_side=True)
+
+    def shake(self, ours: ssl.SSLObject, theirs: ssl.SSLObject) -> tuple[Seen, Any]:
+        """The handshake, and a byte."""
         self._names.clear()
         waiting: list[Any] = [ours, theirs]
         while waiting:
@@ -214,9 +221,10 @@ def resumed(rounds: Iterable[int]) -> See:
             return client
         found = []
         for count in rounds:
-            meetings = [server.meet(client()) for _ in range(count)]
+            opened = [server.open(client()) for _ in range(count)]
+            meetings = [server.shake(*each) for each in opened]
             found.append([seen.resumed for seen, _ in meetings])
-            del meetings
+            del opened, meetings
         return found
 
     return see

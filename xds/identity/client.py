@@ -45,12 +45,21 @@ class _Object(ssl.SSLObject):
     """TLS over memory: asyncio, anyio, TLS inside TLS."""
 
     resumable = ""
+    kept = False
 
     def do_handshake(self) -> None:
         _verified(self, super().do_handshake)
 
+    def read(self, *arguments: Any) -> Any:
+        data = super().read(*arguments)
+        if data and not self.kept:  # the tickets of TLS 1.3 come before the first bytes
+            self.kept = True
+            _keep_session(self)
+        return data
+
     def __del__(self) -> None:
-        _keep_session(self)
+        if not self.kept:
+            _keep_session(self)
 
 
 class _Socket(ssl.SSLSocket):
