@@ -4,6 +4,14 @@ import sys
 
 import pytest
 
+from proxyless.governance.peer import SERVED
+
+
+@pytest.fixture(autouse=True)
+def nobody_is_served() -> None:
+    """A test that shakes hands by itself leaves a connection behind in its context, which is that of all tests."""
+    SERVED.set(None)
+
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """The rooms are linked into the package; under their own names they would collide with other packages."""

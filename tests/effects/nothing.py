@@ -54,6 +54,11 @@ BY_HAND: dict[str, Any] = {
     "transport_api_version": "V3",
     "socket_options": [{"level": 1, "name": 2, "int_value": 3}],
     "virtual_clusters": [{"name": "c", "headers": [{"name": ":path", "exact_match": "/a"}]}],
+    "key_log": {"path": "/dev/null"},
+    "ocsp_staple": {"inline_string": "x"},
+    "signed_certificate_timestamp": [{"inline_string": "x"}],
+    "alternate_protocols_cache_options": {"name": "x"},
+    "session_ticket_keys": {"keys": [{"inline_bytes": "eA=="}]},
     "watched_directory": {"path": "/"},
 }
 """What these fields are set to, because they would be refused else."""

@@ -11,9 +11,14 @@ from tests.effects.registry import Effect, all_effects, effect
 from tests.effects.scene import Scene
 from tests.effects.seeing import refusals
 
+TLS = "envoy.extensions.transport_sockets.tls.v3."
 UNMET = {
     ("envoy.config.endpoint.v3.LbEndpoint", "endpoint_name"),  # it stands in place of an endpoint
     ("envoy.extensions.filters.http.grpc_stats.v3.FilterConfig", "stats_for_all_methods"),  # the allow list is set
+    # Others of their oneofs are set.
+    (TLS + "DownstreamTlsContext", "disable_stateless_session_resumption"),
+    (TLS + "DownstreamTlsContext", "session_ticket_keys_sds_secret_config"),
+    *((TLS + "SdsSecretConfig.sds_config", each) for each in ("path", "self", "api_config_source")),
 }
 
 

@@ -90,7 +90,7 @@ def test_the_status_document_has_the_same_notes(mesh: Mesh) -> None:
 
 
 def test_the_inbound_listener_of_a_program_that_only_calls_is_nobodys() -> None:
-    with Mesh.from_recorded(SHOP / "xds" / "ledger", registry=False) as mesh:
+    with Mesh.from_recorded(SHOP / "xds" / "payment", registry=False) as mesh:
         mesh.runtime.plan.snapshot.listeners["virtualInbound"].get()
         assert not [note for note in not_honoured(mesh.runtime.plan) if note.resource == "virtualInbound"]
         mesh.runtime.plan.inbound(8080, "127.0.0.1")
