@@ -439,12 +439,13 @@ def test_buckets_carry_on_from_line_to_line(explain: Explain) -> None:
     assert found[2]["body"] == "local_rate_limited"
 
 
-def test_an_incoming_request_whose_filters_cannot_be_enforced_is_refused(explain: Explain) -> None:
+def test_an_incoming_request_that_policies_refuse_says_why(explain: Explain) -> None:
     payment = ("--recorded", str(RECORDED / "payment"), "--inbound", "8080")
-    found = explain.one("GET", "http://payment/healthz", *payment, status=1)
-    assert (found["action"], found["status"], found["response_flags"]) == ("refused", 503, "NR")
+    found = explain.one("POST", "http://payment/charge", *payment, status=1)
+    assert (found["action"], found["status"], found["response_flags"]) == ("route", 403, None)
+    assert found["body"] == "RBAC: access denied"
     assert found["authorization"]["allowed"] is False
-    assert found["authorization"]["reason"] in found["why"][-1]
+    assert found["authorization"]["reason"] == "rbac_access_denied_matched_policy[none]"
     plain = ("--recorded", str(RECORDED / "ledger"), "--inbound", "8080")
     ledger = explain.one("GET", "http://ledger/", *plain, status=1)
     assert (ledger["action"], ledger["status"], ledger["cluster"]) == ("refused", 503, None)
