@@ -16,7 +16,6 @@ from ...xds.model.rbac import (
     Negated,
     Policy,
     WithAddress,
-    WithFilterState,
     WithHeader,
     WithMetadata,
     WithPath,
@@ -80,7 +79,7 @@ def compiled(condition: Condition) -> Test:
             return _authenticated(matcher)
         case MutuallyAuthenticated(san):
             return _mutual(san)
-        case WithFilterState():
+        case _:  # filter state: there is none
             return never
 
 

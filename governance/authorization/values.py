@@ -46,10 +46,15 @@ def value_test(matcher: ValueMatcher) -> ValueTest:
             return lambda value: value is None
         case IsBool(wanted):
             return lambda value: value is wanted
-        case IsNumber(start, None):
-            return lambda value: _is_number(value) and value == start
-        case IsNumber(start, end):
-            return lambda value: _is_number(value) and start <= value < end
+        case _:
+            return _number_test(matcher)
+
+
+def _number_test(matcher: IsNumber) -> ValueTest:
+    start, end = matcher.start, matcher.end
+    if end is None:
+        return lambda value: _is_number(value) and value == start
+    return lambda value: _is_number(value) and start <= value < end
 
 
 def _is_number(value: Any) -> bool:

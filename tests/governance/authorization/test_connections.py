@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import pytest
+
+from proxyless.governance.actions import Sleep
 from proxyless.governance.authorization.connections import Door, Refusal, refusal_of
 from proxyless.governance.authorization.decisions import Decision
+from proxyless.governance.inbound import InboundRequest
 from proxyless.governance.peer import Peer
+from proxyless.xds.model.listener import FilterChain, FilterChainMatch, TcpProxy
 from proxyless.xds.model.rbac import Authenticated, NetworkRbac, Policy, Rbac, Rules, WithPort
 from tests.effects.cases.authorization import ANY, FROM_NEAR, door, filtered
 from tests.effects.scene import Scene
-from tests.governance.authorization.asking import FRONTEND, asked, exact
+from tests.governance.authorization.asking import FRONTEND, asked, exact, request
+from tests.support.model import listener
+from tests.support.world import World
 
 PORT = Rules("ALLOW", (("port", Policy((WithPort(8080, 8081),), (Authenticated(exact(FRONTEND)),))),))
 NOBODY = Rules("ALLOW")
@@ -56,3 +63,18 @@ def test_a_request_of_a_connection_that_would_be_closed_is_answered() -> None:
     assert reply is not None
     assert (reply.status, reply.body, reply.headers[0]) == (403, b"RBAC: access denied", (b"connection", b"close"))
     assert scene.receive().reply == reply
+
+
+@pytest.mark.parametrize(
+    ("rules", "delay_s", "waits", "status"),
+    [(Rbac(), 0.0, [], 0), (Rbac(NOBODY), 0.0, [], 403), (Rbac(NOBODY), 2.0, [2.0], 403)],
+)
+def test_a_request_waits_as_long_as_a_refusal_does(
+    rules: Rbac, delay_s: float, waits: list[float], status: int
+) -> None:
+    guarded = FilterChain(
+        "tcp", FilterChainMatch(8080), tcp=TcpProxy("app"), rbac=(NetworkRbac("one", rules, delay_s),)
+    )
+    incoming = InboundRequest(World(listeners=[listener("virtualInbound", guarded)]).runtime, request(), 8080)
+    assert [each.seconds for each in incoming.run() if isinstance(each, Sleep)] == waits
+    assert incoming.status == status

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from proxyless.xds.model.names import NameTable
+from proxyless.xds.model.tls import DataSource
 from proxyless.xds.model.values import MILLION, Address, Fraction, HeaderMutation, HeaderMutations
 
 
@@ -59,3 +60,7 @@ def test_a_host_is_looked_up_as_it_stands_and_then_in_each_domain(host: str, add
 
 def test_without_domains_only_the_name_itself_counts() -> None:
     assert NameTable({"a": ("10.0.0.1",)}).lookup("b") == ()
+
+
+def test_a_source_that_says_nothing_is_none() -> None:
+    assert [bool(each) for each in (DataSource(), DataSource("a.pem"), DataSource(inline=b"x"))] == [False, True, True]
