@@ -9,23 +9,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from threading import Lock
 from typing import Any, Generic, TypeVar
 
 import grpc
 
 from ...xds.model.filters import GrpcTarget
-from ...xds.model.resource import ResourceError
 from ..actions import Asked, Failure
 from ..balancing.context import ANY
 from ..cluster import ClusterRuntime
 from ..plan import Missing
 from ..runtime import Runtime
 from ..waiting import call_in
-
-CONFIG_WAIT_S = 5.0
-"""How long the first question waits for the cluster's endpoints: Envoy has them before it uses the filter."""
+from .reaching import found, none, reached, reached_async
 
 OPTIONS: Sequence[tuple[str, Any]] = (
     ("grpc.enable_http_proxy", 0),
@@ -97,30 +93,12 @@ class Unary(Generic[Q, A]):
 
     def ask(self, request: Q, timeout_s: float) -> A | Failure:
         """Its answer; blocks for no longer than the timeout, or while its endpoints are on their way."""
-        changes = self._runtime.changes
-        until = self._runtime.clock() + CONFIG_WAIT_S
-        while True:
-            seen = changes.generation
-            cluster = self._cluster()
-            if not isinstance(cluster, Missing):
-                break
-            if not changes.wait(seen, max(0.0, until - self._runtime.clock())):
-                return self._count(_absent(cluster))
-        call = self._begin(cluster, request, timeout_s)
+        call = self._begin(reached(self._runtime, self._target.cluster), request, timeout_s)
         return self._count(call if isinstance(call, Failure) else self._result(call))
 
     async def ask_async(self, request: Q, timeout_s: float) -> A | Failure:
         """The same for a task."""
-        changes = self._runtime.changes
-        until = self._runtime.clock() + CONFIG_WAIT_S
-        while True:
-            seen = changes.generation
-            cluster = self._cluster()
-            if not isinstance(cluster, Missing):
-                break
-            if not await changes.wait_async(seen, max(0.0, until - self._runtime.clock())):
-                return self._count(_absent(cluster))
-        call = self._begin(cluster, request, timeout_s)
+        call = self._begin(await reached_async(self._runtime, self._target.cluster), request, timeout_s)
         if isinstance(call, Failure):
             return self._count(call)
         loop = asyncio.get_running_loop()
@@ -135,9 +113,10 @@ class Unary(Generic[Q, A]):
 
     def tell(self, request: Q, timeout_s: float) -> None:
         """Ask, and wait for no answer."""
-        cluster = self._cluster()
+        cluster = found(self._runtime, self._target.cluster)
         if not isinstance(cluster, Missing):
-            call = self._begin(cluster, request, timeout_s)
+            name = self._target.cluster
+            call = self._begin(none(name) if cluster is None else cluster, request, timeout_s)
             if isinstance(call, Failure):
                 self._count(call)
             else:
@@ -156,18 +135,9 @@ class Unary(Generic[Q, A]):
         counts.count(outcome)
         return outcome
 
-    def _cluster(self) -> ClusterRuntime | Missing | None:
-        runtime = self._runtime
-        with suppress(ResourceError):
-            found = runtime.plan.cluster(self._target.cluster)
-            if isinstance(found, Missing):
-                runtime.require(found)
-            return found
-        return None
-
-    def _begin(self, cluster: ClusterRuntime | None, request: Q, timeout_s: float) -> Any:
-        if cluster is None:
-            return Failure("unreachable", f"there is no cluster {self._target.cluster!r}")
+    def _begin(self, cluster: ClusterRuntime | Failure, request: Q, timeout_s: float) -> Any:
+        if isinstance(cluster, Failure):
+            return cluster
         cluster.state.used_at = self._runtime.clock()
         host = cluster.choose(ANY)
         if host is None:
@@ -183,10 +153,6 @@ class Unary(Generic[Q, A]):
             return self._decode(call.result())
         except Exception as error:  # whatever it was: the filter says what becomes of the request
             return Failure("unreachable", str(error), error)
-
-
-def _absent(cluster: Missing) -> Failure:
-    return Failure("unreachable", f"{cluster.what} did not come")
 
 
 class Services:

@@ -15,14 +15,12 @@ from http.client import HTTPException, HTTPResponse, RemoteDisconnected
 from threading import Lock
 
 from ...xds.model.authorization_service import HttpCheck, HttpVerdict
-from ...xds.model.resource import ResourceError
 from ...xds.model.values import Address
 from ..actions import Asked, Failure
 from ..balancing.context import ANY
 from ..cluster import ClusterRuntime
-from ..plan import Missing
 from ..runtime import Runtime
-from .grpc import CONFIG_WAIT_S
+from .reaching import reached, reached_async
 
 THREADS = 32
 IDLE = 8
@@ -90,28 +88,12 @@ class HttpService:
 
     def ask(self, request: HttpCheck, timeout_s: float) -> HttpVerdict | Failure:
         """Its answer; blocks for no longer than the timeout, or while its endpoints are on their way."""
-        changes = self._runtime.changes
-        until = self._runtime.clock() + CONFIG_WAIT_S
-        while True:
-            seen = changes.generation
-            cluster = self._found()
-            if not isinstance(cluster, Missing):
-                break
-            if not changes.wait(seen, max(0.0, until - self._runtime.clock())):
-                return self._count(Failure("unreachable", f"{cluster.what} did not come"))
+        cluster = reached(self._runtime, self._cluster)
         return self._count(self._exchanged(cluster, request, timeout_s))
 
     async def ask_async(self, request: HttpCheck, timeout_s: float) -> HttpVerdict | Failure:
         """The same for a task."""
-        changes = self._runtime.changes
-        until = self._runtime.clock() + CONFIG_WAIT_S
-        while True:
-            seen = changes.generation
-            cluster = self._found()
-            if not isinstance(cluster, Missing):
-                break
-            if not await changes.wait_async(seen, max(0.0, until - self._runtime.clock())):
-                return self._count(Failure("unreachable", f"{cluster.what} did not come"))
+        cluster = await reached_async(self._runtime, self._cluster)
         loop = asyncio.get_running_loop()
         work = loop.run_in_executor(self._connections.threads, self._exchanged, cluster, request, timeout_s)
         return self._count(await work)
@@ -120,18 +102,11 @@ class HttpService:
         self._runtime.asked.setdefault((self._cluster, "HTTP"), Asked()).count(outcome)
         return outcome
 
-    def _found(self) -> ClusterRuntime | Missing | None:
-        runtime = self._runtime
-        with suppress(ResourceError):
-            found = runtime.plan.cluster(self._cluster)
-            if isinstance(found, Missing):
-                runtime.require(found)
-            return found
-        return None
-
-    def _exchanged(self, cluster: ClusterRuntime | None, request: HttpCheck, timeout_s: float) -> HttpVerdict | Failure:
-        if cluster is None:
-            return Failure("unreachable", f"there is no cluster {self._cluster!r}")
+    def _exchanged(
+        self, cluster: ClusterRuntime | Failure, request: HttpCheck, timeout_s: float
+    ) -> HttpVerdict | Failure:
+        if isinstance(cluster, Failure):
+            return cluster
         cluster.state.used_at = self._runtime.clock()
         host = cluster.choose(ANY)
         if host is None:

@@ -8,29 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import http.client
-import socket
-from contextlib import suppress
 from math import inf
 from threading import Thread
 from time import monotonic, sleep
 from weakref import ref
 
 from ...xds.model.jwt import RemoteJwks
-from ...xds.model.resource import ResourceError
-from ...xds.model.values import Address
 from ..actions import Asked, Failure
 from ..attending import Attendant
 from ..balancing.context import ANY
 from ..balancing.host import Host
 from ..cluster import ClusterRuntime
-from ..plan import Missing
 from ..runtime import Runtime
 from ..securing import InsecureError, plain_securing
 from ..tokens.fetching import Target, pauses
 from ..tokens.provider import RemoteKeys
-
-CONFIG_WAIT_S = 5.0
-"""How long the first question waits for the cluster's endpoints."""
+from .reaching import dial, left_s, reached
 
 LONGEST = 1 << 20
 """Bytes of a key set."""
@@ -49,7 +42,7 @@ class KeySets:
         runtime = self._runtime()
         if runtime is None:
             return Failure("unreachable", "the mesh is gone")
-        cluster = self._wait(runtime, request)
+        cluster = reached(runtime, request.cluster)
         outcome: bytes | Failure
         if isinstance(cluster, Failure):
             outcome = cluster
@@ -62,21 +55,6 @@ class KeySets:
     async def ask_async(self, request: RemoteJwks, timeout_s: float) -> bytes | Failure:
         """The same for a task."""
         return await asyncio.to_thread(self.ask, request, timeout_s)
-
-    def _wait(self, runtime: Runtime, request: RemoteJwks) -> ClusterRuntime | Failure:
-        until = runtime.clock() + CONFIG_WAIT_S
-        while True:
-            seen = runtime.changes.generation
-            found: ClusterRuntime | Missing | None = None
-            with suppress(ResourceError):
-                found = runtime.plan.cluster(request.cluster)
-            if found is None:
-                return Failure("unreachable", f"there is no cluster {request.cluster!r}")
-            if not isinstance(found, Missing):
-                return found
-            runtime.require(found)
-            if not runtime.changes.wait(seen, max(0.0, until - runtime.clock())):
-                return Failure("unreachable", f"{found.what} did not come")
 
     def _fetch(self, runtime: Runtime, cluster: ClusterRuntime, request: RemoteJwks, until: float) -> bytes | Failure:
         failure = Failure("timeout", "no answer in time")
@@ -103,7 +81,7 @@ def attempt(runtime: Runtime, cluster: ClusterRuntime, host: Host, target: Targe
         return Failure("unreachable", host.why_not(cluster.name))
     connection = http.client.HTTPConnection("unused")
     try:
-        connection.sock = _dial(host.endpoint.address, until)
+        connection.sock = dial(host.endpoint.address, until)
         if secure is not None and runtime.tls is not None:
             context = runtime.tls.client(secure, host.address)
             connection.sock = context.wrap_socket(connection.sock)
@@ -111,11 +89,11 @@ def attempt(runtime: Runtime, cluster: ClusterRuntime, host: Host, target: Targe
         connection.putheader("host", target.authority)
         connection.endheaders()
         sock = connection.sock
-        sock.settimeout(_left_s(until))
+        sock.settimeout(left_s(until))
         response = connection.getresponse()
         body = b""
         while not response.isclosed() and len(body) <= LONGEST:
-            sock.settimeout(_left_s(until))
+            sock.settimeout(left_s(until))
             chunk = response.read1(65536)
             if not chunk:
                 break
@@ -129,26 +107,6 @@ def attempt(runtime: Runtime, cluster: ClusterRuntime, host: Host, target: Targe
         return Failure("unreachable", f"{target.authority}: {str(error) or type(error).__name__}")
     finally:
         connection.close()
-
-
-def _left_s(until: float) -> float:
-    left_s = until - monotonic()
-    if left_s <= 0:
-        raise TimeoutError
-    return left_s
-
-
-def _dial(where: Address, until: float) -> socket.socket:
-    if not where.unix:
-        return socket.create_connection((where.host, where.port), timeout=_left_s(until))
-    made = socket.socket(socket.AF_UNIX)
-    try:
-        made.settimeout(_left_s(until))
-        made.connect(where.unix)
-    except BaseException:
-        made.close()
-        raise
-    return made
 
 
 class KeySetDriver(Attendant):

@@ -25,6 +25,8 @@ from ..outliers.matching import view_of
 from ..request import RequestView
 from ..runtime import Runtime
 from ..securing import InsecureError, Securing, Tls, plain_securing
+from ..services.reaching import dial as dial_to
+from ..services.reaching import left_s
 
 MOST_AT_ONCE = 16
 """Threads that ask; a check that finds none free waits."""
@@ -89,7 +91,7 @@ def ask(checker: Checker, host: Host, tls: Tls | None = None) -> Answer:
     until = monotonic() + config.timeout_s
     name = own.hostname
     try:
-        dial: Dial = partial(_dial, where, until)
+        dial: Dial = partial(dial_to, where, until)
         if tls is not None and secure is not None:
             dial = partial(_dial_securely, tls, secure, host, where, until)
         if isinstance(config.ask, HttpCheck):
@@ -109,31 +111,11 @@ def ask(checker: Checker, host: Host, tls: Tls | None = None) -> Answer:
         return Failed("network", str(error) or type(error).__name__)
 
 
-def _left_s(until: float) -> float:
-    left_s = until - monotonic()
-    if left_s <= 0:
-        raise TimeoutError
-    return left_s
-
-
-def _dial(where: Address, until: float) -> socket.socket:
-    if not where.unix:
-        return socket.create_connection((where.host, where.port), timeout=_left_s(until))
-    made = socket.socket(socket.AF_UNIX)
-    try:
-        made.settimeout(_left_s(until))
-        made.connect(where.unix)
-    except BaseException:
-        made.close()
-        raise
-    return made
-
-
 def _dial_securely(tls: Tls, secure: Securing, host: Host, where: Address, until: float) -> socket.socket:
     context = tls.client(secure, host.address)
-    plain = _dial(where, until)
+    plain = dial_to(where, until)
     try:
-        plain.settimeout(_left_s(until))
+        plain.settimeout(left_s(until))
         return context.wrap_socket(plain)
     except BaseException:
         plain.close()
@@ -157,11 +139,11 @@ def _ask_http(check: HttpCheck, where: Address, dial: Dial, authority: str, unti
             connection.putheader("content-length", str(len(check.send)))
         connection.endheaders(check.send or None)
         sock = connection.sock
-        sock.settimeout(_left_s(until))
+        sock.settimeout(left_s(until))
         response = connection.getresponse()
         body = b""
         while not response.isclosed() and len(body) < LONGEST_BODY:
-            sock.settimeout(_left_s(until))
+            sock.settimeout(left_s(until))
             chunk = response.read1(65536)
             if not chunk:
                 break
@@ -180,7 +162,7 @@ def _ask_tcp(check: TcpCheck, dial: Dial, until: float) -> Answer:
             connection.sendall(check.send)
         data = b""
         while not holds(data, check.receive):
-            connection.settimeout(_left_s(until))
+            connection.settimeout(left_s(until))
             chunk = connection.recv(65536)
             if not chunk:
                 return Failed("network", "the connection was closed before what is expected came")

@@ -15,7 +15,7 @@ import pytest
 
 from proxyless.governance.actions import Failure, Service
 from proxyless.governance.runtime import Runtime
-from proxyless.governance.services import http
+from proxyless.governance.services import http, reaching
 from proxyless.governance.services.authorization import authorizer
 from proxyless.governance.services.grpc import Services
 from proxyless.governance.services.http import Connections, HttpService
@@ -124,7 +124,7 @@ def test_whatever_goes_wrong_is_a_failure(connections: Connections, monkeypatch:
     assert "authz at 127.0.0.1" in failed(runtime_of(_free_port()), connections)
     assert "line break" in failed(runtime_of(1), connections, replace(CHECK, headers=((b"a", b"b\r\nc: d"),)))
     assert "space" in failed(runtime_of(1), connections, replace(CHECK, path=b"/a b"))
-    monkeypatch.setattr(http, "CONFIG_WAIT_S", 0.0)
+    monkeypatch.setattr(reaching, "CONFIG_WAIT_S", 0.0)
     waits = Runtime()
     waits.publish(snapshot(clusters=[eds("authz")]))
     assert "did not come" in failed(waits, connections)

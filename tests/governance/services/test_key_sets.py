@@ -115,7 +115,7 @@ def test_where_nobody_is_there_are_no_keys(monkeypatch: pytest.MonkeyPatch) -> N
     assert refused(runtime_of(LbEndpoint(Address("/nowhere/at/all", 0)))).startswith("keys.example:81: ")
     assert refused(runtime_of()) == "cluster 'keys' has no healthy endpoint"
     assert refused(runtime_of(), replace(REMOTE, cluster="else")) == "there is no cluster 'else'"
-    monkeypatch.setattr("proxyless.governance.services.key_sets.CONFIG_WAIT_S", 0.01)
+    monkeypatch.setattr("proxyless.governance.services.reaching.CONFIG_WAIT_S", 0.01)
     assert "did not come" in refused(runtime_of(), replace(REMOTE, cluster="late"))
     assert isinstance(KeySets(lambda: None).ask(REMOTE, 1.0), Failure)  # type: ignore[arg-type]  # a reference to nothing
 
