@@ -38,6 +38,14 @@ define venv
 	@touch $(1)/.installed
 endef
 
+# What fails beside the others, is asked once more alone, and told: a machine that stands still ends calls early, a rule
+# that is wrong is wrong again.
+define pytest
+	$(BIN)/python -m pytest $(1) --cov-report= -m '$(2)' $(PYTEST_ARGS) tests || { \
+	echo "make test: what failed above, once more and alone"; \
+	$(BIN)/python -m pytest -n 0 --lf --lfnf=none --cov --cov-append --cov-report= -m '$(2)' $(PYTEST_ARGS) tests; }
+endef
+
 $(VENV)/.installed: pyproject.toml
 	$(call venv,$(VENV),$(DEVELOP))
 
@@ -48,8 +56,8 @@ demo: $(DEMO_VENV)/.installed
 	@$(DEMO_VENV)/bin/proxyless demo $(DEMO_ARGS)
 
 test: $(VENV)/.installed lint
-	$(BIN)/python -m pytest -n $(JOBS) --cov --cov-report= -m 'not punctual' $(PYTEST_ARGS) tests
-	$(BIN)/python -m pytest -n 0 --cov --cov-append --cov-report= -m punctual $(PYTEST_ARGS) tests
+	$(call pytest,-n $(JOBS) --cache-clear --cov,not punctual)
+	$(call pytest,-n 0 --cache-clear --cov --cov-append,punctual)
 	$(BIN)/python -m coverage report --format=total
 	$(BIN)/python -m tools.pure_coverage
 

@@ -81,7 +81,7 @@ def retries(*, http2: bool) -> Case:
         for situation in (*QUICK, *cut, *(("fault=refused",) if http2 else ())):
             failures.ask(f"a{index}", situation)
         failures.ask(failures.host(f"dead{index}", {"cluster": "dead", "retry_policy": rules}))
-    wide = {"circuit_breakers": {"thresholds": [{"max_retries": 1000}]}}
+    wide = {"circuit_breakers": {"thresholds": [{"max_retries": 1000}]}, "connect_timeout": "20s"}
     clusters = [cluster("a", *ENDPOINTS, **extra, **wide), cluster("dead", DEAD, **extra, **wide)]
     return failures.case(clusters)
 

@@ -26,7 +26,10 @@ ASK = pb.discovery_v3.DiscoveryRequest(type_url=rules.ENDPOINT.url, node=NODE, r
 
 
 def write(folder: Path, last: int) -> None:
-    (folder / "a.yaml").write_text(service("a", "http:80") + endpoints("a", "http:80", f"10.0.0.{last}"))
+    """At once: a plane that waits for nothing would read a file that is half written."""
+    draft = folder / "a.draft"
+    draft.write_text(service("a", "http:80") + endpoints("a", "http:80", f"10.0.0.{last}"))
+    draft.replace(folder / "a.yaml")
 
 
 def address(raw: bytes) -> str:
