@@ -21,7 +21,7 @@ from ..registry.services import Service
 from . import extensions, filters, retry, stat_names, tcp_proxy, tls
 from .chains import RAW_BUFFER, SNIFFED_HTTP
 from .http_manager import Served, connection_manager
-from .messages import config_metadata, duration, flag, socket_address, u32
+from .messages import balance, config_metadata, duration, flag, socket_address, u32
 from .own_clusters import INBOUND_PASSTHROUGH
 from .patch_listeners import patch_listeners
 from .patch_routes import patch_table
@@ -144,6 +144,7 @@ def _listener(name: str, bind: str, port: int, chains: Sequence[FilterChain], vi
         traffic_direction=INBOUND,
         access_log=view.access_logs("SERVER", "LISTENER"),
         max_connections_to_accept_per_socket_event=u32(1),
+        connection_balance_config=balance(view.proxy.node.flag("INBOUND_LISTENER_EXACT_BALANCE")),
     )
 
 

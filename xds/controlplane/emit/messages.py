@@ -8,7 +8,7 @@ from functools import cache
 
 from google.protobuf.message import Message
 
-from ...wire.schema.types import core_v3, google_protobuf, matcher_v3, type_v3, udpa_type_v1
+from ...wire.schema.types import core_v3, google_protobuf, listener_v3, matcher_v3, type_v3, udpa_type_v1
 from ..objects import Object
 
 TYPE_URL = "type.googleapis.com/"
@@ -53,6 +53,14 @@ def duration(seconds: float) -> google_protobuf.Duration:
 
 def optional_duration(seconds: float | None) -> google_protobuf.Duration | None:
     return None if seconds is None else duration(seconds)
+
+
+def balance(exactly: bool) -> listener_v3.Listener.ConnectionBalanceConfig | None:
+    """Whether connections are shared out among Envoy's workers one by one."""
+    if not exactly:
+        return None
+    shared = listener_v3.Listener.ConnectionBalanceConfig
+    return shared(exact_balance=shared.ExactBalance())
 
 
 def text(value: str) -> google_protobuf.Value:

@@ -19,7 +19,7 @@ from ..registry.services import UNSPECIFIED, Port
 from . import dynamic_dns, extensions, filters, tcp_proxy
 from .chains import RAW_BUFFER, SNIFFED_HTTP, Chain, merged
 from .http_manager import HTTP_MANAGER, Served, connection_manager
-from .messages import UNIX, duration, flag, socket_address, u32
+from .messages import UNIX, balance, duration, flag, socket_address, u32
 from .outbound_tcp import Called, tcp_chains
 from .patch_listeners import patch_listeners
 from .proxy_headers import headers_of
@@ -219,6 +219,7 @@ def _listener(entry: _Entry, view: View) -> Listener:
         traffic_direction=OUTBOUND,
         continue_on_listener_filters_timeout=True,
         listener_filters_timeout=duration(0),
+        connection_balance_config=balance(view.proxy.node.flag("OUTBOUND_LISTENER_EXACT_BALANCE")),
     )
     if entry.real:
         made.max_connections_to_accept_per_socket_event.value = 1

@@ -9,7 +9,7 @@ from ...wire.schema.types import cluster_v3, core_v3
 from ..api.envoy_filter import PatchContext
 from ..hosts import parse_subset_key
 from .patch import Patch
-from .patch_merge import copied, merge, merged_any
+from .patch_merge import ClashError, copied, merge, merged_any
 
 Cluster = cluster_v3.Cluster
 
@@ -23,8 +23,11 @@ def patch_cluster(
             continue
         if patch.operation == "REMOVE":
             return None
-        if patch.merges and not _merged_socket(cluster, patch):
-            merge(cluster, patch.value, replace_lists=patch.operation == "MERGE_AND_REPLACE_LIST")
+        try:
+            if patch.merges and not _merged_socket(cluster, patch):
+                merge(cluster, patch.value, replace_lists=patch.operation == "MERGE_AND_REPLACE_LIST")
+        except ClashError:
+            return cluster
     return cluster
 
 

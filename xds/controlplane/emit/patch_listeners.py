@@ -12,7 +12,7 @@ from .http_manager import HTTP_MANAGER, Manager
 from .messages import pack
 from .patch import Patch
 from .patch_list import patch_list
-from .patch_merge import copied, merge, merged_any
+from .patch_merge import ClashError, copied, merge, merged_any
 
 Listener = listener_v3.Listener
 FilterChain = listener_v3.FilterChain
@@ -26,14 +26,20 @@ _VIRTUAL = frozenset({"virtualInbound", "virtualOutbound"})
 def patch_listeners(
     listeners: Sequence[Listener], patches: Patches, context: PatchContext, *, additions: bool = True
 ) -> list[Listener]:
-    """The listeners after all patches; `additions` says whether new ones may come."""
+    """The listeners, which are changed, after all patches; `additions` says whether new ones may come."""
     mine = {kind: [p for p in patches.get(kind, ()) if p.within(context)] for kind in KINDS}
     if not any(mine.values()):
         return list(listeners)
-    out = [listener for listener in listeners if _Listener(listener, mine).patched()]
-    if additions:
-        out += [copied(_as_listener(p)) for p in mine["LISTENER"] if p.adds(context)]
-    return out
+    removed: list[int] = []
+    try:
+        for index, listener in enumerate(listeners):
+            if not _Listener(listener, mine).patched():
+                removed.append(index)
+        added = [copied(_as_listener(p)) for p in mine["LISTENER"] if additions and p.adds(context)]
+    except ClashError:
+        added = []  # as istiod leaves it: patched up to here
+    kept = [listener for index, listener in enumerate(listeners) if index not in removed]
+    return [*kept, *(listener for listener in added if listener.name)]
 
 
 def _as_listener(patch: Patch) -> Listener:
@@ -58,15 +64,12 @@ class _Listener:
             if patch.merges:
                 merge(listener, patch.value, replace_lists=patch.operation == "MERGE_AND_REPLACE_LIST")
         self._listener_filters()
-        kept = [chain for chain in listener.filter_chains if not chain.filters or self._chain(chain)]
-        kept += [copied(_as_chain(patch)) for patch in self._of("FILTER_CHAIN") if patch.operation == "ADD"]
-        if listener.HasField("default_filter_chain") and listener.default_filter_chain.filters:
-            default = copied(listener.default_filter_chain)
-            if self._chain(default):
-                listener.default_filter_chain.CopyFrom(default)
-            else:
-                listener.ClearField("default_filter_chain")
-        kept = [copied(chain) for chain in kept if chain.filters]
+        kept = [copied(chain) for chain in listener.filter_chains if chain.filters and self._chain(chain)]
+        default = listener.default_filter_chain if listener.HasField("default_filter_chain") else None
+        if default is not None and default.filters and not self._chain(default):
+            listener.ClearField("default_filter_chain")
+        added = (_as_chain(patch) for patch in self._of("FILTER_CHAIN") if patch.operation == "ADD")
+        kept += [copied(chain) for chain in added if chain.filters]
         del listener.filter_chains[:]
         listener.filter_chains.extend(kept)
         return True
@@ -85,20 +88,22 @@ class _Listener:
 
     def _listener_filters(self) -> None:
         items = [copied(item) for item in self._listener.listener_filters]
-        for patch in self._of("LISTENER_FILTER"):
-            wanted = patch.listener.listener_filter if patch.listener else ""
+        try:
+            for patch in self._of("LISTENER_FILTER"):
+                wanted = patch.listener.listener_filter if patch.listener else ""
 
-            def picks(item: listener_v3.ListenerFilter, wanted: str = wanted) -> bool:
-                return not wanted or item.name == wanted
+                def picks(item: listener_v3.ListenerFilter, wanted: str = wanted) -> bool:
+                    return not wanted or item.name == wanted
 
-            if patch.operation == "MERGE":
-                for item in items if wanted else ():
-                    if item.name == wanted:
+                if patch.operation == "MERGE":
+                    # A patch that names a filter is merged into every one, whatever its name: so does istiod.
+                    for item in items if wanted else ():
                         _merge_config(item, patch, rename=False)
-            else:
-                items = patch_list(items, patch, picks, specific=bool(wanted))
-        del self._listener.listener_filters[:]
-        self._listener.listener_filters.extend(items)
+                else:
+                    items = patch_list(items, patch, picks, specific=bool(wanted))
+        finally:
+            del self._listener.listener_filters[:]
+            self._listener.listener_filters.extend(items)
 
     def _chain(self, chain: FilterChain) -> bool:
         """Changes a chain; False if it is removed."""
@@ -106,6 +111,7 @@ class _Listener:
             if not self._in_chain(patch.listener, chain):
                 continue
             if patch.operation == "REMOVE":
+                del chain.filters[:]
                 return False
             if patch.merges and not _merged_socket(chain, _as_chain(patch)):
                 merge(chain, patch.value, replace_lists=patch.operation == "MERGE_AND_REPLACE_LIST")
@@ -143,15 +149,17 @@ class _Listener:
                 return wanted is None or item.name == wanted.name
 
             items = patch_list(items, patch, picks, specific=wanted is not None)
-        for item in items:
-            for patch in mine:
-                wanted = _network_filter(patch)
-                if patch.operation == "MERGE" and (wanted is None or item.name == wanted.name):
-                    _merge_config(item, patch)
-            if item.name == HTTP_MANAGER:
-                self._http_filters(chain, item)
-        del chain.filters[:]
-        chain.filters.extend(items)
+        try:
+            for item in items:
+                for patch in mine:
+                    wanted = _network_filter(patch)
+                    if patch.operation == "MERGE" and (wanted is None or item.name == wanted.name):
+                        _merge_config(item, patch)
+                if item.name == HTTP_MANAGER:
+                    self._http_filters(chain, item)
+        finally:
+            del chain.filters[:]
+            chain.filters.extend(items)
 
     def _http_filters(self, chain: FilterChain, filter_: Filter) -> None:
         mine = []
@@ -172,7 +180,7 @@ class _Listener:
             items = patch_list(items, patch, picks, specific=wanted is not None)
         for item in items:
             for patch in mine:
-                if patch.operation == "MERGE" and _http_filter(patch) == item.name:
+                if patch.operation == "MERGE" and _http_filter(patch) in (None, item.name):
                     _merge_config(item, patch)
         del manager.http_filters[:]
         manager.http_filters.extend(items)

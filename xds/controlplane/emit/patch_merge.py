@@ -13,6 +13,16 @@ from ...wire.schema.types import google_protobuf
 from .messages import pack
 
 M = TypeVar("M", bound=Message)
+
+
+class ClashError(ValueError):
+    """Two typed configurations of different types are to be merged.
+
+    istiod falls over that, and catches itself: what was patched so far stays, and no further patch is applied to these
+    listeners, or to this cluster.
+    """
+
+
 _DURATION = "google.protobuf.Duration"
 
 
@@ -48,15 +58,21 @@ def _merge_map(target: Any, values: Any, field: FieldDescriptor) -> None:
 
 
 def merged_any(target: google_protobuf.Any, patch: google_protobuf.Any) -> google_protobuf.Any:
-    """The content of two typed configurations as one; the target's alone where they cannot be merged."""
+    """The content of two typed configurations as one; the target's alone where one cannot be read.
+
+    Raises:
+        ClashError: they are of different types.
+    """
     kind, other = find(target.type_url), find(patch.type_url)
-    if kind is None or other is not kind:
+    if kind is None or other is None:
         return target
     try:
-        made = kind.FromString(target.value)
-        merge(made, kind.FromString(patch.value))
+        made, more = kind.FromString(target.value), other.FromString(patch.value)
     except DecodeError:
         return target
+    if other is not kind:
+        raise ClashError(f"{patch.type_url} is to be merged into {target.type_url}")
+    merge(made, more)
     return pack(made)
 
 

@@ -112,8 +112,8 @@ def test_the_content_of_a_filter_is_merged_and_its_name_may_change() -> None:
     assert first["typed_config"]["source_codes"] == {"a": {"inline_string": "a"}, "b": {"inline_string": "b"}}
 
 
-def test_a_merge_that_names_no_filter_merges_into_none() -> None:
-    assert names(patching(http_filter("MERGE", None, "{name: renamed}"))) == PLAIN
+def test_a_merge_that_names_no_filter_is_into_all() -> None:
+    assert names(patching(http_filter("MERGE", None, "{name: same}"))) == ["same"] * len(PLAIN)
 
 
 def test_a_port_and_a_name_choose_the_listener() -> None:
@@ -271,3 +271,79 @@ def test_a_workload_is_reached_by_its_labels() -> None:
 def test_a_value_of_an_unknown_type_takes_its_patch_out_of_force_alone() -> None:
     bad = http_filter("INSERT_FIRST", None, '{name: bad, typed_config: {"@type": type.googleapis.com/no.Such}}')
     assert first_added(patching(bad, http_filter("INSERT_FIRST", None))) == ["new"]
+
+
+INSPECTOR = "type.googleapis.com/envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector"
+TLS = "envoy.filters.listener.tls_inspector"
+
+
+def listener_filter(operation: str, name: str, value: str, extra: str = "") -> str:
+    return (
+        f"{{applyTo: LISTENER_FILTER, operation: {operation}, match: {{context: SIDECAR_OUTBOUND, "
+        f"listener: {{name: virtualOutbound, listenerFilter: {name}{extra}}}}}, value: {value}}}"
+    )
+
+
+ADDED = (
+    f"{{applyTo: LISTENER_FILTER, operation: ADD, match: {{context: SIDECAR_OUTBOUND, "
+    f'listener: {{name: virtualOutbound}}}}, value: {{name: {TLS}, typed_config: {{"@type": {INSPECTOR}}}}}}}'
+)
+
+
+def test_a_listener_filter_of_any_name_is_merged() -> None:
+    """istiod asks for a name, and then does not compare it."""
+    merging = listener_filter(
+        "MERGE", "other", f'{{name: x, typed_config: {{"@type": {INSPECTOR}, enable_ja3_fingerprinting: true}}}}'
+    )
+    (found,) = listeners(patching(ADDED, merging))["virtualOutbound"]["listener_filters"]
+    assert found["name"] == TLS
+    assert found["typed_config"]["enable_ja3_fingerprinting"] is True
+
+
+ROUTER_TYPE = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"
+CLASH = f'{{name: "", typed_config: {{"@type": {ROUTER_TYPE}}}}}'
+
+
+def test_types_that_clash_end_the_patching_of_listeners() -> None:
+    """istiod falls over it: what was patched before stays, nothing after it is."""
+    before = (
+        "{applyTo: LISTENER, operation: MERGE, match: {context: SIDECAR_OUTBOUND}, "
+        "value: {per_connection_buffer_limit_bytes: 7}}"
+    )
+    after = "{applyTo: LISTENER, operation: ADD, value: {name: mine}}"
+    made = listeners(patching(before, http_filter("MERGE", FAULT, CLASH), after))
+    assert made["0.0.0.0_80"]["per_connection_buffer_limit_bytes"] == 7
+    assert "mine" not in made
+    assert names(patching(http_filter("INSERT_FIRST"), http_filter("MERGE", FAULT, CLASH))) == PLAIN
+    order = [name for name in listeners("") if name.startswith(("0.", "10."))]
+    later = [
+        name for name in order[order.index("0.0.0.0_80") + 1 :] if "per_connection_buffer_limit_bytes" in made[name]
+    ]
+    assert not later
+
+
+def test_types_that_clash_end_the_patching_of_a_cluster() -> None:
+    socket = f'{{transport_socket: {{name: envoy.transport_sockets.tls, typed_config: {{"@type": {ROUTER_TYPE}}}}}}}'
+    match = f"match: {{context: SIDECAR_OUTBOUND, cluster: {{name: outbound|80||{HOST}}}}}"
+    made = clusters(
+        patching(
+            f"{{applyTo: CLUSTER, operation: MERGE, {match}, value: {{dns_jitter: 1s}}}}",
+            f"{{applyTo: CLUSTER, operation: MERGE, {match}, value: {socket}}}",
+            f"{{applyTo: CLUSTER, operation: REMOVE, {match}}}",
+        )
+    )
+    assert made[f"outbound|80||{HOST}"]["dns_jitter"] == "1s"
+
+
+def test_a_chain_whose_filters_are_all_removed_stays() -> None:
+    removing = (
+        "{applyTo: NETWORK_FILTER, operation: REMOVE, match: {context: SIDECAR_OUTBOUND, listener: "
+        "{name: virtualOutbound, filterChain: {filter: {name: envoy.filters.network.tcp_proxy}}}}}"
+    )
+    chains = listeners(patching(removing))["virtualOutbound"]["filter_chains"]
+    assert [each.get("filters", []) for each in chains] == [[], []]
+
+
+def test_a_listener_without_a_name_is_not_added() -> None:
+    adding = "{applyTo: LISTENER, operation: ADD, match: {context: SIDECAR_OUTBOUND}, value: {stat_prefix: x}}"
+    assert set(listeners(patching(adding))) == set(listeners(""))

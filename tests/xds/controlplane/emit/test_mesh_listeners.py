@@ -119,3 +119,14 @@ def test_of_a_route_the_destination_names_the_statistics() -> None:
 def test_what_nobody_knows_is_let_through_or_dropped(mode: str, cluster: str) -> None:
     found = listeners(f"outboundTrafficPolicy: {{mode: {mode}}}")["virtualOutbound"]
     assert found["filter_chains"][-1]["filters"][0]["typed_config"]["cluster"] == cluster
+
+
+def test_a_proxy_may_ask_for_connections_to_be_balanced_exactly() -> None:
+    exact: dict[str, Any] = {"exact_balance": {}}
+    found = listeners("{}", INBOUND_LISTENER_EXACT_BALANCE="true")
+    assert {name for name, each in found.items() if "connection_balance_config" in each} == {"virtualInbound"}
+    assert found["virtualInbound"]["connection_balance_config"] == exact
+    found = listeners("proxyHttpPort: 15002", OUTBOUND_LISTENER_EXACT_BALANCE="true")
+    plain = {name for name, each in found.items() if "connection_balance_config" not in each}
+    assert plain == {"virtualInbound", "virtualOutbound"}
+    assert found["127.0.0.1_15002"]["connection_balance_config"] == exact
