@@ -163,7 +163,7 @@ class Mesh:
                 plane.close()
                 raise
         mesh = cls.__new__(cls)
-        faults = lambda: [str(each) for each in plane.state.faults]  # noqa: E731  # keeps the plane, not the mesh
+        faults = lambda: [str(each) for each in plane.status().faults]  # noqa: E731  # keeps the plane, not the mesh
         try:
             mesh._setup(lambda: LocalLink(plane), bootstrap, cache_dir=False, faults=faults, **options)
         except BaseException:

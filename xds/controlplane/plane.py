@@ -18,13 +18,17 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from .api.security import RequestAuthentication
 from .checking.gateway_routes import conditions
 from .collecting import uncollected
 from .discovery.changes import EVERYTHING, Changes, between, merged
 from .discovery.resources import Resources
 from .discovery.session import Session
+from .keys.keeper import Fetch, Keeper, fetched
+from .keys.sources import faults as key_faults
+from .keys.sources import wanted
 from .mesh import MeshConfig
-from .objects import Fault
+from .objects import Fault, Object
 from .registry.gateway_routes import ROUTE_KINDS
 from .registry.world import World
 from .source import Loaded, Source, Watched
@@ -35,17 +39,19 @@ logger = logging.getLogger(__name__)
 _IDLE_S = 0.02  # between two looks at the source
 _SHARE = 50  # a look may take at most one in so many parts of the time
 _REMEMBERED = 64
+_HEAD_START_S = 1.0  # for keys, before anybody is told anything
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class State:
-    """What is in force. `version` is what responses call it."""
+    """What is in force. `version` is what responses call it; `unfetched` says which keys are missing, and why."""
 
     number: int
     version: str
     world: World
     faults: tuple[Fault, ...]
     notes: tuple[Fault, ...] = ()
+    unfetched: tuple[Fault, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +81,7 @@ class Plane:
     Nothing runs until a stream is opened or `follow` is called. `clock` gives seconds since the epoch, for versions.
     `on_fault` hears of everything that is wrong with the source, `on_note` of what is valid and has no effect: once, in
     whatever thread finds it. `stock_envoy`: Envoys are not Istio's build, so the `istio.*` filters are left out.
+    `fetch` gets the keys of RequestAuthentications.
 
     Raises:
         SourceError: the source cannot be read at all.
@@ -90,6 +97,7 @@ class Plane:
         on_note: Callable[[Fault], None] = lambda note: None,
         stock_envoy: bool = False,
         debounce: Debounce = Debounce(),
+        fetch: Fetch = fetched,
     ) -> None:
         self._source = source
         self._debounce = debounce
@@ -106,27 +114,32 @@ class Plane:
         self._closed = False
         self.resources = Resources(stock_envoy=stock_envoy)
         self._conditioned: tuple[tuple[object, ...], tuple[Fault, ...]] | None = None
+        self._keeper = Keeper(self._keys_came, fetch)
+        self._keyed: object = None
+        self._loaded = source.poll() or Loaded(())
         with uncollected():
-            self.state = self._next(source.poll() or Loaded(()), None)
+            self.state = self._next(self._loaded, None)
         _renew_after_fork(self)
 
     # -- what is in force -----------------------------------------------------------------------------------------
 
     def _next(self, loaded: Loaded, before: State | None) -> State:
-        world = World(loaded.objects, self._mesh, before.world if before else None)
+        keys, reasons = self._keeper.held()
+        world = World(loaded.objects, self._mesh, before.world if before else None, keys)
         world.settle()
+        unfetched = tuple(key_faults(_tokens(world), reasons, keys))
         known = set(before.faults) if before else set()
         for fault in loaded.faults:
             if fault not in known:
                 self._on_fault(fault)
-        notes = (*loaded.notes, *self._conditions(world))
+        notes = (*loaded.notes, *unfetched, *self._conditions(world))
         known = set(before.notes) if before else set()
         for note in notes:
             if note not in known:
                 self._on_note(note)
         number = before.number + 1 if before else 1
         stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._clock()))
-        return State(number, f"{stamp}/{number}", world, loaded.faults, notes)
+        return State(number, f"{stamp}/{number}", world, loaded.faults, notes, unfetched)
 
     def _conditions(self, world: World) -> tuple[Fault, ...]:
         """What of routes has no effect, or another one than it seems; asked again only when they may have changed."""
@@ -143,11 +156,39 @@ class Plane:
     def _took(self, loaded: Loaded | None) -> bool:
         if loaded is None:
             return False
+        self._loaded = loaded
+        self._advance()
+        return True
+
+    def _advance(self) -> None:
+        """What the source said last, with the keys that are there, is the next state."""
         before = self.state
-        after = self._next(loaded, before)
+        after = self._next(self._loaded, before)
         self._history.append((after.number, between(before.world, after.world)))
         self.state = after
-        return True
+        if self._thread is not None:
+            self._want_keys()
+
+    # -- keys of tokens -------------------------------------------------------------------------------------------
+
+    def _want_keys(self) -> None:
+        tokens = _tokens(self.state.world)
+        if tokens is not self._keyed:
+            self._keyed = tokens
+            self._keeper.want(wanted(tokens))
+
+    def _keys_came(self) -> None:
+        """In a thread of the keeper."""
+        self._work.put(self._take_keys)
+
+    def _take_keys(self) -> None:
+        keys, reasons = self._keeper.held()
+        world = self.state.world
+        if keys is world.keys and tuple(key_faults(_tokens(world), reasons, keys)) == self.state.unfetched:
+            return
+        self._advance()
+        for stream in list(self._streams):
+            self._do(stream.push)
 
     def changes_since(self, number: int) -> Changes:
         """What changed after the state of that number."""
@@ -165,7 +206,7 @@ class Plane:
         return PlaneStatus(
             version=state.version,
             objects=dict(sorted(kinds.items())),
-            faults=state.faults,
+            faults=(*state.faults, *state.unfetched),
             clients=tuple(client_status(stream.session) for stream in list(self._streams)),
         )
 
@@ -196,11 +237,15 @@ class Plane:
         with self._starting:
             self._closed = True
             thread, self._thread = self._thread, None
+        self._keeper.close()
         self._work.put(None)
         if thread is not None and thread is not threading.current_thread():
             thread.join(timeout=5)
 
     def _run(self) -> None:
+        self._want_keys()
+        self._keeper.wait(_HEAD_START_S)
+        self._take_keys()
         stop = self._source.watch(self._heard) if isinstance(self._source, Watched) else None
         try:
             self._work_on()
@@ -264,6 +309,10 @@ class Plane:
             logger.exception("a stream of the control plane failed")
 
 
+def _tokens(world: World) -> list[Object[RequestAuthentication]]:
+    return world.of_kind("RequestAuthentication", RequestAuthentication)
+
+
 def _renew_after_fork(plane: Plane) -> None:
     """A child has no thread and perhaps a lock that nobody will release: it starts afresh, without streams."""
     known = weakref.ref(plane)
@@ -276,5 +325,7 @@ def _renew_after_fork(plane: Plane) -> None:
             mine._told = queue.SimpleQueue()
             mine._thread = None
             mine._streams = []
+            mine._keeper = mine._keeper.renewed(mine._keys_came)
+            mine._keyed = None
 
     os.register_at_fork(after_in_child=renew)

@@ -46,7 +46,7 @@ class ClientStatus:
 
 @dataclass(frozen=True, slots=True)
 class PlaneStatus:
-    """`objects` counts what is in force by kind; `faults` is what is not."""
+    """`objects` counts what is in force by kind; `faults` is what is not, keys that cannot be fetched too."""
 
     version: str
     objects: dict[str, int]

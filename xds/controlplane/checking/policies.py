@@ -22,12 +22,9 @@ def request_authentication(source: Object[RequestAuthentication], mesh: Mesh) ->
     yield from _selects(source.meta.namespace, source.spec.selector, mesh)
     yield from _targets(source.spec)
     for index, rule in enumerate(source.spec.jwt_rules):
-        if not rule.jwks:
-            yield (
-                "warning",
-                ("spec", "jwtRules", index),
-                "has no jwks, and this control plane fetches none: every token of this issuer is refused",
-            )
+        if not rule.jwks and not rule.jwks_uri and not rule.issuer.startswith(("http://", "https://")):
+            keys = ("spec", "jwtRules", index, "issuer")
+            yield "warning", keys, "is no URL, so no keys can be fetched from it: no token of this issuer is valid"
 
 
 def authorization_policy(source: Object[AuthorizationPolicy], mesh: Mesh) -> Iterator[Said]:

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ..api import kubernetes
+from ..api.security import RequestAuthentication
+from ..keys.sources import touched
 from ..objects import Object
 from ..registry.services import Service
 from ..registry.world import World
@@ -92,6 +94,10 @@ def _configuration(before: World, after: World) -> Iterable[Key]:
         one, other = before.of_kind(kind, object), after.of_kind(kind, object)
         if one is not other:
             yield from _objects(one, other)
+    if before.keys is not after.keys:
+        tokens = after.of_kind("RequestAuthentication", RequestAuthentication)
+        for item in touched(tokens, before.keys, after.keys):
+            yield Key(item.kind, item.meta.name, item.meta.namespace)
 
 
 def _objects(before: Iterable[Object[object]], after: Iterable[Object[object]]) -> Iterable[Key]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from ...wire.schema.types import core_v3, google_protobuf, jwt_authn_v3, route_v3
 from ..api.security import JWTRule
+from ..keys.sources import NO_KEYS, Keys, source_of
 from .filters import HttpFilter
 from .messages import pack
 
@@ -14,7 +15,7 @@ PAYLOAD = "payload"
 _SPLIT_CLAIMS = frozenset({"permission", "scope"})
 
 # The public half of a key whose private half nobody has: no token is valid. istiod sends it, with these very spaces,
-# where it cannot fetch the keys of `jwksUri`; here nothing is fetched.
+# where it has not fetched the keys of `jwksUri`, as is done here.
 _MODULUS = (
     "0xObjM0UvS_oaazjpEYlAbwctEJ4L8pH3OuTb7qth7gUwqet-EzQB4dgFdvSdMgrLnSncQGRjpEYz3F3viIbH-3EN3TxSlPNviHx"
     "eOdyiBVfumN8dMxbLvVJUpfNOnvmMxJcl-8NNjAwcOjk4otSALaYgYYyOPyvKtgVdrQr-FoubWX4yrjxW-MJ2-7OBeepUUNOsVwG"
@@ -34,8 +35,8 @@ NO_KEY = f"""{{
 Requirement = jwt_authn_v3.JwtRequirement
 
 
-def jwt_filter(rules: Sequence[JWTRule]) -> HttpFilter | None:
-    """None without rules. Providers are called `origins-0` and so on, in the order of the rules."""
+def jwt_filter(rules: Sequence[JWTRule], keys: Keys = NO_KEYS) -> HttpFilter | None:
+    """None without rules. `keys` are those that were fetched. Providers are called `origins-0` and so on, in order."""
     if not rules:
         return None
     named = {f"origins-{index}": rule for index, rule in enumerate(rules)}
@@ -47,7 +48,7 @@ def jwt_filter(rules: Sequence[JWTRule]) -> HttpFilter | None:
         together = Requirement(requires_all=jwt_authn_v3.JwtRequirementAndList(requirements=optional))
         wanted = _any(*(_provider_named(name) for name in named), together)
     config = jwt_authn_v3.JwtAuthentication(
-        providers={name: _provider(rule) for name, rule in named.items()},
+        providers={name: _provider(rule, keys) for name, rule in named.items()},
         rules=[jwt_authn_v3.RequirementRule(match=route_v3.RouteMatch(prefix="/"), requires=wanted)],
         bypass_cors_preflight=True,
     )
@@ -62,12 +63,14 @@ def _any(*requirements: Requirement) -> Requirement:
     return Requirement(requires_any=jwt_authn_v3.JwtRequirementOrList(requirements=requirements))
 
 
-def _provider(rule: JWTRule) -> jwt_authn_v3.JwtProvider:
+def _provider(rule: JWTRule, keys: Keys) -> jwt_authn_v3.JwtProvider:
+    source = source_of(rule)
+    held = rule.jwks if source is None else keys.get(source, NO_KEY)
     claims = sorted(_SPLIT_CLAIMS.union(rule.space_delimited_claims or ()))
     return jwt_authn_v3.JwtProvider(
         issuer=rule.issuer,
         audiences=rule.audiences,
-        local_jwks=core_v3.DataSource(inline_string=rule.jwks or NO_KEY),
+        local_jwks=core_v3.DataSource(inline_string=held),
         forward=rule.forward_original_token,
         forward_payload_header=rule.output_payload_to_header,
         from_headers=[jwt_authn_v3.JwtHeader(name=h.name, value_prefix=h.prefix) for h in rule.from_headers],

@@ -148,7 +148,7 @@ class View:
     @cached_property
     def tokens(self) -> tuple[HttpFilter, ...]:
         rules = self.world.policies.tokens_of_workload(self.proxy.namespace, self.proxy.labels)
-        made = jwt.jwt_filter(rules)
+        made = jwt.jwt_filter(rules, self.world.keys)
         return (made,) if made is not None else ()
 
     @cached_property

@@ -17,6 +17,7 @@ from ..api.service_entry import ServiceEntry, WorkloadEntry
 from ..api.sidecar import Sidecar
 from ..api.telemetry import Telemetry
 from ..api.virtual_service import VirtualService
+from ..keys.sources import NO_KEYS, Keys
 from ..mesh import MeshConfig
 from ..objects import Object, Ref, same
 from . import endpoints as eps
@@ -76,10 +77,17 @@ def _replaced(before: World, objects: tuple[Object[object], ...], mesh: MeshConf
 class World:
     """The mesh at one version. Parts are derived when first asked for.
 
-    `mesh` is what holds where no object says otherwise.
+    `mesh` is what holds where no object says otherwise, `keys` what was fetched for RequestAuthentications.
     """
 
-    def __init__(self, objects: Iterable[Object[object]], mesh: MeshConfig, before: World | None = None) -> None:
+    def __init__(
+        self,
+        objects: Iterable[Object[object]],
+        mesh: MeshConfig,
+        before: World | None = None,
+        keys: Keys = NO_KEYS,
+    ) -> None:
+        self.keys = keys
         self.given: tuple[Object[object], ...] = tuple(objects)
         replaced = _replaced(before, self.given, mesh) if before is not None else None
         if before is not None and replaced is not None:
