@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .api import kubernetes
+from .api.backend_policy import BackendTLSPolicySpec
 from .api.destination_rule import DestinationRule
 from .api.envoy_filter import EnvoyFilter
 from .api.extensions import TrafficExtension, WasmPlugin
@@ -42,14 +43,20 @@ _CORE = ("v1",)
 ENDPOINTS = "proxyless.dev/endpoints"
 """Annotation of a Deployment: where its processes are, on a machine without Kubernetes."""
 _MESH_KEYS = ("mesh", "meshNetworks")
+_ROOT_KEYS = ("ca.crt", "cacert")
 
 
 def _is_mesh(value: Mapping[str, Any]) -> bool:
-    """Whether a ConfigMap is istiod's: `istio`, or `istio-` and a revision, with a mesh or networks in it."""
+    """Whether a ConfigMap is istiod's: `istio`, or `istio-` and a revision, with a mesh or networks in it.
+
+    Or whether it holds certificates of authorities, which a BackendTLSPolicy may name.
+    """
     meta, data = value.get("metadata"), value.get("data")
     name = str(meta.get("name", "")) if isinstance(meta, dict) else ""
+    if not isinstance(data, dict):
+        return False
     ours = name == "istio" or name.startswith("istio-")
-    return ours and isinstance(data, dict) and any(key in data for key in _MESH_KEYS)
+    return any(data.get(key) for key in _ROOT_KEYS) or (ours and any(key in data for key in _MESH_KEYS))
 
 
 def _is_local(value: Mapping[str, Any]) -> bool:
@@ -81,6 +88,7 @@ KINDS: dict[str, Kind] = {
     "GRPCRoute": Kind(GATEWAY_GROUP, GRPCRouteSpec, versions=("v1", "v1alpha2")),
     "TCPRoute": Kind(GATEWAY_GROUP, TCPRouteSpec, versions=("v1", "v1alpha2")),
     "TLSRoute": Kind(GATEWAY_GROUP, TLSRouteSpec, versions=("v1", "v1alpha3", "v1alpha2")),
+    "BackendTLSPolicy": Kind(GATEWAY_GROUP, BackendTLSPolicySpec, versions=("v1", "v1alpha3")),
     "Service": Kind("", kubernetes.Service, versions=_CORE, status=kubernetes.ServiceStatus),
     "WasmPlugin": Kind(EXTENSIONS, WasmPlugin, version="v1alpha1", versions=("v1alpha1",)),
     "TrafficExtension": Kind(EXTENSIONS, TrafficExtension, version="v1alpha1", versions=("v1alpha1",)),
@@ -105,7 +113,6 @@ UNREAD = frozenset(
         "ListenerSet",
         "ReferenceGrant",
         "UDPRoute",
-        "BackendTLSPolicy",
     }
 )
 """Kinds of Istio's groups and the Gateway API's that have no effect here (gateways) or none yet."""

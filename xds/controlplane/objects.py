@@ -75,9 +75,14 @@ class Object(Generic[S]):
         object.__setattr__(self, "ref", Ref(self.kind, self.meta.namespace, self.meta.name))
 
     @property
+    def created(self) -> str:
+        """When it was made, for comparison. Without a time an object of Istio's is new, one of Kubernetes' is old."""
+        return self.meta.created or ("~" if self.group.endswith("istio.io") else "")
+
+    @property
     def age(self) -> tuple[str, str, str]:
         """Sort key of istiod's conflict resolution: the oldest wins, then the name."""
-        return (self.meta.created, self.meta.name, self.meta.namespace)
+        return (self.created, self.meta.name, self.meta.namespace)
 
 
 def same(one: Sequence[object], other: Sequence[object]) -> bool:

@@ -104,7 +104,9 @@ def istio(kind: str, name: str, spec: str, *, namespace: str = "shop", **metadat
         "RequestAuthentication": "security.istio.io/v1",
         "Telemetry": "telemetry.istio.io/v1",
         "EnvoyFilter": "networking.istio.io/v1alpha3",
-        **dict.fromkeys(("HTTPRoute", "GRPCRoute", "TCPRoute", "TLSRoute"), "gateway.networking.k8s.io/v1"),
+        **dict.fromkeys(
+            ("HTTPRoute", "GRPCRoute", "TCPRoute", "TLSRoute", "BackendTLSPolicy"), "gateway.networking.k8s.io/v1"
+        ),
         "WasmPlugin": "extensions.istio.io/v1alpha1",
         "TrafficExtension": "extensions.istio.io/v1alpha1",
     }.get(kind, "networking.istio.io/v1")

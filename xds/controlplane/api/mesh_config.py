@@ -270,12 +270,19 @@ class MeshNetworks:
 
 @dataclass(frozen=True, slots=True)
 class MeshData:
-    """`data` of the ConfigMap `istio`: YAML in text."""
+    """`data` of the ConfigMap `istio`: YAML in text. Of others the certificates of authorities, in PEM."""
 
     mesh: Annotated[MeshConfig | None, Format.YAML] = None
     mesh_networks: Annotated[MeshNetworks | None, Format.YAML] = None
+    ca_crt: str = ""
+    cacert: str = ""
 
     OPEN: ClassVar[bool] = True
+    NAMES: ClassVar[dict[str, str]] = {"ca_crt": "ca.crt"}
+
+    @property
+    def is_mesh(self) -> bool:
+        return not (self.ca_crt or self.cacert) or self.mesh is not None or self.mesh_networks is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from . import backend_policy as policies
 from . import entry_validity as entries
 from . import extension_validity as extensions
 from . import gateway_validity
@@ -18,6 +19,7 @@ from . import route_validity as routes
 from . import rule_validity as rules
 from . import security_validity as security
 from . import sidecar_validity as sidecars
+from .backend_policy import BackendTLSPolicySpec, BackendTLSValidation, SubjectAltName
 from .destination_rule import (
     ClientTLSSettings,
     ConnectionPoolSettings,
@@ -116,6 +118,9 @@ RULES: dict[type, Callable[[Any], Iterator[Problem]]] = {
     IstioEgressListener: sidecars.egress,
     IstioIngressListener: sidecars.ingress,
     OutboundTrafficPolicy: sidecars.outbound_policy,
+    BackendTLSPolicySpec: policies.policy_spec,
+    BackendTLSValidation: policies.validation,
+    SubjectAltName: policies.subject_alt_name,
     LabelSelector: security.selector,
     PolicyTargetReference: security.target,
     PeerAuthentication: security.peer_authentication,

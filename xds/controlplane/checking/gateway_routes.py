@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import cast
 
+from ..api.backend_policy import BackendTLSPolicySpec
 from ..api.decode import extended, path_text
 from ..api.gateway_api import GATEWAY_GROUP, GRPCRouteSpec, HTTPRouteSpec, ParentReference, RouteSpec
 from ..objects import Fault, Object
@@ -41,6 +42,11 @@ def conditions(world: World) -> tuple[Fault, ...]:
         for source in cast(list[Object[RouteSpec]], world.of_kind(kind, object))
         for _, keys, message in route(source, mesh)
     )
+
+
+def backend_tls_policy(source: Object[BackendTLSPolicySpec], mesh: Mesh) -> Iterator[Said]:
+    for trouble in mesh.world.backend_policies.troubles.get(source.ref, ()):
+        yield "error", ("spec", *trouble.keys), f"{trouble.message} ({trouble.reason})"
 
 
 def _parent(source: Object[RouteSpec], index: int, ref: ParentReference, mesh: Mesh) -> Iterator[Said]:

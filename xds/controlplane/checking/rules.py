@@ -16,6 +16,7 @@ RULES: dict[str, Callable[[Object[Any], Mesh], Iterator[Said]]] = {
     "GRPCRoute": gateway_routes.route,
     "TCPRoute": gateway_routes.route,
     "TLSRoute": gateway_routes.route,
+    "BackendTLSPolicy": gateway_routes.backend_tls_policy,
     "DestinationRule": destinations.destination_rule,
     "ServiceEntry": destinations.service_entry,
     "Sidecar": sidecars.sidecar,

@@ -90,6 +90,7 @@ def _configuration(before: World, after: World) -> Iterable[Key]:
         for ref in old.keys() | new.keys():
             if old.get(ref) is not new.get(ref):  # also where only a delegate changed
                 yield Key(ref.kind, ref.name, ref.namespace)
+    yield from _objects(before.backend_policies.rules, after.backend_policies.rules)
     for kind in _CONFIG:
         one, other = before.of_kind(kind, object), after.of_kind(kind, object)
         if one is not other:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from ..api.destination_rule import DestinationRule
+from ..api.destination_rule import DestinationRule, PortTrafficPolicy, TrafficPolicy
 from ..hosts import fully_qualified, is_wildcard, most_specific
 from ..mesh import MeshConfig
 from ..objects import Object
+from .backend_policies import of_policy
 
 RuleObject = Object[DestinationRule]
 
@@ -45,7 +46,7 @@ def selector_of(spec: DestinationRule) -> dict[str, str] | None:
 
 
 class DestinationRules:
-    """All rules of a mesh. Rules with a selector come first, then the oldest.
+    """All rules of a mesh. Rules with a selector come first, then what policies stand for, then the oldest.
 
     `kept` are the merged rules of the world before, by their sources: the same sources give the same `Rule`.
     """
@@ -59,7 +60,7 @@ class DestinationRules:
         self._local: dict[str, _Hosts] = {}
         self._exported: dict[str, _Hosts] = {}
         self._root_private = _Hosts()
-        for source in sorted(objects, key=lambda item: (item.spec.workload_selector is None, item.age)):
+        for source in sorted(objects, key=_rank):
             self._add(source)
 
     def _add(self, source: RuleObject) -> None:
@@ -123,13 +124,42 @@ class DestinationRules:
         return []
 
 
+def _rank(source: RuleObject) -> tuple[bool, tuple[str, str, str]]:
+    return source.spec.workload_selector is None, source.age
+
+
 def _joined(sources: tuple[RuleObject, ...], export_to: frozenset[str]) -> Rule:
-    """The first rule counts; later ones add the subsets it lacks, and their policy if it has none."""
-    spec = sources[0].spec
+    """The first rule counts; later ones add the subsets it lacks, and their policy if it has none.
+
+    Where one of the two is a policy of the Gateway API, the other's settings go before.
+    """
+    spec, policy = sources[0].spec, of_policy(sources[0])
     for source in sources[1:]:
         names = {subset.name for subset in spec.subsets}
         added = tuple(subset for subset in source.spec.subsets if subset.name not in names)
-        spec = replace(
-            spec, subsets=spec.subsets + added, traffic_policy=spec.traffic_policy or source.spec.traffic_policy
-        )
+        if policy == of_policy(source):
+            made = spec.traffic_policy or source.spec.traffic_policy
+        elif policy:
+            made = _filled(source.spec.traffic_policy, spec.traffic_policy)
+        else:
+            made = _filled(spec.traffic_policy, source.spec.traffic_policy)
+        spec = replace(spec, subsets=spec.subsets + added, traffic_policy=made)
     return Rule(sources[0], spec, sources, export_to)
+
+
+def _filled(said: TrafficPolicy | None, policy: TrafficPolicy | None) -> TrafficPolicy | None:
+    """What somebody wrote, with a policy's settings where that says nothing."""
+    if said is None or policy is None:
+        return said or policy
+    ports = list(said.port_level_settings)
+    for other in policy.port_level_settings:
+        at = next((index for index, own in enumerate(ports) if _number(own) == _number(other)), None)
+        if at is None:
+            ports.append(other)
+        else:
+            ports[at] = replace(ports[at], tls=ports[at].tls or other.tls)
+    return replace(said, tls=said.tls or policy.tls, port_level_settings=tuple(ports))
+
+
+def _number(settings: PortTrafficPolicy) -> int:
+    return settings.port.number if settings.port is not None else 0

@@ -64,7 +64,7 @@ class Extensions:
         found = [(each.age, _made(each.meta, each.meta.name, each.spec)) for each in extensions]
         for plugin in plugins:
             name = plugin.meta.name + _TRANSLATED
-            age = plugin.meta.created, name, plugin.meta.namespace
+            age = plugin.created, name, plugin.meta.namespace
             found.append((age, _made(plugin.meta, name, plugin.spec.extension())))
         self._by_namespace: dict[str, list[Extension]] = {}
         for _, each in sorted(found, key=lambda item: item[0]):

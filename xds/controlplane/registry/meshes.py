@@ -37,13 +37,18 @@ def settings(objects: Iterable[Object[object]], base: MeshConfig, before: Settin
     `istio-system` before other namespaces, then the first name.
     What istioctl would install from counts where there is none.
     """
-    found = sorted((item for item in objects if item.kind in KINDS), key=_rank)
+    found = sorted(filter(holds, objects), key=_rank)
     sources, passed_over = tuple(found[:1]), tuple(found[1:])
     if before is not None and before.base is base and before.sources == sources:
         if before.passed_over == passed_over:
             return before
         return Settings(before.mesh, base, sources, passed_over)
     return Settings(_laid(sources[0], base) if sources else base, base, sources, passed_over)
+
+
+def holds(item: Object[object]) -> bool:
+    """Whether an object holds the mesh's settings; a ConfigMap may hold certificates alone."""
+    return item.kind in KINDS and not (isinstance(item.spec, MeshMap) and not item.spec.data.is_mesh)
 
 
 def _rank(item: Object[Any]) -> tuple[object, ...]:

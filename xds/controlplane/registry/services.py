@@ -120,7 +120,7 @@ class Service:
 
     @property
     def created(self) -> str:
-        return self.source.meta.created or ("" if self.registry == "Kubernetes" else "~")
+        return self.source.created
 
     @property
     def is_dns(self) -> bool:

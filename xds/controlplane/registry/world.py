@@ -9,9 +9,11 @@ from typing import Any, TypeVar, cast
 from weakref import WeakValueDictionary
 
 from ..api import kubernetes
+from ..api.backend_policy import BackendTLSPolicySpec
 from ..api.destination_rule import DestinationRule
 from ..api.envoy_filter import EnvoyFilter
 from ..api.extensions import TrafficExtension, WasmPlugin
+from ..api.mesh_config import MeshMap
 from ..api.security import AuthorizationPolicy, PeerAuthentication, RequestAuthentication
 from ..api.service_entry import ServiceEntry, WorkloadEntry
 from ..api.sidecar import Sidecar
@@ -20,8 +22,10 @@ from ..api.virtual_service import VirtualService
 from ..keys.sources import NO_KEYS, Keys
 from ..mesh import MeshConfig
 from ..objects import Object, Ref, same
+from . import backend_policies
 from . import endpoints as eps
 from .authn import PeerAuthentications
+from .backend_policies import BackendPolicies
 from .destination_rules import DestinationRules, Rule
 from .endpoints import Endpoint, Workload
 from .exports import Exports
@@ -29,8 +33,7 @@ from .extensions import Extensions
 from .gateway_routes import ROUTE_KINDS, GatewayRoutes, Parents, RouteObject, converted
 from .gateway_rules import Backends
 from .instances import NOWHERE, EndpointMemory, Gathering, Instances, ServiceKey
-from .meshes import HOME, Settings, settings
-from .meshes import KINDS as MESH_KINDS
+from .meshes import HOME, Settings, holds, settings
 from .networks import Gateways, Ranges, gateways
 from .policies import Policies
 from .services import Port, Service, from_kubernetes, from_service_entry, in_every_domain, with_aliases
@@ -69,7 +72,7 @@ def _replaced(before: World, objects: tuple[Object[object], ...], mesh: MeshConf
     if mesh is not before.settings.base or before.mesh.discovery_selectors or len(objects) != len(before.given):
         return None
     pairs = [(old, new) for old, new in zip(before.given, objects, strict=True) if old is not new]
-    if any(old.ref != new.ref or new.kind in MESH_KINDS for old, new in pairs):
+    if any(old.ref != new.ref or holds(old) or holds(new) for old, new in pairs):
         return None
     return [new for _, new in pairs]
 
@@ -358,9 +361,38 @@ class World:
     @cached_property
     def destination_rules(self) -> DestinationRules:
         objects = self.of_kind("DestinationRule", DestinationRule)
-        made = self._part("rules", (objects,), lambda: DestinationRules(objects, self.mesh, self._kept.rules))
+        policies = self.backend_policies.rules
+        made = self._part(
+            "rules",
+            (objects, *policies),
+            lambda: DestinationRules([*objects, *policies], self.mesh, self._kept.rules),
+        )
         self.memory.rules = made.made
         return made
+
+    @cached_property
+    def backend_policies(self) -> BackendPolicies:
+        """What BackendTLSPolicies come to."""
+        policies = self.of_kind(backend_policies.KIND, BackendTLSPolicySpec)
+        if not policies:
+            return backend_policies.NONE
+        inputs = (policies, *self._of_kinds("Service", "ServiceEntry", "ConfigMap"))
+        return self._part("backend policies", inputs, lambda: self._policies_of_backends(policies))
+
+    def _policies_of_backends(self, policies: list[Object[BackendTLSPolicySpec]]) -> BackendPolicies:
+        def by_name(items: Iterable[Object[T]]) -> dict[tuple[str, str], Object[T]]:
+            return {(item.meta.namespace, item.meta.name): item for item in items}
+
+        roots = [item for item in self.of_kind("ConfigMap", MeshMap) if item.spec.data.ca_crt or item.spec.data.cacert]
+        targets = backend_policies.Targets(
+            self.mesh.domain_suffix,
+            by_name(self.of_kind("Service", kubernetes.Service)),
+            by_name(self.of_kind("ServiceEntry", ServiceEntry)),
+            by_name(roots),
+        )
+        known = self._kept.parts.get("backend policies")
+        before = cast(BackendPolicies, known[1]) if known is not None else backend_policies.NONE
+        return backend_policies.rules_of(policies, targets, before)
 
     @cached_property
     def virtual_services(self) -> VirtualServices:

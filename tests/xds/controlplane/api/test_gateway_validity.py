@@ -182,3 +182,39 @@ def test_routes_of_connections_that_are_refused(kind: str, spec: str, fault: str
 )
 def test_routes_that_are_taken(kind: str, spec: str) -> None:
     assert faults(kind, spec) == []
+
+
+SYSTEM = "validation: {hostname: a, wellKnownCACertificates: System}"
+TARGET = "{group: '', kind: Service, name: a}"
+POLICIES = [
+    ("{}", "spec.targetRefs is required"),
+    (f"{{targetRefs: [{TARGET}], validation: {{hostname: a}}}}", "must have one of caCertificateRefs"),
+    (
+        f"{{targetRefs: [{TARGET}], {SYSTEM[:-1]}, caCertificateRefs: [{{group: '', kind: ConfigMap, name: a}}]}}}}",
+        "caCertificateRefs cannot be set together",
+    ),
+    (f"{{targetRefs: [{TARGET}, {TARGET}], {SYSTEM}}}", "targetRefs[1] names Service a again"),
+    (f"{{targetRefs: [{', '.join(['{kind: Service, name: a}'] * 17)}], {SYSTEM}}}", "must be at most 16, not 17"),
+    (
+        f"{{targetRefs: [{TARGET}], {SYSTEM[:-1]}, subjectAltNames: [{{type: URI, hostname: a}}]}}}}",
+        "subjectAltNames[0].uri is required for type URI",
+    ),
+    (
+        f"{{targetRefs: [{TARGET}], {SYSTEM[:-1]}, subjectAltNames: [{{type: URI, hostname: a}}]}}}}",
+        "subjectAltNames[0].hostname cannot be set for type URI",
+    ),
+    (
+        f"{{targetRefs: [{TARGET}], {SYSTEM[:-1]}, subjectAltNames: [{', '.join(['{type: URI, uri: a}'] * 6)}]}}}}",
+        "subjectAltNames must be at most 5, not 6",
+    ),
+]
+
+
+@pytest.mark.parametrize(("spec", "fault"), POLICIES)
+def test_policies_of_backends_that_are_refused(spec: str, fault: str) -> None:
+    assert any(fault in each for each in faults("BackendTLSPolicy", spec))
+
+
+def test_policies_of_backends_that_are_taken() -> None:
+    apart = ", ".join(f"{{group: '', kind: Service, name: a, sectionName: {name}}}" for name in "bc")
+    assert faults("BackendTLSPolicy", f"{{targetRefs: [{apart}], {SYSTEM}}}") == []

@@ -8,6 +8,7 @@ import pytest
 
 from proxyless.xds.controlplane import FolderSource, Plane, check
 from tests.xds.controlplane.emit.gateway import PARENT, SERVICES, TO_V2, filtered, http
+from tests.xds.controlplane.emit.test_backend_tls import ROOTS, SYSTEM, policy
 from tests.xds.controlplane.support import endpoints, istio, service
 
 ENDPOINTS = endpoints("web", "http:8080", "127.0.0.5") + endpoints("v2", "http:8080", "127.0.0.6")
@@ -168,3 +169,29 @@ def test_who_serves_a_folder_hears_of_conditions_once_and_when_they_change(tmp_p
     write(SERVICES + ENDPOINTS + service("gone", "http:80", ip="10.96.0.9") + http(TO_V2, name="s"))
     assert plane.poll()
     assert plane.state.notes == ()
+
+
+CONFIG_MAP = "caCertificateRefs: [{group: '', kind: ConfigMap, name: roots}]"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (policy(SYSTEM, "kind: Service, group: '', name: gone"), "targetRefs[0]: Service shop/gone does not exist"),
+        (policy(SYSTEM, "kind: Pod, group: '', name: web"), "targetRefs[0]: Pod shop/web is no target"),
+        (
+            policy(SYSTEM, "kind: Service, group: '', name: web, sectionName: x"),
+            "targetRefs[0].sectionName: Service shop/web has no port named x",
+        ),
+        (policy(SYSTEM) + policy(SYSTEM, name="q"), "targetRefs[0]: BackendTLSPolicy shop/p is for the same target"),
+        (policy(SYSTEM.replace("System", "Mine")), "validation.wellKnownCACertificates: Mine is not known"),
+        (policy(CONFIG_MAP), "caCertificateRefs[0]: ConfigMap shop/roots with ca.crt does not exist"),
+        (policy(CONFIG_MAP.replace("ConfigMap", "Secret")) + ROOTS, "caCertificateRefs[0]: Secret holds no"),
+    ],
+)
+def test_what_a_policy_of_backends_cannot_do(tmp_path: Path, text: str, said: str) -> None:
+    assert any(said in each for each in found(tmp_path, text))
+
+
+def test_a_policy_of_backends_that_does_what_it_says(tmp_path: Path) -> None:
+    assert found(tmp_path, policy(CONFIG_MAP), ROOTS) == []

@@ -79,7 +79,7 @@ SELECTED = ", selector: {matchLabels: {app: web}}"
         (peers("DISABLE", SELECTED, "b") + peers("STRICT", SELECTED, "a"), STRICT),
         (
             peers("DISABLE", SELECTED, "b", creationTimestamp="2025-01-01T00:00:00Z") + peers("STRICT", SELECTED, "a"),
-            STRICT,
+            PLAIN,  # without a time it is new
         ),
         (peers("STRICT", SELECTED, "root", namespace=ROOT) + peers("DISABLE"), PLAIN),
     ],

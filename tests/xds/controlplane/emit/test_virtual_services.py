@@ -445,3 +445,11 @@ def test_a_wildcard_takes_the_services_that_nothing_names_better() -> None:
     near = routing(f"[{{name: near, {TO}}}]", name="near", hosts="['*.shop.svc.cluster.local']")
     found = {each["name"]: each["routes"][0]["name"] for each in hosts(wide + near)}
     assert found == {f"{HOST}:80": "near", "far.other.svc.cluster.local:80": "wide", "allow_any": "allow_any"}
+
+
+def test_of_two_for_a_host_one_with_a_time_is_older_than_one_without() -> None:
+    first = routing("[{name: a, route: [{destination: {host: web}}]}]", name="a")
+    second = routing(
+        "[{name: b, route: [{destination: {host: web}}]}]", name="b", creationTimestamp="2026-01-01T00:00:00Z"
+    )
+    assert [each["routes"][0]["name"] for each in hosts(first + second) if each["name"] == f"{HOST}:80"] == ["b"]
