@@ -11,6 +11,7 @@ from .api.backend_policy import BackendTLSPolicySpec
 from .api.destination_rule import DestinationRule
 from .api.envoy_filter import EnvoyFilter
 from .api.extensions import TrafficExtension, WasmPlugin
+from .api.gateway import NetworkGatewaySpec
 from .api.gateway_api import GATEWAY_GROUP, GRPCRouteSpec, HTTPRouteSpec, TCPRouteSpec, TLSRouteSpec
 from .api.mesh_config import IstioOperator, MeshMap
 from .api.proxy_config import ProxyConfigResource
@@ -66,6 +67,13 @@ def _is_local(value: Mapping[str, Any]) -> bool:
     return any(ENDPOINTS in _annotations(each) for each in (value, template))
 
 
+def _is_networks(value: Mapping[str, Any]) -> bool:
+    """Whether a Gateway is one of a network: others govern no client in the mesh."""
+    meta = value.get("metadata")
+    labels = meta.get("labels") if isinstance(meta, dict) else None
+    return isinstance(labels, dict) and bool(labels.get("topology.istio.io/network"))
+
+
 def _annotations(value: object) -> Mapping[str, Any]:
     meta = value.get("metadata") if isinstance(value, dict) else None
     notes = meta.get("annotations") if isinstance(meta, dict) else None
@@ -88,6 +96,7 @@ KINDS: dict[str, Kind] = {
     "GRPCRoute": Kind(GATEWAY_GROUP, GRPCRouteSpec, versions=("v1", "v1alpha2")),
     "TCPRoute": Kind(GATEWAY_GROUP, TCPRouteSpec, versions=("v1", "v1alpha2")),
     "TLSRoute": Kind(GATEWAY_GROUP, TLSRouteSpec, versions=("v1", "v1alpha3", "v1alpha2")),
+    "Gateway": Kind(GATEWAY_GROUP, NetworkGatewaySpec, versions=("v1", "v1beta1"), concerns=_is_networks),
     "BackendTLSPolicy": Kind(GATEWAY_GROUP, BackendTLSPolicySpec, versions=("v1", "v1alpha3")),
     "Service": Kind("", kubernetes.Service, versions=_CORE, status=kubernetes.ServiceStatus),
     "WasmPlugin": Kind(EXTENSIONS, WasmPlugin, version="v1alpha1", versions=("v1alpha1",)),

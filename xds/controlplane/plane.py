@@ -28,6 +28,7 @@ from .keys.keeper import Fetch, Keeper, fetched
 from .keys.sources import faults as key_faults
 from .keys.sources import wanted
 from .mesh import MeshConfig
+from .names import Names, resolved
 from .objects import Fault, Object
 from .registry.gateway_routes import ROUTE_KINDS
 from .registry.world import World
@@ -81,7 +82,8 @@ class Plane:
     Nothing runs until a stream is opened or `follow` is called. `clock` gives seconds since the epoch, for versions.
     `on_fault` hears of everything that is wrong with the source, `on_note` of what is valid and has no effect: once, in
     whatever thread finds it. `stock_envoy`: Envoys are not Istio's build, so the `istio.*` filters are left out.
-    `fetch` gets the keys of RequestAuthentications.
+    `fetch` gets the keys of RequestAuthentications, `resolve` the addresses of gateways of other networks by their
+    names; it raises OSError.
 
     Raises:
         SourceError: the source cannot be read at all.
@@ -98,6 +100,7 @@ class Plane:
         stock_envoy: bool = False,
         debounce: Debounce = Debounce(),
         fetch: Fetch = fetched,
+        resolve: Callable[[str], tuple[str, ...]] = resolved,
     ) -> None:
         self._source = source
         self._debounce = debounce
@@ -116,6 +119,7 @@ class Plane:
         self._conditioned: tuple[tuple[object, ...], tuple[Fault, ...]] | None = None
         self._keeper = Keeper(self._keys_came, fetch)
         self._keyed: object = None
+        self._names = Names(self._addresses_came, resolve)
         self._loaded = source.poll() or Loaded(())
         with uncollected():
             self.state = self._next(self._loaded, None)
@@ -125,7 +129,7 @@ class Plane:
 
     def _next(self, loaded: Loaded, before: State | None) -> State:
         keys, reasons = self._keeper.held()
-        world = World(loaded.objects, self._mesh, before.world if before else None, keys)
+        world = World(loaded.objects, self._mesh, before.world if before else None, keys, self._names.addresses)
         world.settle()
         unfetched = tuple(key_faults(_tokens(world), reasons, keys))
         known = set(before.faults) if before else set()
@@ -169,13 +173,24 @@ class Plane:
         if self._thread is not None:
             self._want_keys()
 
-    # -- keys of tokens -------------------------------------------------------------------------------------------
+    # -- keys of tokens, names of gateways ------------------------------------------------------------------------
 
     def _want_keys(self) -> None:
+        self._names.want(self.state.world.gateways.names)
         tokens = _tokens(self.state.world)
         if tokens is not self._keyed:
             self._keyed = tokens
             self._keeper.want(wanted(tokens))
+
+    def _addresses_came(self) -> None:
+        """In the thread of the names."""
+        self._work.put(self._take_addresses)
+
+    def _take_addresses(self) -> None:
+        if self._names.addresses is not self.state.world.addresses:
+            self._advance()
+            for stream in list(self._streams):
+                self._do(stream.push)
 
     def _keys_came(self) -> None:
         """In a thread of the keeper."""
@@ -238,6 +253,7 @@ class Plane:
             self._closed = True
             thread, self._thread = self._thread, None
         self._keeper.close()
+        self._names.close()
         self._work.put(None)
         if thread is not None and thread is not threading.current_thread():
             thread.join(timeout=5)
@@ -327,5 +343,6 @@ def _renew_after_fork(plane: Plane) -> None:
             mine._streams = []
             mine._keeper = mine._keeper.renewed(mine._keys_came)
             mine._keyed = None
+            mine._names = mine._names.renewed(mine._addresses_came)
 
     os.register_at_fork(after_in_child=renew)

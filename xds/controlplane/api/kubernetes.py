@@ -21,6 +21,7 @@ class ServicePort:
     name: str = ""
     protocol: str = "TCP"
     app_protocol: str | None = None
+    node_port: Port = 0
     target_port: Json = None  # a number, or the name of a container's port
 
     OPEN: ClassVar[bool] = True
@@ -48,6 +49,7 @@ class Service:
 @dataclass(frozen=True, slots=True)
 class Ingress:
     ip: str = ""
+    hostname: str = ""
 
     OPEN: ClassVar[bool] = True
 
@@ -258,8 +260,25 @@ class Deployment:
 
 
 @dataclass(frozen=True, slots=True)
+class NodeAddress:
+    type: str = ""
+    address: str = ""
+
+    OPEN: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, slots=True)
+class NodeStatus:
+    addresses: tuple[NodeAddress, ...] = ()
+
+    OPEN: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, slots=True)
 class Node:
     """The object itself: its labels say the locality."""
+
+    status: NodeStatus = NodeStatus()
 
     OPEN: ClassVar[bool] = True
 

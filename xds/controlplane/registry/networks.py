@@ -6,17 +6,15 @@ import ipaddress
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import cast
 
-from ..api import kubernetes
 from ..hosts import is_ip
 from ..mesh import MeshConfig
-from ..objects import Object
-from .endpoints import NETWORK
-from .services import IPMode, Service
+from .services import IPMode
 
-_PORT = "networking.istio.io/gatewayPort"
-_DEFAULT_PORT = 15443
+Addresses = Mapping[str, tuple[str, ...]]
+"""The addresses of host names."""
+
+NO_ADDRESSES: Addresses = {}
 
 
 class Ranges:
@@ -58,12 +56,17 @@ class Standpoint:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Gateway:
-    """Where mTLS for a network goes in. No cluster: that of every endpoint there."""
+    """Where mTLS for a network goes in. No cluster: that of every endpoint there; no port: it takes no mTLS.
+
+    `account` and `hbone` tell apart what istiod counts as several gateways though they are at one address.
+    """
 
     address: str
     port: int
     network: str
     cluster: str = ""
+    account: str = ""
+    hbone: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,16 +75,17 @@ class Gateways:
 
     by_network: Mapping[str, tuple[Gateway, ...]] = field(default_factory=dict)
     by_cluster: Mapping[tuple[str, str], tuple[Gateway, ...]] = field(default_factory=dict)
+    names: frozenset[str] = frozenset()  # of addresses that have to be resolved
 
     @classmethod
-    def of(cls, gateways: Iterable[Gateway]) -> Gateways:
+    def of(cls, gateways: Iterable[Gateway], names: frozenset[str] = frozenset()) -> Gateways:
         by_network: dict[str, tuple[Gateway, ...]] = {}
         by_cluster: dict[tuple[str, str], tuple[Gateway, ...]] = {}
         for each in sorted(set(gateways)):
             by_network[each.network] = (*by_network.get(each.network, ()), each)
             key = each.network, each.cluster
             by_cluster[key] = (*by_cluster.get(key, ()), each)
-        return cls(by_network, by_cluster)
+        return cls(by_network, by_cluster, names)
 
     @property
     def scale(self) -> int:
@@ -92,36 +96,3 @@ class Gateways:
         """Those of the endpoint's cluster, if its network has any."""
         found = self.by_cluster.get((network, cluster)) or self.by_network.get(network, ())
         return tuple(each for each in found if each.port)
-
-
-def gateways(services: Iterable[Service], mesh: MeshConfig) -> Gateways:
-    """Those that `meshNetworks` names, and Services that are labelled as a network's. Host names are not resolved."""
-    found: list[Gateway] = []
-    by_name: dict[str, list[tuple[str, int]]] = {}
-    for name, network in mesh.networks.networks.items():
-        own = any(endpoint.from_registry == mesh.cluster_id for endpoint in network.endpoints)
-        for gateway in network.gateways:
-            if gateway.address and is_ip(gateway.address):
-                found.append(Gateway(gateway.address, gateway.port, name))
-            elif gateway.registry_service_name and own:
-                by_name.setdefault(gateway.registry_service_name, []).append((name, gateway.port))
-    for service in services:
-        if service.registry == "Kubernetes" and (NETWORK in service.labels or service.hostname in by_name):
-            ports = _labelled(service) if service.labels.get(NETWORK) else by_name.get(service.hostname, [])
-            for address in _outside(cast(Object[kubernetes.Service], service.source)):
-                found += [Gateway(address, port, network, mesh.cluster_id) for network, port in ports]
-    return Gateways.of(found)
-
-
-def _labelled(service: Service) -> list[tuple[str, int]]:
-    said = service.labels.get(_PORT, "")
-    port = int(said) if said.isdecimal() else _DEFAULT_PORT
-    return [(service.labels[NETWORK], port)] if service.port(port) is not None else []
-
-
-def _outside(source: Object[kubernetes.Service]) -> list[str]:
-    """The addresses by which a Service is called from outside of the cluster."""
-    out = []
-    if source.spec.type == "LoadBalancer" and isinstance(source.status, kubernetes.ServiceStatus):
-        out += [each.ip for each in source.status.load_balancer.ingress if is_ip(each.ip)]
-    return out + [address for address in source.spec.external_ips if is_ip(address)]

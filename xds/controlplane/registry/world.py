@@ -13,6 +13,7 @@ from ..api.backend_policy import BackendTLSPolicySpec
 from ..api.destination_rule import DestinationRule
 from ..api.envoy_filter import EnvoyFilter
 from ..api.extensions import TrafficExtension, WasmPlugin
+from ..api.gateway import NetworkGatewaySpec
 from ..api.mesh_config import MeshMap
 from ..api.security import AuthorizationPolicy, PeerAuthentication, RequestAuthentication
 from ..api.service_entry import ServiceEntry, WorkloadEntry
@@ -22,7 +23,7 @@ from ..api.virtual_service import VirtualService
 from ..keys.sources import NO_KEYS, Keys
 from ..mesh import MeshConfig
 from ..objects import Object, Ref, same
-from . import backend_policies
+from . import backend_policies, network_gateways
 from . import endpoints as eps
 from .authn import PeerAuthentications
 from .backend_policies import BackendPolicies
@@ -34,7 +35,7 @@ from .gateway_routes import ROUTE_KINDS, GatewayRoutes, Parents, RouteObject, co
 from .gateway_rules import Backends
 from .instances import NOWHERE, EndpointMemory, Gathering, Instances, ServiceKey
 from .meshes import HOME, Settings, holds, settings
-from .networks import Gateways, Ranges, gateways
+from .networks import NO_ADDRESSES, Addresses, Gateways, Ranges
 from .policies import Policies
 from .services import Port, Service, from_kubernetes, from_service_entry, in_every_domain, with_aliases
 from .sidecars import Sidecars
@@ -80,7 +81,8 @@ def _replaced(before: World, objects: tuple[Object[object], ...], mesh: MeshConf
 class World:
     """The mesh at one version. Parts are derived when first asked for.
 
-    `mesh` is what holds where no object says otherwise, `keys` what was fetched for RequestAuthentications.
+    `mesh` is what holds where no object says otherwise, `keys` what was fetched for RequestAuthentications, `addresses`
+    what the names of gateways of other networks were resolved to.
     """
 
     def __init__(
@@ -89,8 +91,10 @@ class World:
         mesh: MeshConfig,
         before: World | None = None,
         keys: Keys = NO_KEYS,
+        addresses: Addresses = NO_ADDRESSES,
     ) -> None:
         self.keys = keys
+        self.addresses = addresses
         self.given: tuple[Object[object], ...] = tuple(objects)
         replaced = _replaced(before, self.given, mesh) if before is not None else None
         if before is not None and replaced is not None:
@@ -308,12 +312,16 @@ class World:
     @cached_property
     def gateways(self) -> Gateways:
         """Through which other networks are reached; the same object while none changes."""
-        return self._part("gateways", (self.services,), self._found_gateways)
+        kinds = self._of_kinds("Node", "Gateway")
+        return self._part("gateways", (self.services, *kinds, self.addresses), self._found_gateways)
 
     def _found_gateways(self) -> Gateways:
-        made = gateways(self.services, self.mesh)
+        nodes, found = self.of_kind("Node", kubernetes.Node), self.of_kind("Gateway", NetworkGatewaySpec)
+        candidates = network_gateways.Candidates(self.services, nodes, found)
+        made = network_gateways.gateways(candidates, self.mesh, lambda name: self.addresses.get(name, ()))
         known = self._kept.parts.get("gateways")
-        return cast(Gateways, known[1]) if known is not None and known[1].by_cluster == made.by_cluster else made
+        before = cast(Gateways, known[1]) if known is not None else Gateways()
+        return before if (before.by_cluster, before.names) == (made.by_cluster, made.names) else made
 
     @cached_property
     def _home_network(self) -> str:

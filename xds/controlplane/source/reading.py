@@ -86,6 +86,7 @@ class Reader:
             self._unread(kind_name, group)
             return None
         if kind.concerns is not None and not kind.concerns(value):
+            self._unread(kind_name, group)
             return None
         meta = self.meta(value.get("metadata"), kind)
         if meta is None:
@@ -112,7 +113,7 @@ class Reader:
             return
         if kind in UNREAD:
             self((self._base, "kind"), f"{kind} has no effect: it is not read", inert=True)
-        else:
+        elif kind not in KINDS or KINDS[kind].group != group:
             named = {name: None for name, known in KINDS.items() if known.group == group}
             self((self._base, "kind"), f"{group} has no kind {shown(kind)}{nearest(kind, named)}")
 
