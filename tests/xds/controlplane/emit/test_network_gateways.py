@@ -51,10 +51,9 @@ def test_nodes_are_gateways_at_the_nodes_port_of_a_service_that_selects_them(tex
     assert addresses(members("far") + NODES + text, WEB, NETWORK="near") == found
 
 
-def entry(spec: str, **metadata: object) -> str:
-    labels = FAR | dict(metadata.pop("labels", {}))  # type: ignore[call-overload]
+def entry(spec: str, labels: dict[str, str] | None = None) -> str:
     version = "gateway.networking.k8s.io/v1"
-    return thing("Gateway", "east", f"spec: {spec}", version=version, labels=labels, **metadata)
+    return thing("Gateway", "east", f"spec: {spec}", version=version, labels=FAR | (labels or {}))
 
 
 PASSES = "tls: {mode: Passthrough, options: {gateway.istio.io/listener-protocol: auto-passthrough}}"
