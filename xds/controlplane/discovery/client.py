@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ...wire.schema.types import google_protobuf
+from ..emit import self_discovery
 from ..hosts import parse_subset_key
 from ..objects import Ref
 from ..registry.node import Node
@@ -125,6 +126,8 @@ class Client:
 
     def _touches(self, name: str, changes: Changes) -> bool:
         """Whether an assignment depends on one of the keys, all of them of PARTIAL_ENDPOINTS kinds."""
+        if name == self_discovery.NAME:
+            return self._touches_own(changes)
         parsed = parse_subset_key(name)
         if parsed is None:
             return False
@@ -141,6 +144,12 @@ class Client:
             ):
                 return True
         return False
+
+    def _touches_own(self, changes: Changes) -> bool:
+        """Whether the endpoints beside the proxy are others, or those of another service."""
+        own, before = (self_discovery.own_service(view) for view in (self.view, self._before))
+        hosts = {found[0].hostname for found in (own, before) if found is not None}
+        return any(key.kind in (SERVICE, ENDPOINTS) and key.name in hosts for key in changes.keys)
 
     def _affected_clusters(self, held: Collection[str], keys: Iterable[Key]) -> tuple[set[str], set[str]]:
         """Hosts whose clusters are made anew, and names of held clusters that are gone unless made again."""

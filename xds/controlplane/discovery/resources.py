@@ -10,6 +10,7 @@ from collections.abc import Collection, Hashable, Iterator
 from functools import partial
 
 from ...wire.schema.types import google_protobuf
+from ..emit import self_discovery
 from ..emit.clusters import Seen, clusters_of, passes_through
 from ..emit.endpoints import Caller, load_assignment
 from ..emit.extensions import configuration
@@ -153,6 +154,8 @@ class Resources:
                 yield from self._clusters.get((key, port), partial(make, port))
 
     def _assignment(self, name: str, view: View) -> Any:
+        if name == self_discovery.NAME:
+            return pack(self_discovery.own_assignment(view))
         parsed = parse_subset_key(name)
         service = view.scope.by_host.get(parsed.host) if parsed else None
         rule = view.scope.rule(view.proxy, service.hostname) if service else None

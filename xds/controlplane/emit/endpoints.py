@@ -67,8 +67,10 @@ def assignment_of(
     rule: Rule | None,
     caller: Caller,
     world: World,
+    *,
+    arranged: bool = True,
 ) -> Assignment:
-    """`members` are the endpoints of the port, of every subset."""
+    """`members` are the endpoints of the port, of every subset. `arranged`: with priorities and weights of places."""
     traffic = policy.for_cluster(rule.spec if rule else None, subset, port)
     mesh, gateways = world.mesh, world.gateways
     places = by_place(service, subset, port, members, rule, caller, mesh)
@@ -77,7 +79,7 @@ def assignment_of(
         places = through_gateways(places, gateways, caller.at, mesh.cluster_id, making.mutual_with)
     groups = [making.group(place, found) for place, found in places.items()]
     setting = effective(policy.load_balancer(traffic), service, mesh)
-    if setting is not None and groups:
+    if setting is not None and groups and arranged:
         ejects = traffic is not None and traffic.outlier_detection is not None
         groups = setting.arrange(groups, list(places.values()), caller.locality, caller.labels, ejects=ejects)
     return Assignment(cluster_name=name, endpoints=groups)
