@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from ...wire.schema.types import istio_nds_v1
 from ..hosts import is_ip
@@ -50,9 +51,11 @@ def _add(out: NameTable, service: Service, view: View) -> None:
 
 
 def _ready(service: Service, view: View) -> Iterator[Endpoint]:
-    """A headless service's endpoints, each address once."""
+    """A headless service's endpoints, each address once; of all its ports, those that a Sidecar leaves out too."""
     seen = set()
-    for endpoint in view.world.instances.get(service.key, NOWHERE).of_ports(service):
+    whole = view.world.services_by_key.get(service.key, (service,))
+    every = replace(service, ports=tuple(port for each in whole for port in each.ports))
+    for endpoint in view.world.instances.get(service.key, NOWHERE).of_ports(every):
         ready = service.publish_not_ready or endpoint.health == "HEALTHY"
         if ready and endpoint.address not in seen and is_ip(endpoint.address):
             seen.add(endpoint.address)
@@ -62,10 +65,9 @@ def _ready(service: Service, view: View) -> Iterator[Endpoint]:
 def _add_pods(out: NameTable, service: Service, view: View) -> list[str]:
     """Pods with a subdomain have names of their own: `db-0.db.shop.svc.cluster.local`. Gives the service's addresses.
 
-    Where the proxy is in another network than an endpoint, or in another cluster, its name does not lead there.
+    Where the proxy is in another network than an endpoint, its name does not lead there.
     """
-    network, cluster = view.proxy.node.text("NETWORK"), view.proxy.cluster_id
-    near = cluster in ("", view.mesh.cluster_id)
+    network = view.proxy.node.text("NETWORK")
     _, dot, domain = service.hostname.partition(".")
     addresses, named = [], dict[str, list[str]]()
     for endpoint in _ready(service, view):
@@ -76,8 +78,7 @@ def _add_pods(out: NameTable, service: Service, view: View) -> list[str]:
             if not dot:
                 continue
             named.setdefault(f"{workload.hostname}.{workload.subdomain}", []).append(endpoint.address)
-        if near:
-            addresses.append(endpoint.address)
+        addresses.append(endpoint.address)
     for short, ips in named.items():
         found = NameTable.NameInfo(ips=ips, registry=service.registry, namespace=service.namespace, shortname=short)
         out.table[f"{short}.{domain}"].CopyFrom(found)

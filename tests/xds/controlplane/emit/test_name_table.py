@@ -53,13 +53,24 @@ def test_only_endpoints_of_the_service_s_ports_count() -> None:
     assert names(text + slice_("db", "tcp:2", "10.1.0.1")) == {DB: ["10.1.0.1"]}
 
 
-def test_other_networks_and_other_clusters_are_not_reached_by_name() -> None:
+def test_other_networks_are_not_reached_by_name_and_other_clusters_are() -> None:
     text = thing("Service", "db", HEADLESS) + member(1, labels={"topology.istio.io/network": "far"}) + member(2)
     text += slice_("db", "tcp:5432", "10.1.0.1=db-1", "10.1.0.2=db-2")
     assert names(text, NETWORK="near") == {DB: ["10.1.0.2"], f"db-2.{DB}": ["10.1.0.2"]}
     assert len(names(text, NETWORK="far")) == 3
-    # Another cluster's pods are called by their own names alone.
-    assert set(names(text, CLUSTER_ID="other")) == {f"db-1.{DB}", f"db-2.{DB}"}
+    assert set(names(text, CLUSTER_ID="other")) == {DB, f"db-1.{DB}", f"db-2.{DB}"}
+
+
+def test_every_port_s_endpoints_count_also_where_a_sidecar_has_one_port() -> None:
+    spec = "spec: {clusterIP: None, ports: [{name: tcp, port: 5432}, {name: tcp-b, port: 5433}]}"
+    text = (
+        thing("Service", "db", spec)
+        + slice_("db", "tcp:5432", "10.1.0.1")
+        + slice_("db", "tcp-b:1", "10.1.0.2", name="b")
+    )
+    sidecar = "{egress: [{port: {number: 5433, protocol: TCP, name: tcp}, hosts: ['*/*']}]}"
+    assert names(text) == {DB: ["10.1.0.1", "10.1.0.2"]}
+    assert names(text + istio("Sidecar", "s", sidecar)) == {DB: ["10.1.0.1", "10.1.0.2"]}
 
 
 def test_a_headless_service_of_two_egress_listeners_stands_there_once() -> None:
