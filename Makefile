@@ -12,16 +12,18 @@ JOBS ?= auto
 PYTEST_ARGS ?=
 N ?= 20000
 SEED ?=
+MESHES ?= 500
 DEVELOP := --editable '.[all,demo]' --group dev
 RUN := --editable '.[demo]'
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test audit lint format types differential e2e bench bench-smoke simulation clean
+.PHONY: generated help demo test audit lint format types differential e2e bench bench-smoke simulation clean
 
 help:
 	@echo "make demo         the shop, governed: two minutes, ends by itself"
 	@echo "make test         lint, types and all tests that need Python only"
 	@echo "make differential generated requests through Envoy and proxyless: N of them, SEED repeats a run"
+	@echo "make generated    generated meshes through the control plane, Envoy and our decoders: MESHES of them from SEED on"
 	@echo "make e2e          whole-system tests: Go, helm, real servers"
 	@echo "make bench        every figure of the README, in one run"
 	@echo "make bench-smoke  the same with few calls: does it run at all"
@@ -72,6 +74,10 @@ format: $(VENV)/.installed
 
 differential: $(VENV)/.installed
 	$(BIN)/python -m tests.differential.generated --requests $(N) $(if $(SEED),--seed $(SEED))
+
+generated: $(VENV)/.installed
+	PROXYLESS_GENERATED=$(MESHES) PROXYLESS_SEED=$(or $(SEED),$(shell date +%s)) \
+	$(BIN)/python -m pytest -n 0 -p no:cacheprovider $(PYTEST_ARGS) tests/xds/controlplane/test_generated.py
 
 e2e: $(VENV)/.installed
 	$(BIN)/python -m pytest -p no:cacheprovider -v --timeout=900 $(PYTEST_ARGS) e2e

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from proxyless.comparing import compare
 from proxyless.xds.identity.bootstrap import Node
 from tests.proxyless.comparing.support import changes, explained, folders, shop
-from tests.xds.controlplane.generated import objects
+from tests.xds.controlplane.generated_meshes import any_objects
 
 SLOW = settings(max_examples=4, deadline=None, phases=[Phase.generate], suppress_health_check=[HealthCheck.too_slow])
 NODE = Node(app="client", namespace="shop", ip="127.0.0.1", pod="client", labels={"app": "client"})
@@ -79,14 +79,15 @@ POLICIES: dict[str, Any] = {
 @SLOW
 @given(
     documents=st.permutations(list(yaml.safe_load_all(shop("[{route: [{destination: {host: web}}]}]")))),
-    more=st.lists(objects(), max_size=4),
+    more=st.lists(any_objects(), max_size=4),
     cuts=st.lists(st.booleans(), min_size=12, max_size=12),
     as_json=st.booleans(),
 )
 def test_equal_folders_give_nothing(documents: list[Any], more: list[Any], cuts: list[bool], as_json: bool) -> None:
     # Of two objects of a name the first counts: which one that is must not depend on the order.
     own = {
-        (each["kind"], each["metadata"]["namespace"], each["metadata"]["name"]): each for each in (*documents, *more)
+        (each["kind"], each["metadata"].get("namespace"), each["metadata"]["name"]): each
+        for each in (*documents, *more)
     }
     with tempfile.TemporaryDirectory() as where:
         old, new = Path(where) / "old", Path(where) / "new"

@@ -1,4 +1,4 @@
-"""Random objects of every kind, from the very dataclasses that describe the kinds.
+"""Random messages, from the very dataclasses that describe the kinds.
 
 Names come from a small pool, so that objects meet: rules hit services, routes hit subsets. Many objects that come out
 are invalid; the reader refuses those, as it would refuse them from people.
@@ -6,11 +6,13 @@ are invalid; the reader refuses those, as it would refuse them from people.
 
 from __future__ import annotations
 
+import math
 from dataclasses import fields, is_dataclass
+from functools import cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
 
-from hypothesis import strategies as st
+import yaml
 
 from proxyless.xds.controlplane.api.decode import json_name
 from proxyless.xds.controlplane.api.fields import Bounds, Format, Required
@@ -27,8 +29,12 @@ from proxyless.xds.controlplane.api.gateway_api import (
     ParentReference,
     TLSRouteSpec,
 )
+from proxyless.xds.controlplane.api.selectors import PolicyTargetReference
 from proxyless.xds.controlplane.api.sidecar import IstioEgressListener, IstioIngressListener, SidecarPort
-from proxyless.xds.controlplane.kinds import KINDS
+from proxyless.xds.controlplane.api.virtual_service import TLSMatchAttributes
+
+from . import drawing as st
+from .generated_shapes import ALWAYS, APART, KINDS_OF_FILTERS, MOST
 
 HOSTS = ["web", "db.internal", "geo.example.com", "*.wild.example.com", "far.other.svc.cluster.local", "nobody"]
 _TEXTS = {
@@ -61,8 +67,43 @@ _TEXTS = {
     "expression": st.sampled_from(["response.code >= 400"]),
     "rewrite": st.sampled_from(["", "/x", r"\1"]),
     "match": st.sampled_from(["/a", "/(.*)"]),
+    "service": st.sampled_from(["web.shop.svc.cluster.local", "shop/web.shop.svc.cluster.local", "nobody"]),
+    "providers": st.sampled_from(["x", "envoy", "prometheus"]),
+    "access_logging": st.sampled_from(["x", "envoy"]),
+    "tracing": st.sampled_from(["x", "envoy"]),
+    "metrics": st.sampled_from(["x", "prometheus"]),
+    "trust_domain": st.sampled_from(["cluster.local", "td1"]),
+    "trust_domain_aliases": st.sampled_from(["td1", "td2"]),
+    "root_namespace": st.sampled_from(["istio-system", "other"]),
+    "jwks_uri": st.just("http://127.0.0.1:9/keys"),
+    "sha256": st.just("0" * 64),
+    "access_log_file": st.just("/dev/stdout"),
+    "path": st.sampled_from(["/a", "/dev/stdout"]),
+    "path_prefix": st.just("/check"),
+    "status_on_error": st.sampled_from(["403", "503"]),
+    "from_cidr": st.just("10.0.0.0/8"),
+    "ecdh_curves": st.sampled_from(["P-256", "X25519"]),
+    "cipher_suites": st.sampled_from(["ECDHE-RSA-AES256-GCM-SHA384", "AES128-GCM-SHA256"]),
+    "cluster_ip": st.sampled_from(["10.96.0.50", "None", ""]),
+    "cluster_ips": st.sampled_from(["10.96.0.50", "fd00::50"]),
+    "pod_ip": st.sampled_from(["10.1.0.1", "10.1.0.9"]),
+    "ip": st.sampled_from(["10.1.0.1", "10.1.0.9"]),
+    "external_ips": st.just("1.2.3.4"),
+    "external_name": st.sampled_from(["geo.example.com", "web"]),
+    "app_protocol": st.sampled_from(["http", "kubernetes.io/h2c", "grpc", "tcp", "nonsense"]),
+    "type": st.sampled_from(["ClusterIP", "ExternalName", "NodePort", "Ready"]),
+    "node_name": st.sampled_from(["n1", "n2"]),
+    "traffic_distribution": st.sampled_from(["PreferClose", "PreferSameNode"]),
+    "ecdh_curve": st.just("P-256"),
+    "private_key": st.just("/etc/key.pem"),
+    "client_certificate": st.just("/etc/cert.pem"),
+    "server_certificate": st.just("/etc/cert.pem"),
+    "ca_certificates": st.just("/etc/root.pem"),
+    "credential_name": st.sampled_from(["builtin://", "sds://mine", "mine"]),
+    "url": st.sampled_from(["oci://images.example/x:1", "https://images.example/x.wasm", "file:///x.wasm"]),
+    "inline_code": st.just("function envoy_on_request(h) end"),
 }
-_OF: dict[tuple[Any, str], st.SearchStrategy[Any]] = {
+_OF: dict[tuple[Any, str], st.Draw[Any]] = {
     (IstioEgressListener, "hosts"): st.lists(
         st.sampled_from(
             ["*/*", "./*", "shop/*", "other/*", "~/*", "~./web.shop.svc.cluster.local", "*/*.example.com"]
@@ -101,66 +142,79 @@ _OF |= {
     (HTTPCORSFilter, "allow_origins"): st.lists(
         st.sampled_from(["https://a.example.com", "https://*.example.com", "http://*"]), max_size=2
     ),
+    (TLSMatchAttributes, "sni_hosts"): st.lists(st.sampled_from(["geo.example.com"]), min_size=1, max_size=1),
+    (PolicyTargetReference, "group"): st.just("gateway.networking.k8s.io"),
+    (PolicyTargetReference, "kind"): st.just("Gateway"),
+    (PolicyTargetReference, "name"): st.just("ingress"),
+    (PolicyTargetReference, "namespace"): st.just(""),
     (TLSRouteSpec, "hostnames"): st.lists(st.sampled_from(["a.example.com", "*.example.com"]), max_size=2),
 }
 _PLAIN = st.sampled_from(["/", "/api", "a", "x-head", "b*", "*c", "*"])
 _MAPPED = st.dictionaries(st.sampled_from(["app", "version", "x-a"]), st.sampled_from(["web", "v1", "v2"]), max_size=2)
 
 
-def objects() -> st.SearchStrategy[dict[str, Any]]:
-    """One object of any kind of Istio's, as JSON."""
-    istio = [name for name, kind in KINDS.items() if kind.group and kind.spec and name != "EnvoyFilter"]
-    return st.sampled_from(istio).flatmap(_object)
-
-
-def _object(kind: str) -> st.SearchStrategy[dict[str, Any]]:
-    known = KINDS[kind]
-    return st.fixed_dictionaries(
-        {
-            "apiVersion": st.just(f"{known.group}/{known.version}"),
-            "kind": st.just(kind),
-            "metadata": st.fixed_dictionaries(
-                {
-                    "name": st.sampled_from(["one", "two", "three"]),
-                    "namespace": st.sampled_from(["shop", "other", "istio-system"]),
-                }
-            ),
-            "spec": message(known.message),
-        }
-    )
-
-
-def message(of: Any, depth: int = 0) -> st.SearchStrategy[dict[str, Any]]:
+@cache
+def message(of: Any, depth: int = 0) -> st.Draw[dict[str, Any]]:
     hints = get_type_hints(of, include_extras=True)
-    required: dict[str, st.SearchStrategy[Any]] = {}
-    optional: dict[str, st.SearchStrategy[Any]] = {}
+    required: dict[str, st.Draw[Any]] = {}
+    optional: dict[str, st.Draw[Any]] = {}
     for item in fields(of):
         hint = hints[item.name]
         if get_origin(hint) is ClassVar:
             continue
         marks = get_args(hint)[1:] if get_origin(hint) is Annotated else ()
         into = required if any(isinstance(mark, Required) for mark in marks) else optional
-        if depth < 6 or into is required:
+        if depth < 10 or into is required:
             own = _OF.get((of, item.name))
-            into[json_name(item.name)] = _value(hint, item.name, depth) if own is None else own
-    # Few fields at a time: an object that says everything contradicts itself.
-    chosen = st.lists(st.sampled_from(sorted(optional)), max_size=3, unique=True) if optional else st.just([])
-    return chosen.flatmap(lambda names: st.fixed_dictionaries({**required, **{name: optional[name] for name in names}}))
+            into[_written(of, item.name)] = _value(hint, item.name, depth) if own is None else own
+    chosen = st.subsets(sorted(optional), max_size=MOST.get(of, 4))
+    if of in KINDS_OF_FILTERS and optional:
+        kinds = sorted(KINDS_OF_FILTERS[of].items())
+        return st.sampled_from(kinds).flatmap(
+            lambda kind: st.fixed_dictionaries({"type": st.just(kind[0]), kind[1]: optional[kind[1]]})
+        )
+    always = st.sampled_from([[_written(of, name) for name in names] for names in ALWAYS.get(of, [()])])
+    groups = [[_written(of, name) for name in group] for group in (*getattr(of, "ONE_OF", ()), *APART.get(of, ()))]
+
+    def make(names: tuple[list[str], list[str]]) -> st.Draw[dict[str, Any]]:
+        wanted = _without_rivals([*names[0], *names[1]], groups)
+        return st.fixed_dictionaries({**required, **{name: optional[name] for name in wanted if name in optional}})
+
+    return st.tuples(always, chosen).flatmap(make)
 
 
-def _value(hint: Any, name: str, depth: int) -> st.SearchStrategy[Any]:
+def _written(of: Any, name: str) -> str:
+    return getattr(of, "NAMES", {}).get(name) or json_name(name)
+
+
+def _without_rivals(names: list[str], groups: list[list[str]]) -> list[str]:
+    """Of each group the first, and each name once."""
+    out: list[str] = []
+    for name in names:
+        rivals = {each for group in groups if name in group for each in group} - {name}
+        if not rivals & set(out) and name not in out:
+            out.append(name)
+    return out
+
+
+def _value(hint: Any, name: str, depth: int) -> st.Draw[Any]:
+    if isinstance(hint, type) and is_dataclass(hint):  # not before it is asked for: messages may hold themselves
+        return st.Draw(lambda rng: message(hint, depth + 1).draw(rng))
     origin, args = get_origin(hint), get_args(hint)
     if origin is Annotated:
         for mark in args[1:]:
             if isinstance(mark, Bounds):
-                low, high = int(mark.low), int(min(mark.high, 60000))
-                return st.one_of(st.integers(low, high), st.sampled_from([80, 443, 5432, 50, 100]))
+                low, high = math.ceil(mark.low), int(min(mark.high, max(mark.low, 60000)))
+                usual = [each for each in (80, 443, 5432, 50, 100) if low <= each <= high]
+                return st.one_of(st.integers(low, high), st.sampled_from(usual or [low]))
             if mark in (Format.DURATION, Format.GATEWAY_DURATION):
                 return st.sampled_from(["1s", "500ms", "1h", "0s"])
             if mark is Format.REGEX:
                 return st.sampled_from(["a.*", "[0-9]+"])
             if mark is Format.BYTES:
                 return st.just("YQ==")
+            if mark is Format.YAML:
+                return _value(args[0], name, depth).map(yaml.safe_dump)
         return _value(args[0], name, depth)
     if origin in (Union, UnionType):
         return _value(next(each for each in args if each is not NoneType), name, depth)
@@ -175,8 +229,8 @@ def _value(hint: Any, name: str, depth: int) -> st.SearchStrategy[Any]:
         if args[1] is str:
             return _MAPPED
         return st.dictionaries(st.sampled_from(["r1/*", "http"]), st.sampled_from([100, 8080]), max_size=1)
-    if is_dataclass(hint):
-        return message(hint, depth + 1)
+    if hint is object:
+        return st.sampled_from([8080, "http"]) if name == "target_port" else st.just({"a": "b"})
     if hint is bool:
         return st.booleans()
     if hint is str:

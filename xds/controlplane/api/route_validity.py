@@ -200,6 +200,8 @@ def rewrite(made: HTTPRewrite) -> Iterator[Problem]:
         yield (), "must have one of uri, authority, uriRegexRewrite"
     if made.uri and made.uri_regex_rewrite is not None:
         yield ("uriRegexRewrite",), "cannot be set together with uri"
+    if made.uri_regex_rewrite is not None and not (made.uri_regex_rewrite.match and made.uri_regex_rewrite.rewrite):
+        yield ("uriRegexRewrite",), "needs both match and rewrite"
 
 
 def retries(made: HTTPRetry) -> Iterator[Problem]:

@@ -10,6 +10,7 @@ from ..api.destination_rule import ClientTLSSettings, DestinationRule, Subset, T
 from ..api.service_entry import ServiceEntry
 from ..objects import Object
 from ..registry.services import Service
+from . import refused
 from .finding import Keys, Said
 from .mesh import Mesh
 
@@ -87,6 +88,12 @@ def service_entry(source: Object[ServiceEntry], mesh: Mesh) -> Iterator[Said]:
         yield "warning", ("spec", "ports"), "is empty: nothing can be called"
     if spec.resolution == "STATIC" and not spec.endpoints and spec.workload_selector is None:
         yield "warning", ("spec", "endpoints"), "is empty: calls are answered 503"
+    for _, name in refused.clusters(source, mesh):
+        why = (
+            f"Envoy refuses the cluster {name}: where there are settings for HTTP (HTTP/2, a connection pool, header "
+            "case) such an entry needs TLS, too; istiod sends it all the same"
+        )
+        yield "error", ("spec", "resolution"), why
     selector = spec.workload_selector
     if selector is not None and mesh.has_workloads and not mesh.selected(namespace, selector.labels):
         yield "warning", ("spec", "workloadSelector"), "selects no workload"

@@ -77,6 +77,13 @@ def _in_force(source: Object[Any], mesh: Mesh) -> Iterator[Said]:
 
 
 def _mesh(at: Keys, written: MeshConfig, mesh: Mesh) -> Iterator[Said]:
+    for logs, field in (
+        (written.access_log_file, ("accessLogFile",)),
+        (written.enable_envoy_access_log_service, ("enableEnvoyAccessLogService",)),
+        (written.default_providers.access_logging, ("defaultProviders", "accessLogging")),
+    ):
+        if logs:
+            yield "warning", (*at, *field), "has no effect in a process yet: access logs are not written"
     seen: set[str] = set()
     for index, provider in enumerate(written.extension_providers):
         keys = (*at, "extensionProviders", index)

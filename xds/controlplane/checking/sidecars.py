@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from ..api.decode import nearest
 from ..api.sidecar import IstioEgressListener, Sidecar
-from ..hosts import covered, is_wildcard, matches
+from ..hosts import covered, is_ip, is_wildcard, matches
 from ..objects import Object
 from ..registry import protocols
 from ..registry.authn import selects
@@ -21,6 +21,9 @@ def sidecar(source: Object[Sidecar], mesh: Mesh) -> Iterator[Said]:
     yield from _selection(source, mesh)
     for index, listener in enumerate(spec.egress):
         yield from _hosts(("spec", "egress", index), listener, source, mesh)
+        if listener.port is None and listener.bind and not is_ip(listener.bind):
+            why = "Envoy refuses the listeners: without port the services' ports count, and such a place has none"
+            yield "error", ("spec", "egress", index, "bind"), f"{why}; istiod sends them all the same"
     policy = spec.outbound_traffic_policy
     if policy is not None and policy.egress_proxy is not None:
         yield from _egress_proxy(Scope(mesh.world, namespace, source), policy.egress_proxy.host)

@@ -15,6 +15,7 @@ from ...wire.schema.types import (
     http_dynamic_forward_proxy_v3,
     listener_v3,
     sni_dynamic_forward_proxy_v3,
+    upstreams_http_v3,
 )
 from ..hosts import is_ip, is_wildcard
 from ..registry.protocols import Protocol
@@ -32,6 +33,7 @@ ANY_CLUSTER = "AllowAnyDynamicDNSCluster"
 SERVED: frozenset[Protocol] = frozenset({"HTTP", "TLS", "GRPC", "HTTP2"})
 """The protocols that such an entry's ports may have; others have no cluster."""
 
+_FORWARDS = "envoy.clusters.dynamic_forward_proxy"
 _MOST_HOSTS = 1024
 _AGENTS_DNS = ("127.0.0.1", 15053)
 
@@ -87,12 +89,22 @@ def sni_filter(held: Cache, port: int) -> listener_v3.Filter:
 def forwarding(name: str, held: Cache, *, insecure: bool = False) -> Cluster:
     """A cluster that connects to what the cache holds."""
     made = Cluster(name=name, lb_policy=Cluster.CLUSTER_PROVIDED, alt_stat_name=f"{name};")
-    made.cluster_type.name = "envoy.clusters.dynamic_forward_proxy"
+    made.cluster_type.name = _FORWARDS
     config = clusters_dynamic_forward_proxy_v3.ClusterConfig(
         dns_cache_config=held, allow_insecure_cluster_options=insecure
     )
     made.cluster_type.typed_config.CopyFrom(pack(config))
     return made
+
+
+def refused(made: Cluster) -> bool:
+    """Whether Envoy refuses it. Settings for HTTP without those of TLS by the name that is called seem unsafe to it."""
+    if made.cluster_type.name != _FORWARDS or not made.typed_extension_protocol_options:
+        return False
+    config = clusters_dynamic_forward_proxy_v3.ClusterConfig.FromString(made.cluster_type.typed_config.value)
+    (held,) = made.typed_extension_protocol_options.values()
+    upstream = upstreams_http_v3.HttpProtocolOptions.FromString(held.value).upstream_http_protocol_options
+    return not config.allow_insecure_cluster_options and not (upstream.auto_sni and upstream.auto_san_validation)
 
 
 def allow_insecure(made: Cluster) -> None:

@@ -55,9 +55,12 @@ def switched_off(value: Any, message: Any) -> bool:
 
 
 def binds(value: Any, message: Any) -> bool:
-    """A source address that is not just the mark of Istio's inbound clusters, whose endpoint is this very program."""
+    """Source addresses that are not just the mark of Istio's inbound clusters, whose endpoint is this very program."""
     del message
-    return value.source_address.address not in INBOUND_ADDRESSES or len(value.ListFields()) > 1
+    addresses = {value.source_address.address, *(each.address.address for each in value.extra_source_addresses)}
+    return not addresses <= set(INBOUND_ADDRESSES) or any(
+        field.name not in ("source_address", "extra_source_addresses") for field, _ in value.ListFields()
+    )
 
 
 def limits_streams(value: Any, message: Any) -> bool:

@@ -40,6 +40,7 @@ def test_names_that_lead_nowhere_are_named(tmp_path: Path) -> None:
         'defaultProviders.accessLogging[0] "zip" is of no use here: it is of another kind',
         f'defaultProviders.accessLogging[2] "nobody" is of no use here: {unknown}',
         'defaultProviders.tracing[0] "lost" is of no use here: nobody is no service',
+        "defaultProviders.accessLogging has no effect in a process yet: access logs are not written",
     }
 
 

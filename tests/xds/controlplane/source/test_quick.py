@@ -14,9 +14,9 @@ from proxyless.xds.controlplane.source.block import BlockReader
 from proxyless.xds.controlplane.source.documents import Document, parse_yaml, split
 from proxyless.xds.controlplane.source.quick import QuickReader
 from proxyless.xds.controlplane.source.reading import Reading, read_document
+from tests.xds.controlplane.generated_meshes import any_objects
 
 from ..everything import EVERYTHING
-from ..generated import objects
 from ..support import RECORDED
 
 
@@ -51,7 +51,7 @@ def test_a_mesh_of_a_thousand_services_is_read_quickly_and_as_ever(name: str) ->
 
 
 @settings(deadline=None, max_examples=150)
-@given(objects())
+@given(any_objects())
 def test_any_object_is_read_as_the_long_way_reads_it(written: dict[str, Any]) -> None:
     text = yaml.safe_dump(written)
     found = quick(text)
