@@ -84,6 +84,8 @@ def _whole(kind: Kind, head: Json, content: Json, status: Json) -> Json:
         content = {"spec": content}
     made = {**content, **head, **({"status": status} if status else {})}
     made["metadata"] = {**content.get("metadata", {}), **head["metadata"]}
+    if head["kind"] == "Gateway":  # others are none of ours
+        made["metadata"]["labels"] = {"topology.istio.io/network": "n1"}
     if head["kind"] == "Deployment":
         made["metadata"]["annotations"] = {ENDPOINTS: _ANNOTATIONS[ENDPOINTS]}
     return made
