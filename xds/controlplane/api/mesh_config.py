@@ -26,7 +26,6 @@ from .virtual_service import HTTPRetry
 _GATEWAY = Inert("it is for gateways and ingress, which are not served")
 _INJECTED = Inert("it is about the container that is injected, and nothing of it is sent to a client")
 _CERTIFICATES = Inert("no certificates are issued")
-_OTHER_CLUSTERS = Inert("services of one cluster are all that there is")
 
 ConnectTimeout = Annotated[float, Format.DURATION, Bounds(0.001, 3600)]
 
@@ -220,7 +219,7 @@ class MeshConfig:
     inbound_cluster_stat_name: str = ""
     outbound_cluster_stat_name: str = ""
     certificates: Annotated[tuple[Certificate, ...], _CERTIFICATES] = ()
-    service_settings: Annotated[tuple[ServiceSettings, ...], _OTHER_CLUSTERS] = ()
+    service_settings: tuple[ServiceSettings, ...] = ()
     service_scope_configs: Annotated[tuple[ServiceScopeConfigs, ...], Inert("ambient mode is not served")] = ()
     enable_prometheus_merge: Annotated[bool, _INJECTED] = True
     verify_certificate_at_client: Annotated[bool | None, Inert("istiod does not read it any more")] = None

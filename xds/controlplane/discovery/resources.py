@@ -128,7 +128,7 @@ class Resources:
         inline = service.is_dns or passes_through(service, rule)
         if inline:
             # Endpoints stand in the cluster, as the proxy sees them.
-            key = (key, world.instances.get(service.key), view.caller_key, world.peer_authentications)
+            key = (key, world.instances.get(service.key), view.caller_key, world.peer_authentications, world.gateways)
 
         def make(port: Port) -> tuple[Named, ...]:
             endpoints = world.endpoints(service, port.number) if inline else []
@@ -144,6 +144,9 @@ class Resources:
                 proxy.keeps_case,
                 view.certificates,
                 world.peer_authentications,
+                world.gateways,
+                proxy.standpoint,
+                proxy.reach.local,
             )
             made = (patch_cluster(each, patches, "SIDECAR_OUTBOUND") for each in clusters_of(service, port, seen))
             kept = (cluster for cluster in made if cluster is not None)
@@ -163,14 +166,8 @@ class Resources:
         peers = view.world.peer_authentications
         key = (name, service, instances, rule, peers, view.mesh, view.world.gateways, view.caller_key)
         proxy = view.proxy
-        return self._assignments.get(
-            key,
-            lambda: pack(
-                load_assignment(
-                    name, view.scope, rule, Caller(proxy.locality, proxy.labels, proxy.node_name, proxy.standpoint)
-                )
-            ),
-        )
+        caller = Caller(proxy.locality, proxy.labels, proxy.node_name, proxy.standpoint, proxy.reach.local)
+        return self._assignments.get(key, lambda: pack(load_assignment(name, view.scope, rule, caller)))
 
     def _table(self, name: str, view: View) -> Any:
         patches = tuple(view.patches.get(kind, ()) for kind in TABLE_KINDS)

@@ -11,11 +11,13 @@ from ..mesh import MeshConfig
 from ..registry.authn import Mode, PeerAuthentications
 from ..registry.destination_rules import Rule
 from ..registry.endpoints import Endpoint
+from ..registry.networks import Gateways, Standpoint
 from ..registry.services import Port, Service
 from . import dynamic_dns, filters, policy, stat_names
 from .cluster_policy import apply
 from .cluster_target import AGENTS, Certificates, Target
-from .endpoints import Caller, by_place, groups_of
+from .endpoints import Caller, by_place, grouped
+from .locality import Group
 from .messages import ISTIO, ads, config_path, duration, pack, u32, value
 
 Cluster = cluster_v3.Cluster
@@ -38,6 +40,9 @@ class Seen:
     keep_case: bool = False
     certificates: Certificates = AGENTS
     authn: PeerAuthentications | None = None
+    gateways: Gateways = Gateways()
+    at: Standpoint = Standpoint()
+    local: bool = True  # whether the proxy is in the cluster whose services these are
 
 
 def discovery_type(service: Service) -> int:
@@ -110,11 +115,11 @@ def _cluster(service: Service, port: Port, subset: str, kind: int, seen: Seen) -
     made = Cluster(name=name, type=kind, alt_stat_name=statistics + ";")
     made.common_lb_config.SetInParent()
     if kind in (Cluster.STRICT_DNS, Cluster.LOGICAL_DNS):
-        places = _places(service, subset, port, seen)
-        if not places:
+        groups = _grouped(service, subset, port, seen)[1]
+        if not groups:
             return None
         made.load_assignment.cluster_name = name
-        made.load_assignment.endpoints.extend(groups_of(places, subset, port.number, seen.rule, seen.mesh, seen.authn))
+        made.load_assignment.endpoints.extend(groups)
         _resolve(made, service, seen)
     elif kind == Cluster.ORIGINAL_DST and port.number in service.target_ports:
         made.original_dst_lb_config.upstream_port_override.value = service.target_ports[port.number]
@@ -138,9 +143,11 @@ def _resolve(made: Cluster, service: Service, seen: Seen) -> None:
     made.respect_dns_ttl = True
 
 
-def _places(service: Service, subset: str, port: Port, seen: Seen) -> dict[str, list[Endpoint]]:
-    caller = Caller(seen.locality, seen.labels or {}, "")
-    return by_place(service, subset, port.number, seen.endpoints, seen.rule, caller, seen.mesh)
+def _grouped(service: Service, subset: str, port: Port, seen: Seen) -> tuple[dict[str, list[Endpoint]], list[Group]]:
+    """The endpoints that stand in the cluster, by their places, and the groups that they make."""
+    caller = Caller(seen.locality, seen.labels or {}, "", seen.at, seen.local)
+    places = by_place(service, subset, port.number, seen.endpoints, seen.rule, caller, seen.mesh)
+    return grouped(places, subset, port.number, seen.rule, seen.mesh, seen.authn, seen.gateways, seen.at)
 
 
 def _finish(
@@ -169,7 +176,7 @@ def _finish(
         locality=seen.locality,
         labels=seen.labels or {},
         forwards=forwards,
-        first=next(iter(_places(service, "", port, seen).values()), ()) if within else (),
+        first=next(iter(_grouped(service, "", port, seen)[0].values()), ()) if within else (),
     )
     options = apply(made, traffic, target)
     if not forwards and made.type == Cluster.EDS:

@@ -12,12 +12,13 @@ from ..mesh import MeshConfig
 from ..registry.authn import PeerAuthentications, PeerPolicy
 from ..registry.destination_rules import Rule
 from ..registry.endpoints import Endpoint, locality_parts
-from ..registry.networks import Standpoint
+from ..registry.networks import Gateways, Standpoint
 from ..registry.scope import Scope
 from ..registry.services import Service
 from ..registry.world import World
 from . import policy
 from .across import through_gateways
+from .cluster_local import is_cluster_local
 from .locality import Locality, effective
 from .messages import ISTIO, TRANSPORT_SOCKET_MATCH, socket_address
 
@@ -36,6 +37,7 @@ class Caller:
     labels: Mapping[str, str]
     node: str
     at: Standpoint = Standpoint()
+    local: bool = True  # in the cluster whose services these are
 
 
 def load_assignment(name: str, scope: Scope, rule: Rule | None, caller: Caller) -> Assignment:
@@ -72,12 +74,9 @@ def assignment_of(
 ) -> Assignment:
     """`members` are the endpoints of the port, of every subset. `arranged`: with priorities and weights of places."""
     traffic = policy.for_cluster(rule.spec if rule else None, subset, port)
-    mesh, gateways = world.mesh, world.gateways
+    mesh = world.mesh
     places = by_place(service, subset, port, members, rule, caller, mesh)
-    making = _Making(mesh, _rule_mode(rule.spec if rule else None, subset, port), world.peer_authentications)
-    if gateways.by_network:
-        places = through_gateways(places, gateways, caller.at, mesh.cluster_id, making.mutual_with)
-    groups = [making.group(place, found) for place, found in places.items()]
+    places, groups = grouped(places, subset, port, rule, mesh, world.peer_authentications, world.gateways, caller.at)
     setting = effective(policy.load_balancer(traffic), service, mesh)
     if setting is not None and groups and arranged:
         ejects = traffic is not None and traffic.outlier_detection is not None
@@ -99,6 +98,8 @@ def by_place(
     labels = next((item.labels for item in spec.subsets if item.name == subset), {}) if spec and subset else {}
     traffic = policy.for_cluster(spec, subset, port)
     ejection = traffic.outlier_detection if traffic else None
+    if not caller.local and is_cluster_local(service.hostname, mesh):
+        return {}
     forced = service.traffic_distribution != "Any"
     unready = forced or (mesh.send_unhealthy_endpoints and not (ejection and ejection.min_health_percent > 0))
     found: dict[str, list[Endpoint]] = {}
@@ -111,16 +112,21 @@ def by_place(
     return {place: found[place] for place in sorted(found)}
 
 
-def groups_of(
-    places: Mapping[str, Sequence[Endpoint]],
+def grouped(
+    places: dict[str, list[Endpoint]],
     subset: str,
     port: int,
     rule: Rule | None,
     mesh: MeshConfig,
     authn: PeerAuthentications | None,
-) -> list[endpoint_v3.LocalityLbEndpoints]:
+    gateways: Gateways,
+    at: Standpoint,
+) -> tuple[dict[str, list[Endpoint]], list[endpoint_v3.LocalityLbEndpoints]]:
+    """The endpoints that are called, those of other networks by their gateways, and the groups that they make."""
     making = _Making(mesh, _rule_mode(rule.spec if rule else None, subset, port), authn)
-    return [making.group(place, members) for place, members in places.items()]
+    if gateways.by_network:
+        places = through_gateways(places, gateways, at, mesh.cluster_id, making.mutual_with)
+    return places, [making.group(place, members) for place, members in places.items()]
 
 
 def _wanted(endpoint: Endpoint, service: Service, caller: Caller, *, unready: bool) -> bool:

@@ -30,7 +30,7 @@ def own_assignment(view: View) -> Assignment:
     service, port = own
     proxy, world = view.proxy, view.world
     members = [endpoint for endpoint in world.endpoints(service, port) if _beside(endpoint, view)]
-    caller = Caller(proxy.locality, proxy.labels, proxy.node_name, proxy.standpoint)
+    caller = Caller(proxy.locality, proxy.labels, proxy.node_name, proxy.standpoint, proxy.reach.local)
     return assignment_of(NAME, service, "", port, members, None, caller, world, arranged=False)
 
 

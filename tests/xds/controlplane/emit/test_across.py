@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from proxyless.xds.controlplane.discovery import rules
 from proxyless.xds.controlplane.discovery.changes import between
 from tests.xds.controlplane.emit.registries import addresses, pod, sent, slice_, thing
-from tests.xds.controlplane.support import istio, mesh, service, world
+from tests.xds.controlplane.support import endpoints, istio, made, mesh, service, view, world
 
 WEB = "outbound|80||web.shop.svc.cluster.local"
 MTLS = {"security.istio.io/tlsMode": "istio"}
@@ -155,3 +156,52 @@ def test_a_proxy_is_told_of_the_networks_that_it_asks_for() -> None:
     found = addresses(text, WEB, NETWORK="near", REQUESTED_NETWORK_VIEW="near,x")
     assert found == ["10.1.0.1:8080", "10.1.0.3:8080"]
     assert len(addresses(text, WEB, REQUESTED_NETWORK_VIEW="")) == 3
+
+
+def test_endpoints_that_stand_in_a_cluster_give_way_to_gateways_too() -> None:
+    ports = "ports: [{number: 80, name: http, protocol: HTTP}], resolution: DNS, location: MESH_INTERNAL"
+    places = "[{address: a.example.com, network: far, serviceAccount: vm}, {address: b.example.com}]"
+    text = istio("ServiceEntry", "vm", f"{{hosts: [vm.internal], {ports}, endpoints: {places}}}") + networks(ONE)
+
+    def inside(of: str, **node: Any) -> list[str]:
+        cluster = made(view(of, **node), rules.CLUSTER)["outbound|80||vm.internal"]
+        groups = cluster["load_assignment"]["endpoints"]
+        members = [each["endpoint"]["address"]["socket_address"] for group in groups for each in group["lb_endpoints"]]
+        return [f"{each['address']}:{each['port_value']}" for each in members]
+
+    assert inside(text, NETWORK="near") == ["b.example.com:80", "192.0.2.1:15443"]
+    assert inside(text, NETWORK="far") == ["a.example.com:80", "b.example.com:80"]
+    assert inside(text, NETWORK="near", REQUESTED_NETWORK_VIEW="near") == ["b.example.com:80"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "found"),
+    [
+        ("{}", True),
+        ("serviceSettings: [{settings: {clusterLocal: true}, hosts: ['*.shop.svc.cluster.local']}]", False),
+        ("serviceSettings: [{settings: {clusterLocal: true}, hosts: ['web.shop.svc.cluster.local']}]", False),
+        (
+            "serviceSettings: [{settings: {clusterLocal: true}, hosts: ['*.local']}, {hosts: ['*.svc.cluster.local']}]",
+            True,
+        ),
+    ],
+)
+def test_a_cluster_s_own_services_are_not_called_from_another(settings: str, found: bool) -> None:
+    text = members("") + mesh(settings)
+    assert addresses(text, WEB) == ["10.1.0.1:8080"]
+    assert addresses(text, WEB, CLUSTER_ID="other") == (["10.1.0.1:8080"] if found else [])
+
+
+@pytest.mark.parametrize(
+    ("settings", "found"),
+    [
+        ("{}", False),
+        ("serviceSettings: [{hosts: ['dns.kube-system.svc.cluster.local']}]", True),
+        ("serviceSettings: [{hosts: ['*.kube-system.svc.cluster.local']}]", True),
+    ],
+)
+def test_kubernetes_own_services_are_a_cluster_s_own_unless_the_mesh_says_otherwise(settings: str, found: bool) -> None:
+    kube = "kube-system"
+    text = service("dns", "tcp:53", namespace=kube) + endpoints("dns", "tcp:53", "10.9.0.1", namespace=kube)
+    seen = addresses(text + mesh(settings), "outbound|53||dns.kube-system.svc.cluster.local", CLUSTER_ID="other")
+    assert seen == (["10.9.0.1:53"] if found else [])
