@@ -48,7 +48,11 @@ def settings(objects: Iterable[Object[object]], base: MeshConfig, before: Settin
 
 def holds(item: Object[object]) -> bool:
     """Whether an object holds the mesh's settings; a ConfigMap may hold certificates alone."""
-    return item.kind in KINDS and not (isinstance(item.spec, MeshMap) and not item.spec.data.is_mesh)
+    if item.kind not in KINDS:
+        return False
+    if item.kind != "ConfigMap" or not isinstance(item.spec, MeshMap):
+        return True
+    return item.spec.data.is_mesh and (item.meta.name == _NAME or item.meta.name.startswith(f"{_NAME}-"))
 
 
 def _rank(item: Object[Any]) -> tuple[object, ...]:

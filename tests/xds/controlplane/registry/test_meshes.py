@@ -146,3 +146,12 @@ def test_settings_are_followed_while_it_runs_and_stay_when_they_become_wrong(tmp
     assert plane.poll()
     assert {fault.field for fault in plane.state.faults} == {"data.mesh.connectTimeout"}
     assert plane.state.world.mesh.connect_timeout == 3
+
+
+def test_a_config_map_of_certificates_is_no_mesh_whatever_else_it_holds() -> None:
+    certificates = mesh("{connectTimeout: 1s}", name="roots").replace("data:\n", "data:\n  ca.crt: a certificate\n")
+    held = world(certificates)
+    assert held.mesh.connect_timeout == 10
+    assert [item.kind for item in held.given] == ["ConfigMap"]
+    both = mesh("{connectTimeout: 1s}").replace("data:\n", "data:\n  ca.crt: a certificate\n")
+    assert world(both).mesh.connect_timeout == 1
