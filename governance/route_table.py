@@ -5,7 +5,7 @@ A host name finds its virtual host in a dictionary; a virtual host is compiled w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from ..xds.model.route import LazyVirtualHost, RouteConfiguration
 from .request import RequestView
@@ -25,16 +25,42 @@ class RouteTable:
         self._suffixes: dict[int, dict[bytes, LazyVirtualHost]] = {}
         self._prefixes: dict[int, dict[bytes, LazyVirtualHost]] = {}
         self._default: LazyVirtualHost | None = None
-        for vhost in config.virtual_hosts:
+        self._compiled: dict[LazyVirtualHost, CompiledVirtualHost] = {}
+        new: Iterable[LazyVirtualHost] = config.virtual_hosts
+        if previous is not None:
+            now, old = set(config.virtual_hosts), set(previous.config.virtual_hosts)
+            # What is compiled depends on the table's own settings too: keep it only while those stay the same.
+            if _settings(previous.config) == _settings(config):
+                self._compiled = {lazy: done for lazy, done in previous._compiled.items() if lazy in now}
+            # A domain belongs to one virtual host of a table, so their order says nothing.
+            if len(now & old) * 2 > len(now):
+                self._take_over(previous)
+                for gone in old - now:
+                    self._remove(gone)
+                new = [each for each in config.virtual_hosts if each not in old]
+        for vhost in new:
             for domain in vhost.domains:
                 self._add(domain.lower().encode(), vhost)
         self._suffixes = dict(sorted(self._suffixes.items(), reverse=True))
         self._prefixes = dict(sorted(self._prefixes.items(), reverse=True))
-        # What is compiled depends on the table's own settings too: keep it only while those stay the same.
-        self._compiled: dict[LazyVirtualHost, CompiledVirtualHost] = {}
-        if previous is not None and _settings(previous.config) == _settings(config):
-            alive = set(config.virtual_hosts)
-            self._compiled = {lazy: done for lazy, done in previous._compiled.items() if lazy in alive}
+
+    def _take_over(self, previous: RouteTable) -> None:
+        self._exact = previous._exact.copy()
+        self._suffixes = {length: table.copy() for length, table in previous._suffixes.items()}
+        self._prefixes = {length: table.copy() for length, table in previous._prefixes.items()}
+        self._default = previous._default
+
+    def _remove(self, vhost: LazyVirtualHost) -> None:
+        for each in vhost.domains:
+            domain = each.lower().encode()
+            if domain == b"*":
+                self._default = None
+            elif domain.startswith(b"*"):
+                _take_out(self._suffixes, domain[1:])
+            elif domain.endswith(b"*"):
+                _take_out(self._prefixes, domain[:-1])
+            else:
+                self._exact.pop(domain, None)
 
     def _add(self, domain: bytes, vhost: LazyVirtualHost) -> None:
         if domain == b"*":
@@ -86,6 +112,13 @@ class RouteTable:
     def used(self) -> Sequence[CompiledVirtualHost]:
         """The virtual hosts that have been compiled, because something asked for them."""
         return tuple(self._compiled.values())
+
+
+def _take_out(tables: dict[int, dict[bytes, LazyVirtualHost]], part: bytes) -> None:
+    table = tables[len(part)]
+    table.pop(part, None)
+    if not table:
+        del tables[len(part)]
 
 
 def strip_port(authority: bytes) -> bytes:

@@ -314,7 +314,7 @@ class Graph:
         newest = self.newest[type_]
         current: dict[str, Resource[Any]] = self._in_force(type_)
         waiting = [name for kind, name in self._held if kind is type_]
-        if changed is not type_ and not waiting:
+        if not waiting and (changed is not type_ or newest == current):
             return current
         result = dict(newest) if changed is type_ else dict(current)
         for name in newest if changed is type_ else waiting:

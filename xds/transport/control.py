@@ -233,7 +233,8 @@ class Control(Thread):
         if epoch != self._epoch:
             return
         try:
-            response = (envelope.read_delta_response if self._delta else envelope.read_response)(raw, self._pace)
+            read = envelope.read_delta_response if self._delta else envelope.read_response
+            response = read(raw, self._pace, self.graph.newest)
         except RefusedError as error:
             self._break_off(str(error))
             return

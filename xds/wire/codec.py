@@ -17,7 +17,7 @@ from .decode.endpoint import load_assignment
 from .decode.http_filters import filter_config
 from .decode.listener import listener
 from .decode.names import name_table
-from .decode.route_configuration import lazy_virtual_host, route_configuration
+from .decode.route_configuration import VIRTUAL_HOSTS_FIELD, lazy_virtual_host, route_configuration, unchanged
 from .opening import checked
 from .refused import UNEXPECTED, RefusedError
 from .schema import find
@@ -46,8 +46,10 @@ DECODERS: dict[ResourceType, Callable[[bytes], Any]] = {
 }
 
 
-def parse(type_: ResourceType, raw: bytes) -> str:
+def parse(type_: ResourceType, raw: bytes, before: Resource[Any] | None = None) -> str:
     """The name of a resource whose bytes parse as protobuf: as much as an ACK promises.
+
+    `before` is the version before, if there is one: the virtual hosts that it has too have been parsed.
 
     Raises:
         RefusedError: they do not, or there is no name in them.
@@ -57,9 +59,12 @@ def parse(type_: ResourceType, raw: bytes) -> str:
         return TABLE_NAME
     if type_ is ResourceType.ROUTE:
         # Virtual hosts one by one: a table of a thousand is never held as one tree.
-        rest, hosts = split_field(raw, 2)
-        for host in hosts:
-            lazy_virtual_host(host)
+        rest, hosts = split_field(raw, VIRTUAL_HOSTS_FIELD)
+        value = before.get() if before is not None and before.decoded else None
+        old = value.virtual_hosts if isinstance(value, RouteConfiguration) else ()
+        for host, kept in zip(hosts, unchanged(hosts, old), strict=True):
+            if kept is None:
+                lazy_virtual_host(host)
         raw = rest
     message = _parse(type_, raw)
     name = str(getattr(message, NAME_FIELD.get(type_, "name")))

@@ -1,16 +1,18 @@
 """Discovery requests and responses: bytes on the stream, events to the protocol (envoy.service.discovery.v3)."""
 
 from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from google.protobuf.message import DecodeError
 
 from ..model.resource import Resource, ResourceType
 from ..protocol.events import NamedResource, Rejection, Request, Response
-from .codec import parse, type_of
+from .codec import TABLE_NAME, parse, type_of
 from .refused import RefusedError
 from .schema import find
 from .schema import types as pb
+from .split import first_text
 
 INVALID_ARGUMENT = 3
 
@@ -22,8 +24,12 @@ def no_pause() -> None:
     """Work through."""
 
 
-def read_response(raw: bytes, pause: Pause = no_pause) -> Response:
-    """A `DiscoveryResponse`.
+Held = Mapping[ResourceType, Mapping[str, Resource[Any]]]
+"""What is held, and so has been read before: it is not parsed again when it comes again."""
+
+
+def read_response(raw: bytes, pause: Pause = no_pause, held: Held = MappingProxyType({})) -> Response:
+    """A `DiscoveryResponse`. Resources whose bytes are those of `held` cost a comparison, and stay the same bytes.
 
     Raises:
         RefusedError: the bytes are no such message; without type and nonce there is nothing to answer.
@@ -35,9 +41,11 @@ def read_response(raw: bytes, pause: Pause = no_pause) -> Response:
     type_ = type_of(message.type_url)
     resources: list[NamedResource] = []
     broken: list[Rejection] = []
-    for index, each in enumerate(message.resources if type_ is not None else ()):
-        pause()
-        _read(type_, each, index, message.version_info, resources, broken)
+    if type_ is not None:
+        known = held.get(type_, _NONE)
+        for index, each in enumerate(message.resources):
+            pause()
+            _read(type_, each, index, message.version_info, resources, broken, known)
     return Response(
         type_,
         message.type_url,
@@ -49,8 +57,8 @@ def read_response(raw: bytes, pause: Pause = no_pause) -> Response:
     )
 
 
-def read_delta_response(raw: bytes, pause: Pause = no_pause) -> Response:
-    """A `DeltaDiscoveryResponse`.
+def read_delta_response(raw: bytes, pause: Pause = no_pause, held: Held = MappingProxyType({})) -> Response:
+    """A `DeltaDiscoveryResponse`, read as `read_response` does.
 
     Raises:
         RefusedError: the bytes are no such message.
@@ -62,10 +70,12 @@ def read_delta_response(raw: bytes, pause: Pause = no_pause) -> Response:
     type_ = type_of(message.type_url)
     resources: list[NamedResource] = []
     broken: list[Rejection] = []
-    for index, each in enumerate(message.resources if type_ is not None else ()):
-        pause()
-        if each.HasField("resource"):
-            _read(type_, each.resource, index, each.version, resources, broken, each.name)
+    if type_ is not None:
+        known = held.get(type_, _NONE)
+        for index, each in enumerate(message.resources):
+            pause()
+            if each.HasField("resource"):
+                _read(type_, each.resource, index, each.version, resources, broken, known, each.name)
     return Response(
         type_,
         message.type_url,
@@ -99,24 +109,33 @@ def is_delta(raw: bytes) -> bool:
     )
 
 
+_NONE: Mapping[str, Resource[Any]] = MappingProxyType({})
+
+
 def _read(
-    type_: ResourceType | None,
+    type_: ResourceType,
     message: pb.google_protobuf.Any,
     index: int,
     version: str,
     resources: list[NamedResource],
     broken: list[Rejection],
+    held: Mapping[str, Resource[Any]],
     said_name: str = "",
 ) -> None:
-    if type_ is None:
-        return
     try:
-        if message.type_url == WRAPPER:
+        url = message.type_url
+        if url == WRAPPER:
             wrapped = pb.discovery_v3.Resource.FromString(message.value)
             message, said_name = wrapped.resource, wrapped.name
-        if type_of(message.type_url) is not type_:
-            raise RefusedError(f"resources[{index}] is a {message.type_url}, not a {type_.value}")
-        resources.append(NamedResource(parse(type_, message.value), version, message.value))
+            url = message.type_url
+        if url != type_.value and type_of(url) is not type_:
+            raise RefusedError(f"resources[{index}] is a {url}, not a {type_.value}")
+        raw = message.value
+        before = held.get(TABLE_NAME if type_ is ResourceType.NAMES else first_text(raw))
+        if before is not None and before.raw == raw:
+            resources.append(NamedResource(before.name, version, before.raw))
+        else:
+            resources.append(NamedResource(parse(type_, raw, before), version, raw))
     except (RefusedError, DecodeError) as error:
         broken.append(Rejection(said_name or f"resources[{index}]", str(error)))
 

@@ -17,6 +17,13 @@ def split_field(raw: bytes, number: int) -> tuple[bytes, list[bytes]]:
     wanted = number << 3 | DELIMITED
     while position < size:
         start = position
+        # A tag of one byte and a length of two, which nearly all are, are read here.
+        if position + 2 < size and raw[position] == wanted and raw[position + 1] >= 0x80 > raw[position + 2]:
+            end = position + 3 + (raw[position + 1] & 0x7F | raw[position + 2] << 7)
+            if end <= size:
+                found.append(raw[position + 3 : end])
+                position = end
+                continue
         tag, position = _varint(raw, position, size)
         kind = tag & 7
         if kind == DELIMITED:
@@ -54,3 +61,19 @@ def _varint(raw: bytes, position: int, size: int) -> tuple[int, int]:
         if byte < 0x80:
             return result, position
         shift += 7
+
+
+def first_text(raw: bytes) -> str:
+    """Field 1 of a message if it comes first and is text: in whatever has a name, the name. Else empty.
+
+    It is a hint, of what the bytes may be compared with: whoever needs the name parses them.
+    """
+    if len(raw) < 2 or raw[0] != 1 << 3 | DELIMITED:
+        return ""
+    length, start = raw[1], 2
+    if length >= 0x80:
+        try:
+            length, start = _varint(raw, 1, len(raw))
+        except RefusedError:
+            return ""
+    return raw[start : start + length].decode("utf-8", "replace")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from types import MappingProxyType
 from typing import Literal
 
@@ -24,7 +25,7 @@ from ...model.values import Note
 from ..opening import checked
 from ..refused import UNEXPECTED, NotUnderstoodError, RefusedError
 from ..schema import types as pb
-from ..split import split_field
+from ..split import first_text, split_field
 from .extensions import CLUSTER_SPECIFIERS, HTTP_INPUTS, ROUTE_TREE_ACTIONS, extension, type_at
 from .http_filters import per_filter_configs
 from .http_filters.cors import cors_policy
@@ -72,12 +73,14 @@ def _configuration(
     given = message.HasField("max_direct_response_body_size_bytes")
     max_body = message.max_direct_response_body_size_bytes.value if given else MAX_BODY
     old = previous.virtual_hosts if previous is not None else ()
-    same: dict[bytes, LazyVirtualHost] = {}
-    if previous is not None and previous.max_direct_response_body_size_bytes == max_body:
-        same = {each.raw: each for each in old}
-    before = {each.name: each for each in old}
+    same = unchanged(hosts, old)
+    if previous is not None and previous.max_direct_response_body_size_bytes != max_body:
+        same = [None] * len(hosts)  # what is too long for one is not for the other
+    before = {each.name: each for each in old} if None in same else {}
     loader = _Loader(message.name, max_body)
-    lazy = tuple(same.get(raw) or lazy_virtual_host(raw, loader, before, on_reject) for raw in hosts)
+    lazy = tuple(
+        kept or lazy_virtual_host(host, loader, before, on_reject) for host, kept in zip(hosts, same, strict=True)
+    )
     _refuse_duplicates(message.name, lazy)
     return RouteConfiguration(
         name=message.name,
@@ -93,6 +96,28 @@ def _configuration(
         mirrors=mirror_policies(message.request_mirror_policies),
         filters=per_filter_configs(message.typed_per_filter_config),
     )
+
+
+def unchanged(hosts: Sequence[bytes], old: Sequence[LazyVirtualHost]) -> list[LazyVirtualHost | None]:
+    """For the bytes of each virtual host the one of the version before with the same bytes; None where it has none.
+
+    What does not change keeps its place, but for what comes or goes before it.
+    """
+    found: list[LazyVirtualHost | None] = []
+    places: dict[str, int] = {}
+    shift, size = 0, len(old)
+    for index, raw in enumerate(hosts):
+        place = index + shift
+        if not (0 <= place < size and old[place].raw == raw):
+            if not places:
+                places = {each.name: number for number, each in enumerate(old)}
+            place = places.get(first_text(raw), size)
+            if place == size or old[place].raw != raw:
+                found.append(None)
+                continue
+            shift = place - index
+        found.append(old[place])
+    return found
 
 
 def _refuse_extensions(message: pb.route_v3.RouteConfiguration) -> None:
@@ -236,6 +261,11 @@ def _tree(
 
 
 def _refuse_duplicates(name: str, hosts: tuple[LazyVirtualHost, ...]) -> None:
+    # All of them at once first: a table has thousands, and hardly ever one twice.
+    domains = list(chain.from_iterable(host.domains for host in hosts))
+    folded_all = "\n".join(domains).lower().split("\n")
+    if len(domains) == len(folded_all) == len(set(folded_all)):
+        return
     seen: set[str] = set()
     for host in hosts:
         for domain in host.domains:
