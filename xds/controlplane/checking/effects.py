@@ -19,6 +19,7 @@ _OWN_SERVER = "has no effect in a process: its own server limits who connects"
 
 EFFECTS: Mapping[str, Mapping[str, str]] = {
     "DestinationRule": {
+        "*.tunnel": "is not implemented yet: TCP connections to these endpoints are refused",
         "*.proxyProtocol": "is not implemented yet: calls to these endpoints fail with UF",
     },
     "Sidecar": {

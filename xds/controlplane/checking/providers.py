@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from ..api.extension_providers import Datadog, Zipkin
 from ..api.mesh_config import IstioOperator, MeshConfig, MeshMap
 from ..emit.ext_authz import Authorizer
 from ..emit.log_providers import of_provider
@@ -77,6 +78,9 @@ def _in_force(source: Object[Any], mesh: Mesh) -> Iterator[Said]:
 
 
 def _mesh(at: Keys, written: MeshConfig, mesh: Mesh) -> Iterator[Said]:
+    if written.dns_refresh_rate <= 0.001:
+        refused = "Envoy refuses clusters of names: it takes more than 1ms; istiod sends it all the same"
+        yield "error", (*at, "dnsRefreshRate"), refused
     for logs, field in (
         (written.access_log_file, ("accessLogFile",)),
         (written.enable_envoy_access_log_service, ("enableEnvoyAccessLogService",)),
@@ -94,10 +98,18 @@ def _mesh(at: Keys, written: MeshConfig, mesh: Mesh) -> Iterator[Said]:
         if provider.provider is None:
             yield "warning", keys, "says no kind of provider"
         elif service is not None:
+            port = getattr(provider.provider, "port", 0)
             try:
-                backend(service, getattr(provider.provider, "port", 0), mesh.world)
+                to = backend(service, port, mesh.world)
             except ProviderError as error:
                 yield "warning", keys, f"leads nowhere: {error}"
+                continue
+            if not any(each.port(port) for each in mesh.world.by_host.get(to.hostname, {}).values()):
+                lost = f"{to.hostname} has no port {port}"
+                if isinstance(provider.provider, (Zipkin, Datadog)):
+                    yield "error", keys, f"Envoy refuses listeners that trace to it: {lost}; istiod sends them"
+                else:
+                    yield "warning", keys, f"leads nowhere: {lost}"
     for key, named, why in (
         ("accessLogging", written.default_providers.access_logging, no_log),
         ("tracing", written.default_providers.tracing[:1], no_tracer),

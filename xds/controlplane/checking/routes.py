@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
+from ipaddress import ip_interface
 
 from ..api.decode import nearest
 from ..api.virtual_service import Destination, HTTPMatchRequest, HTTPRoute, VirtualService
@@ -32,7 +34,17 @@ def virtual_service(source: Object[VirtualService], mesh: Mesh) -> Iterator[Said
             for place, target in enumerate(route.route):
                 keys = ("spec", kind, index, "route", place, "destination")
                 yield from _destination(keys, target.destination, source.meta.namespace, mesh)
+    yield from _subnets(spec)
     yield from _unreachable(spec)
+
+
+def _subnets(spec: VirtualService) -> Iterator[Said]:
+    for index, route in enumerate(spec.tls):
+        for place, match in enumerate(route.match):
+            networks = Counter(str(ip_interface(each).network) for each in match.destination_subnets)
+            for network in (each for each, count in networks.items() if count > 1):
+                why = f"Envoy refuses the listener: {network} is given twice; istiod sends it all the same"
+                yield "error", ("spec", "tls", index, "match", place, "destinationSubnets"), why
 
 
 def _hosts(source: Object[VirtualService], mesh: Mesh) -> Iterator[Said]:

@@ -42,6 +42,7 @@ NOT_EMITTED = {
     ("Sidecar", "ingress.defaultEndpoint"): ingress("defaultEndpoint: '127.0.0.1:1'"),
     ("Sidecar", "ingress.connectionPool"): ingress("connectionPool: {tcp: {maxConnections: 1}}"),
     ("Sidecar", "inboundConnectionPool"): istio("Sidecar", "a", "{inboundConnectionPool: {tcp: {maxConnections: 1}}}"),
+    ("DestinationRule", "*.tunnel"): rule("tunnel: {protocol: CONNECT, targetHost: a.example.com, targetPort: 80}"),
     ("Telemetry", "metrics"): istio("Telemetry", "a", "{metrics: [{providers: [{name: prometheus}]}]}"),
     ("Telemetry", "accessLogging"): istio("Telemetry", "a", "{accessLogging: [{providers: [{name: envoy}]}]}"),
 }

@@ -8,7 +8,7 @@ import pytest
 
 from proxyless.xds.controlplane import check
 from tests.xds.controlplane.emit.traffic import rule
-from tests.xds.controlplane.support import istio, mesh, view, world
+from tests.xds.controlplane.support import istio, mesh, service, view, world
 from tests.xds.controlplane.validate import refusal
 
 
@@ -18,6 +18,8 @@ def entry(protocol: str) -> str:
 
 
 HTTP, HTTP2 = entry("HTTP"), entry("HTTP2")
+PORTS = "[{number: 80, name: http, protocol: HTTP}]"
+ENTRY = istio("ServiceEntry", "dns", f"{{hosts: [a.example.org], resolution: DNS, ports: {PORTS}}}")
 POOL = rule("connectionPool: {http: {http2MaxRequests: 5, maxRequestsPerConnection: 1}}", host="*.example.com")
 ELSEWHERE = POOL.replace("namespace: shop", "namespace: other")
 UPGRADE = mesh("h2UpgradePolicy: UPGRADE")
@@ -57,3 +59,36 @@ def test_a_socket_has_no_ports(tmp_path: Path) -> None:
     (found,) = (each for each in check(tmp_path) if each.severity == "error")
     assert found.field == "spec.egress[0].bind"
     assert found.message.startswith("Envoy refuses the listeners")
+
+
+SERVICE = service("db", "tls:443", ip="10.96.0.2")
+
+
+def tracing(kind: str) -> str:
+    settings = f"extensionProviders: [{{name: t, {kind}}}]\ndefaultProviders: {{tracing: [t]}}"
+    return SERVICE + mesh(settings)
+
+
+MATCH = "{sniHosts: [db.shop.svc.cluster.local], destinationSubnets: [10.0.0.0/8, 10.1.2.3/8]}"
+ROUTES = f"[{{match: [{MATCH}], route: [{{destination: {{host: db}}}}]}}]"
+TWICE = SERVICE + istio("VirtualService", "db", f"{{hosts: [db.shop.svc.cluster.local], tls: {ROUTES}}}")
+
+
+@pytest.mark.envoy
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        (TWICE, "spec.tls[0].match[0].destinationSubnets"),
+        (HTTP + ENTRY + mesh("dnsRefreshRate: 0s"), "data.mesh.dnsRefreshRate"),
+        (HTTP + tracing("zipkin: {service: db.shop.svc.cluster.local, port: 9}"), "data.mesh.extensionProviders[0]"),
+        (HTTP + tracing("datadog: {service: db.shop.svc.cluster.local, port: 9}"), "data.mesh.extensionProviders[0]"),
+    ],
+)
+def test_so_is_what_else_envoy_refuses(text: str, field: str, tmp_path: Path) -> None:
+    folder = tmp_path / "mesh"
+    folder.mkdir()
+    (folder / "mesh.yaml").write_text(text)
+    found = [each for each in check(folder) if each.severity == "error"]
+    assert [each.field for each in found] == [field]
+    assert found[0].message.startswith("Envoy refuses")
+    assert refusal(view(world(text)), tmp_path)
