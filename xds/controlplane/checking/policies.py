@@ -41,6 +41,9 @@ def telemetry(source: Object[Telemetry], mesh: Mesh) -> Iterator[Said]:
     yield from _selects(source.meta.namespace, source.spec.selector, mesh)
     yield from _targets(source.spec)
     for index, logging in enumerate(source.spec.access_logging):
+        if logging.filter is not None and not logging.filter.expression:
+            refused = "Envoy refuses the listeners: an empty expression is none; istiod sends it all the same"
+            yield "error", ("spec", "accessLogging", index, "filter"), refused
         for place, provider in enumerate(logging.providers):
             why = providers.no_log(provider.name, mesh)
             if why:

@@ -69,6 +69,11 @@ def tracing(kind: str) -> str:
     return SERVICE + mesh(settings)
 
 
+def logs(kind: str) -> str:
+    return mesh(f"extensionProviders: [{{name: l, {kind}}}]")
+
+
+UNSAID = istio("Telemetry", "t", "accessLogging: [{providers: [{name: l}], filter: {}}]")
 MATCH = "{sniHosts: [db.shop.svc.cluster.local], destinationSubnets: [10.0.0.0/8, 10.1.2.3/8]}"
 ROUTES = f"[{{match: [{MATCH}], route: [{{destination: {{host: db}}}}]}}]"
 TWICE = SERVICE + istio("VirtualService", "db", f"{{hosts: [db.shop.svc.cluster.local], tls: {ROUTES}}}")
@@ -80,6 +85,7 @@ TWICE = SERVICE + istio("VirtualService", "db", f"{{hosts: [db.shop.svc.cluster.
     [
         (TWICE, "spec.tls[0].match[0].destinationSubnets"),
         (HTTP + ENTRY + mesh("dnsRefreshRate: 0s"), "data.mesh.dnsRefreshRate"),
+        (HTTP + UNSAID + logs("envoyFileAccessLog: {path: /dev/stdout}"), "spec.accessLogging[0].filter"),
         (HTTP + tracing("zipkin: {service: db.shop.svc.cluster.local, port: 9}"), "data.mesh.extensionProviders[0]"),
         (HTTP + tracing("datadog: {service: db.shop.svc.cluster.local, port: 9}"), "data.mesh.extensionProviders[0]"),
     ],
