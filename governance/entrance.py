@@ -10,10 +10,12 @@ from collections.abc import Container
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..xds.model.listener import FilterChain
+from ..xds.model.listener import DETECTION_S, FilterChain
 from ..xds.model.resource import ResourceError
+from .authorization.question import Question
 from .chains import Connection, find_chain, looks_at_source
 from .hello import Hello
+from .peer import Peer
 
 if TYPE_CHECKING:
     from .runtime import Runtime
@@ -27,6 +29,60 @@ class Refused:
     """Nothing takes the connection. `reason` is for people."""
 
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Who connects, and to which address of ours; empty where a server is not told."""
+
+    address: str = ""
+    port: int = 0
+    local: str = ""
+
+
+NOWHERE = Source()
+
+
+MAPPED = "::ffff:"
+
+
+def plain(address: str) -> str:
+    """A socket of both versions of IP spells an address of IPv4 as one of IPv6, and Envoy does not."""
+    return address.removeprefix(MAPPED) if address.startswith(MAPPED) and "." in address else address
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a connection may take to say what it is (None: for ever); afterwards it counts as plaintext, or ends."""
+
+    seconds: float | None
+    goes_on: bool = False
+
+
+def patience(runtime: Runtime, port: int) -> Patience:
+    """That of the listener that takes an app port (listener_filters_timeout)."""
+    entrance = runtime.plan.entrance(port)
+    try:
+        listener = entrance.get() if entrance is not None else None
+    except ResourceError:
+        listener = None
+    if listener is None:
+        return Patience(DETECTION_S)
+    return Patience(listener.detection_timeout_s, listener.goes_on_undetected)
+
+
+def admit(runtime: Runtime, port: int, chain: FilterChain, peer: Peer | None, source: Source) -> Refused | None:
+    """Ask the filters of a connection, once it is known who it is; requests ask those of chains of HTTP for themselves.
+
+    A connection that is denied ends at once: whoever waited for `delay_deny` would hold up a thread of the server's.
+    """
+    door = runtime.plan.door(chain) if chain.http is None else None
+    if door is None:
+        return None
+    local = source.local or runtime.options.workload.address
+    asked = Question(source=source.address, destination=local, port=port, peer=peer, source_port=source.port)
+    refusal = door.ask(asked)[0]
+    return None if refusal is None else Refused(f"filter chain {chain.name!r}: {refusal.details}")
 
 
 def connection_of(port: int, hello: Hello | None, source: str = "", source_port: int = 0) -> Connection:

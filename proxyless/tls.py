@@ -5,8 +5,9 @@ server = await asyncio.start_server(serve, port=8080, ssl=proxyless.tls.server_c
 
 from __future__ import annotations
 
+import os
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .governance.peer import SERVED, Peer
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from .xds.identity.server import ServerContext, ServerContexts
     from .xds.model.tls import DownstreamTls
 
-__all__ = ["hypercorn", "peer", "server_context", "uvicorn"]
+__all__ = ["gunicorn", "hypercorn", "peer", "server_context", "uvicorn"]
 
 C = TypeVar("C")
 
@@ -37,7 +38,7 @@ class _Terminators:
         return self._contexts.terminator(tls, spoken)
 
 
-def server_context(mesh: Mesh | None = None, *, port: int, alpn: Sequence[str] = ("h2", "http/1.1")) -> ssl.SSLContext:
+def server_context(mesh: Mesh | None = None, *, port: int, alpn: Sequence[str] | None = None) -> ssl.SSLContext:
     """A context for the server of an app: mTLS as the mesh's inbound filter chains of `port` want it, or plaintext.
 
     Any server that takes an `ssl.SSLContext` takes it: those on asyncio, uvloop, trio or anyio, and blocking ones. It
@@ -47,7 +48,8 @@ def server_context(mesh: Mesh | None = None, *, port: int, alpn: Sequence[str] =
     Args:
         mesh: the mesh; by default the process-wide one, from the environment.
         port: the app's port as the mesh knows it.
-        alpn: what the server can speak; a server that sets ALPN protocols itself says so.
+        alpn: what the server can speak. A server that sets ALPN protocols itself says so; else it is HTTP/1.1, and
+            HTTP/2 too on event loops.
 
     Raises:
         RuntimeError: governance is switched off (PROXYLESS_DISABLE=1), so nobody would terminate TLS.
@@ -90,7 +92,29 @@ def hypercorn(config: C, mesh: Mesh | None = None, *, port: int | None = None) -
     return copied
 
 
-def peer() -> Peer | None:
-    """The other side of the connection whose request this task serves; None where it came in the clear."""
-    served = SERVED.get()
+def gunicorn(mesh: Mesh | None = None, *, port: int | None = None) -> Callable[..., ssl.SSLContext]:
+    """What `ssl_context` is set to in gunicorn's configuration, for its sync and gthread workers.
+
+    `port` is the app's port as the mesh knows it, by default that of the first address that is bound. `certfile` has to
+    be set to any file that exists: gunicorn speaks TLS only then, and the file is not read.
+    """
+    made: dict[int, ssl.SSLContext] = {}  # by process: workers are forked
+
+    def hook(config: Any, default: object = None) -> ssl.SSLContext:  # noqa: ARG001  # gunicorn's own context
+        process = os.getpid()
+        if process not in made:
+            made.clear()
+            own: int = int(str(config.address[0][1])) if port is None else port
+            made[process] = server_context(mesh, port=own)
+        return made[process]
+
+    return hook
+
+
+def peer(connection: ssl.SSLSocket | None = None) -> Peer | None:
+    """The other side of the connection whose request this task or thread serves; None where it came in the clear.
+
+    `connection`: one of a blocking server's that serves no requests.
+    """
+    served = getattr(connection, "served", None) if connection is not None else SERVED.get()
     return served.peer if served is not None and served.open else None

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from ..actions import Ask, Collect
+from ..entrance import plain
 from ..headers import HeaderList
 from ..hello import ISTIO
 from ..inbound import InboundRequest
@@ -38,7 +39,6 @@ BODY = frozenset(
 SAFE = "/:@!$&'()*+,;=~"
 """What a path may hold besides letters, digits and `-._` (RFC 3986, section 3.3)."""
 
-MAPPED = "::ffff:"
 
 IN_THE_CLEAR = {"https": "http", "wss": "ws", "ws": "ws"}
 """The scheme of a plaintext connection, which a server with a context takes for TLS."""
@@ -184,11 +184,6 @@ def _view(scope: Scope) -> RequestView:
         headers,
         plain(client[0]) if client else "",
     )
-
-
-def plain(address: str) -> str:
-    """A socket of both versions of IP spells an address of IPv4 as one of IPv6, and Envoy does not."""
-    return address.removeprefix(MAPPED) if address.startswith(MAPPED) and "." in address else address
 
 
 def _path(target: bytes) -> dict[str, Any]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from proxyless.governance.entrance import Refused, enter
+from proxyless.governance.entrance import NOWHERE, Patience, Refused, Source, admit, enter, patience, plain
 from proxyless.governance.hello import ISTIO, Hello
 from proxyless.governance.runtime import Options
 from proxyless.xds.model.listener import (
@@ -16,7 +17,7 @@ from proxyless.xds.model.listener import (
     TcpProxy,
     UnknownNetworkFilter,
 )
-from proxyless.xds.model.rbac import NetworkRbac, Rbac
+from proxyless.xds.model.rbac import Anything, NetworkRbac, Policy, Rbac, Rules, WithAddress
 from proxyless.xds.model.resource import ResourceError, ResourceType
 from proxyless.xds.model.snapshot import Snapshot
 from proxyless.xds.model.tls import DownstreamTls
@@ -40,6 +41,10 @@ STRICT = (chain("mtls", "tls", downstream=TLS),)
 PERMISSIVE = (chain("mtls", "tls", "istio", downstream=TLS), chain("plain", "raw_buffer"))
 DISABLE = (chain("plain"),)
 GUARDED = (chain("tcp", http=None, tcp=TcpProxy("app"), rbac=(NetworkRbac("rbac", Rbac()),)),)
+NEAR = Policy((Anything(),), (WithAddress("source", Cidr("192.0.2.0", 24)),))
+NEAR_ONLY = chain(
+    "tcp", http=None, tcp=TcpProxy("app"), rbac=(NetworkRbac("rbac", Rbac(Rules(policies=(("near", NEAR),)))),)
+)
 ODD = UnknownNetworkFilter("odd", "odd.type", "not done")
 CLOSED = (chain("tcp", http=None, tcp=TcpProxy("app"), closed_by=(ODD,)),)
 BY_ADDRESS = (
@@ -141,3 +146,36 @@ def test_where_the_address_is_known_chains_may_differ_by_it() -> None:
     runtime = World(listeners=[listener("virtualInbound", *BY_ADDRESS)]).runtime
     found = enter(runtime, 8080, ISTIO, "10.0.0.9", 1)
     assert isinstance(found, FilterChain)
+
+
+def test_the_listener_says_how_long_a_connection_may_be_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert patience(World().runtime, 8080) == Patience(15.0)
+    held = replace(listener("virtualInbound", *STRICT), detection_timeout_s=None, goes_on_undetected=True)
+    runtime = World(listeners=[held]).runtime
+    assert patience(runtime, 8080) == Patience(None, goes_on=True)
+    entrance = runtime.plan.entrance(8080)
+
+    def fails(self: object) -> None:
+        raise ResourceError(ResourceType.LISTENER, "virtualInbound", "bad listener")
+
+    monkeypatch.setattr(type(entrance), "get", fails)
+    assert patience(runtime, 8080) == Patience(15.0)
+
+
+def test_the_filters_of_a_connection_are_asked_once_it_is_known_who_it_is() -> None:
+    runtime = World(listeners=[listener("virtualInbound", *GUARDED)]).runtime
+    near, far = Source("192.0.2.7", 1), Source("198.51.100.7", 1, "192.0.2.1")
+    assert admit(runtime, 8080, GUARDED[0], None, near) is None
+    assert admit(runtime, 8080, STRICT[0], None, near) is None
+    said = admit(runtime, 8080, NEAR_ONLY, None, far)
+    assert said == Refused("filter chain 'tcp': rbac_access_denied_matched_policy[none]")
+    assert admit(runtime, 8080, NEAR_ONLY, None, near) is None
+    assert admit(runtime, 8080, NEAR_ONLY, None, NOWHERE) is not None
+
+
+def test_addresses_of_version_4_are_spelled_as_such() -> None:
+    assert [plain(each) for each in ("::ffff:192.0.2.7", "::ffff:1", "192.0.2.7")] == [
+        "192.0.2.7",
+        "::ffff:1",
+        "192.0.2.7",
+    ]

@@ -68,12 +68,3 @@ def test_without_governance_there_is_no_context(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("PROXYLESS_DISABLE", "1")
     with pytest.raises(RuntimeError, match="PROXYLESS_DISABLE"):
         proxyless.tls.server_context(port=8080)
-
-
-def test_servers_that_wrap_sockets_are_refused() -> None:
-    with (
-        proxyless.Mesh.from_recorded(LEDGER, registry=False) as mesh,
-        socket.socket() as sock,
-        pytest.raises(NotImplementedError, match="event loop"),
-    ):
-        proxyless.tls.server_context(mesh, port=8080).wrap_socket(sock, server_side=True)

@@ -110,6 +110,12 @@ class FilterChain:
     closed_by: tuple[UnknownNetworkFilter, ...] = ()
     rbac: tuple[NetworkRbac, ...] = ()
     """Whom it lets in."""
+    handshake_timeout_s: float | None = None
+    """transport_socket_connect_timeout."""
+
+
+DETECTION_S = 15.0
+"""Listener.listener_filters_timeout when unset."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +136,10 @@ class Listener:
     listener_filters: tuple[str, ...] = ()
     buffer_limit: int = 1024 * 1024
     """per_connection_buffer_limit_bytes, 0 for no limit: the most of a body that is kept, where no route says it."""
+    detection_timeout_s: float | None = DETECTION_S
+    """listener_filters_timeout: how long a connection may take to say what it is; None for ever."""
+    goes_on_undetected: bool = False
+    """continue_on_listener_filters_timeout."""
     notes: tuple[Note, ...] = ()
 
     def all_chains(self) -> tuple[FilterChain, ...]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import socket
+import ssl
+from contextlib import suppress
 from typing import Any
 
 from proxyless.governance.inbound import InboundRequest
 from proxyless.governance.peer import Peer
 from proxyless.governance.request import RequestView
-from proxyless.xds.identity.server import ServerContext
+from proxyless.governance.suites.tls import MeshContext
+from proxyless.xds.identity.server import ServerContext, ServerContexts
 from tests.support.certificates import HeldSecrets, authority
 
 from ..registry import Effect, effect
@@ -72,7 +76,81 @@ def telling(mode: str, **details: bool) -> Shop:
     )
 
 
+def given_up(sent: bytes, after: float) -> See:
+    """Whether a connection to a blocking server, which has `sent` something, has its end `after` so many seconds."""
+
+    def see(scene: Scene) -> str:
+        ca = authority()
+        contexts = ServerContexts(HeldSecrets(ca.workload("a"), ca.roots))
+        here, there = socket.socketpair()
+        here.setblocking(False)
+        with (
+            there,
+            MeshContext(scene.world.runtime, contexts, 8080).wrap_socket(
+                here, server_side=True, do_handshake_on_connect=False
+            ) as made,
+        ):
+            there.sendall(sent)
+            said = ""
+            for seconds in (0.0, after, 0.0):
+                scene.world.clock.advance(seconds)
+                try:
+                    made.do_handshake()
+                except ssl.SSLWantReadError:
+                    said = "waits"
+                except ssl.SSLError as error:
+                    return str(error.args[-1])
+                else:
+                    return "is let in"
+            return said
+
+    return see
+
+
+def hello() -> bytes:
+    """The first bytes of a client."""
+    sent = ssl.MemoryBIO()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    with suppress(ssl.SSLWantReadError):
+        context.wrap_bio(ssl.MemoryBIO(), sent).do_handshake()
+    return sent.read()
+
+
+def waiting(**fields: Any) -> Shop:
+    return shop(listeners=[listener("virtualInbound", chain(manager(route_config=table(host(route())))), **fields)])
+
+
 CASES: list[Effect] = [
+    effect(
+        "envoy.config.listener.v3.Listener.listener_filters_timeout",
+        waiting(listener_filters_timeout="2s"),
+        given_up(b"", 3),
+        "port 8080: it did not say what it is within 2 s",
+    ),
+    effect(
+        "envoy.config.listener.v3.Listener.continue_on_listener_filters_timeout",
+        waiting(continue_on_listener_filters_timeout=True),
+        given_up(b"", 20),
+        "is let in",
+    ),
+    effect(
+        FILTER_CHAIN + "transport_socket_connect_timeout",
+        shop(
+            listeners=[
+                listener(
+                    "virtualInbound",
+                    chain(
+                        manager(route_config=table(host(route()))),
+                        transport_socket=extension(CONTEXT, common_tls_context=CERTIFIED),
+                        transport_socket_connect_timeout="2s",
+                    ),
+                )
+            ]
+        ),
+        given_up(hello(), 3),
+        "port 8080: its handshake was not over within 2 s",
+    ),
     effect(FILTER_CHAIN + "transport_socket", secured(), plaintext, 503),
     effect(
         f"{CONTEXT}.require_client_certificate", secured(require_client_certificate=True), asks_for_a_certificate, True

@@ -42,10 +42,7 @@ LISTENERS: Mapping[str, Entry] = {
             "bypass_overload_manager tcp_keepalive",
         ),
         **meaningless("connections are dialled, not intercepted", "use_original_dst"),
-        **meaningless(
-            "nothing has to be read to know what is spoken",
-            "listener_filters_timeout continue_on_listener_filters_timeout",
-        ),
+        **honoured("listener_filters_timeout continue_on_listener_filters_timeout"),
         **meaningless(METRICS, "stat_prefix"),
         **meaningless("nothing that is done looks at it", "metadata"),
         **honoured("listener_filters per_connection_buffer_limit_bytes"),
@@ -69,7 +66,7 @@ LISTENERS: Mapping[str, Entry] = {
     LISTENER_FILTER + "set_filter_state.v3.Config": all_of("there is no filter state yet"),
     LISTENER + "FilterChain": {
         **honoured("name filter_chain_match filters"),
-        **meaningless("the server's own deadline of handshakes counts", "transport_socket_connect_timeout"),
+        **honoured("transport_socket_connect_timeout"),
         **meaningless("nothing that is done looks at it", "metadata"),
         **not_yet("the PROXY protocol is not read yet", "use_proxy_proto"),
         **honoured("transport_socket", not_plaintext),

@@ -64,6 +64,7 @@ def filter_chain(message: pb.listener_v3.FilterChain, *, by_name: bool = False) 
         unknown_socket=unknown,
         closed_by=tuple(closed),
         rbac=tuple(doors),
+        handshake_timeout_s=seconds(message.transport_socket_connect_timeout) or None,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from ...model.listener import FilterChain, FilterChainMatch, Listener, UnknownNetworkFilter
+from ...model.listener import DETECTION_S, FilterChain, FilterChainMatch, Listener, UnknownNetworkFilter
 from ...model.matching import MatcherTree
 from ..opening import checked, open_any
 from ..refused import NotUnderstoodError, RefusedError
@@ -13,7 +13,7 @@ from .extensions import FILTER_CHAIN_TREE_ACTIONS, LISTENER_FILTERS, NETWORK_INP
 from .filter_chains import filter_chain, refuse_ambiguous, refuse_nameless
 from .http_connection_manager import http_connection_manager
 from .trees import Place, matcher_tree
-from .values import address, named, optional, resolved_address
+from .values import address, named, optional, resolved_address, seconds
 
 DIRECTIONS: tuple[Literal["UNSPECIFIED", "INBOUND", "OUTBOUND"], ...] = ("UNSPECIFIED", "INBOUND", "OUTBOUND")
 
@@ -50,8 +50,16 @@ def listener(raw: bytes) -> Listener:
         use_original_dst=message.use_original_dst.value,
         bind_to_port=not message.HasField("bind_to_port") or message.bind_to_port.value,
         listener_filters=tuple(each.name for each in message.listener_filters),
+        detection_timeout_s=_detection_timeout(message),
+        goes_on_undetected=message.continue_on_listener_filters_timeout,
         buffer_limit=optional(message, "per_connection_buffer_limit_bytes", DEFAULT_BUFFER),
     )
+
+
+def _detection_timeout(message: pb.listener_v3.Listener) -> float | None:
+    if not message.HasField("listener_filters_timeout"):
+        return DETECTION_S
+    return seconds(message.listener_filters_timeout) or None
 
 
 def _chains(message: pb.listener_v3.Listener) -> tuple[tuple[FilterChain, ...], FilterChain | None]:
