@@ -10,7 +10,7 @@ PUBLIC = {
     "proxyless.httpx": {"AsyncTransport", "Transport"},
     "proxyless.httpx2": {"AsyncTransport", "Transport"},
     "proxyless.probes": {"Probes"},
-    "proxyless.tls": {"hypercorn", "peer", "server_context", "uvicorn"},
+    "proxyless.tls": {"gunicorn", "hypercorn", "peer", "server_context", "uvicorn"},
 }
 
 
