@@ -183,7 +183,8 @@ def test_endpoints_that_come_back_start_slowly(frontend: Recording) -> None:
             share = ours[part]["1"] / sum(ours[part].values())
             assert total >= 10, "the machine is too slow to tell"
             assert near(theirs[part]["1"], total, share), (label, part, theirs, ours)
-        assert ours[0]["1"] < ours[PARTS - 1]["1"], f"{label}: it has not started slowly"
+        if "min_weight_percent" not in SLOW[label][1]:  # which begins nearly where it ends
+            assert ours[0]["1"] < ours[PARTS - 1]["1"], f"{label}: it has not started slowly"
 
 
 Counts = list[Counter[str]]

