@@ -57,7 +57,8 @@ def securing_of(call: OutgoingCall, cluster: ClusterRuntime, host: Host, upstrea
     if tls is None:
         return None
     http = cluster.config.http
-    sni, names = _names(cluster, upstream) if http.auto_sni or http.auto_san_validation else ("", ())
+    automatic = http.auto_sni or http.auto_san_validation
+    sni, names = _names(cluster, _said(cluster, upstream)) if automatic else ("", ())
     if not sni:
         sni = (host.endpoint.hostname if tls.auto_host_sni else "") or tls.sni
     return Securing(tls, offered(call, cluster) or tls.common.alpn or BY_PROTOCOL.get(http.protocol, ()), sni, names)
@@ -81,14 +82,35 @@ def plain_securing(host: Host, alpn: tuple[str, ...] | None = None) -> Securing 
     return Securing(tls, tls.common.alpn if alpn is None else alpn, sni)
 
 
-def _names(cluster: ClusterRuntime, upstream: UpstreamRequest) -> tuple[str, tuple[str, ...]]:
+def service_securing(cluster: ClusterRuntime, host: Host, authority: str, *, http2: bool) -> Securing | None:
+    """What secures connections to a service that a filter asks: no filter stands before such a request, so the list of
+    the cluster is offered, less what is not spoken."""
+    tls = host.socket.upstream
+    if tls is None:
+        return None
+    http = cluster.config.http
+    sni, names = _names(cluster, authority) if http.auto_sni or http.auto_san_validation else ("", ())
+    if not sni:
+        sni = (host.endpoint.hostname if tls.auto_host_sni else "") or tls.sni
+    alpn = tls.common.alpn or BY_PROTOCOL.get(http.protocol, ())
+    if not http2:
+        alpn = tuple(each for each in alpn if each != "h2")
+    return Securing(tls, alpn or (("h2",) if http2 else ("http/1.1",)), sni, names)
+
+
+def _said(cluster: ClusterRuntime, upstream: UpstreamRequest) -> str:
+    """The host that a request is for, or what a header says in its place."""
+    said, header = upstream.authority, cluster.config.http.override_auto_sni_header
+    if header:
+        wanted = header.lower().encode()
+        said = next((value for name, value in upstream.headers if name.lower() == wanted and value), said)
+    return said.decode("latin-1")
+
+
+def _names(cluster: ClusterRuntime, said: str) -> tuple[str, tuple[str, ...]]:
     """SNI by the host that a request is for, and what the certificate must say then (UpstreamHttpProtocolOptions)."""
     http = cluster.config.http
-    said = upstream.authority
-    if http.override_auto_sni_header:
-        wanted = http.override_auto_sni_header.lower().encode()
-        said = next((value for name, value in upstream.headers if name.lower() == wanted and value), said)
-    name = _host_of(said.decode("latin-1"))
+    name = _host_of(said)
     return (
         name if http.auto_sni and not _is_address(name) else "",
         (name,) if http.auto_san_validation and name else (),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import ssl
 from collections.abc import Mapping
+from time import monotonic
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -31,9 +32,13 @@ def ask_http(url: str, headers: dict[str, str], timeout_s: float) -> tuple[int, 
 def ask_health(said: Mapping[str, Any], timeout_s: float) -> tuple[int, str]:
     """The health service behind a port of loopback: (status as of HTTP, why)."""
     from .governance.checking.answers import Passed
+    from .governance.services.reaching import dial
+    from .governance.services.wire import Wire
     from .governance.suites._health_grpc import ask_grpc
     from .xds.model.health_check import GrpcCheck
     from .xds.model.values import Address
 
-    found = ask_grpc(GrpcCheck(said.get("service") or ""), Address("127.0.0.1", said["port"]), "localhost", timeout_s)
+    where, until = Address("127.0.0.1", said["port"]), monotonic() + timeout_s
+    check = GrpcCheck(said.get("service") or "")
+    found = ask_grpc(check, lambda: Wire(dial(where, until), None, until), "localhost", timeout_s)
     return (200, "") if isinstance(found, Passed) else (500, f"{found}\n")

@@ -109,5 +109,5 @@ class _Made:
 
         services = self._services()
         if self._http is None:
-            self._http = Connections()
+            self._http = Connections(services.links)
         return authorizer(services, self._http, target)

@@ -1,131 +1,209 @@
-"""Asking a gRPC service behind a cluster: an endpoint by the cluster's own balancing, one channel for each.
+"""Unary calls of gRPC services behind clusters: a POST with one message each way, and a status behind it.
 
-One set of channels serves threads and tasks alike: a call is a future of grpcio's, which a thread waits for and a task
-is woken by. Channels are made when they are needed, go when a cluster no longer has their endpoint, and belong to one
-process: a forked child starts anew.
+Endpoints are chosen by the cluster's own balancing, count against its limits and are secured as it says; see `http2`
+for why it is not grpcio that speaks. One set of connections serves threads and tasks alike.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Sequence
-from threading import Lock
-from typing import Any, Generic, TypeVar
-
-import grpc
+from collections import deque
+from collections.abc import Callable
+from time import monotonic
+from typing import Generic, TypeVar
+from urllib.parse import unquote
 
 from ...xds.model.filters import GrpcTarget
 from ..actions import Asked, Failure
-from ..balancing.context import ANY
 from ..cluster import ClusterRuntime
+from ..headers import HeaderList
+from ..outliers.matching import status_of, view_of
 from ..plan import Missing
 from ..runtime import Runtime
-from ..waiting import call_in
-from .reaching import found, none, reached, reached_async
+from .http2 import Exchange, Link, Reply, exchanged, exchanged_async
+from .links import Links
+from .reaching import Asking, asking, found, none, reached, reached_async
 
-OPTIONS: Sequence[tuple[str, Any]] = (
-    ("grpc.enable_http_proxy", 0),
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 5000),
-    ("grpc.use_local_subchannel_pool", 1),
+STATUSES = (
+    "OK",
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
 )
+BY_HTTP = {400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 504: 14}
+"""What a response that is none of gRPC's stands for (grpc: http-grpc-status-mapping.md)."""
+
+HEAD = 5
+"""Bytes before a message: whether it is compressed, and its length."""
 
 Q = TypeVar("Q")
 A = TypeVar("A")
 
 
-class Channels:
-    """Channels by cluster, authority and endpoint."""
+class StatusError(Exception):
+    """The service answered with another status than OK."""
 
-    __slots__ = ("_channels", "_lock")
 
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._channels: dict[tuple[str, str, str], Any] = {}
+def request(
+    scheme: str, authority: str, method: str, metadata: tuple[tuple[str, str], ...], timeout_s: float
+) -> HeaderList:
+    """The headers of a call, as Envoy sends them."""
+    return [
+        (b":method", b"POST"),
+        (b":scheme", scheme.encode()),
+        (b":authority", authority.encode()),
+        (b":path", method.encode()),
+        (b"te", b"trailers"),
+        (b"content-type", b"application/grpc"),
+        (b"grpc-timeout", b"%dm" % min(max(1, round(timeout_s * 1000)), 99_999_999)),
+        *((name.lower().encode(), value.encode()) for name, value in metadata),
+    ]
 
-    def get(self, cluster: ClusterRuntime, authority: str, address: str) -> Any:
-        """The channel to an endpoint."""
-        key = (cluster.name, authority, address)
-        channel = self._channels.get(key)
-        if channel is None:
-            with self._lock:
-                channel = self._channels.get(key)
-                if channel is None:
-                    self._sweep(cluster)
-                    options = [*OPTIONS, ("grpc.default_authority", authority or cluster.name)]
-                    channel = self._channels[key] = grpc.insecure_channel(address, options)
-        return channel
 
-    def _sweep(self, cluster: ClusterRuntime) -> None:
-        alive = {host.address for host in cluster.hosts}
-        for key in [each for each in self._channels if each[0] == cluster.name and each[2] not in alive]:
-            self._channels.pop(key).close()
+def framed(message: bytes) -> bytes:
+    """A message as it travels."""
+    return b"\0" + len(message).to_bytes(4, "big") + message
 
-    def close(self) -> None:
-        """Close them all."""
-        with self._lock:
-            channels, self._channels = self._channels, {}
-        for each in channels.values():
-            each.close()
+
+def message_of(reply: Reply) -> bytes:
+    """The message of an answer.
+
+    Raises:
+        StatusError: there is none, and why.
+    """
+    pairs = [*reply.headers, *reply.trailers]
+    said = next((value for name, value in pairs if name == b"grpc-status"), None)
+    code = int(said) if said is not None and said.isdigit() else None
+    why = next((unquote(value.decode("latin-1")) for name, value in pairs if name == b"grpc-message"), "")
+    if reply.status != 200 and (not code or reply.trailers):
+        code, why = BY_HTTP.get(reply.status, 2), f"the service answered {reply.status}"
+    elif code is None:
+        code, why = 2, "the service said no status"
+    if code:
+        raise StatusError(f"{STATUSES[code] if code < len(STATUSES) else code}: {why}")
+    body, message = reply.body, None
+    while body:
+        size = int.from_bytes(body[1:HEAD], "big")
+        if body[0] or len(body) < HEAD + size:
+            raise StatusError("INTERNAL: the message is compressed, or cut")
+        message, body = body[HEAD : HEAD + size], body[HEAD + size :]
+    if message is None:
+        raise StatusError("INTERNAL: there is no message")
+    return message
 
 
 class Unary(Generic[Q, A]):
     """One method of a service behind a cluster; whatever goes wrong is a `Failure`."""
 
-    __slots__ = ("_channels", "_decode", "_encode", "_method", "_runtime", "_target", "_told")
+    __slots__ = ("_decode", "_encode", "_links", "_method", "_runtime", "_target", "_told")
 
     def __init__(
         self,
         runtime: Runtime,
-        channels: Channels,
+        links: Links,
         target: GrpcTarget,
         method: str,
         encode: Callable[[Q], bytes],
         decode: Callable[[bytes], A],
     ) -> None:
         self._runtime = runtime
-        self._channels = channels
+        self._links = links
         self._target = target
         self._method = method
         self._encode = encode
         self._decode = decode
-        self._told: set[Any] = set()
+        self._told: deque[tuple[float, Link, Exchange]] = deque()
 
     def ask(self, request: Q, timeout_s: float) -> A | Failure:
         """Its answer; blocks for no longer than the timeout, or while its endpoints are on their way."""
-        call = self._begin(reached(self._runtime, self._target.cluster), request, timeout_s)
-        return self._count(call if isinstance(call, Failure) else self._result(call))
+        asked = self._asked(reached(self._runtime, self._target.cluster))
+        if isinstance(asked, Failure):
+            return self._count(asked)
+        reply: Reply | Failure | None = None
+        try:
+            headers, body, until = self._written(asked, request, timeout_s)
+            begin = self._links.begin(self._runtime, asked, self._authority)
+            reply = exchanged(begin, headers, body, until)
+        finally:
+            outcome = self._over(asked, reply)
+        return outcome
 
     async def ask_async(self, request: Q, timeout_s: float) -> A | Failure:
         """The same for a task."""
-        call = self._begin(await reached_async(self._runtime, self._target.cluster), request, timeout_s)
-        if isinstance(call, Failure):
-            return self._count(call)
-        loop = asyncio.get_running_loop()
-        done = asyncio.Event()
-        call.add_done_callback(lambda _: call_in(loop, done.set))
+        asked = self._asked(await reached_async(self._runtime, self._target.cluster))
+        if isinstance(asked, Failure):
+            return self._count(asked)
+        reply: Reply | Failure | None = None
         try:
-            await done.wait()
-        except asyncio.CancelledError:
-            call.cancel()
-            raise
-        return self._count(self._result(call))
+            headers, body, until = self._written(asked, request, timeout_s)
+            begin = self._links.begin(self._runtime, asked, self._authority)
+            reply = await exchanged_async(begin, headers, body, until)
+        finally:
+            outcome = self._over(asked, reply)
+        return outcome
 
     def tell(self, request: Q, timeout_s: float) -> None:
         """Ask, and wait for no answer."""
         cluster = found(self._runtime, self._target.cluster)
-        if not isinstance(cluster, Missing):
-            name = self._target.cluster
-            call = self._begin(none(name) if cluster is None else cluster, request, timeout_s)
-            if isinstance(call, Failure):
-                self._count(call)
-            else:
-                self._told.add(call)  # grpc cancels what nobody holds
-                call.add_done_callback(self._has_told)
+        if isinstance(cluster, Missing):
+            return
+        asked = self._asked(none(self._target.cluster) if cluster is None else cluster)
+        if isinstance(asked, Failure):
+            self._count(asked)
+            return
+        headers, body, until = self._written(asked, request, timeout_s)
+        exchange = Exchange(headers, body, lambda: self._over(asked, exchange.outcome))
+        self._told.append((until, self._links.begin(self._runtime, asked, self._authority)(exchange), exchange))
+        self._forget()
 
-    def _has_told(self, call: Any) -> None:
-        self._told.discard(call)
-        self._count(self._result(call))
+    def _forget(self) -> None:
+        """Those who were told and have not answered in time."""
+        told, now = self._told, monotonic()
+        while told and (told[0][2].outcome is not None or told[0][0] < now):
+            try:
+                _, link, exchange = told.popleft()
+            except IndexError:  # another thread was first
+                return
+            link.cancel(exchange)
+            exchange.finish(Failure("timeout", "no answer in time"))
+
+    @property
+    def _authority(self) -> str:
+        return self._target.authority or self._target.cluster
+
+    def _asked(self, cluster: ClusterRuntime | Failure) -> Asking | Failure:
+        return cluster if isinstance(cluster, Failure) else asking(self._runtime, cluster)
+
+    def _written(self, asked: Asking, query: Q, timeout_s: float) -> tuple[HeaderList, bytes, float]:
+        scheme = "https" if asked.host.must_be_secure else "http"
+        headers = request(scheme, self._authority, self._method, self._target.metadata, timeout_s)
+        return headers, framed(self._encode(query)), monotonic() + timeout_s
+
+    def _over(self, asked: Asking, reply: Reply | Failure | None) -> A | Failure:
+        asked.end()
+        if reply is None:
+            return Failure("reset", "nobody waits for the answer")
+        if isinstance(reply, Failure):
+            asked.report("timeout" if reply.kind == "timeout" else "connect-failed")
+            return self._count(reply)
+        seen = view_of(reply.status, reply.headers)
+        asked.answered(status_of(seen, is_grpc=True, is_error=asked.cluster.is_error))
+        try:
+            return self._count(self._decode(message_of(reply)))
+        except Exception as error:  # whatever it was: the filter says what becomes of the request
+            return self._count(Failure("reset", str(error) or type(error).__name__, error))
 
     def _count(self, outcome: A | Failure) -> A | Failure:
         asked, key = self._runtime.asked, (self._target.cluster, self._method.lstrip("/"))
@@ -135,39 +213,20 @@ class Unary(Generic[Q, A]):
         counts.count(outcome)
         return outcome
 
-    def _begin(self, cluster: ClusterRuntime | Failure, request: Q, timeout_s: float) -> Any:
-        if isinstance(cluster, Failure):
-            return cluster
-        cluster.state.used_at = self._runtime.clock()
-        host = cluster.choose(ANY)
-        if host is None:
-            return Failure("unreachable", f"cluster {cluster.name!r} has no healthy endpoint")
-        if host.must_be_secure:
-            return Failure("unreachable", host.why_not(cluster.name))
-        channel = self._channels.get(cluster.of(host), self._target.authority or cluster.name, host.address)
-        call = channel.unary_unary(self._method)
-        return call.future(self._encode(request), timeout=timeout_s, metadata=self._target.metadata)
-
-    def _result(self, call: Any) -> A | Failure:
-        try:
-            return self._decode(call.result())
-        except Exception as error:  # whatever it was: the filter says what becomes of the request
-            return Failure("unreachable", str(error), error)
-
 
 class Services:
     """What the filters of one mesh ask."""
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
-        self._channels = Channels()
+        self.links = Links()
 
     def unary(
         self, target: GrpcTarget, method: str, encode: Callable[[Q], bytes], decode: Callable[[bytes], A]
     ) -> Unary[Q, A]:
         """A method of a service."""
-        return Unary(self.runtime, self._channels, target, method, encode, decode)
+        return Unary(self.runtime, self.links, target, method, encode, decode)
 
     def close(self) -> None:
-        """Close the channels; questions that come later open new ones."""
-        self._channels.close()
+        """Close the connections; questions that come later open new ones."""
+        self.links.close()

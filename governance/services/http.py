@@ -1,42 +1,51 @@
-"""Asking a service that speaks plain HTTP/1.1 behind a cluster: an endpoint by the cluster's own balancing.
+"""Asking a service that speaks plain HTTP behind a cluster: an endpoint by the cluster's own balancing.
 
-What is needed is little (one request, one whole answer), so it is done on bare sockets and blocking; tasks have it done
-by a few threads. Connections are kept, belong to one process, and go with the mesh.
+What is needed of HTTP/1.1 is little (one request, one whole answer), so it is done on bare sockets and blocking; tasks
+have it done by a few threads. HTTP/2 is that of `http2`. Connections are secured as the cluster says, kept, belong to
+one process, and go with the mesh.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from http.client import HTTPException, HTTPResponse, RemoteDisconnected
 from threading import Lock
+from time import monotonic
 
 from ...xds.model.authorization_service import HttpCheck, HttpVerdict
-from ...xds.model.values import Address
 from ..actions import Asked, Failure
-from ..balancing.context import ANY
 from ..cluster import ClusterRuntime
+from ..headers import HeaderList
 from ..runtime import Runtime
-from .reaching import reached, reached_async
+from ..securing import InsecureError, Securing, service_securing
+from .http2 import exchanged
+from .links import Links
+from .reaching import Asking, asking, left_s, reached, reached_async, secured, told
 
 THREADS = 32
 IDLE = 8
 """Connections that are kept for each endpoint."""
+OF_CONNECTIONS = frozenset({b"connection", b"keep-alive", b"proxy-connection", b"te", b"transfer-encoding", b"upgrade"})
 MOST = 4 * 1024 * 1024
 """Bytes of an answer."""
 
-Key = tuple[str, str]
+Key = tuple[str, str, Securing | None]
 
 
 class Connections:
-    """Idle connections by cluster and endpoint, and the threads that ask for tasks."""
+    """Idle connections by cluster and endpoint, and the threads that ask for tasks. `links`: those of HTTP/2."""
 
-    __slots__ = ("_idle", "_lock", "_threads")
+    __slots__ = ("_idle", "_lock", "_process", "_threads", "links")
 
-    def __init__(self) -> None:
+    def __init__(self, links: Links | None = None) -> None:
+        self.links = links if links is not None else Links()
+        self._process = os.getpid()
         self._lock = Lock()
         self._idle: dict[Key, list[socket.socket]] = {}
         self._threads: ThreadPoolExecutor | None = None
@@ -66,6 +75,9 @@ class Connections:
 
     def close(self) -> None:
         """Close what is idle; questions that come later open new ones."""
+        self.links.close()
+        if self._process != os.getpid():  # the lock and the threads are the parent's
+            self._process, self._lock, self._threads = os.getpid(), Lock(), None
         with self._lock:
             idle, self._idle = self._idle, {}
             threads, self._threads = self._threads, None
@@ -105,35 +117,51 @@ class HttpService:
     def _exchanged(
         self, cluster: ClusterRuntime | Failure, request: HttpCheck, timeout_s: float
     ) -> HttpVerdict | Failure:
-        if isinstance(cluster, Failure):
-            return cluster
-        cluster.state.used_at = self._runtime.clock()
-        host = cluster.choose(ANY)
-        if host is None:
-            return Failure("unreachable", f"cluster {cluster.name!r} has no healthy endpoint")
-        if host.must_be_secure:
-            return Failure("unreachable", host.why_not(cluster.name))
-        if cluster.http2:
-            return Failure("unreachable", f"cluster {cluster.name!r} wants HTTP/2, which services are not asked by")
+        asked = cluster if isinstance(cluster, Failure) else asking(self._runtime, cluster)
+        if isinstance(asked, Failure):
+            return asked
+        where = f"cluster {asked.cluster.name}, endpoint {asked.host.address}"
+        until = monotonic() + timeout_s
+        found: HttpVerdict | Failure
         try:
-            return self._ask(host.endpoint.address, (cluster.name, host.address), written(request), request, timeout_s)
-        except (OSError, HTTPException, ValueError) as error:
-            return Failure("unreachable", f"{cluster.name} at {host.address}: {error!r}", error)
+            if asked.cluster.http2:
+                found = self._by_http2(asked, request, until)
+            else:
+                found = self._ask(asked, written(request), request, until)
+        except TimeoutError:
+            found = Failure("timeout", f"{where}: no answer in time")
+        except (OSError, HTTPException, InsecureError, ValueError) as error:
+            found = Failure("unreachable", f"{where}: {told(error)}", error)
+        finally:
+            asked.end()
+        if isinstance(found, HttpVerdict):
+            asked.answered(found.status)
+        else:
+            asked.report("timeout" if found.kind == "timeout" else "connect-failed")
+        return found
 
-    def _ask(self, address: Address, key: Key, data: bytes, request: HttpCheck, timeout_s: float) -> HttpVerdict:
-        until = self._runtime.clock() + timeout_s
+    def _by_http2(self, asked: Asking, request: HttpCheck, until: float) -> HttpVerdict | Failure:
+        authority = request.authority.decode("latin-1")
+        begin = self._connections.links.begin(self._runtime, asked, authority)
+        scheme = b"https" if asked.host.must_be_secure else b"http"
+        found = exchanged(begin, pseudo(request, scheme), request.body, until)
+        if isinstance(found, Failure):
+            return found
+        headers = tuple((name, value.strip(b" \t")) for name, value in found.headers)
+        return HttpVerdict(found.status, headers, found.body)
 
-        def left() -> float:
-            remaining = until - self._runtime.clock()
-            if remaining <= 0:
-                raise TimeoutError("no answer in time")
-            return remaining
-
+    def _ask(self, asked: Asking, data: bytes, request: HttpCheck, until: float) -> HttpVerdict:
+        cluster, host, runtime = asked.cluster, asked.host, self._runtime
+        secure = service_securing(cluster, host, request.authority.decode("latin-1"), http2=False)
+        key = (cluster.name, host.address, secure)
+        left = partial(left_s, until)
         kept = self._connections.take(key)
         if kept is not None:
             with suppress(ConnectionError, RemoteDisconnected):  # it was closed while it was idle: another one
                 return self._over(kept, key, data, request, left)
-        return self._over(connected(address, left()), key, data, request, left)
+        soon = min(until, monotonic() + cluster.config.connect_timeout_s)
+        made = secured(runtime.tls, secure, host, host.endpoint.address, soon, cluster.socket_options)
+        return self._over(made, key, data, request, left)
 
     def _over(
         self, connection: socket.socket, key: Key, data: bytes, request: HttpCheck, left: Callable[[], float]
@@ -167,22 +195,6 @@ def _bytes(value: str) -> bytes:
     return value.strip(" \t").encode("latin-1")
 
 
-def connected(address: Address, timeout_s: float) -> socket.socket:
-    """A connection to an endpoint."""
-    if address.unix:
-        made = socket.socket(socket.AF_UNIX)
-        made.settimeout(timeout_s)
-        try:
-            made.connect(address.unix)
-        except OSError:
-            made.close()
-            raise
-        return made
-    made = socket.create_connection((address.host, address.port), timeout_s)
-    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return made
-
-
 def written(request: HttpCheck) -> bytes:
     """A request as it travels.
 
@@ -196,3 +208,22 @@ def written(request: HttpCheck) -> bytes:
     if b" " in request.path:
         raise ValueError("a space within a path")
     return b"\r\n".join(head) + b"\r\n\r\n" + request.body
+
+
+def pseudo(request: HttpCheck, scheme: bytes) -> HeaderList:
+    """The headers of a request over HTTP/2.
+
+    Raises:
+        ValueError: no message may carry them.
+    """
+    written(request)
+    own = [pair for pair in request.headers if pair[0].lower() not in OF_CONNECTIONS]
+    if any(not name or b":" in name or name != name.strip() for name, _ in own):
+        raise ValueError("a header without a proper name")
+    return [
+        (b":method", request.method),
+        (b":scheme", scheme),
+        (b":authority", request.authority),
+        (b":path", request.path),
+        *((name.lower(), value.strip(b" \t")) for name, value in own),
+    ]

@@ -16,14 +16,13 @@ from weakref import ref
 from ...xds.model.jwt import RemoteJwks
 from ..actions import Asked, Failure
 from ..attending import Attendant
-from ..balancing.context import ANY
 from ..balancing.host import Host
 from ..cluster import ClusterRuntime
 from ..runtime import Runtime
-from ..securing import InsecureError, plain_securing
+from ..securing import InsecureError, service_securing
 from ..tokens.fetching import Target, pauses
 from ..tokens.provider import RemoteKeys
-from .reaching import dial, left_s, reached
+from .reaching import asking, left_s, reached, secured
 
 LONGEST = 1 << 20
 """Bytes of a key set."""
@@ -62,29 +61,29 @@ class KeySets:
             if monotonic() + pause_s >= until:
                 break
             sleep(pause_s)
-            cluster.state.used_at = runtime.clock()
-            host = cluster.choose(ANY)
-            if host is None:
-                failure = Failure("unreachable", f"cluster {cluster.name!r} has no healthy endpoint")
+            asked = asking(runtime, cluster)
+            if isinstance(asked, Failure):
+                failure = asked
                 continue
-            outcome = attempt(runtime, cluster, host, Target(request), until)
+            try:
+                outcome = attempt(runtime, asked.cluster, asked.host, Target(request), until)
+            finally:
+                asked.end()
             if isinstance(outcome, bytes):
+                asked.answered(200)
                 return outcome
+            asked.report("timeout" if outcome.kind == "timeout" else "connect-failed")
             failure = outcome
         return failure
 
 
 def attempt(runtime: Runtime, cluster: ClusterRuntime, host: Host, target: Target, until: float) -> bytes | Failure:
     """One GET at one endpoint, over before a moment of the monotonic clock."""
-    secure = plain_securing(host, ("http/1.1",))
-    if host.must_be_secure and (runtime.tls is None or secure is None or host.socket.unsupported):
-        return Failure("unreachable", host.why_not(cluster.name))
+    secure = service_securing(cluster, host, target.authority, http2=False)
     connection = http.client.HTTPConnection("unused")
     try:
-        connection.sock = dial(host.endpoint.address, until)
-        if secure is not None and runtime.tls is not None:
-            context = runtime.tls.client(secure, host.address)
-            connection.sock = context.wrap_socket(connection.sock)
+        soon = min(until, monotonic() + cluster.config.connect_timeout_s)
+        connection.sock = secured(runtime.tls, secure, host, host.endpoint.address, soon, cluster.socket_options)
         connection.putrequest("GET", target.path, skip_host=True, skip_accept_encoding=True)
         connection.putheader("host", target.authority)
         connection.endheaders()

@@ -24,9 +24,8 @@ from ..headers import HeaderList, apply_levels, compile_levels
 from ..outliers.matching import view_of
 from ..request import RequestView
 from ..runtime import Runtime
-from ..securing import InsecureError, Securing, Tls, plain_securing
-from ..services.reaching import dial as dial_to
-from ..services.reaching import left_s
+from ..securing import InsecureError, Tls, plain_securing
+from ..services.reaching import left_s, secured
 
 MOST_AT_ONCE = 16
 """Threads that ask; a check that finds none free waits."""
@@ -91,35 +90,24 @@ def ask(checker: Checker, host: Host, tls: Tls | None = None) -> Answer:
     until = monotonic() + config.timeout_s
     name = own.hostname
     try:
-        dial: Dial = partial(dial_to, where, until)
-        if tls is not None and secure is not None:
-            dial = partial(_dial_securely, tls, secure, host, where, until)
+        dial: Dial = partial(secured, tls, secure, host, where, until)
         if isinstance(config.ask, HttpCheck):
             return _ask_http(config.ask, where, dial, name or config.ask.host or checker.cluster, until)
         if isinstance(config.ask, TcpCheck):
             return _ask_tcp(config.ask, dial, until)
-        if secure is not None:
-            return Failed("network", "health checks by gRPC do not speak TLS yet")
+        from ..services.links import connect
         from ._health_grpc import ask_grpc
 
-        return ask_grpc(config.ask, where, name or config.ask.authority or checker.cluster, config.timeout_s)
+        wire = partial(connect, tls, secure, host, where, config.timeout_s)
+        authority, scheme = name or config.ask.authority or checker.cluster, "http" if secure is None else "https"
+        label = f"cluster {checker.cluster}, endpoint {host.address}"
+        return ask_grpc(config.ask, wire, authority, config.timeout_s, scheme=scheme, where=label)
     except TimeoutError:
         return Failed("network timeout", f"no answer within {config.timeout_s:g} s")
     except InsecureError as error:
         return Failed("network", f"cluster {checker.cluster}, endpoint {host.address}: {error}")
     except (OSError, http.client.HTTPException) as error:
         return Failed("network", str(error) or type(error).__name__)
-
-
-def _dial_securely(tls: Tls, secure: Securing, host: Host, where: Address, until: float) -> socket.socket:
-    context = tls.client(secure, host.address)
-    plain = dial_to(where, until)
-    try:
-        plain.settimeout(left_s(until))
-        return context.wrap_socket(plain)
-    except BaseException:
-        plain.close()
-        raise
 
 
 def _ask_http(check: HttpCheck, where: Address, dial: Dial, authority: str, until: float) -> Answer:

@@ -1,40 +1,47 @@
-"""The check of grpc.health.v1.Health, over grpcio: a request and an answer of one field each, so no generated code."""
+"""The check of grpc.health.v1.Health: a request and an answer of one field each, so no generated code."""
 
 from __future__ import annotations
 
-import grpc
+from time import monotonic
 
 from ...xds.model.health_check import GrpcCheck
-from ...xds.model.values import Address
+from ..actions import Failure
 from ..checking.answers import Answer, Failed, Passed
+from ..services.grpc import StatusError, framed, message_of, request
+from ..services.http2 import Dial, Exchange, Link, exchanged
 
 METHOD = "/grpc.health.v1.Health/Check"
 SERVING = b"\x08\x01"
 """HealthCheckResponse.status = SERVING."""
+USER_AGENT = (("user-agent", "Envoy/HC"),)
 
 
-def ask_grpc(check: GrpcCheck, where: Address, authority: str, timeout_s: float) -> Answer:
-    """One check, on a channel of its own."""
+def ask_grpc(
+    check: GrpcCheck, dial: Dial, authority: str, timeout_s: float, *, scheme: str = "http", where: str = ""
+) -> Answer:
+    """One check, over a connection of its own. `where`: whom it asks, for people."""
     name = check.service_name.encode()
-    request = b"\n" + _length(len(name)) + name if name else b""
-    target = f"ipv6:{where}" if ":" in where.host else f"ipv4:{where}"
-    if where.unix:
-        target = f"unix-abstract:{where.host[1:]}" if where.host[0] == "@" else f"unix:{where.host}"
-    options = [
-        ("grpc.default_authority", authority),
-        ("grpc.enable_http_proxy", 0),
-        ("grpc.use_local_subchannel_pool", 1),
-    ]
-    with grpc.insecure_channel(target, options=options) as channel:
-        try:
-            answer: bytes = channel.unary_unary(METHOD, None, None)(request, timeout=timeout_s)
-        except grpc.RpcError as error:
-            code = error.code()
-            if code is grpc.StatusCode.DEADLINE_EXCEEDED:
-                return Failed("network timeout", f"no answer within {timeout_s:g} s")
-            if code is grpc.StatusCode.UNAVAILABLE:
-                return Failed("network", error.details() or "unavailable")
-            return Failed("active", f"{code.name}: {error.details()}")
+    message = b"\n" + _length(len(name)) + name if name else b""
+    headers = request(scheme, authority, METHOD, USER_AGENT, timeout_s)
+    links: list[Link] = []
+
+    def begin(exchange: Exchange) -> Link:
+        links.append(Link(dial, where or authority, exchange))
+        return links[-1]
+
+    try:
+        reply = exchanged(begin, headers, framed(message), monotonic() + timeout_s)
+    finally:
+        for each in links:
+            each.close()
+    if isinstance(reply, Failure):
+        if reply.kind == "timeout":
+            return Failed("network timeout", f"no answer within {timeout_s:g} s")
+        return Failed("network", reply.reason)
+    try:
+        answer = message_of(reply)
+    except StatusError as error:
+        return Failed("active", str(error))
     return Passed() if answer == SERVING else Failed("active", "it is not serving")
 
 

@@ -40,11 +40,11 @@ OTHERS: dict[str, tuple[str, ...]] = {
     "xds.controlplane.authority.kubernetes": ("kubernetes",),
     "governance": ("re2", "xxhash"),
     "governance.tokens._jose": ("jwt", "cryptography"),
-    "governance.services": ("grpc",),
+    "governance.services": ("h2",),
+    "governance.services.load_reports": ("grpc",),
     "governance.suites": (),
     "governance.suites._h11": ("h11",),
     "governance.suites.httpx": ("httpx", "httpcore"),
-    "governance.suites._health_grpc": ("grpc",),
     "governance.telemetry": ("prometheus_client",),
 }
 

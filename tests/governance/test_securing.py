@@ -11,7 +11,7 @@ from proxyless.cli._url import parse_url
 from proxyless.governance.actions import Failure, OpenConnection, Send
 from proxyless.governance.balancing.host import Host
 from proxyless.governance.explain import document, dry_call
-from proxyless.governance.securing import Securing, plain_securing, securing_of
+from proxyless.governance.securing import Securing, plain_securing, securing_of, service_securing
 from proxyless.xds.model.cluster import HttpProtocol, TransportSocket
 from proxyless.xds.model.endpoint import LbEndpoint
 from proxyless.xds.model.filters import Alpn
@@ -161,3 +161,26 @@ def test_explain_tells_what_is_offered_and_asked() -> None:
     call, missing = dry_call(made.runtime, "GET", parse_url("http://shop/"), [])
     found = document(call, {"method": "GET", "url": "http://shop/", "headers": []}, missing)
     assert found["tls"] == {"mode": "mtls", "sni": "shop", "alpn": ["own"], "sans": ["shop"]}
+
+
+@pytest.mark.parametrize(
+    ("alpn", "http2", "offered"),
+    [
+        (("istio", "h2"), True, ("istio", "h2")),
+        (("istio", "h2"), False, ("istio",)),
+        (("h2",), False, ("http/1.1",)),
+        ((), True, ("http/1.1",)),
+    ],
+)
+def test_services_are_offered_what_their_cluster_says(alpn: Any, http2: bool, offered: tuple[str, ...]) -> None:
+    tls = UpstreamTls(CommonTls(alpn=alpn), sni="a.internal")
+    made = world(tls, http=HttpProtocol(auto_sni=True))
+    found = made.runtime.plan.cluster("a")
+    assert found is not None
+    (host,) = found.hosts  # type: ignore[union-attr]
+    assert service_securing(found, host, "svc:1", http2=http2) == Securing(tls, offered, "svc")  # type: ignore[arg-type]
+    by_address = service_securing(found, host, "10.0.0.1", http2=http2)  # type: ignore[arg-type]
+    assert by_address is not None
+    assert by_address.sni == "a.internal"
+    plain = World(tables=[table(route("/", "a"))], clusters=[cluster("a", ADDRESS)]).runtime.plan.cluster("a")
+    assert service_securing(plain, plain.hosts[0], "svc", http2=http2) is None  # type: ignore[union-attr, arg-type]

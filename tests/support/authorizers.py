@@ -3,6 +3,7 @@ what they were asked."""
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,7 @@ from typing import Any, Self
 import grpc
 from google.protobuf import json_format
 
+from proxyless.xds.identity.secrets import KeyPair
 from proxyless.xds.wire.schema import pool
 from proxyless.xds.wire.schema import types as pb
 
@@ -33,14 +35,20 @@ DENIED = answer(status={"code": 7})
 class GrpcAuthorizer(grpc.GenericRpcHandler):  # type: ignore[type-arg]
     """`with GrpcAuthorizer() as service: service.answer = ...`: a function of the request, or an answer."""
 
-    def __init__(self) -> None:
+    def __init__(self, pair: KeyPair | None = None, roots: bytes = b"") -> None:
+        """`pair`: its certificate; clients must show one of `roots`. None for plaintext."""
         self.answer: Any = OK
         self.asked: list[Any] = []
         self.metadata: list[dict[str, str]] = []
+        self.callers: list[str] = []
         self._lock = threading.Lock()
         self._server = grpc.server(ThreadPoolExecutor(4))
         self._server.add_generic_rpc_handlers((self,))
-        self.port = self._server.add_insecure_port("127.0.0.1:0")
+        if pair is None:
+            self.port = self._server.add_insecure_port("127.0.0.1:0")
+        else:
+            own = grpc.ssl_server_credentials([(pair.key, pair.chain)], roots, require_client_auth=True)
+            self.port = self._server.add_secure_port("127.0.0.1:0", own)
 
     def service(self, handler_call_details: Any) -> Any:
         if handler_call_details.method != METHOD:
@@ -53,6 +61,7 @@ class GrpcAuthorizer(grpc.GenericRpcHandler):  # type: ignore[type-arg]
         with self._lock:
             self.asked.append(query)
             self.metadata.append(dict(context.invocation_metadata()))
+            self.callers += [each.decode() for each in context.peer_identities() or ()]
         said = self.answer(query) if callable(self.answer) else self.answer
         if isinstance(said, grpc.StatusCode):
             context.abort(said, "asked for")
@@ -80,10 +89,25 @@ Heard = tuple[str, str, tuple[tuple[str, str], ...], bytes]
 """Method, path, headers in lower case and order of their names, body."""
 
 
+class _Server(ThreadingHTTPServer):
+    def __init__(self, context: ssl.SSLContext | None, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._context = context
+
+    def get_request(self) -> Any:
+        sock, address = super().get_request()
+        if self._context is not None:
+            sock = self._context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
+        return sock, address
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        del request, client_address
+
+
 class HttpAuthorizer:
     """`with HttpAuthorizer() as service: service.answer = (200, (), b"")`, or a function of what was heard."""
 
-    def __init__(self) -> None:
+    def __init__(self, context: ssl.SSLContext | None = None) -> None:
         self.answer: Said | Callable[[Heard], Said] = (200, (), b"")
         self.asked: list[Heard] = []
         self._lock = threading.Lock()
@@ -114,7 +138,7 @@ class HttpAuthorizer:
             def log_message(self, *args: Any) -> None:
                 del args
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = _Server(context, ("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         self.port = int(self._server.server_address[1])
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -27,7 +28,7 @@ from proxyless.xds.model.authorization_service import (
     HttpVerdict,
     Party,
 )
-from proxyless.xds.model.cluster import HttpProtocol, TransportSocket
+from proxyless.xds.model.cluster import TransportSocket
 from proxyless.xds.model.ext_authz import HttpAuthorizer
 from proxyless.xds.model.filters import GrpcTarget
 from proxyless.xds.model.tls import UpstreamTls
@@ -119,9 +120,8 @@ def failed(runtime: Runtime, connections: Connections, check: HttpCheck = CHECK,
 def test_whatever_goes_wrong_is_a_failure(connections: Connections, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "no cluster" in failed(_published(), connections)
     assert "no healthy endpoint" in failed(runtime_of(), connections)
-    assert "HTTP/2" in failed(runtime_of(1, http=HttpProtocol(protocol="http2")), connections)
     assert failed(runtime_of(1, transport_socket=TransportSocket("tls", UpstreamTls())), connections)
-    assert "authz at 127.0.0.1" in failed(runtime_of(_free_port()), connections)
+    assert "cluster authz, endpoint 127.0.0.1" in failed(runtime_of(_free_port()), connections)
     assert "line break" in failed(runtime_of(1), connections, replace(CHECK, headers=((b"a", b"b\r\nc: d"),)))
     assert "space" in failed(runtime_of(1), connections, replace(CHECK, path=b"/a b"))
     monkeypatch.setattr(reaching, "CONFIG_WAIT_S", 0.0)
@@ -219,10 +219,10 @@ def test_an_answer_may_end_with_its_connection(connections: Connections) -> None
 def test_connections_are_kept_up_to_a_number(connections: Connections, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http, "IDLE", 1)
     one, other = socket.socketpair()
-    connections.give(("a", "b"), one)
-    connections.give(("a", "b"), other)
-    assert (other.fileno(), connections.take(("a", "b"))) == (-1, one)
-    assert connections.take(("a", "b")) is None
+    connections.give(("a", "b", None), one)
+    connections.give(("a", "b", None), other)
+    assert (other.fileno(), connections.take(("a", "b", None))) == (-1, one)
+    assert connections.take(("a", "b", None)) is None
     one.close()
 
 
@@ -231,6 +231,6 @@ def test_unix_sockets_are_connected_to(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(name)
         listening.listen()
-        http.connected(Address(name, 0), TIMEOUT_S).close()
+        reaching.dial(Address(name, 0), time.monotonic() + TIMEOUT_S).close()
     with pytest.raises(OSError):
-        http.connected(Address("@proxyless-nobody", 0), TIMEOUT_S)
+        reaching.dial(Address("@proxyless-nobody", 0), time.monotonic() + TIMEOUT_S)

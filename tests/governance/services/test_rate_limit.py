@@ -137,4 +137,4 @@ def test_channels_of_endpoints_that_went_are_closed(services: Services, runtime:
     assert isinstance(rate_limiter(services, TARGET).ask(QUERY, 0.2), Failure)
     runtime.publish(snapshot(clusters=[cluster("rls", f"127.0.0.1:{service.port}")]))
     assert isinstance(rate_limiter(services, TARGET).ask(QUERY, 5.0), RateLimitAnswer)
-    assert len(services._channels._channels) == 1
+    assert len(services.links._links) == 1
