@@ -259,28 +259,28 @@ class AsyncStream:
         self.core = core
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
-        if not self.clamp.bounded:
-            return await self.inner.read(max_bytes, timeout)  # type: ignore[no-any-return]
-        left = self.clamp.left()
-        if timeout is not None and timeout <= left:
-            return await self.inner.read(max_bytes, timeout)  # type: ignore[no-any-return]
+        left = self.clamp.left() if self.clamp.bounded else None
+        ours = left is not None and (timeout is None or timeout > left)
         try:
-            return await self.inner.read(max_bytes, left)  # type: ignore[no-any-return]
+            return await self.inner.read(max_bytes, left if ours else timeout)  # type: ignore[no-any-return]
         except self.core.ReadTimeout:
-            raise self.clamp.expired() from None
+            if ours:
+                raise self.clamp.expired() from None
+            raise
+        except OSError as error:  # an alert of TLS, which no backend of httpcore's makes its own
+            raise self.core.ReadError(error) from error
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
-        if not self.clamp.bounded:
-            await self.inner.write(buffer, timeout)
-            return
-        left = self.clamp.left_to_write()
-        if timeout is not None and timeout <= left:
-            await self.inner.write(buffer, timeout)
-            return
+        left = self.clamp.left_to_write() if self.clamp.bounded else None
+        ours = left is not None and (timeout is None or timeout > left)
         try:
-            await self.inner.write(buffer, left)
+            await self.inner.write(buffer, left if ours else timeout)
         except self.core.WriteTimeout:
-            raise self.clamp.expired() from None
+            if ours:
+                raise self.clamp.expired() from None
+            raise
+        except OSError as error:
+            raise self.core.WriteError(error) from error
 
     async def aclose(self) -> None:
         await self.inner.aclose()

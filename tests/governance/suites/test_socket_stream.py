@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
+import ssl
 import struct
 import time
 from collections.abc import Iterator
@@ -11,7 +13,7 @@ from threading import Thread
 import httpcore
 import pytest
 
-from proxyless.governance.suites._httpcore import Clamp, SocketStream, Stream
+from proxyless.governance.suites._httpcore import AsyncStream, Clamp, SocketStream, Stream
 
 
 @pytest.fixture
@@ -84,3 +86,25 @@ def test_another_kind_of_stream_is_used_as_it_is() -> None:
     assert not isinstance(stream, SocketStream)
     stream.write(b"x", 1.0)
     assert stream.read(10, 1.0) == b"a"
+
+
+class Alerted:
+    """A stream whose other side has refused it with an alert of TLS, as one that reads too late finds it."""
+
+    async def read(self, most: int, timeout: float | None) -> bytes:  # noqa: ASYNC109
+        raise ssl.SSLError(1, "alert certificate required")
+
+    async def write(self, data: bytes, timeout: float | None) -> None:  # noqa: ASYNC109
+        raise ssl.SSLError(1, "alert certificate required")
+
+
+@pytest.mark.parametrize("bounded", [False, True])
+def test_an_alert_of_tls_is_an_error_of_the_library(bounded: bool) -> None:
+    clamp = Clamp(httpcore.ReadTimeout)
+    if bounded:
+        clamp.until(time.monotonic() + 60, None)
+    stream = AsyncStream(Alerted(), clamp, httpcore)
+    with pytest.raises(httpcore.ReadError, match="alert"):
+        asyncio.run(stream.read(1, 60.0))
+    with pytest.raises(httpcore.WriteError, match="alert"):
+        asyncio.run(stream.write(b"x", 60.0))
