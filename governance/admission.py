@@ -249,10 +249,6 @@ def _cleaned(request: RequestView, removed: frozenset[bytes]) -> HeaderList | No
 
 def request_id(bits: int) -> bytes:
     """A version 4 UUID (RFC 9562) of 128 random bits, as Envoy's uuid request id extension makes it."""
-    return b"%08x-%04x-4%03x-%04x-%012x" % (
-        bits >> 96,
-        bits >> 80 & 0xFFFF,
-        bits >> 64 & 0xFFF,
-        bits >> 48 & 0x3FFF | 0x8000,
-        bits & 0xFFFFFFFFFFFF,
-    )
+    text = f"{bits:032x}"
+    variant = "89ab"[bits >> 60 & 3]
+    return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{variant}{text[17:20]}-{text[20:]}".encode()

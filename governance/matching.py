@@ -15,6 +15,7 @@ from ..xds.model.matchers import (
     StringMatcher,
     TlsMatcher,
 )
+from ..xds.model.route import RouteMatch
 from .regex import compile_regex, literal_prefix
 from .request import PSEUDO, RequestView
 
@@ -196,3 +197,32 @@ def all_of(tests: Sequence[RequestTest]) -> RequestTest | None:
         return True
 
     return check
+
+
+def route_test(match: RouteMatch) -> RouteTest:
+    """Whether a request, with its path without query and fragment, is one for the route."""
+    if match.never is not None:
+        return lambda request, path: False
+    takes = path_test(match.path)
+    rest: list[RequestTest] = [header_test(matcher) for matcher in match.headers]
+    rest += [query_test(matcher) for matcher in match.query_parameters]
+    rest += [cookie_test(matcher) for matcher in match.cookies]
+    if match.tls is not None:
+        rest.append(tls_test(match.tls))
+    if match.grpc:
+        rest.append(lambda request: request.is_grpc)
+    others = all_of(rest)
+    if others is None:
+        return lambda request, path: takes(path)
+    if match.path.kind == "prefix" and match.path.value == "/":
+        return lambda request, path: others(request) and takes(path)
+    return lambda request, path: takes(path) and others(request)
+
+
+def plain_prefix(match: RouteMatch) -> bytes | None:
+    """What the path begins with, of a route that looks at nothing else: most do not. None for all others."""
+    path = match.path
+    others = match.headers or match.query_parameters or match.cookies or match.tls is not None or match.grpc
+    if match.never is not None or path.kind != "prefix" or not path.case_sensitive or others:
+        return None
+    return path.value.encode()

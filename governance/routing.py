@@ -31,7 +31,7 @@ from .direct_response import DirectAnswer
 from .formatter import DASH, Formatter, UnsupportedFormatError, compile_value
 from .hashing import Caller, HashPolicies, compile_hashing
 from .headers import Levels, apply_levels, compile_levels, formats
-from .matching import RequestTest, RouteTest, all_of, cookie_test, decimal, header_test, path_test, query_test, tls_test
+from .matching import decimal, plain_prefix, route_test
 from .mirroring import Mirror, compile_mirrors
 from .paths import PathRewrite, has_rewrite
 from .redirects import Redirect, ToHttps
@@ -153,6 +153,7 @@ class CompiledRoute:
         "mirrors",
         "path_format",
         "path_rewrite",
+        "prefix",
         "problems",
         "redirect",
         "request_levels",
@@ -183,7 +184,8 @@ class CompiledRoute:
         self.tells_attempts = vhost.include_attempt_count_in_response
         self.decorator = route.decorator.encode() if route.decorator is not None and route.decorator_propagate else None
         self.problems: list[str] = []
-        self.test = _route_test(route)
+        self.test = route_test(route.match)
+        self.prefix = plain_prefix(route.match)
         self.fraction = route.match.fraction
         self.filters: Mapping[str, FilterConfig] = {**table.filters, **vhost.filters, **route.filters}
         self.filter_levels = (route.filters, vhost.filters, table.filters)
@@ -425,11 +427,14 @@ class CompiledVirtualHost:
         """The first route that takes the request; https may be asked for before."""
         if self._to_https is not None and self._must_be_secure(request):
             return self._to_https
-        path = strip_query(request.path)
+        path = request.path
+        if b"?" in path or b"#" in path:
+            path = strip_query(path)
         if self._without_parameters:
             path = path.partition(b";")[0]
         for route in self.routes if self._tree is None else self._chosen(self._tree, request):
-            if route.test(request, path):
+            prefix = route.prefix
+            if path.startswith(prefix) if prefix is not None else route.test(request, path):
                 fraction = route.fraction
                 if fraction is None or fraction.hit(int(uniform() * fraction.denominator)):
                     return route
@@ -473,23 +478,3 @@ def _levels(
         most_specific_wins=table.most_specific_header_mutations_wins,
         problems=problems,
     )
-
-
-def _route_test(route: Route) -> RouteTest:
-    match = route.match
-    if match.never is not None:
-        return lambda request, path: False
-    takes = path_test(match.path)
-    rest: list[RequestTest] = [header_test(matcher) for matcher in match.headers]
-    rest += [query_test(matcher) for matcher in match.query_parameters]
-    rest += [cookie_test(matcher) for matcher in match.cookies]
-    if match.tls is not None:
-        rest.append(tls_test(match.tls))
-    if match.grpc:
-        rest.append(lambda request: request.is_grpc)
-    others = all_of(rest)
-    if others is None:
-        return lambda request, path: takes(path)
-    if match.path.kind == "prefix" and match.path.value == "/":
-        return lambda request, path: others(request) and takes(path)
-    return lambda request, path: takes(path) and others(request)
