@@ -92,7 +92,8 @@ def shown(change: Change) -> str:
         return _shown_note(document)
     if change.event == "repaired":
         return f"repaired {document['file']}"
-    return f"{change.event} {document['object']} ({document['file']})"
+    where = "" if document["file"] == document["object"] else f" ({document['file']})"
+    return f"{change.event} {document['object']}{where}"
 
 
 def _files(faults: Iterable[Fault]) -> set[str]:
@@ -112,8 +113,13 @@ def _error(fault: Fault, kept: Mapping[Ref, Held]) -> Document:
     if fault.object is not None:
         in_force = fault.object in kept
     else:
-        in_force = any(item.place.file == fault.place.file for item in kept.values())
+        in_force = any(_concerns(fault, item) for item in kept.values())
     return {**_note(fault), "in_force": in_force}
+
+
+def _concerns(fault: Fault, item: Held) -> bool:
+    """Whether what is wrong with a file, with a kind, or with a whole API server, is wrong with an object of it."""
+    return fault.place.file in (item.place.file, item.kind) or "://" in fault.place.file
 
 
 def _note(fault: Fault) -> Document:

@@ -1,4 +1,5 @@
-"""`proxyless serve`: the embedded control plane on a folder of YAML, which says what it serves and what changes."""
+"""`proxyless serve`: the embedded control plane on a folder of YAML, or on a cluster; it says what it serves and what
+changes."""
 
 from __future__ import annotations
 
@@ -7,12 +8,15 @@ import logging
 import signal
 import threading
 import time
+from contextlib import ExitStack
 from typing import Any
 
 import click
 
 from ..errors import ConfigurationError
 from ._authority import Said
+from ._cluster import cluster, until_synced
+from ._monitor import Monitor
 from ._serving import Change, differences, opening, shown, shown_opening
 
 LISTEN = "127.0.0.1:15010"
@@ -22,8 +26,9 @@ LOOK_S = 0.05
 ENDING = (signal.SIGINT, signal.SIGTERM)
 
 
-@click.command(short_help="the embedded control plane on a folder of YAML")
-@click.argument("directory", metavar="DIR")
+@click.command(short_help="the embedded control plane on a folder of YAML, or on a cluster")
+@click.argument("directory", metavar="DIR", required=False)
+@click.option("--kubernetes", is_flag=True, help="what a Kubernetes API server holds, in place of DIR")
 @click.option("--listen", default=LISTEN, metavar="HOST:PORT", help="where to serve ADS, plaintext", show_default=True)
 @click.option("--mesh-config", metavar="FILE", help="Istio's MeshConfig; by default DIR's ConfigMap istio")
 @click.option("--stock-envoy", is_flag=True, help="leave out the istio.* filters, which only Istio's Envoy has")
@@ -34,7 +39,10 @@ ENDING = (signal.SIGINT, signal.SIGTERM)
 @click.option("--ca-dir", metavar="DIR", help="where the authority's key and root are; made if it is missing")
 @click.option("--tokens", metavar="FILE", help="the table of tokens that are let in (`proxyless token`)")
 @click.option("--token-review", is_flag=True, help="ask a Kubernetes API server about tokens")
-@click.option("--kubeconfig", metavar="FILE", help="how to reach it; by default as a pod, else as kubectl")
+@click.option("--kubeconfig", metavar="FILE", help="how to reach the API server; by default as a pod, else as kubectl")
+@click.option("--without", multiple=True, metavar="KIND", help="do not read a kind of the cluster")
+@click.option("--root-namespace", default="istio-system", metavar="NAME", help="with the mesh's ConfigMap `istio`")
+@click.option("--status-listen", metavar="HOST:PORT", help="serve /ready, /status and /metrics over HTTP there")
 @click.option(
     "--certificate-ttl",
     type=click.FloatRange(min=1),
@@ -45,7 +53,8 @@ ENDING = (signal.SIGINT, signal.SIGTERM)
 )
 @click.option("--json", "as_json", is_flag=True, help="print JSON lines: what is served, then every change")
 def command(
-    directory: str,
+    directory: str | None,
+    kubernetes: bool,
     listen: str,
     mesh_config: str | None,
     stock_envoy: bool,
@@ -57,36 +66,64 @@ def command(
     tokens: str | None,
     token_review: bool,
     kubeconfig: str | None,
+    without: tuple[str, ...],
+    root_namespace: str,
+    status_listen: str | None,
     certificate_ttl: float,
     as_json: bool,
 ) -> int:
     """Serve the Istio and Kubernetes objects in DIR over ADS until it is interrupted, and follow every change.
 
-    A file that becomes wrong is refused with file, line and field; what it said before stays in force.
+    A file that becomes wrong is refused with file, line and field; what it said before stays in force. With
+    --kubernetes the objects are those of a cluster; nobody is served until every kind of them has been read.
 
     Exit status: 0 ended by SIGINT or SIGTERM, 2 the folder or FILE cannot be read or the address is in use.
     """
-    from ..xds.controlplane import FolderSource, Plane, SourceError
+    if kubernetes == (directory is not None):
+        raise ConfigurationError("one of DIR and --kubernetes says where the objects are")
+    if without and not kubernetes:
+        raise ConfigurationError("--without KIND is for --kubernetes")
+    if kubernetes and mesh_config is not None:
+        raise ConfigurationError(f"--mesh-config is for DIR: in a cluster the ConfigMap {root_namespace}/istio has it")
+    from ..xds.controlplane import FolderSource, Plane, Source, SourceError
     from ..xds.controlplane.plane import Debounce
     from ..xds.controlplane.server import ServeError, serve
 
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     end = threading.Event()
     before = {each: signal.signal(each, lambda *_: end.set()) for each in ENDING}
-    try:
-        plane = Plane(
-            FolderSource(directory, mesh_config=mesh_config),
-            stock_envoy=stock_envoy,
-            debounce=Debounce(debounce / 1000, debounce_max / 1000),
-        )
-        seen = plane.state
-        said = Said(tls_listen, mtls_listen, ca_dir, tokens, token_review, kubeconfig, certificate_ttl)
-        server = serve(plane, listen, said.security(lambda: plane.state.world.mesh.trust_domain))
-    except (SourceError, ServeError) as error:
-        raise ConfigurationError(str(error)) from error
-    else:
+    source: Source
+    with ExitStack() as stack:
+        for each, handler in before.items():
+            stack.callback(signal.signal, each, handler)
+        reading = cluster(kubeconfig, without, root_namespace) if kubernetes else None
+        if reading is not None:
+            stack.callback(reading.close)
+        monitor = Monitor(status_listen, reading) if status_listen else None
+        if monitor is not None:
+            stack.callback(monitor.stop)
+            if not as_json:
+                click.echo(f"status at {monitor.address}/status")
+        try:
+            if reading is not None:
+                if not until_synced(reading, end):
+                    return 0
+                source = reading
+            else:
+                source = FolderSource(directory or ".", mesh_config=mesh_config)
+            plane = Plane(source, stock_envoy=stock_envoy, debounce=Debounce(debounce / 1000, debounce_max / 1000))
+            stack.callback(plane.close)
+            seen = plane.state
+            said = Said(tls_listen, mtls_listen, ca_dir, tokens, token_review, kubeconfig, certificate_ttl)
+            server = serve(plane, listen, said.security(lambda: plane.state.world.mesh.trust_domain))
+        except (SourceError, ServeError) as error:
+            raise ConfigurationError(str(error)) from error
+        stack.callback(server.stop)
+        if monitor is not None:
+            monitor.plane = plane
         say = _say_json if as_json else _say
-        document = opening(seen, directory, server.address, server.tls_address, server.mutual_address)
+        where = directory if directory is not None else (reading.url if reading is not None else "")
+        document = opening(seen, where, server.address, server.tls_address, server.mutual_address)
         click.echo(json.dumps(document) if as_json else shown_opening(document))
         while not end.wait(LOOK_S):
             state = plane.state
@@ -94,11 +131,6 @@ def command(
                 for change in differences(seen, state):
                     say(change)
                 seen = state
-        server.stop()
-        plane.close()
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
     return 0
 
 

@@ -36,6 +36,7 @@ OTHERS: dict[str, tuple[str, ...]] = {
     "xds.transport": ("grpc", "gevent"),
     "xds.transport.resolver": ("dns",),
     "xds.controlplane": ("yaml", "watchfiles", "grpc", "google.protobuf", "re2"),
+    "xds.controlplane.apiserver": ("kubernetes", "urllib3"),
     "xds.controlplane.authority": ("yaml", "google.protobuf", "cryptography"),
     "xds.controlplane.authority.kubernetes": ("kubernetes",),
     "governance": ("re2", "xxhash"),

@@ -19,7 +19,10 @@ _TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 
 @dataclass(frozen=True, slots=True, order=True)
 class Place:
-    """Where in the folder something stands; line and column count from 1, 0 means the whole file."""
+    """Where something stands; line and column count from 1, 0 means the whole file.
+
+    In a cluster there are no files: `file` is the object itself (`VirtualService shop/cart`), or its kind.
+    """
 
     file: str
     line: int = 0
@@ -109,4 +112,5 @@ class Fault:
 
     def __str__(self) -> str:
         said = f"{self.field} {self.message}" if self.field else self.message
-        return ": ".join([str(self.place), *([str(self.object)] if self.object else []), said])
+        place, named = str(self.place), str(self.object or "")
+        return ": ".join([place, *([named] if named not in ("", place) else []), said])

@@ -33,8 +33,8 @@ PATIENCE_S = 30.0
 class Serving:
     """The command as a process: the lines that it has printed so far."""
 
-    def __init__(self, folder: Path, *options: str) -> None:
-        command = [sys.executable, "-c", "from proxyless.cli import main; main()", "serve", "."]
+    def __init__(self, folder: Path, *options: str, what: str = ".") -> None:
+        command = [sys.executable, "-c", "from proxyless.cli import main; main()", "serve", what]
         self.process = subprocess.Popen(
             [*command, "--listen", "127.0.0.1:0", *options],
             cwd=folder,

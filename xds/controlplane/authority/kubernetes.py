@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from ..apiserver import ConfigurationMissing, configured
 from .callers import AuthorityError, Caller
 
 log = logging.getLogger(__name__)
@@ -30,13 +31,13 @@ class TokenReview:
 
     def __init__(self, api: Any = None, *, kubeconfig: str | None = None, cluster: str = "") -> None:
         try:
-            from kubernetes import client
-        except ImportError as error:
-            raise ReviewError(
-                "the package `kubernetes` is not installed: pip install 'proxyless[kubernetes]'"
-            ) from error
+            made = api if api is not None else configured(kubeconfig)
+        except ConfigurationMissing as error:
+            raise ReviewError(str(error)) from error
+        from kubernetes import client
+
         self._client = client
-        self._api = client.AuthenticationV1Api(api if api is not None else _configured(kubeconfig))
+        self._api = client.AuthenticationV1Api(made)
         self._cluster = cluster
 
     def caller(self, token: str, cluster: str) -> Caller:
@@ -77,20 +78,3 @@ def _caller(status: Any) -> Caller:
 
 def _refused(why: str) -> AuthorityError:
     return AuthorityError(why, "UNAUTHENTICATED")
-
-
-def _configured(kubeconfig: str | None) -> Any:
-    from kubernetes import client, config
-
-    made = client.Configuration()
-    try:
-        if kubeconfig is None:
-            try:
-                config.load_incluster_config(made)  # type: ignore[no-untyped-call]
-                return client.ApiClient(made)
-            except config.ConfigException:
-                pass
-        config.load_kube_config(kubeconfig, client_configuration=made)  # type: ignore[no-untyped-call]
-    except (config.ConfigException, OSError) as error:
-        raise ReviewError(f"there is no configuration for Kubernetes: {error}") from error
-    return client.ApiClient(made)

@@ -1,0 +1,40 @@
+"""`serve --kubernetes`: a cluster in place of a folder."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import click
+
+from ..errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from ..xds.controlplane.source.cluster import KubernetesSource
+
+
+def cluster(kubeconfig: str | None, without: Iterable[str], root_namespace: str) -> KubernetesSource:
+    """The source, which begins to read.
+
+    Raises:
+        ConfigurationError: nothing says where the API server is, or an option is wrong.
+    """
+    from ..xds.controlplane.apiserver import ApiServer, ConfigurationMissing, configured
+    from ..xds.controlplane.source.cluster import KubernetesSource
+
+    try:
+        source = KubernetesSource(ApiServer(configured(kubeconfig)), without=without, root_namespace=root_namespace)
+    except ConfigurationMissing as error:
+        raise ConfigurationError(str(error)) from error
+    except ValueError as error:
+        raise ConfigurationError(f"--without {error}") from error
+    source.start()
+    return source
+
+
+def until_synced(source: KubernetesSource, ended: threading.Event) -> bool:
+    """Waits until every kind has been read; says what it waits for. False where it was ended meanwhile."""
+    from ..xds.controlplane.source.cluster.source import until_synced as until
+
+    return until(source, ended, lambda text: click.echo(f"waiting for {source.url}: {text}"))
