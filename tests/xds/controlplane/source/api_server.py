@@ -18,7 +18,7 @@ Json = dict[str, Any]
 
 def plural(kind: str) -> str:
     lower = kind.lower()
-    if lower.endswith("y"):
+    if lower.endswith("y") and lower[-2] not in "aeo":
         return lower[:-1] + "ies"
     return lower + ("es" if lower.endswith("s") else "" if lower == "endpoints" else "s")
 
