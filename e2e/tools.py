@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import json
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +20,8 @@ import pytest
 
 HERE = Path(__file__).parent
 HELM_VERSION = "v4.3.1"
-BUILD_S = 1200
+BUILD_S = 3600
+"""Kubernetes takes 16 minutes of a processor; the others one or two."""
 
 
 def cache() -> Path:
@@ -52,7 +55,7 @@ def _once(target: Path) -> Iterator[bool]:
         yield not target.exists()
 
 
-def go_program(folder: str) -> Path:
+def go_program(folder: str, *options: str) -> Path:
     """A Go program of ours, built from e2e/FOLDER."""
     sources = HERE / folder
     digest = hashlib.sha256()
@@ -63,7 +66,7 @@ def go_program(folder: str) -> Path:
     with _once(target) as absent:
         if absent:
             partial = target.with_suffix(".partial")
-            subprocess.run([tool, "build", "-o", partial, "."], cwd=sources, check=True, timeout=BUILD_S)
+            subprocess.run([tool, "build", *options, "-o", partial, "."], cwd=sources, check=True, timeout=BUILD_S)
             partial.replace(target)
     return target
 
@@ -80,6 +83,14 @@ def go_tool(folder: str, package: str) -> Path:
             subprocess.run([tool, "build", "-o", partial, package], cwd=sources, check=True, timeout=BUILD_S)
             partial.replace(target)
     return target
+
+
+def go_module(path: str, version: str) -> Path:
+    """Where the files of a published Go module are, in Go's own cache."""
+    command = [go(), "mod", "download", "-json", f"{path}@{version}"]
+    with tempfile.TemporaryDirectory() as folder:  # where no go.mod has a say
+        done = subprocess.run(command, cwd=folder, check=True, timeout=BUILD_S, capture_output=True)
+    return Path(json.loads(done.stdout)["Dir"])
 
 
 def redis() -> str:

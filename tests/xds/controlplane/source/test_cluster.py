@@ -224,7 +224,7 @@ def test_without_permission_nobody_is_served_and_later_the_rest_goes_on(server: 
     server.end_watches()
     server.apply("Service", "cart", **service())
     followed.until(lambda it: it.said() and "Service shop/cart" in it.names())
-    assert followed.source.synced
+    assert followed.source.wait_synced(0)
     assert "VirtualService shop/catalog" in followed.names(), "what was read stays"
 
 
