@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ..api.extension_providers import Datadog, Zipkin
+from ..api.extension_providers import Datadog, EnvoyFileAccessLog, ExtensionProvider, Zipkin
 from ..api.mesh_config import IstioOperator, MeshConfig, MeshMap
 from ..emit.ext_authz import Authorizer
-from ..emit.log_providers import of_provider
+from ..emit.log_providers import in_format_of_mesh, of_provider
 from ..emit.providers import ProviderError, backend
 from ..emit.tracers import tracer
 from ..objects import Object
@@ -54,6 +54,12 @@ def no_authorizer(name: str, mesh: Mesh) -> str:
     return ""
 
 
+def _writes_nowhere(provider: ExtensionProvider) -> bool:
+    """A file without a path is the standard output, but for the one provider that goes by the mesh's own format."""
+    file = provider.provider
+    return isinstance(file, EnvoyFileAccessLog) and not file.path and in_format_of_mesh(provider.name, file)
+
+
 def mesh_map(source: Object[MeshMap], mesh: Mesh) -> Iterator[Said]:
     yield from _in_force(source, mesh)
     if source.spec.data.mesh is not None:
@@ -94,6 +100,9 @@ def _mesh(at: Keys, written: MeshConfig, mesh: Mesh) -> Iterator[Said]:
         if provider.name in seen:
             yield "warning", (*keys, "name"), f'"{provider.name}" is given twice: the last one counts'
         seen.add(provider.name)
+        if _writes_nowhere(provider):
+            refused = 'Envoy refuses listeners that log to it: the provider "envoy" has no path unless it says one'
+            yield "error", (*keys, "envoyFileAccessLog"), f"{refused}; istiod sends them all the same"
         service = getattr(provider.provider, "service", None)
         if provider.provider is None:
             yield "warning", keys, "says no kind of provider"

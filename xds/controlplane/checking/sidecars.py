@@ -12,6 +12,7 @@ from ..registry import protocols
 from ..registry.authn import selects
 from ..registry.egress import needs_port
 from ..registry.scope import Scope
+from . import refused
 from .finding import Keys, Said
 from .mesh import Mesh
 
@@ -24,6 +25,9 @@ def sidecar(source: Object[Sidecar], mesh: Mesh) -> Iterator[Said]:
         if listener.port is None and listener.bind and not is_ip(listener.bind):
             why = "Envoy refuses the listeners: without port the services' ports count, and such a place has none"
             yield "error", ("spec", "egress", index, "bind"), f"{why}; istiod sends them all the same"
+    for index in refused.sockets(source, mesh):
+        why = "Envoy refuses the listener: hosts of DYNAMIC_DNS are called at its port, and a Unix socket has none"
+        yield "error", ("spec", "egress", index, "port", "number"), f"{why}; istiod sends it all the same"
     policy = spec.outbound_traffic_policy
     if policy is not None and policy.egress_proxy is not None:
         yield from _egress_proxy(Scope(mesh.world, namespace, source), policy.egress_proxy.host)

@@ -33,6 +33,7 @@ ANY_CLUSTER = "AllowAnyDynamicDNSCluster"
 SERVED: frozenset[Protocol] = frozenset({"HTTP", "TLS", "GRPC", "HTTP2"})
 """The protocols that such an entry's ports may have; others have no cluster."""
 
+_SNI_FILTER = "envoy.extensions.filters.network.sni_dynamic_forward_proxy"
 _FORWARDS = "envoy.clusters.dynamic_forward_proxy"
 _MOST_HOSTS = 1024
 _AGENTS_DNS = ("127.0.0.1", 15053)
@@ -81,8 +82,16 @@ def http_filter(held: Cache) -> HttpFilter:
 
 def sni_filter(held: Cache, port: int) -> listener_v3.Filter:
     config = sni_dynamic_forward_proxy_v3.FilterConfig(dns_cache_config=held, port_value=port)
-    return listener_v3.Filter(
-        name="envoy.extensions.filters.network.sni_dynamic_forward_proxy", typed_config=pack(config)
+    return listener_v3.Filter(name=_SNI_FILTER, typed_config=pack(config))
+
+
+def nameless_port(made: listener_v3.Listener) -> bool:
+    """Whether Envoy refuses a listener because what is called there would have no port: that of a Unix socket is 0."""
+    return any(
+        sni_dynamic_forward_proxy_v3.FilterConfig.FromString(each.typed_config.value).port_value == 0
+        for chain in (*made.filter_chains, made.default_filter_chain)
+        for each in chain.filters
+        if each.name == _SNI_FILTER
     )
 
 

@@ -94,8 +94,7 @@ def of_provider(provider: ExtensionProvider, world: World) -> AccessLog | None:
     """
     match provider.provider:
         case EnvoyFileAccessLog() as file:
-            plain = file.log_format is None and not file.omit_empty_values
-            if provider.name == BUILT_IN and plain:
+            if in_format_of_mesh(provider.name, file):
                 return of_mesh(file.path, world.mesh)
             return _logger(_FILE, _file(file))
         case EnvoyHttpAls() as als:
@@ -109,6 +108,12 @@ def of_provider(provider: ExtensionProvider, world: World) -> AccessLog | None:
             return _logger(_OTEL, _otel(otel, backend(otel.service, otel.port, world)))
         case _:
             return None
+
+
+def in_format_of_mesh(name: str, file: EnvoyFileAccessLog) -> bool:
+    """Whether the mesh says how lines look: of the built-in provider that says nothing of it, which has no path then
+    but its own."""
+    return name == BUILT_IN and file.log_format is None and not file.omit_empty_values
 
 
 def of_mesh(path: str, mesh: MeshConfig) -> AccessLog:

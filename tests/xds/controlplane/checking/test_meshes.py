@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from proxyless.xds.controlplane import check
 from tests.xds.controlplane.support import endpoints, istio, mesh, service
 
@@ -42,6 +44,24 @@ def test_names_that_lead_nowhere_are_named(tmp_path: Path) -> None:
         'defaultProviders.tracing[0] "lost" is of no use here: nobody is no service',
         "defaultProviders.accessLogging has no effect in a process yet: access logs are not written",
     }
+
+
+@pytest.mark.parametrize(
+    ("provider", "refused"),
+    [
+        ("name: envoy, envoyFileAccessLog: {}", True),
+        ("name: envoy, envoyFileAccessLog: {path: /dev/stdout}", False),
+        ("name: envoy, envoyFileAccessLog: {omitEmptyValues: true}", False),
+        ("name: file, envoyFileAccessLog: {}", False),
+    ],
+)
+def test_the_built_in_provider_needs_a_path(provider: str, refused: bool, tmp_path: Path) -> None:
+    found = said(tmp_path, mesh(f"extensionProviders: [{{{provider}}}]"))
+    why = (
+        "Envoy refuses listeners that log to it: "
+        'the provider "envoy" has no path unless it says one; istiod sends them all the same'
+    )
+    assert found == [f"error: data.mesh.extensionProviders[0].envoyFileAccessLog {why}"] * refused
 
 
 def test_networks_and_names_resolved_when_called_have_nothing_to_be_said(tmp_path: Path) -> None:

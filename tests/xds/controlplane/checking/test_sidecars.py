@@ -156,3 +156,32 @@ def test_what_a_process_does_itself_is_said(tmp_path: Path) -> None:
         "warning spec.ingress[0].connectionPool",
         "warning spec.ingress[0].defaultEndpoint",
     ]
+
+
+RESOLVED = istio(
+    "ServiceEntry",
+    "wild",
+    "{hosts: ['*.wild.example.com'], ports: [{number: 443, name: tls, protocol: TLS}], resolution: DYNAMIC_DNS}",
+)
+
+
+@pytest.mark.parametrize(
+    ("bind", "port", "host", "refused"),
+    [
+        ("unix:///run/x", "{number: 0, protocol: TLS}", "*.wild.example.com", True),
+        ("unix:///run/x", "{number: 0, protocol: TCP}", "*.wild.example.com", True),
+        ("unix:///run/x", "{number: 0, protocol: HTTP}", "*.wild.example.com", False),
+        ("unix:///run/x", "{number: 0, protocol: TLS}", "web.shop.svc.cluster.local", False),
+        ("127.0.0.1", "{number: 443, protocol: TLS}", "*.wild.example.com", False),
+    ],
+)
+def test_hosts_that_are_resolved_when_called_need_a_port(
+    bind: str, port: str, host: str, refused: bool, tmp_path: Path
+) -> None:
+    written = f"{{egress: [{{bind: '{bind}', port: {port}, hosts: ['./{host}']}}, {{hosts: ['./*']}}]}}"
+    errors = [each for each in found(tmp_path, RESOLVED, sidecar(written)) if each.startswith("error")]
+    why = (
+        "Envoy refuses the listener: hosts of DYNAMIC_DNS are called at its port, "
+        "and a Unix socket has none; istiod sends it all the same"
+    )
+    assert errors == [f"error spec.egress[0].port.number: {why}"] * refused
