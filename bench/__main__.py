@@ -21,6 +21,7 @@ PARTS = (
     "authorization",
     "picking",
     "startup",
+    "reading",
     "memory",
     "push",
     "controlplane",

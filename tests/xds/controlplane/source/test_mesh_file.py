@@ -70,13 +70,13 @@ def test_a_file_that_is_not_there_is_an_error_at_once(tmp_path: Path) -> None:
         FolderSource(folder(tmp_path), mesh_config=tmp_path / "nowhere.yaml")
 
 
-LOST = "accessLogFile: /a\nextensionProviders:\n- {name: z, zipkin: {service: nobody}}\n"
+LOST = "extensionProviders:\n- {name: z, zipkin: {service: nobody}}\n"
 
 
 @pytest.mark.parametrize(
     ("written", "line", "field"),
     [
-        (LOST, 3, "extensionProviders[0]"),
+        (LOST, 2, "extensionProviders[0]"),
         (mesh(LOST), 4, "data.mesh.extensionProviders[0]"),
     ],
 )
