@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from .actions import Action, AwaitSlot, Failure, OpenConnection
 from .balancing.host import Host
 from .cluster import ClusterRuntime
+from .events import NotSecured
 from .pool import Connect, ConnectFailed, NoPool, Overflow, Pool, Slot, Waiter
 from .replies import LocalReply, no_healthy_upstream, overflow
 
@@ -67,6 +68,12 @@ def wait_for_connection(
             pool.abandoned()
             return call.timed_out()
         pool.failed(made.kind, made.reason, made.transport)
+        if made.transport and host.state.not_secured != made.transport:
+            # Said once, and again when it is another reason or there was a connection between.
+            host.state.not_secured = made.transport
+            call.runtime.emit(NotSecured(host.state.cluster, host.address, made.transport))
         return made
+    if host.state.not_secured:
+        host.state.not_secured = ""
     slot = pool.connected(made, call.runtime.clock())
     return slot if isinstance(slot, Slot) else overflow(retried=call.attempts > 1)

@@ -59,4 +59,13 @@ class HealthChanged:
     reason: str = ""
 
 
-Event = Ejected | Unejected | HealthChanged
+@dataclass(frozen=True, slots=True)
+class NotSecured:
+    """A connection to a host was made, and its TLS failed. `reason` is for people; the same one is told once."""
+
+    cluster: str
+    address: str
+    reason: str
+
+
+Event = Ejected | Unejected | HealthChanged | NotSecured

@@ -35,6 +35,8 @@ class LocalReply:
     retyped: bool = False
     framed: bool = False
     """Whether the headers describe the body already."""
+    transport: str = ""
+    """What was wrong with the TLS of a connection, where it was that; the body does not say it."""
 
     def flagged(self, flag: str) -> "LocalReply":
         """The same with one flag more, before the others."""
@@ -184,11 +186,10 @@ def upstream_reset(kind: str, *, retried: bool = False, transport: str = "") -> 
     flag, what = RESETS[kind]
     details = f"upstream_reset_before_response_started{{{what.replace(' ', '_')}}}"
     latest = "retried and the latest " if retried else ""
-    why = ""
     if transport:
-        why = f", transport failure reason: {transport}"
         details = f"{details[:-1]}|{'_'.join(transport.split())}}}"
-    return LocalReply(503, f"{_RESET}{latest}reset reason: {what}{why}".encode(), (flag,), details=details)
+    body = f"{_RESET}{latest}reset reason: {what}".encode()
+    return LocalReply(503, body, (flag,), details=details, transport=transport)
 
 
 GRPC_STATUSES = {400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 504: 14}

@@ -38,7 +38,7 @@ class HostState:
     `ClusterState.health_changed`. `healthy_since`: when it was first seen healthy, or passed an active health check
     after failing some (Host::lastHcPassTime), for slow start. `monitor` is where outcomes are reported, None where the
     cluster has no outlier detection. `load`: what it says of its own load, where somebody listens. `cluster`: the name
-    of the cluster that it is of.
+    of the cluster that it is of. `not_secured`: what was wrong with the TLS of the newest connection.
     """
 
     __slots__ = (
@@ -51,6 +51,7 @@ class HostState:
         "healthy_since",
         "load",
         "monitor",
+        "not_secured",
         "pending",
         "pools",
         "self_degraded",
@@ -68,6 +69,7 @@ class HostState:
         self.self_degraded = False
         self.monitor: HostMonitor | None = None
         self.load: Reported | None = None
+        self.not_secured = ""
         self.healthy_since: float | None = None
 
 

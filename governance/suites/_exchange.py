@@ -326,6 +326,8 @@ class PoolBase(ABC):
         core = self.library.core
         for flag in reply.flags:
             text = f"{reply.flag}: {reply.body.decode('utf-8', 'replace')}"
+            if reply.transport:
+                text += f", transport failure reason: {reply.transport}"
             if flag == "UF":
                 raise core.ConnectError(text)
             if flag == "UC":

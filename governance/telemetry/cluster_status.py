@@ -51,6 +51,7 @@ def _endpoint(host: Host, offset: float) -> Document:
         "locality": "/".join((locality.region, locality.zone, locality.sub_zone)).rstrip("/"),
         "workload": host.endpoint.metadata.get("istio", {}).get("workload"),
         "tls": host.socket.tls,
+        "tls_failure": state.not_secured or None,
         "active": state.active,
         "connections": sum(pool.size for pool in list(state.pools.values())),
     }

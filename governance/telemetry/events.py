@@ -2,17 +2,17 @@
 
 import logging
 
-from ..events import Ejected, Event, HealthChanged
+from ..events import Ejected, Event, HealthChanged, NotSecured
 
 log = logging.getLogger("proxyless")
 
 
 class EventLog:
-    """Writes every event at level INFO to the logger `proxyless`."""
+    """Writes every event to the logger `proxyless`: TLS that failed at level WARNING, what else happens at INFO."""
 
     def on_event(self, event: Event) -> None:
         """One line."""
-        log.info("%s", describe(event))
+        log.log(logging.WARNING if isinstance(event, NotSecured) else logging.INFO, "%s", describe(event))
 
 
 def describe(event: Event) -> str:
@@ -20,6 +20,8 @@ def describe(event: Event) -> str:
     where = f"cluster {event.cluster}: {event.address}"
     if isinstance(event, HealthChanged):
         return f"{where} is {event.health}" + (f" ({event.reason})" if event.reason else "")
+    if isinstance(event, NotSecured):
+        return f"{where}: TLS failed, no request goes there: {event.reason}"
     if not isinstance(event, Ejected):
         return f"{where} is back after {event.after_s:.1f} s (ejections so far: {event.ejections})"
     why = event.type.lower().replace("_", " ")

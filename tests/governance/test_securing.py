@@ -10,8 +10,10 @@ import pytest
 from proxyless.cli._url import parse_url
 from proxyless.governance.actions import Failure, OpenConnection, Send
 from proxyless.governance.balancing.host import Host
+from proxyless.governance.events import NotSecured
 from proxyless.governance.explain import document, dry_call
 from proxyless.governance.securing import Securing, plain_securing, securing_of, service_securing
+from proxyless.governance.telemetry.events import describe
 from proxyless.xds.model.cluster import HttpProtocol, TransportSocket
 from proxyless.xds.model.endpoint import LbEndpoint
 from proxyless.xds.model.filters import Alpn
@@ -146,14 +148,24 @@ def test_a_connection_that_cannot_be_secured_says_why() -> None:
     reply = steps.reply
     assert reply is not None
     assert (reply.status, reply.flags) == (503, ("UF",))
-    assert reply.body.endswith(
-        b"reset reason: remote connection failure, transport failure reason: "
-        b"TLS_error:expected a, presented b:TLS_error_end"
-    )
+    assert reply.body.endswith(b"reset reason: remote connection failure")
+    assert reply.transport == "TLS_error:expected a, presented b:TLS_error_end"
     assert reply.details == (
         "upstream_reset_before_response_started{remote_connection_failure|"
         "TLS_error:expected_a,_presented_b:TLS_error_end}"
     )
+
+
+def test_a_connection_that_cannot_be_secured_is_told_once_until_there_is_another_reason_or_a_connection() -> None:
+    made = world()
+    (host,) = made.cluster().hosts
+    for reason in ("one", "one", "other", "", "other"):
+        steps = made.steps("http://shop/")
+        assert isinstance(steps.until(OpenConnection), OpenConnection)
+        steps.answer(Failure("connect-failure", "no", transport=reason) if reason else steps.connection())
+        assert host.state.not_secured == reason
+    assert made.heard.events == [NotSecured("a", ADDRESS, each) for each in ("one", "other", "other")]
+    assert describe(made.heard.events[0]) == f"cluster a: {ADDRESS}: TLS failed, no request goes there: one"
 
 
 def test_explain_tells_what_is_offered_and_asked() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from proxyless.governance.balancing.host import HostState
-from proxyless.governance.events import Ejected, Event, HealthChanged, Unejected
+from proxyless.governance.events import Ejected, Event, HealthChanged, NotSecured, Unejected
 from proxyless.governance.outliers.detector import Detector
 from proxyless.governance.outliers.monitor import HostMonitor
 from proxyless.xds.model.cluster import OutlierDetection
@@ -71,3 +71,5 @@ def _short(event: Event) -> str:
             return f"{event.address} back {event.after_s:g}"
         case HealthChanged():
             return f"{event.address} {event.health}"
+        case NotSecured():
+            return f"{event.address} {event.reason}"

@@ -27,6 +27,7 @@ from proxyless.governance.passing import TcpRoute
 from proxyless.governance.suites._health import ask
 from proxyless.governance.suites._httpcore import Library
 from proxyless.governance.suites._tcp import AsyncTcpBackend, TcpBackend
+from proxyless.governance.telemetry.cluster_status import cluster_status
 from proxyless.xds.model.cluster import TransportSocket
 from proxyless.xds.model.health_check import GrpcCheck, HealthCheck, HttpCheck, TcpCheck
 from proxyless.xds.model.listener import TcpProxy
@@ -117,12 +118,21 @@ def get(made: Mesh, *, asynchronous: bool = False, url: str = "http://shop/") ->
     return asyncio.run(call())
 
 
+def found_in_status(made: Mesh) -> dict[str, Any]:
+    """What the status says of the only endpoint."""
+    (one,) = cluster_status("a", cluster_of(made), made.runtime.states["a"], 0.0, 0.0)["endpoints"]
+    found: dict[str, Any] = one
+    return found
+
+
 def close_idle(made: Mesh) -> None:
     made.runtime.close_idle()
 
 
 @pytest.mark.parametrize("asynchronous", [False, True])
-def test_a_leaf_and_roots_are_rotated_in_place(ca: Authority, server: Server, asynchronous: bool) -> None:
+def test_a_leaf_and_roots_are_rotated_in_place(
+    ca: Authority, server: Server, asynchronous: bool, caplog: pytest.LogCaptureFixture
+) -> None:
     secrets = HeldSecrets(ca.workload("one"), ca.roots)
     made = world(server.address, secrets)
     assert get(made, asynchronous=asynchronous).text == "ok"
@@ -137,7 +147,17 @@ def test_a_leaf_and_roots_are_rotated_in_place(ca: Authority, server: Server, as
     close_idle(made)
     found = get(made, asynchronous=asynchronous)
     assert (found.status_code, len(server.seen)) == (503, 3)
-    assert f"expected {spiffe('server')}, presented " in found.text
+    assert found.text.endswith("reset reason: remote connection failure")
+    reason = found.extensions["proxyless"].reply.transport
+    assert f"cluster a, endpoint {server.address}: expected {spiffe('server')}, presented " in reason
+    assert reason in caplog.text
+    assert found_in_status(made)["tls_failure"] == reason
+    with (
+        httpx.Client(transport=proxyless.httpx.Transport(made, errors="raise")) as client,
+        pytest.raises(httpx.ConnectError) as caught,
+    ):
+        client.get("http://shop/")
+    assert str(caught.value).endswith(f"remote connection failure, transport failure reason: {reason}")
 
 
 @pytest.mark.parametrize("asynchronous", [False, True])
@@ -157,9 +177,12 @@ def test_a_session_is_resumed_and_its_peer_is_still_known(ca: Authority, server:
 def test_without_a_certificate_nothing_is_sent(ca: Authority, server: Server, asynchronous: bool) -> None:
     found = get(world(server.address, HeldSecrets(None, ca.roots)), asynchronous=asynchronous)
     assert (found.status_code, found.extensions["proxyless"].flags) == (503, ("UF",))
-    assert f"cluster a, endpoint {server.address}: there is no certificate default" in found.text
+    assert (
+        f"cluster a, endpoint {server.address}: there is no certificate default"
+        in found.extensions["proxyless"].reply.transport
+    )
     found = get(world(server.address, HeldSecrets(ca.workload("one"), None)), asynchronous=asynchronous)
-    assert "there are no roots ROOTCA" in found.text
+    assert "there are no roots ROOTCA" in found.extensions["proxyless"].reply.transport
     found = get(world(server.address, None), asynchronous=asynchronous)
     assert "this process has no identity to offer" in found.text
     assert not server.seen
