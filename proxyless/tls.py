@@ -102,13 +102,30 @@ def gunicorn(mesh: Mesh | None = None, *, port: int | None = None) -> Callable[.
 
     def hook(config: Any, default: object = None) -> ssl.SSLContext:  # noqa: ARG001  # gunicorn's own context
         process = os.getpid()
-        if process not in made:
-            made.clear()
+        context = made.get(process)
+        if context is None:
             own: int = int(str(config.address[0][1])) if port is None else port
-            made[process] = server_context(mesh, port=own)
-        return made[process]
+            context = server_context(mesh, port=own)
+            config.set("pre_request", _telling(config.pre_request))
+            made.clear()
+            made[process] = context
+        return context
 
     return hook
+
+
+def _telling(then: Callable[[Any, Any], object]) -> Callable[[Any, Any], None]:
+    """gunicorn's `pre_request` that says first whose request a thread is about to serve.
+
+    A thread of a pool need not have read it: it may have come with the one before, which another thread has served.
+    """
+
+    def before(worker: Any, request: Any) -> None:
+        connection = getattr(getattr(request, "unreader", None), "sock", None)
+        SERVED.set(getattr(connection, "served", None))
+        then(worker, request)
+
+    return before
 
 
 def peer(connection: ssl.SSLSocket | None = None) -> Peer | None:
