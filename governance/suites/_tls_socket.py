@@ -147,8 +147,8 @@ class MeshSocket(ssl.SSLSocket):
             done = True
         except ssl.SSLWantReadError:
             pass
-        finally:
-            self._flush()
+        # Whoever is refused for who he is, is not sent the end of the handshake: he would take himself for let in.
+        self._flush()
         if undecided and tls.served is not None:
             self._since = self._mesh.runtime.clock()
         if tls.refusal is not None:

@@ -31,6 +31,7 @@ from tests.differential.custom import cluster
 from tests.differential.recording import Recording, Resource
 from tests.differential.test_jwt_payment import JWT, KEY, LIMIT, filters_of, without
 from tests.differential.test_mtls import DUE, ROUTER, data, http, listener, logged, pair, slug
+from tests.governance.suites.blocking import http_server
 from tests.governance.suites.test_asgi_servers import Server
 from tests.proxyless import test_tls
 from tests.support.backends import Backends
@@ -75,7 +76,10 @@ class Caller:
 
 @dataclass(frozen=True)
 class Seen:
-    """What the client answered and logged, and what came through: of each request the headers about the client."""
+    """What the client answered and logged, and what came through: of each request the headers about the client.
+
+    Behind `BLOCKING` it is the path of each.
+    """
 
     status: int
     flags: str
@@ -124,6 +128,7 @@ OURS: dict[str, tuple[type[Server], Callable[[proxyless.Mesh], Any]]] = {
     "uvloop": (UvloopServer, by_httptools),
     "hypercorn": (Server, test_tls.by_hypercorn),
 }
+BLOCKING = "http.server"
 SPOKEN = (("uvicorn", "h1"), ("uvloop", "h1"), ("hypercorn", "h1"), ("hypercorn", "h2"))
 
 
@@ -244,6 +249,7 @@ class World:
 
     def __init__(self, folder: Path, trusted: Authority, places: dict[str, Place], calls: Calls) -> None:
         self.apps: dict[tuple[str, str], App] = {}
+        self.blocking: dict[str, Any] = {}
         self._folder, self._places, self._calls = folder, places, calls
         self._roots = folder / "roots.pem"
         self._roots.write_bytes(trusted.pem)
@@ -281,7 +287,7 @@ class World:
             caller = self._calls[name, who]
             held_by = f"{slug(who)}-client"
             shown = pair(self._folder, held_by, caller.certificate) if caller.certificate is not None else None
-            for kind in ("envoy", *OURS):
+            for kind in ("envoy", *OURS, BLOCKING):
                 names.append(domain(name, who, kind))
                 made = calling(self._places[name], caller, ports[name, kind], shown, self._roots)
                 clusters += [renamed(made, f"h1 {names[-1]}"), renamed(made, f"h2 {names[-1]}", **http(**DUE))]
@@ -303,6 +309,9 @@ class World:
             app = self.apps[name, kind] = App()
             made = held.enter_context(server(serve(mesh), proxyless.asgi.Middleware(app, mesh, port=8080)))
             yield kind, made.socket.getsockname()[1]
+        blocking = held.enter_context(http_server(proxyless.tls.server_context(mesh, port=8080)))
+        self.blocking[name] = blocking
+        yield BLOCKING, blocking.server_address[1]
 
     def ask(
         self, place: str, who: str, kind: str, spoken: str, method: str = "GET", path: str = "/", *sent: Header
@@ -316,6 +325,9 @@ class World:
         if kind == "envoy":
             taken = self._backends.take()
             arrived = tuple(tuple(v.encode("latin-1") for name, v in each.headers if name == XFCC) for each in taken)
+        elif kind == BLOCKING:
+            server = self.blocking[place]
+            arrived, server.arrived = tuple((path.encode(),) for path in server.arrived), []
         else:
             app = self.apps[place, kind]
             arrived, app.arrived = tuple(app.arrived), []

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.differential.secured import SPOKEN, XFCC, Caller, Header, Place, World
+from tests.differential.secured import BLOCKING, SPOKEN, XFCC, Caller, Header, Place, World
 from tests.differential.test_jwt_payment import KEY
 from tests.differential.test_mtls import HALF
 from tests.support.certificates import authority, self_signed, spiffe
@@ -112,9 +112,17 @@ def test_the_app_is_told_of_the_client_as_behind_envoy(world: World, place: str,
             assert ours.protocol == {"h1": "HTTP/1.1", "h2": "HTTP/2"}[spoken]
 
 
+@pytest.mark.parametrize(("place", "who"), THROUGH, ids=lambda each: each)
+def test_a_blocking_server_lets_in_whom_envoy_lets_in(world: World, place: str, who: str) -> None:
+    theirs = world.ask(place, who, "envoy", "h1", "GET", "/healthz")
+    ours = world.ask(place, who, BLOCKING, "h1", "GET", "/healthz")
+    assert (ours.status, ours.flags, ours.protocol) == (theirs.status, theirs.flags, theirs.protocol)
+    assert (ours.status, len(ours.arrived)) == (200, 1)
+
+
 @pytest.mark.parametrize(("place", "who"), REFUSED, ids=lambda each: each)
 def test_the_client_is_turned_away_as_by_envoy(world: World, place: str, who: str) -> None:
-    for kind, spoken in SPOKEN:
+    for kind, spoken in (*SPOKEN, (BLOCKING, "h1")):
         theirs = world.ask(place, who, "envoy", spoken)
         ours = world.ask(place, who, kind, spoken)
         assert (ours.status, ours.flags, ours.arrived) == (theirs.status, theirs.flags, theirs.arrived), (kind, theirs)
