@@ -4,7 +4,8 @@ Two folders come in, one document goes out (docs/diff.md). Nothing here decides:
 folder, each kind of client is told by both what a process would be told, and the product's own decoders and runtime
 decide by it, as in `explain`. What is compared is what came of that:
 
-* `folders` opens a folder, `clients` says who asks, `sight` is what one client is told by one folder.
+* `folders` opens both, `clients` says who asks, `standing` who is told the same, `sight` is what one client is told by
+  one folder, `touched` what of two sights can differ at all, `asking` goes through all clients.
 * `asked` reads requests from a file, `samples` makes them from the routes of both sides (`examples`: a text for each
   matcher), `decisions` is what becomes of one, with every cluster that it may be sent to.
 * `requests`, `clusters`, `chains`, `inbound` compare; `differing` finds differences of dataclasses, `effects` says

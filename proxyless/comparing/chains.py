@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from ..xds.model.filters import HttpFilter
@@ -11,6 +11,7 @@ from .changes import Change, label, policy, service_of
 from .differing import differences, plain
 from .effects import effect_of
 from .sight import INBOUND, Sight
+from .touched import Touched
 
 SKIP = frozenset({"route_config", "stat_prefix", "rds", "tracing", "http_filters", "server_name", "notes"})
 """Of a connection manager: compared elsewhere, or decides nothing."""
@@ -22,9 +23,10 @@ Key = tuple[str, int, str]
 """Address and port of a listener, and what its chain asks for."""
 
 
-def compare_chains(old: Sight, new: Sight) -> Iterator[Change]:
+def compare_chains(touched: Touched) -> Iterator[Change]:
     """Outgoing connections."""
-    before, after = _chains(old), _chains(new)
+    old, new = touched.old, touched.new
+    before, after = (_chains(side, touched.listeners) for side in (old, new))
     one, other = (outbound_policy(each) for each in (old, new))
     if one != other:
         effect = effect_of("outbound", one, other)
@@ -82,10 +84,11 @@ def _filter(each: HttpFilter | None) -> Any:
     return None if each is None else plain(each.config) or True
 
 
-def _chains(sight: Sight) -> dict[Key, FilterChain]:
+def _chains(sight: Sight, names: Collection[str]) -> dict[Key, FilterChain]:
     found: dict[Key, FilterChain] = {}
-    for name, listener in sorted(sight.listeners.items()):
-        if name == INBOUND or listener.direction == "INBOUND":
+    for name in sorted(names):
+        listener = sight.listeners.get(name)
+        if listener is None or name == INBOUND or listener.direction == "INBOUND":
             continue
         for chain in listener.all_chains():
             found.setdefault((*_place(listener, chain), _asks(chain)), chain)

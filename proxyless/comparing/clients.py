@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import ConfigurationError
+from ..xds.controlplane.registry.world import World
 from ..xds.identity.bootstrap import BootstrapError, Node
-from .folders import Folder
 
 INSTANCE_LABELS = frozenset(
     {
@@ -60,7 +60,7 @@ class Client:
 Identity = tuple[str, tuple[tuple[str, str], ...], str, str]
 
 
-def clients_of(old: Folder, new: Folder) -> tuple[list[Client], list[Client], list[Client]]:
+def clients_of(old: World, new: World) -> tuple[list[Client], list[Client], list[Client]]:
     """The kinds that both sides have, that only the old one has, and that only the new one has."""
     before, after = _kinds(old), _kinds(new)
     both = [_client(key, before[key], after[key]) for key in sorted(before.keys() & after.keys())]
@@ -108,9 +108,8 @@ def client_of(said: str) -> Client:
     return Client(app, namespace, tuple(sorted(labels.items())), node.service_account, locality, node, node)
 
 
-def _kinds(folder: Folder) -> dict[Identity, Node]:
+def _kinds(world: World) -> dict[Identity, Node]:
     found: dict[Identity, Node] = {}
-    world = folder.world
     for (namespace, name), pod in sorted(world.pods.items()):
         workload = world.workloads[namespace, name]
         labels = tuple(sorted((k, v) for k, v in pod.meta.labels.items() if k not in INSTANCE_LABELS))
@@ -139,8 +138,8 @@ def _client(identity: Identity, old: Node, new: Node) -> Client:
     return Client(_app(labels) or old.pod, namespace, labels, account, locality, old, new)
 
 
-def _namespaces(folder: Folder) -> set[str]:
-    return {ref.namespace for ref in folder.world.by_ref if ref.namespace}
+def _namespaces(world: World) -> set[str]:
+    return {ref.namespace for ref in world.by_ref if ref.namespace}
 
 
 def named(clients: Sequence[Client], everybody: Sequence[Client]) -> str:

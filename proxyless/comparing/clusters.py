@@ -10,7 +10,7 @@ from ..xds.model.endpoint import ClusterLoadAssignment
 from .changes import Change, policy, service_of, where_of
 from .differing import differences, plain
 from .effects import Effect, effect_of
-from .sight import Sight
+from .touched import Touched
 
 SKIP = frozenset(
     {
@@ -28,12 +28,13 @@ ISTIO_MUTUAL = "default"
 """The name of a workload's own certificate."""
 
 
-def compare_clusters(old: Sight, new: Sight) -> Iterator[Change]:
+def compare_clusters(touched: Touched) -> Iterator[Change]:
     """Services, ports and subsets that come or go, endpoints, and every policy of a cluster."""
-    for name in sorted(old.clusters.keys() | new.clusters.keys()):
-        if name.startswith("inbound|"):
-            continue
+    old, new = touched.old, touched.new
+    for name in touched.ordered:
         before, after = old.clusters.get(name), new.clusters.get(name)
+        if before is None and after is None:  # refused on both sides
+            continue
         counts = [None if each is None else count(side.endpoints(each)) for side, each in ((old, before), (new, after))]
         if before is None or after is None:
             said: Any = before or after
@@ -41,7 +42,8 @@ def compare_clusters(old: Sight, new: Sight) -> Iterator[Change]:
             continue
         yield from _endpoints(before, old.endpoints(before), new.endpoints(after), counts)
         yield from _policies(before, after)
-    yield from _names(old, new)
+    for name in sorted(touched.names):
+        yield from _addresses_of(name, old.names.table.get(name), new.names.table.get(name))
 
 
 def count(assignment: ClusterLoadAssignment) -> int:
@@ -137,9 +139,6 @@ def _mode(socket: TransportSocket) -> str:
     return "MUTUAL" if socket.upstream.common.certificate is not None else "SIMPLE"
 
 
-def _names(old: Sight, new: Sight) -> Iterator[Change]:
-    before, after = old.names.table, new.names.table
-    for name in sorted(before.keys() | after.keys()):
-        one, other = before.get(name), after.get(name)
-        if one is not None and other is not None and sorted(one) != sorted(other):
-            yield policy("name", name, {}, "addresses", list(one), list(other), "changes")
+def _addresses_of(name: str, one: tuple[str, ...] | None, other: tuple[str, ...] | None) -> Iterator[Change]:
+    if one is not None and other is not None and sorted(one) != sorted(other):
+        yield policy("name", name, {}, "addresses", list(one), list(other), "changes")

@@ -8,15 +8,11 @@ from typing import Any
 
 from ..errors import ConfigurationError
 from ..xds.controlplane import Finding
-from .chains import compare_chains
+from .asking import Asking, Looked
 from .changes import Change
 from .clients import Client, client_of, clients_of
-from .clusters import compare_clusters
-from .folders import Folder, findings_changed
-from .inbound import compare_inbound
-from .requests import compare_requests
+from .folders import opened
 from .samples import Asked
-from .sight import Sight
 
 SECTIONS = ("requests", "connections", "services", "policies", "unsampled")
 
@@ -45,6 +41,7 @@ class Comparison:
     gone: tuple[Client, ...]
     come: tuple[Client, ...]
     findings: dict[str, list[Finding]]
+    looked: Looked
 
     @property
     def differs(self) -> bool:
@@ -60,6 +57,7 @@ class Comparison:
             "new": self.new,
             "differs": self.differs,
             "clients": len(self.everybody),
+            "looked_at": self.looked.document(),
             "workloads": {
                 "added": [each.document() for each in self.come],
                 "removed": [each.document() for each in self.gone],
@@ -85,42 +83,28 @@ def compare(old: str, new: str, nodes: Sequence[str] = (), requests: Iterable[As
     Raises:
         ConfigurationError: one cannot be read, or a node or request makes no sense.
     """
-    before, after = Folder(old), Folder(new)
-    both, gone, come = clients_of(before, after)
+    folders = opened(old, new)
+    both, gone, come = clients_of(folders.old.world, folders.new.world)
     if nodes:
         both, gone, come = [client_of(each) for each in nodes], [], []
     given = list(requests)
     _known(given, both)
     seen: dict[str, tuple[Change, dict[int, None]]] = {}
-    outbound: dict[object, list[Change]] = {}
-    for index, client in enumerate(both):
-        for change in _of_client(client, before, after, given, outbound):
-            seen.setdefault(change.key, (change, {}))[1][index] = None
+    asking = Asking(folders, both)
+    for index, change in asking.changes(lambda client: [each for each in given if _sends(client, each)]):
+        seen.setdefault(change.key, (change, {}))[1][index] = None
     grouped: dict[tuple[int, ...], list[Change]] = {}
     for change, places in seen.values():
-        grouped.setdefault(tuple(places), []).append(change)
+        grouped.setdefault(tuple(sorted(places)), []).append(change)
     groups = [
         Group(tuple(both[index] for index in key), tuple(changes))
         for key, changes in sorted(grouped.items(), key=lambda each: (-len(each[0]), each[0]))
     ]
-    findings = findings_changed(before.findings, after.findings)
-    return Comparison(old, new, tuple(both), tuple(groups), tuple(gone), tuple(come), findings)
+    return Comparison(old, new, tuple(both), tuple(groups), tuple(gone), tuple(come), folders.findings(), asking.looked)
 
 
-def _of_client(
-    client: Client, before: Folder, after: Folder, given: list[Asked], outbound: dict[object, list[Change]]
-) -> list[Change]:
-    old, new = Sight(before, client.old), Sight(after, client.new)
-    own = tuple(each for each in given if not each.client or _is(client, each))
-    key = old.digest, new.digest, own
-    found = outbound.get(key)
-    if found is None:
-        found = outbound[key] = []
-        if old.digest != new.digest:
-            found += compare_requests(old, new, own)
-            found += compare_chains(old, new)
-            found += compare_clusters(old, new)
-    return [*found, *compare_inbound(old, new, client.name)]
+def _sends(client: Client, asked: Asked) -> bool:
+    return not asked.client or _is(client, asked)
 
 
 def _is(client: Client, asked: Asked) -> bool:

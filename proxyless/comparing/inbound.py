@@ -16,7 +16,6 @@ from ..xds.wire.schema import unpack
 from .changes import Change, policy
 from .effects import Effect, effect_of
 from .rules import rule_text
-from .sight import Sight
 
 UNSAID = frozenset(
     {
@@ -47,12 +46,12 @@ Rule = tuple[str, str, str]
 """Action, policy, and what the rule says; its place in the policy is the value beside it."""
 
 
-def compare_inbound(old: Sight, new: Sight, host: str) -> Iterator[Change]:
-    """Every change of what a workload's own ports do with requests; `host` names the workload."""
-    if old.inbound_raw == new.inbound_raw:
+def compare_inbound(old: bytes, new: bytes, host: str) -> Iterator[Change]:
+    """Every change of what a workload's own ports do with requests, by its listener; `host` names the workload."""
+    if old == new:
         return
     before, after = _ports(old), _ports(new)
-    keys = [_keys(each.inbound_raw) for each in (old, new)]
+    keys = [_keys(each) for each in (old, new)]
     found: dict[str, tuple[Change, list[int]]] = {}
     for port in sorted(before.keys() | after.keys()):
         changes = list(_compare(before.get(port), after.get(port), host))
@@ -69,11 +68,11 @@ def compare_inbound(old: Sight, new: Sight, host: str) -> Iterator[Change]:
         yield Change(change.section, host, {**change.document, **where})
 
 
-def _ports(sight: Sight) -> dict[int, list[Json]]:
+def _ports(raw: bytes) -> dict[int, list[Json]]:
     """The chains of each port as they are sent."""
-    if not sight.inbound_raw:
+    if not raw:
         return {}
-    document = as_json(ResourceType.LISTENER, sight.inbound_raw)
+    document = as_json(ResourceType.LISTENER, raw)
     listener_port = document.get("address", {}).get("socket_address", {}).get("port_value")
     found: dict[int, list[Json]] = {}
     for chain in (*document.get("filter_chains", ()), document.get("default_filter_chain")):

@@ -11,8 +11,8 @@ from .changes import Change, policy
 from .decisions import Decision, decide
 from .differing import differences, plain
 from .effects import effect_of
-from .samples import Asked, Sample, samples_of
-from .sight import Sight
+from .samples import Asked, Sample
+from .touched import Touched
 
 ROUTE_SKIP = frozenset(
     {
@@ -30,10 +30,11 @@ ROUTE_SKIP = frozenset(
 )
 
 
-def compare_requests(old: Sight, new: Sight, given: Iterable[Asked]) -> Iterator[Change]:
+def compare_requests(touched: Touched, given: Iterable[Asked]) -> Iterator[Change]:
     """Every request, given or made from the routes of either side, that is decided differently."""
+    old, new = touched.old, touched.new
     made = {each.key: each for each in given}
-    before, after = list(samples_of(old)), list(samples_of(new))
+    before, after = touched.samples(old), touched.samples(new)
     samples = (*before, *after)
     wanted = [each.asked for each in samples if each.asked is not None]
     for each in (*wanted, *(near for sample in samples for near in sample.near)):

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from ..xds.model.listener import Listener
 from ..xds.model.matchers import HeaderMatcher, PathMatcher, QueryParameterMatcher, Range, StringMatcher
 from ..xds.model.resource import ResourceError
-from ..xds.model.route import Route, RouteConfiguration, RouteMatch, VirtualHost
+from ..xds.model.route import LazyVirtualHost, Route, RouteConfiguration, RouteMatch, VirtualHost
 from .examples import matching, not_matching, of_regex
 from .sight import INBOUND, Sight
 
@@ -63,24 +63,36 @@ class UnmatchableError(Exception):
     """No request can be made for a route."""
 
 
-def samples_of(sight: Sight) -> Iterator[Sample]:
-    """One for each route of each virtual host that outgoing HTTP calls can take."""
+@dataclass(frozen=True, slots=True)
+class Hosted:
+    """A virtual host at a port, and the table that it stands in."""
+
+    table: RouteConfiguration
+    port: int
+    lazy: LazyVirtualHost
+
+    def samples(self) -> Iterator[Sample]:
+        """One for each of its routes."""
+        try:
+            host = self.lazy.value()
+        except ResourceError:
+            return
+        yield from of_host(host, self.port)
+
+
+def hosted(sight: Sight) -> Iterator[Hosted]:
+    """Each virtual host that outgoing HTTP calls can take."""
     seen: set[tuple[str, int, str]] = set()
     for name, listener in sorted(sight.listeners.items()):
         if name == INBOUND or listener.direction == "INBOUND" or listener.address is None:
             continue
         for table in _tables(sight, listener):
+            port = listener.address.port
             for lazy in table.virtual_hosts:
-                port = listener.address.port
                 key = table.name, port, lazy.name
-                if key in seen:
-                    continue
-                seen.add(key)
-                try:
-                    host = lazy.value()
-                except ResourceError:
-                    continue
-                yield from of_host(host, port)
+                if key not in seen:
+                    seen.add(key)
+                    yield Hosted(table, port, lazy)
 
 
 def _tables(sight: Sight, listener: Listener) -> Iterator[RouteConfiguration]:

@@ -1,21 +1,25 @@
-"""What one client is told by one folder, complete and at once, and the runtime that decides by it.
+"""What one client is told by one folder, and the runtime that decides by it.
 
-No thread and no socket: the control plane's own session is asked type by type. Names that only DNS knows stand for
-themselves, so that a comparison asks nobody and says the same everywhere.
+No thread and no socket: what makes the control plane's resources is asked for them. Everything is decoded when it is
+first looked at, and once for both sides and all clients that are told the same bytes; endpoints are not even made
+before. Names that only DNS knows stand for themselves, so that a comparison asks nobody and says the same everywhere.
 """
 
 from __future__ import annotations
 
-import hashlib
 import random
-from collections.abc import Collection
-from typing import Any
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
-from ..errors import ConfigurationError
 from ..governance.forwarding import Workload
 from ..governance.runtime import Options, Runtime
-from ..xds.controlplane.discovery.session import SessionError
-from ..xds.controlplane.discovery.sotw import SotwSession
+from ..xds.controlplane.discovery import rules
+from ..xds.controlplane.discovery.resources import Resources
+from ..xds.controlplane.emit.inbound import inbound_listeners
+from ..xds.controlplane.emit.messages import pack
+from ..xds.controlplane.emit.outbound import outbound_listeners
+from ..xds.controlplane.emit.view import View
 from ..xds.graph import DNS_TYPES, tables_of
 from ..xds.identity.bootstrap import Node
 from ..xds.model.cluster import Cluster
@@ -25,11 +29,11 @@ from ..xds.model.names import NameTable
 from ..xds.model.resource import Resource, ResourceError, ResourceType
 from ..xds.model.snapshot import Snapshot
 from ..xds.model.values import Locality
-from ..xds.protocol.events import Request
-from ..xds.wire import codec, envelope
-from .folders import Folder
+from ..xds.wire import codec
 
 INBOUND = "virtualInbound"
+
+T = TypeVar("T")
 
 
 class Draws:
@@ -45,34 +49,137 @@ class Draws:
 LAST = 0.999999999
 
 
+class Pool:
+    """Resources that are held, by their bytes: what is told to many is decoded once."""
+
+    def __init__(self) -> None:
+        self._by_bytes: dict[tuple[ResourceType, bytes], Resource[Any]] = {}
+        self._by_message: dict[int, tuple[object, Resource[Any]]] = {}
+        self._tables: dict[str, Resource[Any]] = {}
+
+    def held(self, type_: ResourceType, name: str, message: Any) -> Resource[Any]:
+        """A resource of a packed message; the same object for the same bytes."""
+        known = self._by_message.get(id(message))
+        if known is not None and known[0] is message:
+            return known[1]
+        raw = message.value
+        found = self._by_bytes.get((type_, raw))
+        if found is None:
+            # A table shares its virtual hosts with the one before it.
+            before = self._tables.get(name) if type_ is ResourceType.ROUTE else None
+            found = self._by_bytes[type_, raw] = codec.resource(type_, name, "diff", raw, before)
+            found.previous = None  # what cannot be decoded is left out, as by an Envoy that starts
+            if type_ is ResourceType.ROUTE:
+                self._tables[name] = found
+                table = decoded_or_none(found)
+                for each in table.virtual_hosts if table is not None else ():
+                    each.previous = None
+        self._by_message[id(message)] = (message, found)
+        return found
+
+
+def decoded_or_none(resource: Resource[T] | None) -> T | None:
+    """The value, where there is one."""
+    try:
+        return resource.get() if resource is not None else None
+    except ResourceError:
+        return None
+
+
+class Decoded(Mapping[str, T], Generic[T]):
+    """Those resources that can be decoded, each when it is asked for."""
+
+    def __init__(self, resources: Mapping[str, Resource[T]]) -> None:
+        self._resources = resources
+
+    def __getitem__(self, name: str) -> T:
+        found = decoded_or_none(self._resources.get(name))
+        if found is None:
+            raise KeyError(name)
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in self._resources if name in self)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+class Asked(Mapping[str, T], Generic[T]):
+    """What is made when it is asked for."""
+
+    def __init__(self, names: Collection[str], make: Callable[[str], T | None]) -> None:
+        self._names = names
+        self._make = make
+        self._made: dict[str, T | None] = {}
+
+    def __getitem__(self, name: str) -> T:
+        if name not in self._made:
+            self._made[name] = self._make(name)
+        found = self._made[name]
+        if found is None:
+            raise KeyError(name)
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in self._names if name in self)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """What does not depend on where a client stands: many share it."""
+
+    listeners: Mapping[str, Resource[Listener]]
+    routes: Mapping[str, Resource[Any]]
+    extensions: Mapping[str, Resource[Any]]
+    names: Resource[NameTable] | None
+
+
+def tables(resources: Resources, view: View, pool: Pool) -> Tables:
+    """Listeners of outgoing calls, their routes, and the names that are known."""
+    made = {each.name: pool.held(ResourceType.LISTENER, each.name, pack(each)) for each in outbound_listeners(view)}
+    listeners = list(Decoded(made).values())
+    wanted = {name for each in listeners for name in tables_of(each)}
+    extensions = _discovered(listeners)
+
+    def named(type_: rules.ResourceType, of: ResourceType, names: Collection[str]) -> dict[str, Resource[Any]]:
+        made = resources.make(type_, view, sorted(names)) if names else ()
+        return {name: pool.held(of, name, message) for name, message in made}
+
+    (known,) = [pool.held(ResourceType.NAMES, "", message) for _, message in resources.make(rules.NAMES, view, ())]
+    return Tables(
+        made,
+        named(rules.ROUTE, ResourceType.ROUTE, wanted),
+        named(rules.EXTENSION, ResourceType.EXTENSION, extensions),
+        known,
+    )
+
+
 class Sight:
-    """A client's configuration. `listeners`, `clusters` are decoded; what cannot be is left out, as Envoy would.
+    """What a client is told of the calls that it makes. `listeners`, `clusters` leave out what Envoy would refuse."""
 
-    Raises:
-        ConfigurationError: the client cannot be served.
-    """
-
-    def __init__(self, folder: Folder, node: Node) -> None:
-        self._session = SotwSession(folder.plane, "diff")
-        self._node = envelope.node_message(node.message())
-        clusters = self._ask(ResourceType.CLUSTER)
-        listeners = self._ask(ResourceType.LISTENER)
-        self.clusters: dict[str, Cluster] = decoded(clusters)
-        self.listeners: dict[str, Listener] = decoded(listeners)
-        wanted = {each.assignment_name for each in self.clusters.values() if each.type == "EDS"}
-        assignments = self._ask(ResourceType.ENDPOINT, wanted)
-        routes = self._ask(ResourceType.ROUTE, {name for each in self.listeners.values() for name in tables_of(each)})
-        extensions = self._ask(ResourceType.EXTENSION, _discovered(self.listeners.values()))
-        names = self._ask(ResourceType.NAMES)
-        self.assignments: dict[str, ClusterLoadAssignment] = decoded(assignments)
-        table = next(iter(names.values()), None)
-        self.names: NameTable = NameTable() if table is None else table.get()
-        resolved = {
-            name: each.load_assignment or ClusterLoadAssignment(name)
-            for name, each in self.clusters.items()
-            if each.type in DNS_TYPES
+    def __init__(self, resources: Resources, view: View, node: Node, pool: Pool, told: Tables) -> None:
+        self._resources = resources
+        self._view = view
+        self._pool = pool
+        self.told = told
+        self.held = {
+            name: pool.held(ResourceType.CLUSTER, name, message)
+            for name, message in resources.clusters(view, None)
+            if name and not name.startswith("inbound|")
         }
-        snapshot = Snapshot(1, True, listeners, routes, clusters, assignments, resolved, extensions, self.names)
+        """Clusters as they are told."""
+        self.clusters: Mapping[str, Cluster] = Decoded(self.held)
+        self.listeners: Mapping[str, Listener] = Decoded(told.listeners)
+        self.assignments: Mapping[str, Resource[ClusterLoadAssignment]] = Asked(self.held, self._assignment)
+        self.names: NameTable = decoded_or_none(told.names) or NameTable()
+        resolved = Asked(self.held, self._resolved)
+        snapshot = Snapshot(
+            1, True, told.listeners, told.routes, self.held, self.assignments, resolved, told.extensions, self.names
+        )
         self.snapshot = snapshot
         self.draws = Draws()
         options = Options(
@@ -83,48 +190,37 @@ class Sight:
         self.runtime = Runtime(options, rng=random.Random(0))
         self.runtime.uniform = self.draws
         self.runtime.publish(snapshot)
-        inbound = listeners.get(INBOUND)
-        self.inbound_raw = b"" if inbound is None else inbound.raw
-        self.digest = _digest(
-            {name: each for name, each in listeners.items() if name != INBOUND},
-            routes,
-            clusters,
-            assignments,
-            extensions,
-            names,
-        )
-        """Of all that concerns outgoing calls."""
 
     def endpoints(self, cluster: Cluster) -> ClusterLoadAssignment:
         """Where a cluster's endpoints are, as configured."""
         if cluster.type == "EDS":
-            return self.assignments.get(cluster.assignment_name) or ClusterLoadAssignment(cluster.name)
+            found = decoded_or_none(self.assignments.get(cluster.assignment_name))
+            return found or ClusterLoadAssignment(cluster.name)
         return cluster.load_assignment or ClusterLoadAssignment(cluster.name)
 
-    def _ask(self, type_: ResourceType, names: Collection[str] = ()) -> dict[str, Resource[Any]]:
-        if not names and not type_.is_wildcard:
-            return {}
-        request = Request(type_.value, names=tuple(sorted(names)), first=True)
-        try:
-            responses = self._session.receive(envelope.write_request(request, self._node))
-        except SessionError as error:
-            raise ConfigurationError(str(error)) from error
-        found: dict[str, Resource[Any]] = {}
-        for each in responses:
-            for said in envelope.read_response(each.SerializeToString()).resources:
-                found[said.name] = codec.resource(type_, said.name, said.version, said.raw)
-        return found
+    def made_of(self, assignment: str) -> Hashable:
+        """What an assignment is made of."""
+        return self._resources.made_of(assignment, self._view)
+
+    @property
+    def patched(self) -> bool:
+        """Whether clusters are not simply what the control plane makes of services."""
+        return "CLUSTER" in self._view.patches
+
+    def _assignment(self, name: str) -> Resource[ClusterLoadAssignment]:
+        ((_, message),) = self._resources.make(rules.ENDPOINT, self._view, [name])
+        return self._pool.held(ResourceType.ENDPOINT, name, message)
+
+    def _resolved(self, name: str) -> ClusterLoadAssignment | None:
+        cluster = self.clusters.get(name)
+        if cluster is None or cluster.type not in DNS_TYPES:
+            return None
+        return cluster.load_assignment or ClusterLoadAssignment(name)
 
 
-def decoded(resources: dict[str, Resource[Any]]) -> dict[str, Any]:
-    """Those that can be."""
-    found = {}
-    for name, each in resources.items():
-        try:
-            found[name] = each.get()
-        except ResourceError:
-            continue
-    return found
+def own_listener(view: View) -> bytes:
+    """What a workload is told of its own ports: the bytes of its listener for incoming connections."""
+    return next((pack(each).value for each in inbound_listeners(view) if each.name == INBOUND), b"")
 
 
 def _discovered(listeners: Collection[Listener]) -> set[str]:
@@ -136,13 +232,3 @@ def _discovered(listeners: Collection[Listener]) -> set[str]:
         for each in chain.http.http_filters
         if each.discovery
     }
-
-
-def _digest(*tables: dict[str, Resource[Any]]) -> bytes:
-    made = hashlib.sha256()
-    for table in tables:
-        for name in sorted(table):
-            made.update(f"{len(table[name].raw)} {name}\0".encode())
-            made.update(table[name].raw)
-        made.update(b"\0\0")
-    return made.digest()

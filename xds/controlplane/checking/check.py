@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 
 from ..api.decode import extended, path_text
 from ..mesh import MeshConfig
@@ -37,12 +37,17 @@ def check(
     return findings(source, loaded.faults, World(loaded.objects, mesh or MeshConfig()))
 
 
-def findings(source: FolderSource, faults: Iterable[Fault], world: World) -> list[Finding]:
-    """`check` of a folder that was read already: with the faults and the world that came of the last `poll`."""
+def findings(
+    source: FolderSource, faults: Iterable[Fault], world: World, written_right: Container[str] = ()
+) -> list[Finding]:
+    """`check` of a folder that was read already: with the faults and the world that came of the last `poll`.
+
+    `written_right`: texts of documents that need not be looked through for keys that are given twice.
+    """
     found = [_of_fault("error", fault) for fault in faults]
     against = Mesh(world)
     for name, line, text, readings in source.documents():
-        for key_line, column, key in duplicate_keys(text, line):
+        for key_line, column, key in duplicate_keys(text, line) if text not in written_right else ():
             message = f'"{key}" is given twice: the last one counts'
             found.append(Finding("warning", name, key_line, column, None, "", message))
         for reading in readings:

@@ -30,6 +30,7 @@ from ..emit.route_tables import RouteConfiguration, encoded_route_table, grpc_ta
 from ..emit.stock import stock_cluster, stock_listener
 from ..emit.view import View
 from ..hosts import parse_subset_key
+from ..registry.destination_rules import Rule
 from ..registry.proxy import Proxy
 from ..registry.scope import Scope
 from ..registry.services import Port, Service
@@ -156,15 +157,22 @@ class Resources:
             if port.protocol != "UDP":
                 yield from self._clusters.get((key, port), partial(make, port))
 
-    def _assignment(self, name: str, view: View) -> Any:
-        if name == self_discovery.NAME:
-            return pack(self_discovery.own_assignment(view))
+    def made_of(self, name: str, view: View) -> Hashable:
+        """What an assignment is made of: where that is equal, it is, too."""
+        return self._parts(name, view)[0]
+
+    def _parts(self, name: str, view: View) -> tuple[Hashable, Rule | None]:
         parsed = parse_subset_key(name)
         service = view.scope.by_host.get(parsed.host) if parsed else None
         rule = view.scope.rule(view.proxy, service.hostname) if service else None
         instances = view.world.instances.get(service.key) if service else None
         peers = view.world.peer_authentications
-        key = (name, service, instances, rule, peers, view.mesh, view.world.gateways, view.caller_key)
+        return (name, service, instances, rule, peers, view.mesh, view.world.gateways, view.caller_key), rule
+
+    def _assignment(self, name: str, view: View) -> Any:
+        if name == self_discovery.NAME:
+            return pack(self_discovery.own_assignment(view))
+        key, rule = self._parts(name, view)
         proxy = view.proxy
         caller = Caller(proxy.locality, proxy.labels, proxy.node_name, proxy.standpoint, proxy.reach.local)
         return self._assignments.get(key, lambda: pack(load_assignment(name, view.scope, rule, caller)))

@@ -52,6 +52,7 @@ class FolderSource:
     Raises SourceError if the folder cannot be read at first. Later an unreadable folder is a fault, and what was read
     before stays in force; so it is with a single file or a folder below. `now` gives nanoseconds since the epoch.
     `mesh_config` is a file with the mesh's settings, anywhere: it counts before what the folder says of them.
+    `like`: another folder, nearly the same: a document that it has at the same place gives the very same object.
     """
 
     def __init__(
@@ -60,8 +61,10 @@ class FolderSource:
         *,
         mesh_config: str | os.PathLike[str] | None = None,
         now: Callable[[], int] = time.time_ns,
+        like: FolderSource | None = None,
     ) -> None:
         self._folder = Path(folder)
+        self._like = like
         self._mesh_file = None if mesh_config is None else str(Path(mesh_config).resolve())
         self._now = now
         self._files: dict[str, _File] = {}
@@ -192,6 +195,8 @@ class FolderSource:
         self, name: str, stamp: Stamp | str, known: _File | None, block: BlockReader, quick: QuickReader
     ) -> _File:
         before = known.parts if known else {}
+        other = self._like._files.get(name) if self._like is not None and known is None else None
+        read_there = other.parts if other is not None else before
         if isinstance(stamp, str):
             return _File(stamp, before, (Fault(Place(name), stamp),))
         try:
@@ -203,8 +208,8 @@ class FolderSource:
         pieces = [(1, text)] if name.endswith(".json") else list(split(text))
         manifests = name != self._mesh_file and not name.endswith(".json")
         for line, piece in pieces:
-            if (line, piece) in before:
-                parts[line, piece] = before[line, piece]
+            if (line, piece) in read_there:
+                parts[line, piece] = read_there[line, piece]
                 continue
             made = quick.read(name, piece, line) if manifests else None
             if made is not None:
