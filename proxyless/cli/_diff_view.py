@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ..comparing.asking import Looked
 from ..comparing.changes import Change, short
 from ..comparing.clients import named
 from ..comparing.comparison import Comparison, Group
@@ -49,6 +50,14 @@ def as_text(found: Comparison) -> str:
     for title, said in _rest(found):
         lines += [f"{title}:", *(f"  {each}" for each in said)]
     return "\n".join(lines)
+
+
+def looked_at(looked: Looked) -> str:
+    """What was looked at, beside the output."""
+    return (
+        f"{looked.kinds} {'kind' if looked.kinds == 1 else 'kinds'} of clients: {looked.compared} compared,"
+        f" {looked.alike} told the same as one of these, {looked.untouched} told nothing new"
+    )
 
 
 def as_markdown(found: Comparison) -> str:

@@ -44,4 +44,6 @@ def command(old: str, new: str, requests: str | None, nodes: tuple[str, ...], fo
         said = _diff_view.as_markdown(found) if form == "markdown" else _diff_view.as_text(found)
     if said:
         click.echo(said.encode("utf-8", "replace"))
+    if form == "text":
+        click.echo(_diff_view.looked_at(found.looked), err=True)
     return 1 if found.differs else 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from ..xds.controlplane.discovery.resources import Resources
 from ..xds.controlplane.emit.view import View
 from .chains import compare_chains
 from .changes import Change
@@ -16,7 +17,7 @@ from .requests import compare_requests
 from .samples import Asked
 from .sight import Pool, Sight, Tables, own_listener, tables
 from .standing import Ground, Outgoing
-from .touched import Touched
+from .touched import Touched, Whole
 
 Given = Callable[[Client], list[Asked]]
 
@@ -53,10 +54,15 @@ class Standing:
 
 @dataclass
 class Asking:
-    """The comparison of two folders for some kinds of clients."""
+    """The comparison of two folders for some kinds of clients.
+
+    `one_by_one`: each is looked at by itself and whole, and nothing is taken for the same. That is what the quick way
+    has to come to, too.
+    """
 
     folders: Folders
     clients: Sequence[Client]
+    one_by_one: bool = False
     looked: Looked = field(default_factory=Looked)
 
     def __post_init__(self) -> None:
@@ -71,6 +77,9 @@ class Asking:
         """Every change, with the place of the client that sees it among the clients."""
         looked = self.looked
         looked.kinds = len(self.clients)
+        if self.one_by_one:
+            yield from self._one_by_one(given)
+            return
         for index, standing in enumerate(self._standing()):
             asked = tuple(given(standing.client))
             untouched = self._alike(standing)
@@ -97,6 +106,26 @@ class Asking:
                 looked.alike += 1
             else:
                 looked.compared += 1
+
+    def _one_by_one(self, given: Given) -> Iterator[tuple[int, Change]]:
+        sides = self.folders.old, self.folders.new
+        for index, client in enumerate(self.clients):
+            sights, own = [], []
+            for side, node in zip(sides, (client.old, client.new), strict=True):
+                resources = Resources()
+                view = Ground(side.world, resources).view(node)
+                sights.append(Sight(resources, view, node, self._pool, tables(resources, view, self._pool)))
+                own.append(own_listener(view))
+            whole = Whole(*sights)
+            for found in (
+                compare_requests(whole, given(client)),
+                compare_chains(whole),
+                compare_clusters(whole),
+                compare_inbound(own[0], own[1], client.name),
+            ):
+                for change in found:
+                    yield index, change
+            self.looked.compared += 1
 
     def _standing(self) -> list[Standing]:
         """The old side first, whole: what makes resources keeps them for the world before and the world after."""

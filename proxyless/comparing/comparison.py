@@ -77,20 +77,22 @@ def _without_column(finding: Finding) -> dict[str, Any]:
     return {key: value for key, value in finding.document().items() if key != "column"}
 
 
-def compare(old: str, new: str, nodes: Sequence[str] = (), requests: Iterable[Asked] = ()) -> Comparison:
-    """Compare two folders.
+def compare(
+    old: str, new: str, nodes: Sequence[str] = (), requests: Iterable[Asked] = (), *, one_by_one: bool = False
+) -> Comparison:
+    """Compare two folders; `one_by_one` takes no kind of client for another, and nothing for untouched.
 
     Raises:
         ConfigurationError: one cannot be read, or a node or request makes no sense.
     """
-    folders = opened(old, new)
+    folders = opened(old, new, apart=one_by_one)
     both, gone, come = clients_of(folders.old.world, folders.new.world)
     if nodes:
         both, gone, come = [client_of(each) for each in nodes], [], []
     given = list(requests)
     _known(given, both)
     seen: dict[str, tuple[Change, dict[int, None]]] = {}
-    asking = Asking(folders, both)
+    asking = Asking(folders, both, one_by_one)
     for index, change in asking.changes(lambda client: [each for each in given if _sends(client, each)]):
         seen.setdefault(change.key, (change, {}))[1][index] = None
     grouped: dict[tuple[int, ...], list[Change]] = {}

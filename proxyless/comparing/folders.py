@@ -56,8 +56,8 @@ class Folders:
         return findings_changed(*(_findings(side, shared) for side in (self.old, self.new)))
 
 
-def opened(old: str, new: str) -> Folders:
-    """Both folders, read.
+def opened(old: str, new: str, *, apart: bool = False) -> Folders:
+    """Both folders, read; `apart`: they share nothing.
 
     Raises:
         ConfigurationError: one cannot be read.
@@ -69,7 +69,7 @@ def opened(old: str, new: str) -> Folders:
         before.settle()
         _ = before.by_host, before.exported, before.peer_authentications  # what the next one is compared by
         second, also = _read(new, first)
-        after = World(_shared(read.objects, also.objects), mesh, before)
+        after = World(also.objects, mesh) if apart else World(_shared(read.objects, also.objects), mesh, before)
         after.settle()
     return Folders(Folder(old, first, read, before), Folder(new, second, also, after), Resources())
 

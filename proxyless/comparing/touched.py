@@ -75,7 +75,9 @@ class Touched:
         sides = (self.old, self.new)
         told = tuple(_ids(table) for side in sides for table in _tables(side))
         own = tuple((_id(side.held.get(name)), self._endpoints(side, name)) for side in sides for name in self.ordered)
-        return told, own
+        # A request that goes elsewhere may come to any cluster, and the same routes do not mean the same clusters.
+        held = tuple(tuple(map(id, side.held.values())) for side in sides)
+        return told, own, held
 
     @cached_property
     def ordered(self) -> tuple[str, ...]:
@@ -203,6 +205,29 @@ class Touched:
         if len(self._needles) > MOST:
             return True
         return any(each in lazy.raw for each in self._needles)
+
+
+class Whole(Touched):
+    """Everything, whether or not it is told alike."""
+
+    @cached_property
+    def listeners(self) -> frozenset[str]:
+        """All of both sides."""
+        return frozenset(self.old.told.listeners.keys() | self.new.told.listeners.keys())
+
+    @cached_property
+    def clusters(self) -> frozenset[str]:
+        """All of both sides."""
+        return frozenset(self.old.held.keys() | self.new.held.keys())
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """All of both sides."""
+        return frozenset(self.old.names.table.keys() | self.new.names.table.keys())
+
+    def hosts(self, side: Sight) -> Iterator[Hosted]:
+        """All of a side."""
+        return hosted(side)
 
 
 def _tables(side: Sight) -> tuple[Mapping[str, Resource[Any]], ...]:
