@@ -56,8 +56,8 @@ def pair(random: Random, kind: str) -> Pair:
         _put(old, each)
     kinds = [kind] if random.random() < 0.7 else [kind, random.choice(DRAWN)]
     new = dict(old)
-    for each in kinds:
-        _change(new, each, random)
+    for one in kinds:
+        _change(new, one, random)
     return Pair(_text(old), _text(new), tuple(kinds))
 
 
