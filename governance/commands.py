@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from ..xds.model.values import FilterMetadata
 from .moments import clock_format
+from .peer_formats import PEER
 from .plain import plain_text
 from .replies import GRPC_STATUSES
 from .request import RequestView
@@ -410,6 +411,7 @@ WITH_PARAMETERS: Mapping[str, Compile] = {
 """Commands that may have parameters."""
 
 PLAIN: Mapping[str, Command] = {
+    **PEER,
     "ACCESS_LOG_TYPE": _always(b"NotSet"),
     "BYTES_RECEIVED": _always(b"0"),
     "BYTES_SENT": _always(b"0"),

@@ -58,6 +58,7 @@ def _with_reply(subject: Subject, reply: LocalReply, request: RequestView) -> Su
     if not refused:
         subject.flags = (*subject.flags, *reply.flags)
     subject.details, subject.local_status, subject.connected = reply.details, reply.status, "UF" not in reply.flags
+    subject.transport = reply.transport
     subject.response = list(reply.headers)
     return subject
 
@@ -87,6 +88,7 @@ def subject_of_request(inbound: InboundRequest) -> Subject:
         chain=chain.name if chain is not None else "",
         workload=workload,
         dynamic=inbound.dynamic,
+        peer=inbound.peer,
         new_id=lambda: request_id(runtime.rng.getrandbits(128)),
     )
 

@@ -30,6 +30,10 @@ class Peer:
     local_dns_sans: tuple[str, ...] = ()
     chain: tuple[bytes, ...] = ()
     """DER of everything that was presented, the certificate first."""
+    issuer: str = ""
+    """As the subject."""
+    serial: str = ""
+    """Hexadecimal, whole bytes."""
 
     @property
     def presented(self) -> bool:

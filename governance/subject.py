@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from ..xds.model.values import FilterMetadata
 from .forwarding import Workload
+from .peer import Peer
 from .request import HeaderList, RequestView
 
 if TYPE_CHECKING:
@@ -59,6 +60,10 @@ class Subject:
     workload: Workload = Workload()
     dynamic: FilterMetadata = field(default_factory=lambda: _NO_METADATA)
     """What filters have written for one another."""
+    peer: Peer | None = None
+    """Who the request came from, where it came by TLS."""
+    transport: str = ""
+    """What was wrong with the TLS of a connection to the endpoint."""
     new_id: Callable[[], bytes] = _no_id
 
     @property

@@ -196,6 +196,8 @@ class MeshContext(ssl.SSLContext):
             local_uri_sans=shown.local_uri_sans,
             local_dns_sans=shown.local_dns_sans,
             chain=shown.chain,
+            issuer=shown.issuer,
+            serial=shown.serial,
         )
 
     def failed(self, terminator: Terminator, error: ssl.SSLError) -> ssl.SSLError:

@@ -25,6 +25,29 @@ LEDGER, CALLER = spiffe("ledger", "bank"), spiffe("frontend")
 ME, SERVER, PAYMENT = CA.workload("frontend"), CA.workload("ledger", "bank"), CA.workload("payment")
 DETAILS = {"subject": True, "dns": True, "uri": True}
 EVERYTHING = {"set_current_client_cert_details": {**DETAILS, "cert": True, "chain": True}}
+TOLD_BY_FORMATS = (
+    *("PEER_URI_SAN", "PEER_DNS_SAN", "PEER_SUBJECT", "PEER_ISSUER", "PEER_SERIAL", "PEER_FINGERPRINT_256"),
+    *("PEER_FINGERPRINT_1", "PEER_CHAIN_FINGERPRINTS_256", "PEER_CHAIN_FINGERPRINTS_1", "PEER_CERT"),
+    *("LOCAL_URI_SAN", "LOCAL_DNS_SAN", "TLS_VERSION"),  # which cipher is agreed on is the TLS library's choice
+)
+FORMATTED = {
+    "key": XFCC,
+    "value": " ".join(f"{name}=%DOWNSTREAM_{name}%" for name in TOLD_BY_FORMATS),
+}
+FORMATS = {
+    "route_config": {
+        "name": "inbound|8080||",
+        "virtual_hosts": [
+            {
+                "name": "a",
+                "domains": ["*"],
+                "routes": [{"match": {"prefix": "/"}, "route": {"cluster": "inbound|8080||"}}],
+                "request_headers_to_add": [{"header": FORMATTED, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}],
+            }
+        ],
+    }
+}
+"""The app is told by formats, in the same header."""
 BY_12 = {"tls_maximum_protocol_version": "TLSv1_2"}
 
 PLACES = {
@@ -34,6 +57,7 @@ PLACES = {
     "disabled inspected": Place("payment", PAYMENT, plaintext_only=True),
     "disabled bare": Place("payment", PAYMENT, plaintext_only=True, inspected=False, bare=True),
     "everything": Place("ledger", CA.leaf(LEDGER, spiffe("second", "bank")), EVERYTHING),
+    "formats": Place("payment", CA.leaf(spiffe("payment"), dns=["a.b", "c.d"]), FORMATS),
     "set": Place("ledger", SERVER, {"forward_client_cert_details": "SANITIZE_SET"}),
     "forward": Place("ledger", SERVER, {"forward_client_cert_details": "FORWARD_ONLY"}),
     "always": Place("payment", PAYMENT, {"forward_client_cert_details": "ALWAYS_FORWARD_ONLY"}),
@@ -76,6 +100,7 @@ THROUGH = [
     *((place, who) for place in ("set", "forward", "always", "sanitize", "payment") for who in ("me", "named")),
     *((place, "plaintext") for place in ("payment", "always", "disabled", "disabled inspected", "disabled bare")),
     ("payment", "checkout"),
+    *(("formats", who) for who in (*GOOD, "plaintext")),
 ]
 REFUSED = [
     *((place, who) for place in ("ledger", "payment") for who in (*BAD, *BY_TLS_12)),

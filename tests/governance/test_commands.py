@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import replace
+
 import pytest
 
 from proxyless.governance.balancing.host import Host, HostState
+from proxyless.governance.client_cert import encoded
 from proxyless.governance.commands import PLAIN, REFUSED, UNKNOWN_HERE, WITH_PARAMETERS
 from proxyless.governance.descriptors import LimitPolicy
 from proxyless.governance.formatter import compile_value
 from proxyless.governance.forwarding import Workload
 from proxyless.governance.moments import clock_format
+from proxyless.governance.peer import Peer
 from proxyless.governance.plain import plain_text, shortest, written
 from proxyless.governance.request import RequestView
 from proxyless.governance.routing import CompiledRoute
@@ -159,6 +164,35 @@ ABSENT = ("UPSTREAM_HOST", "UPSTREAM_PROTOCOL", "RESP(:status)", "RESPONSE_DURAT
 def test_every_command_says_something_of_a_request_that_has_just_come(command: str) -> None:
     bare = Subject(RequestView(b"GET", b"http", b"shop", b"/"))
     assert isinstance(filled(command, bare), str)
+
+
+def test_the_other_side_of_a_connection_by_tls() -> None:
+    request = RequestView(b"GET", b"http", b"shop", b"/")
+    peer = Peer(
+        b"leaf", True, ("spiffe://a/b", "x"), ("a", "b"), "CN=a", version="TLSv1.3", cipher="C", local_uri_sans=("me",)
+    )
+    peer = replace(peer, local_dns_sans=("my", "own"), chain=(b"leaf", b"root"), issuer="CN=ca", serial="0a")
+    leaf, root = (hashlib.sha256(each).hexdigest() for each in (b"leaf", b"root"))
+    known = Subject(request, peer=peer, transport="not who was asked for")
+    for command, value in {
+        "DOWNSTREAM_PEER_URI_SAN": "spiffe://a/b,x",
+        "DOWNSTREAM_PEER_DNS_SAN": "a,b",
+        "DOWNSTREAM_PEER_SUBJECT": "CN=a",
+        "DOWNSTREAM_PEER_ISSUER": "CN=ca",
+        "DOWNSTREAM_PEER_SERIAL": "0a",
+        "DOWNSTREAM_PEER_FINGERPRINT_256": leaf,
+        "DOWNSTREAM_PEER_FINGERPRINT_1": hashlib.sha1(b"leaf", usedforsecurity=False).hexdigest(),
+        "DOWNSTREAM_PEER_CHAIN_FINGERPRINTS_256": f"{leaf},{root}",
+        "DOWNSTREAM_PEER_CERT": encoded(b"leaf"),
+        "DOWNSTREAM_LOCAL_URI_SAN": "me",
+        "DOWNSTREAM_LOCAL_DNS_SAN": "my,own",
+        "DOWNSTREAM_TLS_VERSION": "TLSv1.3",
+        "DOWNSTREAM_TLS_CIPHER": "C",
+        "UPSTREAM_TRANSPORT_FAILURE_REASON": "not_who_was_asked_for",
+    }.items():
+        assert filled(command, known) == value
+        assert filled(command, Subject(request)) == ""
+    assert filled("DOWNSTREAM_PEER_FINGERPRINT_256", Subject(request, peer=Peer())) == ""
 
 
 def test_what_is_not_known_yet_is_nothing() -> None:

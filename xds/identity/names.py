@@ -70,6 +70,12 @@ def subject_of(name: x509.Name) -> str:
     return "".join(each if " " <= each <= "~" else "".join(f"\\{byte:02X}" for byte in each.encode()) for each in text)
 
 
+def serial_of(certificate: x509.Certificate) -> str:
+    """The serial number as the hexadecimal of its bytes."""
+    number = certificate.serial_number
+    return f"{number:0{max(1, (number.bit_length() + 7) // 8) * 2}x}"
+
+
 def expected(validation: Validation) -> str:
     """Who is asked for, for people."""
     wanted = [_said(each) for each in validation.sans]

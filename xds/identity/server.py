@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from ..model.tls import DownstreamTls, Presented, Validation
 from .contexts import alpn_of, domains_of, load, server_base, trust
-from .names import Names, expected, matches, names_of
+from .names import Names, expected, matches, names_of, serial_of, subject_of
 from .secrets import IdentityError, Secrets
 
 NOT_SPOKEN = frozenset({"istio-peer-exchange"})
@@ -79,7 +79,17 @@ class ServerContext:
         validated = self.context.verify_mode != ssl.CERT_NONE
         if self._validation is not None and validated:
             self._check(self._validation, certificate, der, names, tls)
-        return Presented(_chain(tls, der), names.subject, names.uris, names.dns, validated, local.uris, local.dns)
+        return Presented(
+            _chain(tls, der),
+            names.subject,
+            names.uris,
+            names.dns,
+            validated,
+            local.uris,
+            local.dns,
+            subject_of(certificate.issuer),
+            serial_of(certificate),
+        )
 
     def _check(self, validation: Validation, certificate: x509.Certificate, der: bytes, names: Names, tls: Any) -> None:
         if validation.sans and not matches(names, validation.sans):

@@ -127,3 +127,5 @@ class Presented:
     validated: bool = False
     local_uri_sans: tuple[str, ...] = ()
     local_dns_sans: tuple[str, ...] = ()
+    issuer: str = ""
+    serial: str = ""
