@@ -21,6 +21,6 @@ _GRPC = (200, 499, 500, 400, 504, 404, 409, 403, 429, 400, 409, 400, 501, 500, 5
 def status_of_grpc(value: bytes) -> int:
     """The HTTP status that stands for a `grpc-status` header; what is no known status counts as 500."""
     try:
-        return _GRPC[int(value)] if value.isdigit() else 500
+        return _GRPC[int(value)] if value.isdigit() and len(value) < 10 else 500
     except IndexError:
         return 500

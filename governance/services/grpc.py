@@ -85,7 +85,7 @@ def message_of(reply: Reply) -> bytes:
     """
     pairs = [*reply.headers, *reply.trailers]
     said = next((value for name, value in pairs if name == b"grpc-status"), None)
-    code = int(said) if said is not None and said.isdigit() else None
+    code = int(said) if said is not None and said.isdigit() and len(said) < 10 else None
     why = next((unquote(value.decode("latin-1")) for name, value in pairs if name == b"grpc-message"), "")
     if reply.status != 200 and (not code or reply.trailers):
         code, why = BY_HTTP.get(reply.status, 2), f"the service answered {reply.status}"
@@ -93,15 +93,15 @@ def message_of(reply: Reply) -> bytes:
         code, why = 2, "the service said no status"
     if code:
         raise StatusError(f"{STATUSES[code] if code < len(STATUSES) else code}: {why}")
-    body, message = reply.body, None
-    while body:
-        size = int.from_bytes(body[1:HEAD], "big")
-        if body[0] or len(body) < HEAD + size:
+    body, at, size = reply.body, 0, -1
+    while at < len(body):
+        size = int.from_bytes(body[at + 1 : at + HEAD], "big")
+        if body[at] or len(body) < at + HEAD + size:
             raise StatusError("INTERNAL: the message is compressed, or cut")
-        message, body = body[HEAD : HEAD + size], body[HEAD + size :]
-    if message is None:
+        at += HEAD + size
+    if size < 0:
         raise StatusError("INTERNAL: there is no message")
-    return message
+    return body[at - size :] if size else b""
 
 
 class Unary(Generic[Q, A]):
@@ -128,6 +128,7 @@ class Unary(Generic[Q, A]):
 
     def ask(self, request: Q, timeout_s: float) -> A | Failure:
         """Its answer; blocks for no longer than the timeout, or while its endpoints are on their way."""
+        self._forget()
         asked = self._asked(reached(self._runtime, self._target.cluster))
         if isinstance(asked, Failure):
             return self._count(asked)
@@ -142,6 +143,7 @@ class Unary(Generic[Q, A]):
 
     async def ask_async(self, request: Q, timeout_s: float) -> A | Failure:
         """The same for a task."""
+        self._forget()
         asked = self._asked(await reached_async(self._runtime, self._target.cluster))
         if isinstance(asked, Failure):
             return self._count(asked)
@@ -156,6 +158,7 @@ class Unary(Generic[Q, A]):
 
     def tell(self, request: Q, timeout_s: float) -> None:
         """Ask, and wait for no answer."""
+        self._forget()
         cluster = found(self._runtime, self._target.cluster)
         if isinstance(cluster, Missing):
             return
@@ -163,18 +166,25 @@ class Unary(Generic[Q, A]):
         if isinstance(asked, Failure):
             self._count(asked)
             return
-        headers, body, until = self._written(asked, request, timeout_s)
-        exchange = Exchange(headers, body, lambda: self._over(asked, exchange.outcome))
-        self._told.append((until, self._links.begin(self._runtime, asked, self._authority)(exchange), exchange))
-        self._forget()
+        try:
+            headers, body, until = self._written(asked, request, timeout_s)
+            exchange = Exchange(headers, body, lambda: self._over(asked, exchange.outcome))
+            begin = self._links.begin(self._runtime, asked, self._authority)
+        except BaseException:
+            self._over(asked, None)
+            raise
+        self._told.append((until, begin(exchange), exchange))
 
     def _forget(self) -> None:
-        """Those who were told and have not answered in time."""
+        """Those who were told and have not answered in time. They count against the limits until then."""
         told, now = self._told, monotonic()
-        while told and (told[0][2].outcome is not None or told[0][0] < now):
+        while told:
             try:
-                _, link, exchange = told.popleft()
+                until, link, exchange = told.popleft()
             except IndexError:  # another thread was first
+                return
+            if exchange.outcome is None and until >= now:
+                told.appendleft((until, link, exchange))
                 return
             link.cancel(exchange)
             exchange.finish(Failure("timeout", "no answer in time"))

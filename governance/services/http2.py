@@ -11,10 +11,11 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from threading import Event, Lock, Thread
+from functools import partial
+from threading import Event, Lock
 from time import monotonic
 from typing import Any
 
@@ -29,23 +30,26 @@ from h2.events import (
     TrailersReceived,
     WindowUpdated,
 )
-from h2.exceptions import ProtocolError
+from h2.exceptions import FrameTooLargeError, NoAvailableStreamIDError, ProtocolError
 
 from ..actions import Failure
 from ..headers import HeaderList
 from ..waiting import call_in
 from .reaching import told
-from .wire import Wire
+from .wire import Wire, started
 
 MOST = 4 * 1024 * 1024
 """Bytes of an answer."""
 
-CANCEL = 8
-"""HTTP/2 error code (RFC 9113, section 7)."""
+REFUSED_STREAM, CANCEL = 7, 8
+"""HTTP/2 error codes (RFC 9113, section 7)."""
 
 GOAWAY = 7
 HEAD, PAYLOAD = 9, 16384
 """Of a frame: what stands before its payload, and the most of one that we let others send."""
+
+LAST = 0x7FFFFFFF
+"""The highest number of a stream."""
 
 Dial = Callable[[], Wire]
 
@@ -67,7 +71,7 @@ class Exchange:
 
     def __init__(self, headers: HeaderList, body: bytes, changed: Callable[[], object]) -> None:
         self.headers = headers
-        self.unsent = body
+        self.unsent = memoryview(body)
         self.stream = 0
         self.data = bytearray()
         self.trailers: HeaderList = []
@@ -82,9 +86,12 @@ class Exchange:
 
     def complete(self) -> None:
         """All of it is there."""
-        status = next((value for name, value in self._received if name == b":status"), b"0")
+        status = next((value for name, value in self._received if name == b":status"), b"")
         headers = [pair for pair in self._received if not pair[0].startswith(b":")]
-        self.finish(Reply(int(status), headers, bytes(self.data), self.trailers))
+        if len(status) != 3 or not status.isdigit():
+            self.finish(Failure("reset", "an answer without a proper status"))
+        else:
+            self.finish(Reply(int(status), headers, bytes(self.data), self.trailers))
 
     def finish(self, outcome: Reply | Failure) -> None:
         """The first word is the last."""
@@ -108,10 +115,15 @@ class Link:
         self._open: dict[int, Exchange] = {}
         self._wire: Wire | None = None
         self._ended = False
-        Thread(target=self._run, args=(dial,), name="proxyless-service", daemon=True).start()
+        try:
+            started(partial(self._run, dial), "proxyless-service")
+        except OSError as error:
+            self._failed(Failure("unreachable", f"{where}: {told(error)}", error))
 
     def begin(self, exchange: Exchange) -> bool:
         """Send a request, now or when there is room; False where this connection takes none any more."""
+        if self._process != os.getpid():  # the connection and the lock are the parent's
+            return False
         with self._lock:
             if self._ended:
                 return False
@@ -122,6 +134,8 @@ class Link:
 
     def cancel(self, exchange: Exchange) -> None:
         """Nobody waits for it any more."""
+        if self._process != os.getpid():
+            return
         with self._lock:
             if exchange in self._waiting:
                 self._waiting.remove(exchange)
@@ -133,6 +147,8 @@ class Link:
 
     def retire(self) -> None:
         """Take nothing more, and end when nothing is under way."""
+        if self._process != os.getpid():
+            return
         with self._lock:
             self._ended = True
             self._end_if_unused()
@@ -192,9 +208,14 @@ class Link:
             while (
                 self._waiting and self._http.open_outbound_streams < self._http.remote_settings.max_concurrent_streams
             ):
+                try:
+                    stream = self._http.get_next_available_stream_id()
+                except NoAvailableStreamIDError:
+                    self._goes(LAST)
+                    break
                 exchange = self._waiting.popleft()
-                exchange.stream = self._http.get_next_available_stream_id()
-                self._open[exchange.stream] = exchange
+                exchange.stream = stream
+                self._open[stream] = exchange
                 self._http.send_headers(exchange.stream, exchange.headers, end_stream=not exchange.unsent)
                 self._push(exchange)
             wire.send(self._http.data_to_send())
@@ -208,7 +229,7 @@ class Link:
             if room <= 0:
                 return
             piece, exchange.unsent = exchange.unsent[:room], exchange.unsent[room:]
-            self._http.send_data(stream, piece, end_stream=not exchange.unsent)
+            self._http.send_data(stream, bytes(piece), end_stream=not exchange.unsent)
 
     def _take(self, data: bytes) -> None:
         for piece in self._frames(data):
@@ -216,24 +237,22 @@ class Link:
                 self._on(event)
         self._end_if_unused()
 
-    def _frames(self, data: bytes) -> list[bytes]:
+    def _frames(self, data: bytes) -> Iterator[bytes]:
         """What is for h2: it takes no frame after a GOAWAY, though the streams before it go on (RFC 9113, 6.8)."""
-        buffer, found = self._buffer + data, []
-        while len(buffer) >= HEAD:
-            size = int.from_bytes(buffer[:3], "big")
-            if size > PAYLOAD:
-                found.append(buffer)  # h2 refuses it
-                buffer = b""
+        buffer, at = self._buffer + data, 0
+        while len(buffer) - at >= HEAD:
+            size = int.from_bytes(buffer[at : at + 3], "big")
+            if size > PAYLOAD:  # h2 would wait for all of it first
+                raise FrameTooLargeError(f"a frame of {size} bytes")
+            if len(buffer) - at < HEAD + size:
                 break
-            if len(buffer) < HEAD + size:
-                break
-            frame, buffer = buffer[: HEAD + size], buffer[HEAD + size :]
+            frame = buffer[at : at + HEAD + size]
+            at += HEAD + size
             if frame[3] == GOAWAY and size >= 8:
-                self._goes(int.from_bytes(frame[HEAD : HEAD + 4], "big") & 0x7FFFFFFF)
+                self._goes(int.from_bytes(frame[HEAD : HEAD + 4], "big") & LAST)
             else:
-                found.append(frame)
-        self._buffer = buffer
-        return found
+                yield frame
+        self._buffer = buffer[at:]
 
     def _goes(self, last: int) -> None:
         self._ended = True
@@ -267,6 +286,7 @@ class Link:
             exchange.trailers = event.headers
         elif isinstance(event, StreamReset):
             del self._open[exchange.stream]
+            exchange.untouched = event.error_code == REFUSED_STREAM
             exchange.finish(Failure("reset", f"{self._where}: it has reset the request ({event.error_code!s})"))
         elif isinstance(event, StreamEnded):
             del self._open[exchange.stream]
@@ -302,36 +322,41 @@ Begin = Callable[[Exchange], Link]
 
 def exchanged(begin: Begin, headers: HeaderList, body: bytes, until: float) -> Reply | Failure:
     """What comes back before a moment of the monotonic clock. Sent once more where nobody has looked at it."""
-    while True:
-        event = Event()
-        exchange = Exchange(headers, body, event.set)
-        link = begin(exchange)
-        if not event.wait(max(0.0, until - monotonic())):
-            link.cancel(exchange)
-            return Failure("timeout", "no answer in time")
-        if not exchange.untouched or monotonic() >= until:
-            return _outcome(exchange)
+    exchange = _awaited(begin, headers, body, until)
+    return _outcome(_awaited(begin, headers, body, until) if exchange.untouched else exchange)
 
 
 async def exchanged_async(begin: Begin, headers: HeaderList, body: bytes, until: float) -> Reply | Failure:
     """The same for a task."""
-    loop = asyncio.get_running_loop()
-    while True:
-        event = asyncio.Event()
-        exchange = Exchange(headers, body, lambda event=event: call_in(loop, event.set))  # type: ignore[misc]
-        link = begin(exchange)
-        try:
+    exchange = await _awaited_async(begin, headers, body, until)
+    return _outcome(await _awaited_async(begin, headers, body, until) if exchange.untouched else exchange)
+
+
+def _awaited(begin: Begin, headers: HeaderList, body: bytes, until: float) -> Exchange:
+    event = Event()
+    exchange = Exchange(headers, body, event.set)
+    link = begin(exchange)
+    try:
+        event.wait(max(0.0, until - monotonic()))
+    finally:  # its time is over, or nobody waits for it any more
+        if exchange.outcome is None:
+            link.cancel(exchange)
+    return exchange
+
+
+async def _awaited_async(begin: Begin, headers: HeaderList, body: bytes, until: float) -> Exchange:
+    loop, event = asyncio.get_running_loop(), asyncio.Event()
+    exchange = Exchange(headers, body, lambda: call_in(loop, event.set))
+    link = begin(exchange)
+    try:
+        with suppress(TimeoutError):
             await asyncio.wait_for(event.wait(), max(0.0, until - monotonic()))
-        except TimeoutError:
+    finally:
+        if exchange.outcome is None:
             link.cancel(exchange)
-            return Failure("timeout", "no answer in time")
-        except asyncio.CancelledError:
-            link.cancel(exchange)
-            raise
-        if not exchange.untouched or monotonic() >= until:
-            return _outcome(exchange)
+    return exchange
 
 
 def _outcome(exchange: Exchange) -> Reply | Failure:
     outcome = exchange.outcome
-    return outcome if outcome is not None else Failure("reset", "nothing came back")
+    return outcome if outcome is not None else Failure("timeout", "no answer in time")

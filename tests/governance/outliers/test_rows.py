@@ -322,6 +322,7 @@ class _Vanishing(list[object]):
         (b"-1", 500),
         (b"x", 500),
         (b"", 500),
+        (b"0" * 5000, 500),
     ],
 )
 def test_a_grpc_status_stands_for_an_http_status(value: bytes, status: int) -> None:
