@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import grpc
 
+from proxyless.xds.identity.secrets import KeyPair
 from proxyless.xds.wire.rate_limit_service import METHOD
 from proxyless.xds.wire.schema import types as pb
 
@@ -24,14 +25,19 @@ OK: Any = Answer.FromString(b"\x08\x01")
 class RateLimits(grpc.GenericRpcHandler):  # type: ignore[type-arg]
     """`with RateLimits() as service: service.answer = ...`"""
 
-    def __init__(self) -> None:
+    def __init__(self, pair: KeyPair | None = None, roots: bytes = b"") -> None:
+        """`pair`: its certificate; clients must show one of `roots`. None for plaintext."""
         self.answer: Callable[[Any], Any] = lambda query: OK
         self.asked: list[Asked] = []
         self.metadata: list[dict[str, str]] = []
         self._lock = threading.Lock()
         self._server = grpc.server(ThreadPoolExecutor(4))
         self._server.add_generic_rpc_handlers((self,))
-        self.port = self._server.add_insecure_port("127.0.0.1:0")
+        if pair is None:
+            self.port = self._server.add_insecure_port("127.0.0.1:0")
+        else:
+            own = grpc.ssl_server_credentials([(pair.key, pair.chain)], roots, require_client_auth=True)
+            self.port = self._server.add_secure_port("127.0.0.1:0", own)
 
     def service(self, handler_call_details: Any) -> Any:
         if handler_call_details.method != METHOD:

@@ -3,28 +3,41 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
+from h2.events import RequestReceived, StreamEnded
 
 from proxyless._securing import MeshTls
 from proxyless.governance.actions import Failure, Service
+from proxyless.governance.balancing.host import Host, HostState
+from proxyless.governance.checking.answers import Passed
+from proxyless.governance.checking.checker import Checker
 from proxyless.governance.runtime import Runtime
 from proxyless.governance.services.authorization import authorizer
-from proxyless.governance.services.grpc import Services
+from proxyless.governance.services.grpc import Services, Unary
 from proxyless.governance.services.http import Connections
+from proxyless.governance.services.rate_limit import rate_limiter
+from proxyless.governance.suites._health import ask
 from proxyless.xds.model.authorization_service import CheckAnswer, CheckQuery, HttpCheck, HttpVerdict, Party
 from proxyless.xds.model.cluster import HttpProtocol, TransportSocket
 from proxyless.xds.model.ext_authz import HttpAuthorizer
 from proxyless.xds.model.filters import GrpcTarget
+from proxyless.xds.model.health_check import GrpcCheck, HealthCheck
+from proxyless.xds.model.rate_limit_service import LimitedDescriptor, RateLimitAnswer, RateLimitQuery
 from proxyless.xds.model.tls import CommonTls, SanMatcher, SecretName, UpstreamTls, Validation
 from tests.support.authorizers import GrpcAuthorizer
 from tests.support.authorizers import HttpAuthorizer as HttpServer
 from tests.support.certificates import Authority, HeldSecrets, authority, spiffe, write
-from tests.support.model import cluster, snapshot
+from tests.support.http2_services import Http2Service, Peer
+from tests.support.model import cluster, host, snapshot
+from tests.support.rate_limits import RateLimits
 
 EXPECTED = spiffe("authz")
 VALIDATION = Validation(secret=SecretName("ROOTCA"), sans=(SanMatcher("exact", EXPECTED),))
@@ -147,3 +160,79 @@ def test_new_certificates_are_shown_by_new_connections(ca: Authority, worlds: An
         made.services.close()
         made.ask(grpc=True)
         assert service.callers[4:] == [spiffe("renewed")] * 2
+
+
+def test_an_http_service_is_asked_by_http2_and_mtls(ca: Authority, worlds: Any, tmp_path: Path) -> None:
+    asked: list[Any] = []
+
+    def on(peer: Peer, event: Any) -> None:
+        if isinstance(event, RequestReceived):
+            asked.append([pair for pair in event.headers if pair[0] in (b":method", b":authority", b":path", b"x-a")])
+        elif isinstance(event, StreamEnded):
+            peer.http.send_headers(event.stream_id, [(b":status", b"403"), (b"x-why", b" so ")])
+            peer.http.send_data(event.stream_id, b"no", end_stream=True)
+
+    context = terminating(ca, "authz", tmp_path)
+    context.set_alpn_protocols(["h2"])
+    with Http2Service(on, context=context) as service:
+        made = worlds(service.port, HeldSecrets(ca.workload("app"), ca.roots), "http2")
+        assert made.ask(grpc=False) == [HttpVerdict(403, ((b"x-why", b"so"),), b"no")] * 2
+        assert asked == [[(b":method", b"GET"), (b":authority", b"shop"), (b":path", b"/a"), (b"x-a", b"1")]] * 2
+        assert len(service.peers) == 1
+
+
+class Echo(grpc.GenericRpcHandler):  # type: ignore[type-arg]
+    """Answers each message with itself."""
+
+    def service(self, handler_call_details: Any) -> Any:
+        del handler_call_details
+        return grpc.unary_unary_rpc_method_handler(lambda message, context: message)
+
+
+def test_large_messages_go_both_ways_by_mtls(ca: Authority, worlds: Any) -> None:
+    large, pair = os.urandom(3 << 20), ca.workload("authz")
+    own = grpc.ssl_server_credentials([(pair.key, pair.chain)], ca.pem, require_client_auth=True)
+    server = grpc.server(ThreadPoolExecutor(2))
+    server.add_generic_rpc_handlers((Echo(),))
+    made = worlds(server.add_secure_port("127.0.0.1:0", own), HeldSecrets(ca.workload("app"), ca.roots), "http2")
+    server.start()
+    try:
+        unary: Unary[bytes, bytes] = made.services.unary(GrpcTarget("authz"), "/a.A/Ask", bytes, bytes)
+        assert unary.ask(large, 60.0) == large
+        assert asyncio.run(unary.ask_async(large, 60.0)) == large
+    finally:
+        server.stop(None)
+
+
+def test_a_rate_limit_service_is_asked_by_mtls(ca: Authority, worlds: Any) -> None:
+    query = RateLimitQuery("shop", (LimitedDescriptor((("user", "alice"),)),))
+    with RateLimits(ca.workload("authz"), ca.pem) as service:
+        made = worlds(service.port, HeldSecrets(ca.workload("app"), ca.roots), "http2")
+        limiter = rate_limiter(made.services, GrpcTarget("authz"))
+        assert limiter.ask(query, 20.0) == RateLimitAnswer("OK")
+        assert asyncio.run(limiter.ask_async(query, 20.0)) == RateLimitAnswer("OK")
+        made.services.close()
+    with RateLimits(ca.workload("other"), ca.pem) as service:
+        made = worlds(service.port, HeldSecrets(ca.workload("app"), ca.roots), "http2")
+        found = rate_limiter(made.services, GrpcTarget("authz")).ask(query, 20.0)
+        assert isinstance(found, Failure)
+        assert f"presented {spiffe('other')}" in found.reason
+        assert not service.take()
+
+
+@pytest.mark.parametrize("account", ["authz", "other"])
+def test_health_over_grpc_is_asked_by_mtls(ca: Authority, tmp_path: Path, account: str) -> None:
+    def on(peer: Peer, event: Any) -> None:
+        if isinstance(event, StreamEnded):
+            peer.answer(event.stream_id, b"\x08\x01")
+
+    with Http2Service(on, context=terminating(ca, account, tmp_path)) as service:
+        checker = Checker("c", lambda: 0.0, lambda: 0.0, lambda: None, lambda event: None, lambda: True, lambda: None)
+        checker.config = HealthCheck(GrpcCheck(), timeout_s=20.0)
+        where = Host(host(f"127.0.0.1:{service.port}"), HostState(), socket=TransportSocket("tls", TLS))
+        found = ask(checker, where, MeshTls(lambda: HeldSecrets(ca.workload("app"), ca.roots)))
+        if account == "authz":
+            assert found == Passed()
+        else:
+            assert f"expected {EXPECTED}, presented {spiffe('other')}" in getattr(found, "reason", "")
+            assert not any(each.bodies for each in service.peers)
