@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import click
 
@@ -44,6 +45,6 @@ def command(old: str, new: str, requests: str | None, nodes: tuple[str, ...], fo
         said = _diff_view.as_markdown(found) if form == "markdown" else _diff_view.as_text(found)
     if said:
         click.echo(said.encode("utf-8", "replace"))
-    if form == "text":
+    if form == "text" and sys.stderr.isatty():
         click.echo(_diff_view.looked_at(found.looked), err=True)
     return 1 if found.differs else 0
