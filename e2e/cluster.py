@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import time
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from kubernetes import client, config, utils
 
 from e2e.tools import go_module, go_program
+from tests.support.ports import free_port
 
 PATIENCE_S = 120.0
 ISTIO_API, GATEWAY_API = ("istio.io/api", "v1.32.0"), ("sigs.k8s.io/gateway-api", "v1.6.0")
@@ -24,12 +24,6 @@ CONTROLLERS = (
     "deployment-controller,replicaset-controller,endpointslice-controller,serviceaccount-controller,"
     "namespace-controller,garbage-collector-controller,root-ca-certificate-publisher-controller"
 )
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def until(holds: Callable[[], Any], what: str) -> Any:

@@ -21,6 +21,7 @@ from tests.differential.custom import cluster, custom, host, route
 from tests.differential.ours import mesh_on
 from tests.differential.recording import Recording, Resource
 from tests.support.backends import Backends
+from tests.support.ports import free_port
 
 FRONTEND = Path(__file__).parents[1] / "tests" / "recorded" / "shop" / "xds" / "frontend"
 A = ("127.0.20.1", 80)
@@ -35,12 +36,6 @@ descriptors:
   - key: user
     rate_limit: {unit: hour, requests_per_unit: 4}
 """
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def until_open(port: int, process: subprocess.Popen[bytes]) -> None:

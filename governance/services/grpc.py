@@ -15,35 +15,15 @@ from urllib.parse import unquote
 from ...xds.model.filters import GrpcTarget
 from ..actions import Asked, Failure
 from ..cluster import ClusterRuntime
+from ..commands import GRPC_SNAKE
 from ..headers import HeaderList
 from ..outliers.matching import status_of, view_of
 from ..plan import Missing
+from ..replies import GRPC_STATUSES
 from ..runtime import Runtime
-from .http2 import Exchange, Link, Reply, exchanged, exchanged_async
+from .http2 import Begin, Exchange, Link, Reply, exchanged, exchanged_async
 from .links import Links
 from .reaching import Asking, asking, found, none, reached, reached_async
-
-STATUSES = (
-    "OK",
-    "CANCELLED",
-    "UNKNOWN",
-    "INVALID_ARGUMENT",
-    "DEADLINE_EXCEEDED",
-    "NOT_FOUND",
-    "ALREADY_EXISTS",
-    "PERMISSION_DENIED",
-    "RESOURCE_EXHAUSTED",
-    "FAILED_PRECONDITION",
-    "ABORTED",
-    "OUT_OF_RANGE",
-    "UNIMPLEMENTED",
-    "INTERNAL",
-    "UNAVAILABLE",
-    "DATA_LOSS",
-    "UNAUTHENTICATED",
-)
-BY_HTTP = {400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 504: 14}
-"""What a response that is none of gRPC's stands for (grpc: http-grpc-status-mapping.md)."""
 
 HEAD = 5
 """Bytes before a message: whether it is compressed, and its length."""
@@ -88,11 +68,11 @@ def message_of(reply: Reply) -> bytes:
     code = int(said) if said is not None and said.isdigit() and len(said) < 10 else None
     why = next((unquote(value.decode("latin-1")) for name, value in pairs if name == b"grpc-message"), "")
     if reply.status != 200 and (not code or reply.trailers):
-        code, why = BY_HTTP.get(reply.status, 2), f"the service answered {reply.status}"
+        code, why = GRPC_STATUSES.get(reply.status, 2), f"the service answered {reply.status}"
     elif code is None:
         code, why = 2, "the service said no status"
     if code:
-        raise StatusError(f"{STATUSES[code] if code < len(STATUSES) else code}: {why}")
+        raise StatusError(f"{GRPC_SNAKE[code] if code < len(GRPC_SNAKE) else code}: {why}")
     body, at, size = reply.body, 0, -1
     while at < len(body):
         size = int.from_bytes(body[at + 1 : at + HEAD], "big")
@@ -134,8 +114,7 @@ class Unary(Generic[Q, A]):
             return self._count(asked)
         reply: Reply | Failure | None = None
         try:
-            headers, body, until = self._written(asked, request, timeout_s)
-            begin = self._links.begin(self._runtime, asked, self._authority)
+            begin, headers, body, until = self._written(asked, request, timeout_s)
             reply = exchanged(begin, headers, body, until)
         finally:
             outcome = self._over(asked, reply)
@@ -149,8 +128,7 @@ class Unary(Generic[Q, A]):
             return self._count(asked)
         reply: Reply | Failure | None = None
         try:
-            headers, body, until = self._written(asked, request, timeout_s)
-            begin = self._links.begin(self._runtime, asked, self._authority)
+            begin, headers, body, until = self._written(asked, request, timeout_s)
             reply = await exchanged_async(begin, headers, body, until)
         finally:
             outcome = self._over(asked, reply)
@@ -167,9 +145,8 @@ class Unary(Generic[Q, A]):
             self._count(asked)
             return
         try:
-            headers, body, until = self._written(asked, request, timeout_s)
+            begin, headers, body, until = self._written(asked, request, timeout_s)
             exchange = Exchange(headers, body, lambda: self._over(asked, exchange.outcome))
-            begin = self._links.begin(self._runtime, asked, self._authority)
         except BaseException:
             self._over(asked, None)
             raise
@@ -189,17 +166,16 @@ class Unary(Generic[Q, A]):
             link.cancel(exchange)
             exchange.finish(Failure("timeout", "no answer in time"))
 
-    @property
-    def _authority(self) -> str:
-        return self._target.authority or self._target.cluster
-
     def _asked(self, cluster: ClusterRuntime | Failure) -> Asking | Failure:
         return cluster if isinstance(cluster, Failure) else asking(self._runtime, cluster)
 
-    def _written(self, asked: Asking, query: Q, timeout_s: float) -> tuple[HeaderList, bytes, float]:
+    def _written(self, asked: Asking, query: Q, timeout_s: float) -> tuple[Begin, HeaderList, bytes, float]:
+        """How the question begins, what it is, and until when it may take."""
+        authority = self._target.authority or self._target.cluster
         scheme = "https" if asked.host.must_be_secure else "http"
-        headers = request(scheme, self._authority, self._method, self._target.metadata, timeout_s)
-        return headers, framed(self._encode(query)), monotonic() + timeout_s
+        headers = request(scheme, authority, self._method, self._target.metadata, timeout_s)
+        begin = self._links.begin(self._runtime, asked, authority)
+        return begin, headers, framed(self._encode(query)), monotonic() + timeout_s
 
     def _over(self, asked: Asking, reply: Reply | Failure | None) -> A | Failure:
         asked.end()

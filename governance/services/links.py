@@ -11,10 +11,10 @@ from ...xds.model.values import Address
 from ..balancing.host import Host
 from ..cluster import ClusterRuntime
 from ..runtime import Runtime
-from ..securing import InsecureError, Securing, Tls, service_securing
+from ..securing import Securing, Tls, service_securing
 from ..sockets import SocketOptions
 from .http2 import Begin, Dial, Exchange, Link
-from .reaching import Asking, dial
+from .reaching import Asking, context_for, dial
 from .wire import Wire
 
 
@@ -83,9 +83,7 @@ def connect(
         OSError: nobody is reached, not in time, or it is somebody else (ssl.SSLError).
     """
     until = monotonic() + limit_s
-    if secure is not None and tls is None:
-        raise InsecureError("this process has no identity to offer")
-    context = tls.client(secure, host.address) if secure is not None and tls is not None else None
+    context = context_for(tls, secure, host)
     sock = dial(where, until, options)
     try:
         return Wire(sock, context, until)

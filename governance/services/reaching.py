@@ -159,12 +159,10 @@ def secured(
         InsecureError: there is nothing to show or to verify by, or it is somebody else.
         OSError: nobody is reached, or not in time.
     """
-    if secure is None:
-        return dial(where, until, options)
-    if tls is None:
-        raise InsecureError("this process has no identity to offer")
-    context = tls.client(secure, host.address)
+    context = context_for(tls, secure, host)
     plain = dial(where, until, options)
+    if context is None:
+        return plain
     try:
         plain.settimeout(left_s(until))
         return context.wrap_socket(plain)
@@ -174,6 +172,19 @@ def secured(
     except BaseException:
         plain.close()
         raise
+
+
+def context_for(tls: Tls | None, secure: Securing | None, host: Host) -> ssl.SSLContext | None:
+    """What makes TLS to an endpoint; None for plaintext.
+
+    Raises:
+        InsecureError: there is nothing to show or to verify by.
+    """
+    if secure is None:
+        return None
+    if tls is None:
+        raise InsecureError("this process has no identity to offer")
+    return tls.client(secure, host.address)
 
 
 def told(error: BaseException) -> str:

@@ -86,25 +86,6 @@ def decoded_or_none(resource: Resource[T] | None) -> T | None:
         return None
 
 
-class Decoded(Mapping[str, T], Generic[T]):
-    """Those resources that can be decoded, each when it is asked for."""
-
-    def __init__(self, resources: Mapping[str, Resource[T]]) -> None:
-        self._resources = resources
-
-    def __getitem__(self, name: str) -> T:
-        found = decoded_or_none(self._resources.get(name))
-        if found is None:
-            raise KeyError(name)
-        return found
-
-    def __iter__(self) -> Iterator[str]:
-        return (name for name in self._resources if name in self)
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
-
-
 class Asked(Mapping[str, T], Generic[T]):
     """What is made when it is asked for."""
 
@@ -128,6 +109,11 @@ class Asked(Mapping[str, T], Generic[T]):
         return sum(1 for _ in self)
 
 
+def decoded(resources: Mapping[str, Resource[T]]) -> Mapping[str, T]:
+    """Those resources that can be decoded, each when it is asked for."""
+    return Asked(resources, lambda name: decoded_or_none(resources.get(name)))
+
+
 @dataclass(frozen=True, slots=True)
 class Tables:
     """What does not depend on where a client stands: many share it."""
@@ -141,7 +127,7 @@ class Tables:
 def tables(resources: Resources, view: View, pool: Pool) -> Tables:
     """Listeners of outgoing calls, their routes, and the names that are known."""
     made = {each.name: pool.held(ResourceType.LISTENER, each.name, pack(each)) for each in outbound_listeners(view)}
-    listeners = list(Decoded(made).values())
+    listeners = list(decoded(made).values())
     wanted = {name for each in listeners for name in tables_of(each)}
     extensions = _discovered(listeners)
 
@@ -172,8 +158,8 @@ class Sight:
             if name and not name.startswith("inbound|")
         }
         """Clusters as they are told."""
-        self.clusters: Mapping[str, Cluster] = Decoded(self.held)
-        self.listeners: Mapping[str, Listener] = Decoded(told.listeners)
+        self.clusters: Mapping[str, Cluster] = decoded(self.held)
+        self.listeners: Mapping[str, Listener] = decoded(told.listeners)
         self.assignments: Mapping[str, Resource[ClusterLoadAssignment]] = Asked(self.held, self._assignment)
         self.names: NameTable = decoded_or_none(told.names) or NameTable()
         resolved = Asked(self.held, self._resolved)

@@ -71,12 +71,7 @@ class Ground:
             proxy.namespace,
             _id(scope.sidecar),
             asked[0],
-            _patches(view),
-            _ids(self.world.telemetries.of_workload(proxy.namespace, proxy.labels)),
-            _ids(self.world.extensions.of_workload(proxy.namespace, proxy.labels)),
-            repr(proxy.config),
-            proxy.reach,
-            proxy.interception,
+            self._settings(view),
             mine if mine in self._headless else "",
         )
         return Outgoing(tables, (tables, asked))
@@ -93,13 +88,20 @@ class Ground:
             _id(self.world.by_host) if view.applied.custom else 0,
             (peers.mode, tuple(sorted(peers.ports.items()))),
             _ids(self.world.policies.tokens_of_workload(proxy.namespace, proxy.labels)),
+            self._settings(view),
+            proxy.public_address if view.scope.ingress else "",
+        )
+
+    def _settings(self, view: View) -> Hashable:
+        """What decides on both: patches, telemetry, extensions, and how the client runs."""
+        proxy = view.proxy
+        return (
             _patches(view),
             _ids(self.world.telemetries.of_workload(proxy.namespace, proxy.labels)),
             _ids(self.world.extensions.of_workload(proxy.namespace, proxy.labels)),
             repr(proxy.config),
             proxy.reach,
             proxy.interception,
-            proxy.public_address if view.scope.ingress else "",
         )
 
     @cached_property

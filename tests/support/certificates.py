@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import ipaddress
+import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,6 +123,15 @@ def self_signed(*uris: str) -> KeyPair:
     names = x509.SubjectAlternativeName([x509.UniformResourceIdentifier(each) for each in uris])
     made = _builder("self-signed", subject, key, key).add_extension(names, critical=False).sign(key, hashes.SHA256())
     return KeyPair(made.public_bytes(serialization.Encoding.PEM), _pem(key))
+
+
+def terminating(ca: Authority, account: str, folder: Path) -> ssl.SSLContext:
+    """A server of OpenSSL's own that is this account and wants a certificate of the same authority."""
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    made.load_cert_chain(*write(ca.workload(account), folder, account))
+    made.load_verify_locations(cadata=ca.pem.decode())
+    made.verify_mode = ssl.CERT_REQUIRED
+    return made
 
 
 def write(pair: KeyPair, folder: Path, name: str = "leaf") -> tuple[Path, Path]:

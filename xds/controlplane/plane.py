@@ -189,8 +189,7 @@ class Plane:
     def _take_addresses(self) -> None:
         if self._names.addresses is not self.state.world.addresses:
             self._advance()
-            for stream in list(self._streams):
-                self._do(stream.push)
+            self._push()
 
     def _keys_came(self) -> None:
         """In a thread of the keeper."""
@@ -202,8 +201,7 @@ class Plane:
         if keys is world.keys and tuple(key_faults(_tokens(world), reasons, keys)) == self.state.unfetched:
             return
         self._advance()
-        for stream in list(self._streams):
-            self._do(stream.push)
+        self._push()
 
     def changes_since(self, number: int) -> Changes:
         """What changed after the state of that number."""
@@ -314,6 +312,9 @@ class Plane:
         except Exception:  # a source must not end the thread that serves everyone
             logger.exception("the configuration could not be read; what was in force stays")
             return
+        self._push()
+
+    def _push(self) -> None:
         for stream in list(self._streams):
             self._do(stream.push)
 

@@ -36,6 +36,7 @@ from proxyless.xds.model.values import Address
 from tests.support.authorizers import GrpcAuthorizer, answer
 from tests.support.authorizers import HttpAuthorizer as HttpServer
 from tests.support.model import cluster, eds, snapshot
+from tests.support.ports import free_port
 
 QUERY = CheckQuery(
     Party("10.0.0.1", 5, "spiffe://a", "s", "pem"),
@@ -121,7 +122,7 @@ def test_whatever_goes_wrong_is_a_failure(connections: Connections, monkeypatch:
     assert "no cluster" in failed(_published(), connections)
     assert "no healthy endpoint" in failed(runtime_of(), connections)
     assert failed(runtime_of(1, transport_socket=TransportSocket("tls", UpstreamTls())), connections)
-    assert "cluster authz, endpoint 127.0.0.1" in failed(runtime_of(_free_port()), connections)
+    assert "cluster authz, endpoint 127.0.0.1" in failed(runtime_of(free_port()), connections)
     assert "line break" in failed(runtime_of(1), connections, replace(CHECK, headers=((b"a", b"b\r\nc: d"),)))
     assert "space" in failed(runtime_of(1), connections, replace(CHECK, path=b"/a b"))
     monkeypatch.setattr(reaching, "CONFIG_WAIT_S", 0.0)
@@ -134,12 +135,6 @@ def _published() -> Runtime:
     made = Runtime()
     made.publish(snapshot())
     return made
-
-
-def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 def test_a_question_waits_for_the_endpoints(connections: Connections) -> None:

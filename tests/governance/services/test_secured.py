@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import ssl
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -34,7 +33,7 @@ from proxyless.xds.model.rate_limit_service import LimitedDescriptor, RateLimitA
 from proxyless.xds.model.tls import CommonTls, SanMatcher, SecretName, UpstreamTls, Validation
 from tests.support.authorizers import GrpcAuthorizer
 from tests.support.authorizers import HttpAuthorizer as HttpServer
-from tests.support.certificates import Authority, HeldSecrets, authority, spiffe, write
+from tests.support.certificates import Authority, HeldSecrets, authority, spiffe, terminating
 from tests.support.http2_services import Http2Service, Peer
 from tests.support.model import cluster, host, snapshot
 from tests.support.rate_limits import RateLimits
@@ -94,14 +93,6 @@ def worlds() -> Iterator[Any]:
     yield make
     for each in made:
         each.close()
-
-
-def terminating(ca: Authority, account: str, folder: Path) -> ssl.SSLContext:
-    made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    made.load_cert_chain(*write(ca.workload(account), folder, account))
-    made.load_verify_locations(cadata=ca.pem.decode())
-    made.verify_mode = ssl.CERT_REQUIRED
-    return made
 
 
 def test_a_grpc_service_is_asked_by_mtls(ca: Authority, worlds: Any) -> None:

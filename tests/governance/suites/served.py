@@ -10,8 +10,10 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
+import httpx
 import hypercorn.asyncio
 import hypercorn.config
+import pytest
 import uvicorn
 
 import proxyless
@@ -49,6 +51,19 @@ def client_context(authority: Authority, pair: KeyPair | None, alpn: tuple[str, 
         with tempfile.TemporaryDirectory() as folder:
             context.load_cert_chain(*write(pair, Path(folder)))
     return context
+
+
+def turned_away(
+    where: str, ca: Authority, cases: dict[str, tuple[KeyPair | None, str]], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nobody of these gets in, and the log says who was expected and what is wrong with each."""
+    for name, (pair, said) in cases.items():
+        caplog.clear()
+        context = client_context(ca, pair)
+        with httpx.Client(verify=context, trust_env=False) as client, pytest.raises(httpx.TransportError):
+            client.get(f"https://{where}/{name}")
+        assert said in caplog.text, name
+        assert "spiffe://cluster.local/" in caplog.text, name
 
 
 def by_uvicorn(context: ssl.SSLContext, **options: Any) -> Any:

@@ -32,7 +32,7 @@ from proxyless.xds.model.cluster import TransportSocket
 from proxyless.xds.model.health_check import GrpcCheck, HealthCheck, HttpCheck, TcpCheck
 from proxyless.xds.model.listener import TcpProxy
 from proxyless.xds.model.tls import CommonTls, SanMatcher, SecretName, UpstreamTls, Validation
-from tests.support.certificates import Authority, HeldSecrets, authority, spiffe, write
+from tests.support.certificates import Authority, HeldSecrets, authority, spiffe, terminating, write
 from tests.support.model import cluster, route, snapshot, table
 
 VALIDATION = Validation(secret=SecretName("ROOTCA"), sans=(SanMatcher("exact", spiffe("server")),))
@@ -74,14 +74,6 @@ class Server(ThreadingHTTPServer):
     @property
     def address(self) -> str:
         return f"127.0.43.4:{self.server_address[1]}"
-
-
-def terminating(ca: Authority, account: str, folder: Path) -> ssl.SSLContext:
-    made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    made.load_cert_chain(*write(ca.workload(account), folder, account))
-    made.load_verify_locations(cadata=ca.pem.decode())
-    made.verify_mode = ssl.CERT_REQUIRED
-    return made
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ import pytest
 
 import proxyless
 from tests.governance.suites.blocking import http_server
-from tests.governance.suites.served import FRONTEND, LEDGER, client_context, context_of
+from tests.governance.suites.served import FRONTEND, LEDGER, client_context, context_of, turned_away
 from tests.support.certificates import HeldSecrets, authority, self_signed, spiffe
 
 MINUTE = dt.timedelta(minutes=1)
@@ -64,13 +64,7 @@ def test_strict_refuses_everybody_else_before_a_byte_reaches_the_program(
         "none": (None, "presented no certificate"),
     }
     with served(LEDGER, secrets()) as (where, server):
-        for name, (pair, said) in cases.items():
-            caplog.clear()
-            context = client_context(CA, pair)
-            with httpx.Client(verify=context, trust_env=False) as client, pytest.raises(httpx.TransportError):
-                client.get(f"https://{where}/{name}")
-            assert said in caplog.text, name
-            assert "spiffe://cluster.local/" in caplog.text, name
+        turned_away(where, CA, cases, caplog)
         with httpx.Client(trust_env=False) as client, pytest.raises(httpx.TransportError):
             client.get(f"http://{where}/")
         assert "no filter chain of port 8080 takes plaintext" in caplog.text
