@@ -16,6 +16,7 @@ from .targets import judge
 
 PARTS = (
     "latency",
+    "libraries",
     "cpu",
     "decision",
     "authorization",
@@ -25,8 +26,10 @@ PARTS = (
     "memory",
     "push",
     "controlplane",
+    "clients",
     "asgi",
     "mtls",
+    "questions",
     "imports",
 )
 RESULTS = Path(__file__).parent / "results"
@@ -37,7 +40,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"some of: {', '.join(PARTS)}")
     parser.add_argument("--smoke", action="store_true", help="few calls: does it run at all")
+    parser.add_argument("--clients", type=int, default=100, metavar="N", help="of the part `clients`; default 100")
+    parser.add_argument("--delta", action="store_true", help="which speak incremental xDS")
+    parser.add_argument("--beside", metavar="DIR", help="a checkout of another version, in turns with this one")
     arguments = parser.parse_args()
+    crowd = {"clients": arguments.clients, "delta": arguments.delta, "beside": arguments.beside}
     unknown = set(arguments.parts) - set(PARTS)
     if unknown:
         parser.error(f"unknown part {', '.join(sorted(unknown))}")
@@ -47,7 +54,9 @@ def main() -> int:
     )
     for part in arguments.parts or PARTS:
         started = time.perf_counter()
-        tables: list[Table] = importlib.import_module(f".{part}", __package__).run(smoke=arguments.smoke)
+        tables: list[Table] = importlib.import_module(f".{part}", __package__).run(
+            smoke=arguments.smoke, **(crowd if part == "clients" else {})
+        )
         report.add(tables)
         print(f"[{part}: {time.perf_counter() - started:.0f} s]", file=sys.stderr)
     if not arguments.smoke:

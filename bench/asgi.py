@@ -1,17 +1,26 @@
-"""What the ASGI middleware adds to a request, with the recorded inbound chain and its local rate limit.
+"""What the ASGI, the WSGI and aiohttp's middleware add to a request, with recorded inbound chains.
 
-The limit is met but never reached: the mesh's clock runs so fast that the buckets are full again.
+The frontend's has a local rate limit, which is met but never reached: the mesh's clock runs so fast that the buckets
+are full again. It has Istio's access log, too: once its lines are written (into nothing: standard output is turned away
+meanwhile), once PROXYLESS_ACCESS_LOG=off says that there are none.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 import time
-from collections.abc import MutableMapping
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from aiohttp import web
+
+import proxyless.aiohttp
 import proxyless.asgi
+import proxyless.wsgi
 from proxyless import Mesh
 
 from .configuration import RECORDED
@@ -35,7 +44,28 @@ SCOPE: dict[str, Any] = {
     "client": ("127.0.0.1", 40000),
     "server": ("127.0.10.1", 8080),
 }
+REQUEST = b"\r\n".join(
+    [b"GET /items/1 HTTP/1.1", *(b"%b: %b" % pair for pair in SCOPE["headers"]), b"", b""],
+)
 Message = MutableMapping[str, Any]
+ACCESS_LOG = "PROXYLESS_ACCESS_LOG"
+
+ENVIRON: dict[str, Any] = {
+    "REQUEST_METHOD": "GET",
+    "SCRIPT_NAME": "",
+    "PATH_INFO": "/items/1",
+    "RAW_URI": "/items/1",
+    "QUERY_STRING": "",
+    "SERVER_PROTOCOL": "HTTP/1.1",
+    "SERVER_NAME": "127.0.10.1",
+    "SERVER_PORT": "8080",
+    "SERVER_SOFTWARE": "bench",
+    "REMOTE_ADDR": "127.0.0.1",
+    "REMOTE_PORT": "40000",
+    **{f"wsgi.{name}": None for name in ("version", "input", "errors", "multithread", "multiprocess", "run_once")},
+    "wsgi.url_scheme": "http",
+    **{f"HTTP_{name.decode().upper().replace('-', '_')}": value.decode() for name, value in SCOPE["headers"]},
+}
 
 
 async def _app(scope: Any, receive: Any, send: Any) -> None:
@@ -50,26 +80,71 @@ async def _receive() -> Message:
 async def _send(message: Message) -> None: ...
 
 
+def _wsgi(environ: Any, start_response: Any) -> list[bytes]:
+    start_response("200 OK", [("content-length", "2")])
+    return [b"ok"]
+
+
+def _start(status: str, headers: Any, exc_info: Any = None) -> Any: ...
+
+
 def run(*, smoke: bool) -> list[Table]:
     """The app alone, and behind the middleware, in turn."""
     rounds, calls = (2, 50) if smoke else (41, 500)
-    table = Table("ASGI middleware, us per request", ("chain", "app alone", "A/A", "governed", "added"))
-    for name in ("frontend", "ledger"):
-        mesh = Mesh.from_recorded(Path(RECORDED) / "shop" / "xds" / name, registry=True, clock=_fast)
-        apps = [_app, _app, proxyless.asgi.Middleware(_app, mesh)]
-        found = asyncio.run(_measure(apps, rounds, calls))
-        alone, again, governed = (1e6 * median(each) for each in found)
-        table.rows.append((f"{name} ({_says(name)})", alone, again, governed, governed - alone))
-        mesh.close()
+    columns = ("chain", "app alone", "A/A", "governed", "added", "added at least")
+    table = Table("ASGI, WSGI and aiohttp middleware, us per request", columns)
+    with _quiet():
+        for name, logs, says in CHAINS:
+            mesh = _mesh(name, logs=logs)
+            for kind, found in (
+                ("ASGI", asyncio.run(_measure([_app, _app, proxyless.asgi.Middleware(_app, mesh)], rounds, calls))),
+                ("WSGI", _measure_wsgi([_wsgi, _wsgi, proxyless.wsgi.Middleware(_wsgi, mesh)], rounds, calls)),
+                ("aiohttp", asyncio.run(_measure_aiohttp(mesh, rounds, calls))),
+            ):
+                alone, again, governed = (1e6 * median(each) for each in found)
+                least = 1e6 * (min(found[2]) - min(found[0]))
+                table.rows.append((f"{kind}, {name}: {says}", alone, again, governed, governed - alone, least))
+            mesh.close()
     return [table]
+
+
+CHAINS = (
+    ("frontend", False, "rate limit by descriptors"),
+    ("frontend", True, "the same, and its access log"),
+    ("ledger", True, "STRICT, refused"),
+)
+
+
+def _mesh(name: str, *, logs: bool) -> Mesh:
+    """With or without what its configuration wants to be logged."""
+    before = os.environ.pop(ACCESS_LOG, None)
+    if not logs:
+        os.environ[ACCESS_LOG] = "off"
+    try:
+        return Mesh.from_recorded(Path(RECORDED) / "shop" / "xds" / name, registry=True, clock=_fast)
+    finally:
+        os.environ.pop(ACCESS_LOG, None)
+        if before is not None:
+            os.environ[ACCESS_LOG] = before
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Lines of access logs go nowhere, instead of between the bench's own."""
+    sys.stdout.flush()
+    kept, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 1)
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def _fast() -> float:
     return time.monotonic() * 1e4
-
-
-def _says(name: str) -> str:
-    return {"frontend": "rate limit by descriptors", "ledger": "STRICT: refused"}[name]
 
 
 async def _measure(apps: list[Any], rounds: int, calls: int) -> list[list[float]]:
@@ -79,6 +154,79 @@ async def _measure(apps: list[Any], rounds: int, calls: int) -> list[list[float]
             started = time.perf_counter()
             for _ in range(calls):
                 await app(dict(SCOPE), _receive, _send)
+            if turn:
+                found[index].append((time.perf_counter() - started) / calls)
+    return found
+
+
+class _Wire(asyncio.Transport):
+    """A connection of a client that says nothing but what it is told to, and waits for the answer."""
+
+    def __init__(self, server: Any) -> None:
+        super().__init__({"peername": SCOPE["client"], "sockname": SCOPE["server"]})
+        self._handler = server()
+        self._answered = asyncio.Event()
+        self._handler.connection_made(self)
+
+    async def ask(self) -> None:
+        self._answered.clear()
+        self._handler.data_received(REQUEST)
+        await self._answered.wait()
+
+    def write(self, data: Any) -> None:
+        del data
+        self._answered.set()
+
+    def writelines(self, list_of_data: Any) -> None:
+        del list_of_data
+        self._answered.set()
+
+    def is_closing(self) -> bool:
+        return False
+
+    def close(self) -> None: ...
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+
+async def _aiohttp(request: web.Request) -> web.Response:
+    del request
+    return web.Response(body=b"ok")
+
+
+async def _measure_aiohttp(mesh: Mesh, rounds: int, calls: int) -> list[list[float]]:
+    runners = []
+    for middlewares in ([], [], [proxyless.aiohttp.server(mesh)]):
+        app = web.Application(middlewares=middlewares)
+        app.router.add_get("/items/1", _aiohttp)
+        runners.append(web.AppRunner(app, access_log=None))
+        await runners[-1].setup()
+    wires = [_Wire(runner.server) for runner in runners]
+    found: list[list[float]] = [[] for _ in wires]
+    for turn in range(rounds + 1):
+        for index, wire in enumerate(wires):
+            started = time.perf_counter()
+            for _ in range(calls):
+                await wire.ask()
+            if turn:
+                found[index].append((time.perf_counter() - started) / calls)
+    for runner in runners:
+        await runner.cleanup()
+    return found
+
+
+def _measure_wsgi(apps: list[Any], rounds: int, calls: int) -> list[list[float]]:
+    found: list[list[float]] = [[] for _ in apps]
+    for turn in range(rounds + 1):
+        for index, app in enumerate(apps):
+            started = time.perf_counter()
+            for _ in range(calls):
+                body = app(dict(ENVIRON), _start)
+                for _ in body:
+                    pass
+                if hasattr(body, "close"):
+                    body.close()
             if turn:
                 found[index].append((time.perf_counter() - started) / calls)
     return found

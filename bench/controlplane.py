@@ -1,4 +1,4 @@
-"""The embedded control plane: a folder of 1,000 services to the first push, a change to the new decision, many clients.
+"""The embedded control plane: a folder of 1,000 services to the first push, a change to the new decision.
 
 The folder is the input of the recorded mesh of a thousand services (10,000 Pods, 500 VirtualServices and
 DestinationRules), a file for each service and one for its Istio objects.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gzip
 import re
-import resource
 import subprocess
 import sys
 import tempfile
@@ -27,7 +26,7 @@ from .configuration import RECORDED, service
 from .report import Table
 from .stats import median
 
-_CHANGED = 10  # the service whose VirtualService changes
+CHANGED = 10  # the service whose VirtualService changes
 _SERVICE = re.compile(r"svc\d+")
 
 
@@ -43,7 +42,7 @@ def run(*, smoke: bool) -> list[Table]:
             read, push = (float(each) for each in done.stdout.split())
             first.rows.append((f"run {number + 1}", read, push, read + push))
         first.rows.append(("median", *(median([row[column] for row in first.rows]) for column in (1, 2, 3))))
-        return [first, _decisions(folder, 1 if smoke else 9), _clients(folder, 5 if smoke else 100)]
+        return [first, _decisions(folder, 1 if smoke else 9)]
 
 
 def write(folder: Path) -> None:
@@ -93,9 +92,9 @@ def _decisions(folder: Path, changes: int) -> Table:
     table = Table(
         "control plane, 1,000 services: one changed VirtualService to the new decision, ms", ("", "median", "slowest")
     )
-    path = folder / "istio" / f"svc{_CHANGED}.yaml"
+    path = folder / "istio" / f"svc{CHANGED}.yaml"
     text = path.read_text()
-    host = service(_CHANGED)
+    host = service(CHANGED)
     rule = text[: text.index("kind: VirtualService")].rpartition("---")[0]
     took = []
     with Mesh.from_config(folder, node=Node(app="svc0", namespace="ns0", ip="127.1.0.1"), registry=False) as mesh:
@@ -105,7 +104,7 @@ def _decisions(folder: Path, changes: int) -> Table:
             status = 430 + number
             document = (
                 "apiVersion: networking.istio.io/v1\nkind: VirtualService\n"
-                f"metadata: {{name: svc{_CHANGED}, namespace: ns{_CHANGED}}}\n"
+                f"metadata: {{name: svc{CHANGED}, namespace: ns{CHANGED}}}\n"
                 f"spec: {{hosts: [{host}], http: [{{directResponse: {{status: {status}}}}}]}}\n"
             )
             time.sleep(0.5)
@@ -124,35 +123,6 @@ def _status(mesh: Mesh, host: str) -> int | None:
 
     found: int | None = decide(mesh, f"http://{host}/").status
     return found
-
-
-def _clients(folder: Path, count: int) -> Table:
-    """Clients of one namespace, each of which holds everything; then a VirtualService changes."""
-    table = Table(
-        "control plane, 1,000 services: connected clients",
-        ("clients", "MB with one", "MB each more", "to connect each, ms", "push of a change, ms", "of which each, ms"),
-    )
-    plane = Plane(FolderSource(folder))
-    sessions = [connected(plane)]
-    before = _resident()
-    started = time.perf_counter()
-    sessions += [connected(plane) for _ in range(count - 1)]
-    connecting = (time.perf_counter() - started) / max(1, count - 1)
-    each = (_resident() - before) / max(1, count - 1)
-    path = folder / "istio" / f"svc{_CHANGED}.yaml"
-    path.write_text(path.read_text().replace("attempts:", "attempts: 1 #"))
-    plane.poll()
-    started = time.perf_counter()
-    for session in sessions:
-        for response in session.changed():
-            response.SerializeToString()
-    pushed = time.perf_counter() - started
-    table.rows.append((count, before, each, 1000 * connecting, 1000 * pushed, 1000 * pushed / count))
-    return table
-
-
-def _resident() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 if __name__ == "__main__":

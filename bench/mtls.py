@@ -11,9 +11,9 @@ import ssl
 import sys
 import tempfile
 import time
-from contextlib import ExitStack
+from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 
@@ -55,8 +55,9 @@ def run(*, smoke: bool) -> list[Table]:
         context = _context(folder, ssl.PROTOCOL_TLS_CLIENT, "caller")
         tables = []
         for what, each in ((NEW, calls), (OPEN, 5 * calls)):
-            tables.append(_sync(what, urls, mesh, context, rounds, each))
-            tables.append(asyncio.run(_async(what, urls, mesh, context, rounds, each)))
+            tables += [
+                asyncio.run(_measured(kind, what, urls, mesh, context, rounds, each)) for kind in (_Sync, _Async)
+            ]
     return tables
 
 
@@ -108,7 +109,53 @@ def _mesh(folder: Path, ports: dict[str, int]) -> proxyless.Mesh:
 Found = dict[str, list[list[float]]]
 
 
-def _sync(
+class _Caller(Protocol):
+    """A client, whether it is called by threads or by tasks."""
+
+    async def get(self, url: str) -> httpx.Response: ...
+
+    async def close_idle(self) -> None:
+        """So that the next call needs a connection."""
+
+
+class _Sync:
+    """By a thread: what it does takes the event loop's time, which has nothing else to do."""
+
+    kind = "sync"
+
+    def __init__(self, mesh: proxyless.Mesh | None, context: ssl.SSLContext, stack: AsyncExitStack) -> None:
+        own = proxyless.httpx.Transport(mesh) if mesh is not None else None
+        self._client = stack.enter_context(httpx.Client(transport=own, verify=context, trust_env=False))
+
+    async def get(self, url: str) -> httpx.Response:
+        return self._client.get(url)
+
+    async def close_idle(self) -> None:
+        if (pool := _pool(self._client)) is not None:
+            pool.close()
+
+
+class _Async:
+    """By a task."""
+
+    kind = "async"
+
+    def __init__(self, mesh: proxyless.Mesh | None, context: ssl.SSLContext, stack: AsyncExitStack) -> None:
+        own = proxyless.httpx.AsyncTransport(mesh) if mesh is not None else None
+        self._client = httpx.AsyncClient(transport=own, verify=context, trust_env=False)
+        stack.push_async_callback(self._client.aclose)
+
+    async def get(self, url: str) -> httpx.Response:
+        return await self._client.get(url)
+
+    async def close_idle(self) -> None:
+        if (pool := _pool(self._client)) is not None:
+            await pool.aclose()
+        await asyncio.sleep(0.01)
+
+
+async def _measured(
+    kind: type[_Sync | _Async],
     what: str,
     urls: dict[str, str],
     mesh: proxyless.Mesh,
@@ -118,66 +165,26 @@ def _sync(
 ) -> Table:
     found: Found = {name: [] for name in urls}
     shares = dict.fromkeys(urls, 0)
-    with ExitStack() as stack:
-        clients = {
-            name: stack.enter_context(
-                httpx.Client(transport=proxyless.httpx.Transport(mesh))
-                if url.startswith("http:")
-                else httpx.Client(verify=context, trust_env=False)
-            )
-            for name, url in urls.items()
+    async with AsyncExitStack() as stack:
+        clients: dict[str, _Caller] = {
+            name: kind(mesh if url.startswith("http:") else None, context, stack) for name, url in urls.items()
         }
         for turn in range(rounds + 1):
             for name in _order(list(urls), turn):
                 took = []
                 for _ in range(calls):
                     started = time.perf_counter()
-                    response = clients[name].get(urls[name])
+                    response = await clients[name].get(urls[name])
                     took.append(time.perf_counter() - started)
                     shares[name] += _resumed(response, turn)
                     if what == NEW:  # closing is not part of the figure
                         mesh.runtime.close_idle()
-                        _pool(clients[name]).close()
+                        await clients[name].close_idle()
                 if turn:
                     found[name].append(took)
-    return _table(f"mTLS, sync, {what}", found, shares, rounds * calls)
-
-
-async def _async(
-    what: str,
-    urls: dict[str, str],
-    mesh: proxyless.Mesh,
-    context: ssl.SSLContext,
-    rounds: int,
-    calls: int,
-) -> Table:
-    found: Found = {name: [] for name in urls}
-    shares = dict.fromkeys(urls, 0)
-    clients = {
-        name: httpx.AsyncClient(transport=proxyless.httpx.AsyncTransport(mesh))
-        if url.startswith("http:")
-        else httpx.AsyncClient(verify=context, trust_env=False)
-        for name, url in urls.items()
-    }
-    for turn in range(rounds + 1):
-        for name in _order(list(urls), turn):
-            took = []
-            for _ in range(calls):
-                started = time.perf_counter()
-                response = await clients[name].get(urls[name])
-                took.append(time.perf_counter() - started)
-                shares[name] += _resumed(response, turn)
-                if what == NEW:
-                    mesh.runtime.close_idle()
-                    await _pool(clients[name]).aclose()
-                    await asyncio.sleep(0.01)
-            if turn:
-                found[name].append(took)
-    for each in clients.values():
-        await each.aclose()
     mesh.runtime.close_idle()
     await asyncio.sleep(0.1)
-    return _table(f"mTLS, async, {what}", found, shares, rounds * calls)
+    return _table(f"mTLS, {kind.kind}, {what}", found, shares, rounds * calls)
 
 
 def _pool(client: httpx.Client | httpx.AsyncClient) -> Any:

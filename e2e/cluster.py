@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
+import signal
+import ssl
 import subprocess
 import time
 from collections.abc import Callable
@@ -10,20 +13,25 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
 
+import httpx
 import yaml
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from kubernetes import client, config, utils
 
-from e2e.tools import go_module, go_program
+from e2e.tools import HERE, go_module, go_program
 from tests.support.ports import free_port
 
 PATIENCE_S = 120.0
 ISTIO_API, GATEWAY_API = ("istio.io/api", "v1.32.0"), ("sigs.k8s.io/gateway-api", "v1.6.0")
 CONTROLLERS = (
     "deployment-controller,replicaset-controller,endpointslice-controller,serviceaccount-controller,"
-    "namespace-controller,garbage-collector-controller,root-ca-certificate-publisher-controller"
+    "namespace-controller,garbage-collector-controller,root-ca-certificate-publisher-controller,"
+    "node-lifecycle-controller,job-controller,disruption-controller"
 )
+
+NODE_PATIENCE_S = 40
+"""After so many seconds without a heartbeat a node is lost; its machine may be busy."""
 
 
 def until(holds: Callable[[], Any], what: str) -> Any:
@@ -45,7 +53,7 @@ class Cluster:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.kubeconfig = folder / "admin.kubeconfig"
-        self._program = go_program("kubernetes", "-trimpath", "-ldflags=-s -w")
+        self._program = go_program("kubernetes", "-trimpath", f"-ldflags=-s -w {_version()}")
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._stack = ExitStack()
         self._port, self._etcd_port, self._peer_port = free_port(), free_port(), free_port()
@@ -108,13 +116,13 @@ class Cluster:
         gateway = sorted((go_module(*GATEWAY_API) / "config" / "crd" / "standard").glob("gateway*.yaml"))
         api = client.ApiextensionsV1Api(self.api())
         for path in (istio, *gateway):
-            for item in yaml.safe_load_all(path.read_text()):
+            for item in yaml.load_all(path.read_text(), yaml.CSafeLoader):  # a megabyte: not in Python
                 if item and item["kind"] == "CustomResourceDefinition":
                     api.create_custom_resource_definition(item)
 
-    def stop(self, name: str = "kube-apiserver") -> None:
+    def stop(self, name: str = "kube-apiserver", how: signal.Signals = signal.SIGTERM) -> None:
         process = self._running.pop(name)
-        process.terminate()
+        process.send_signal(how)
         try:
             process.wait(30)
         except subprocess.TimeoutExpired:
@@ -135,9 +143,24 @@ class Cluster:
             f"--service-account-signing-key-file={self.folder}/accounts.key",
             "--service-account-issuer=https://kubernetes.default.svc",
             "--endpoint-reconciler-type=none",
+            "--enable-aggregator-routing=true",  # webhooks are called at their Pods: this machine has no kube-proxy
             "--shutdown-delay-duration=0s",
         )
-        until(lambda: client.CoreV1Api(self.api()).read_namespace("default"), "the API server is not ready")
+        # Its own word: before it, it answers for its own kinds, and for those of CRDs with 503.
+        until(self._ready, "the API server is not ready")
+        until(lambda: client.CoreV1Api(self.api()).read_namespace("default"), "the API server has no namespaces")
+
+    def compact(self) -> None:
+        """etcd forgets every revision but the present one: a watch from an older one is answered 410."""
+        etcd = f"http://127.0.0.1:{self._etcd_port}/v3/kv"
+        revision = httpx.post(f"{etcd}/range", json={"key": "AA=="}, timeout=30).json()["header"]["revision"]
+        httpx.post(f"{etcd}/compaction", json={"revision": revision, "physical": True}, timeout=30).raise_for_status()
+
+    def _ready(self) -> bool:
+        context = ssl.create_default_context(cafile=self.folder / "apiserver" / "apiserver.crt")
+        with httpx.Client(verify=context, trust_env=False, timeout=30) as asking:
+            answer = asking.get(f"{self.url}/readyz", headers={"authorization": "Bearer admin-token"})
+        return answer.status_code == 200
 
     def _begin(self) -> None:
         where, peers = f"http://127.0.0.1:{self._etcd_port}", f"http://127.0.0.1:{self._peer_port}"
@@ -162,12 +185,14 @@ class Cluster:
             f"--cert-dir={self.folder}/controllers",
             "--leader-elect=false",
             f"--controllers={CONTROLLERS}",
+            "--node-monitor-period=1s",
+            f"--node-monitor-grace-period={NODE_PATIENCE_S}s",
         )
 
     def _end(self) -> None:
         for name in ("kube-controller-manager", "kube-apiserver", "etcd"):
             if name in self._running:
-                self.stop(name)
+                self.stop(name, signal.SIGKILL)  # nothing of it is kept
         self._stack.close()
 
     def _run(self, name: str, *options: str) -> None:
@@ -198,6 +223,14 @@ class Cluster:
         plural, namespace = f"{item['kind'].lower()}s", item["metadata"]["namespace"]
         api = client.CustomObjectsApi(self.api())
         api.create_namespaced_custom_object(group, version, namespace, plural, item)
+
+
+def _version() -> str:
+    """What the programs say that they are; helm looks at it. A release's build sets the same."""
+    module = re.search(r"k8s.io/kubernetes v((\d+)\.(\d+)\.\d+)", (HERE / "kubernetes" / "go.mod").read_text())
+    assert module is not None
+    said = {"gitVersion": f"v{module[1]}", "gitMajor": module[2], "gitMinor": module[3]}
+    return " ".join(f"-X k8s.io/component-base/version.{name}={value}" for name, value in said.items())
 
 
 def _built_in(item: dict[str, Any]) -> bool:

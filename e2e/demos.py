@@ -132,7 +132,7 @@ class RunningDemo:
     def clean(self) -> None:
         """The same, and no file."""
         self.alone()
-        assert not list(self.folder.iterdir())
+        assert not list(self.folder.rglob("*"))
 
     def document(self) -> dict[str, Any]:
         """What `--json` printed."""

@@ -14,6 +14,7 @@ from .balancing.host import Host
 from .headers import HeaderList
 from .passing import TcpRoute
 from .pool import Pool, Slot, Waiter
+from .request import RequestView
 from .sockets import SocketOptions
 
 if TYPE_CHECKING:
@@ -142,11 +143,13 @@ class Bypass:
     `tcp` says to whose endpoints the connections shall go, and how; None leaves the address to the library.
     """
 
-    __slots__ = ("tcp",)
+    __slots__ = ("changed", "tcp")
     kind: ClassVar[int] = BYPASS
 
-    def __init__(self, tcp: TcpRoute | None) -> None:
+    def __init__(self, tcp: TcpRoute | None, changed: RequestView | None = None) -> None:
         self.tcp = tcp
+        self.changed = changed
+        """The request as a policy of the user's has changed it: its authority, path and headers are what is sent."""
 
     @property
     def cluster(self) -> str | None:

@@ -15,7 +15,9 @@ from ..xds.model.route import InternalRedirectPolicy
 from .actions import Action, Discard, Failure, Head, Send, Sleep
 from .choosing import listen
 from .cluster import ClusterRuntime
+from .composition.calls import shadowed_retry, unlimited
 from .connecting import wait_for_connection
+from .describing import subject_of_attempt
 from .internal_redirects import REDIRECTED, Redirected, follow
 from .mirroring import mirrored
 from .pool import Breaker, Slot
@@ -38,6 +40,14 @@ if TYPE_CHECKING:
     from .call import OutgoingCall
 
 Outcome = Head | Failure | LocalReply
+
+UNCONNECTED = frozenset({"connect-failure", "connect-timeout"})
+"""Failures of a try that has reached no endpoint."""
+
+
+def _reached(result: Outcome) -> bool:
+    """Whether a try has had a connection to its endpoint."""
+    return type(result) is Head or (type(result) is Failure and result.kind not in UNCONNECTED)
 
 
 def attempt_until_done(call: OutgoingCall) -> Generator[Action, Any, LocalReply | Redirected | None]:
@@ -70,6 +80,8 @@ def attempt_until_done(call: OutgoingCall) -> Generator[Action, Any, LocalReply 
                 own = cluster if cluster.aggregate is None else cluster.aggregate.of(host)
                 if call.attempts == 1 and (cluster.mirrors or route.mirrors):
                     yield from mirrored(call, cluster, upstream)
+                if call.trace is not None:
+                    call.trace.attempt(upstream, own.config.alt_stat_name or own.name)
                 secure = securing_of(call, own, host, upstream) if host.must_be_secure else None
                 pool = own.pool(host, call.owner, route.high_priority, secure)
                 lease = pool.lease(clock())
@@ -78,6 +90,8 @@ def attempt_until_done(call: OutgoingCall) -> Generator[Action, Any, LocalReply 
                 )
                 if type(granted) is Slot:
                     call.slot = granted
+                    if secure is not None:
+                        call.secured_by = granted.connection
                     if route.auto_host:
                         upstream.towards(host)
                     if pool.breaker.window is not None:
@@ -110,6 +124,8 @@ def attempt_until_done(call: OutgoingCall) -> Generator[Action, Any, LocalReply 
                             listen(call, own, host, result.headers)
                         if retry is not None:
                             wanted = _judge_head(retry, result, call)
+                            if wanted and shadowed_retry(call):
+                                wanted = ""
                         if not wanted:
                             if retrying is not None:
                                 retrying.end_retry(cluster.state.lock)  # a retry is over with the head of its response
@@ -117,24 +133,30 @@ def attempt_until_done(call: OutgoingCall) -> Generator[Action, Any, LocalReply 
                             if follows is not None and (yield from _redirected(call, follows, result)):
                                 return REDIRECTED
                             call.status = result.status
-                            yield from deliver(call, result, host)
-                            return None
+                            return (yield from deliver(call, result, host))
                 else:
                     result = granted
                     if host.state.monitor is not None and type(result) is Failure:
                         host.state.monitor.result("connect-failed")
+            if call.trace is not None and not isinstance(result, LocalReply):
+                call.trace.came(result)
             if retrying is not None:
                 retrying.end_retry(cluster.state.lock)
                 retrying = None
             reply: LocalReply | None = None
             if type(result) is not Head:
                 reply, wanted = _judge(retry, result, call)
+                if wanted and shadowed_retry(call):
+                    wanted = ""
+                call.spent = call.spent or (type(result) is Failure and not result.replayable)
             flag = ""
             if wanted and retry is not None:
                 breaker = cluster.breaker(route.high_priority)
                 if call.attempts > retry.retries:
                     flag = "URX"
-                elif not breaker.try_retry(cluster.state.lock, clock()):
+                elif not breaker.try_retry(cluster.state.lock, clock()) and not (
+                    unlimited(call) and breaker.begin_retry(cluster.state.lock)
+                ):
                     flag = "UO"
                 else:
                     retrying = breaker
@@ -144,13 +166,14 @@ def attempt_until_done(call: OutgoingCall) -> Generator[Action, Any, LocalReply 
                         return REDIRECTED
                     call.status = result.status
                     call.flags = (*call.flags, flag)
-                    yield from deliver(call, result, host)
-                    return None
+                    return (yield from deliver(call, result, host))
                 return reply.flagged(flag) if reply is not None and flag else reply
             if tried is None or back_off is None:
                 tried, back_off = Tried(), retry.back_off()
             if host is None:
                 raise AssertionError("a retry of nothing")
+            if host.address not in call.tried and _reached(result):
+                call.tried = (*call.tried, host.address)
             tried.add(host, None if cluster.aggregate is None else cluster.aggregate.priority(host))
             pause_s = 0.0
             if wanted == "pause":
@@ -164,6 +187,9 @@ def attempt_until_done(call: OutgoingCall) -> Generator[Action, Any, LocalReply 
             else:
                 timed_out = _took_too_long(result, call)
             _release(call)
+            call.secured_by = None
+            if call.trace is not None:
+                call.trace.attempted(subject_of_attempt(call))
             if call.limits is not None:
                 call.limits.try_at = None
             if not (yield from _pause(call, pause_s)):
@@ -212,12 +238,12 @@ def _judge(
         if end is None:
             kind, reply = "per-try-timeout", per_try_timeout()
         elif end == "upstream":
-            kind, reply = "max-stream-duration", reply_of(end, uploading=call.uploading)
+            kind, reply = "max-stream-duration", reply_of(end, incomplete=call.incomplete)
         else:
-            return reply_of(end, uploading=call.uploading), ""
+            return reply_of(end, incomplete=call.incomplete), ""
     elif result.kind == "idle":
         if call.uploading:
-            return reply_of("idle", uploading=True), ""
+            return reply_of("idle", incomplete=True), ""
         kind, reply = "per-try-timeout", per_try_idle_timeout()
     else:
         kind, reply = result.kind, upstream_reset(result.kind, retried=call.attempts > 1, transport=result.transport)

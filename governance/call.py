@@ -18,122 +18,62 @@ from collections.abc import Generator
 from typing import Any
 
 from ..xds.model.resource import ResourceError, ResourceType
-from .actions import Action, AwaitConfig, BodyEnd, Bypass, Deliver, Head, Race
+from .actions import Action, AwaitConfig, BodyEnd, Bypass, Deliver, Head
 from .admission import admit
-from .answering import Answering
 from .attempts import attempt_until_done
-from .balancing.host import Host
-from .cluster import ClusterRuntime
+from .call_state import CallState
+from .composition.calls import gone_past, routed, unlimit
+from .composition.compose import Policies
+from .composition.falling import fall_back
+from .composition.own import come_back_local, enter
+from .delivering import delivery
 from .describing import subject_of
-from .filters.chain import FilterChainRuntime
 from .finding import find_again, take_route
-from .hashing import Cookies
-from .headers import HeaderList, apply_levels, formats
 from .hedging import hedge_until_done
 from .internal_redirects import Redirected, again
+from .opaque import PASSTHROUGH, passed_on
 from .passing import DIRECT, TcpRoute
 from .paths import NotHttpError
-from .peer import Peer
+from .peer import Principals
 from .plan import OPAQUE, BadAuthorityError, Destination, Missing
-from .pool import Slot
 from .replies import LocalReply, bad_authority, bad_request, closed, no_cluster, no_route
 from .replying import own_reply
+from .reporting import deliver
 from .request import RequestView
-from .retry import CompiledRetry
-from .routing import CompiledRoute, CompiledVirtualHost, Target
+from .routing import CompiledRoute, Target
 from .runtime import Runtime
-from .steering import Steering, steer
+from .steering import steer
 from .subject import Subject
+from .telling import end_span, tell_of_call
 from .timing import EARLY_S, ROUTE, End, StreamLimits, cut_by, limits_of, reply_of
-from .upstream import UpstreamRequest, counted
+from .upstream import UpstreamRequest
 
 Machine = Generator[Action, Any, LocalReply | None]
 """Returns the reply that the mesh itself gives, or None after a response was delivered."""
-
-PASSTHROUGH = "PassthroughCluster"
-BLACKHOLE = "BlackHoleCluster"
 
 FILTERS = Missing(None, (), "the answer of the HTTP filters")
 """What a decision lacks until they have run, which may take time."""
 
 
-class OutgoingCall:
-    """One call: its request, what was decided about it, and how it ended. Telemetry and `explain` read it.
+class OutgoingCall(CallState):
+    """One call: its request, what was decided about it, and how it ended. Telemetry and `explain` read it."""
 
-    The attributes that a call may never need are the class's until it does.
-    """
+    __slots__ = ()
 
-    ended = 0.0
-    """When the machine ended, by the runtime's clock; `started` likewise."""
-    destination: Destination | None = None
-    vhost: CompiledVirtualHost | None = None
-    route: CompiledRoute | None = None
-    target: Target | None = None
-    cluster: ClusterRuntime | None = None
-    host: Host | None = None
-    """The endpoint of the last attempt."""
-    upstream: UpstreamRequest | None = None
-    filters: FilterChainRuntime | None = None
-    """The filters that the request goes through, where there are any. Only then is there what follows."""
-    response_headers: HeaderList
-    """What they add to the response."""
-    kept: dict[Any, Any]
-    """What they remember of the call."""
-    dynamic: dict[str, dict[str, Any]]
-    """What they tell one another."""
-    peer: Peer | None = None
-    source_port: int = 0
-    incoming = False
-    protocol = "HTTP/1.1"
-    moved = False
-    named: str | None = None
-    """The cluster that a header named before a filter changed the headers."""
-    hash: int | None = None
-    """What the balancer went by, where it goes by a hash."""
-    wanted: tuple[str, ...] = ()
-    """Endpoints that the request names, as far as no try has taken them."""
-    cookies: Cookies | None = None
-    """What hashing has made for the response."""
-    answering: Answering | None = None
-    """What the connection manager adds to the response."""
-    slot: Slot | None = None
-    """The connection in use."""
-    attempts = 0
-    retry: CompiledRetry | None = None
-    """What is retried: the cluster's policy, else the route's; None where nothing of this request is."""
-    flags: tuple[str, ...] = ()
-    """Envoy's response flags."""
-    status = 0
-    reply: LocalReply | None = None
-    """What the mesh itself answered."""
-    sent = 0
-    received = 0
-    """Bytes of the bodies."""
-    grpc_status: bytes | None = None
-    """As the headers of a gRPC response say it (a response without a body)."""
-    deadline: float | None = None
-    """When the route's timeout ends, by the runtime's clock; None without one, and while the request is uploading."""
-    timeout_s: float | None = None
-    """The route's timeout."""
-    limits: StreamLimits | None = None
-    """What else ends the call, where anything does."""
-    steering: Steering | None = None
-    """What the request says of it itself, where it may."""
-    redirects: tuple[tuple[str, str], ...] = ()
-    """The redirects that were followed inside the mesh: names of the routes that got and that took the request."""
-    race: Race | None = None
-    """Where the tries run beside each other: what tells of them."""
-    cut = True  # until the body has ended
-    uploading = False
-    """Whether the request has a body that is still being sent. Its driver sets it, and calls `uploaded`."""
-    bypass: TcpRoute | None = None
-    """Where a connection goes that is passed on; `DIRECT` where the library dials the name itself."""
-    unreached = ""
-    """The flag of a connection that the library's own means could not make. Its driver sets it, and raises."""
-
-    def __init__(self, runtime: Runtime, owner: Any, request: RequestView, url_host: bytes, port: int) -> None:
-        """`owner` is whose connections may be used: a library in one event loop, or in sync code."""
+    def __init__(
+        self,
+        runtime: Runtime,
+        owner: Any,
+        request: RequestView,
+        url_host: bytes,
+        port: int,
+        policies: Policies | None = None,
+    ) -> None:
+        """`owner` is whose connections may be used: a library in one event loop, or in sync code. `policies`: of the
+        suite; by default the mesh's."""
+        super().__init__()
         self.runtime = runtime
+        self.policies = policies if policies is not None else runtime.policies
         self.owner = owner
         self.request = request
         if not request.source:
@@ -149,11 +89,15 @@ class OutgoingCall:
         try:
             changes = self.runtime.changes
             seen = changes.generation  # before the look: what comes after it is not missed
+            policies = self.policies
+            if policies is not None:
+                self.reply = yield from enter(self, policies)
             while True:
                 waited, held_s = False, 0.0
-                while (missing := self._decide()) is not None:
+                while self.reply is None and self.bypass is None and (missing := self._decide()) is not None:
                     if missing is FILTERS and self.filters is not None:
-                        self.reply = yield from self.filters.request(self)
+                        said = self.filters.request(self)
+                        self.reply = said if said is None or isinstance(said, LocalReply) else (yield from said)
                         if self.reply is not None:
                             break
                         waited = True
@@ -172,22 +116,32 @@ class OutgoingCall:
                     self.deadline = self.runtime.clock() + self.timeout_s  # that wait is not the route's
                 if held_s and self.limits is not None:
                     self.limits.postpone(held_s)
+                if policies is not None:
+                    self.reply = yield from routed(self, policies)
                 reply = self.reply
                 if reply is None:
                     outcome: LocalReply | Redirected | None
                     if self.bypass is not None:
                         outcome = yield from self._bypass(self.bypass)
-                    elif self.route is not None and self.route.hedges:
+                    elif self.route is not None and self.route.hedges and (policies is None or policies.hedges):
                         outcome = yield from hedge_until_done(self)
                     else:
                         outcome = yield from attempt_until_done(self)
                     if isinstance(outcome, Redirected):
                         continue
                     reply = outcome
+                if reply is not None and policies is not None:
+                    reply = fall_back(self, policies, reply)
+                    if reply is None:
+                        continue
                 break
+            if reply is not None:
+                reply = own_reply(self, reply)
+                if policies is not None:
+                    reply = yield from come_back_local(self, reply)
             ended = True
         except ResourceError as error:
-            reply = closed(str(error))
+            reply = own_reply(self, closed(str(error)))
             ended = True
         finally:
             if self.unreached:
@@ -197,13 +151,20 @@ class OutgoingCall:
                 # Closed from outside: the caller went away, or its own timeout passed.
                 self.flags = (*self.flags, "DC")
             elif reply is not None:
-                reply = self.reply = own_reply(self, reply)
+                self.reply = reply
                 self.status = reply.status
                 self.flags = (*self.flags, *reply.flags)
             if self.filters is not None:
                 self.filters.end(self)
+            if self.policies is not None:
+                gone_past(self)
             runtime = self.runtime
             self.ended = runtime.clock()
+            destination = self.destination
+            if destination is not None and (
+                self.trace is not None or destination.http is None or destination.http.logs is not None
+            ):
+                tell_of_call(self)
             for listener in runtime.listeners:
                 listener.on_call(self)
         return reply
@@ -211,13 +172,26 @@ class OutgoingCall:
     def restart(self, request: RequestView, route: str) -> None:
         """Begin anew with this request, which a route of this name will take; only the dialled address stays."""
         self.redirects = (*self.redirects, (self.route.route.name if self.route is not None else "", route))
+        self.begin(request)
+
+    def begin(self, request: RequestView) -> None:
+        """As though nothing had been decided yet."""
         if self.filters is not None:
             self.filters.end(self)
             self.filters = None
+        if self.trace is not None:
+            end_span(self)
         self.request = request
         self.vhost = self.route = self.target = self.cluster = self.host = self.upstream = self.retry = None
-        self.named = self.hash = self.cookies = self.deadline = self.timeout_s = self.limits = self.steering = None
-        self.attempts, self.flags = 0, ()
+        self.named = self.hash = self.cookies = self.steering = None
+        self.deadline = self.timeout_s = self.limits = None
+        self.attempts, self.tried, self.flags, self.reply = 0, (), (), None
+        self.secured_by = None
+
+    @property
+    def principals(self) -> Principals | None:
+        """Who is at the ends of that connection."""
+        return self.secured_by.principals if self.secured_by is not None else None
 
     # -- where to ------------------------------------------------------------------------------------------------
 
@@ -232,6 +206,9 @@ class OutgoingCall:
             self._without_target(self.route)
             return None
         request = self.request
+        if runtime.options.ungoverned and runtime.options.leaves_alone(self.url_host):
+            self.bypass = DIRECT
+            return None
         scheme = b"http" if self.redirects else request.scheme  # the program's connection stays what it was
         destination = plan.destination(scheme, self.url_host, self.port)
         if type(destination) is Missing:
@@ -266,8 +243,11 @@ class OutgoingCall:
             self.reply = bad_authority()
             return None
         route, target = take_route(self, vhost)
+        if http.tracing is not None:
+            self.trace = http.tracing.begin(request, route, incoming=False, again=bool(self.redirects))
         if http.filters.active:
-            filters = http.filters.at(target if target is not None else route)
+            chain = http.filters if self.policies is None else http.filters_for(self.policies)
+            filters = chain.at(target if target is not None else route)
             if filters.active:
                 self.filters, self.response_headers, self.kept, self.dynamic = filters, [], {}, {}
                 return FILTERS
@@ -285,24 +265,15 @@ class OutgoingCall:
 
     def _without_http(self, destination: Destination) -> Missing | None:
         """A chain without routes: TCP, or nothing at all."""
-        found = destination.tcp_route(self.runtime.uniform)
-        name = found.cluster
-        if destination.kind == "refused":
-            self.reply = closed(destination.reason)
-        elif name == PASSTHROUGH:
-            self.bypass = DIRECT
-        elif name == BLACKHOLE:
-            self.reply = closed("BlackHoleCluster: the mesh lets nothing out to unknown hosts")
-        else:
-            cluster = self.runtime.plan.cluster(name)
-            if isinstance(cluster, Missing):
-                return cluster
-            self.cluster = cluster
-            if cluster is None:
-                self.reply = no_cluster(503)
-            else:
-                cluster.state.used_at = self.started
-                self.bypass = found
+        found = passed_on(self.runtime, destination)
+        if isinstance(found, Missing):
+            return found
+        if isinstance(found, LocalReply):
+            self.reply = found
+            return None
+        self.bypass, self.cluster = found
+        if self.cluster is not None:
+            self.cluster.state.used_at = self.started
         return None
 
     def _as_tcp(self) -> Missing | None:
@@ -344,13 +315,17 @@ class OutgoingCall:
             route, timeout_s = steering.route, steering.timeout_s
         else:
             timeout_s = route.timeout_of(request)
+        policies = self.policies
+        if policies is not None and policies.timeout != "on":
+            unlimit(self, policies, timeout_s)
+            timeout_s = None
         self.timeout_s = timeout_s
         if timeout_s is not None and not self.uploading:
             self.deadline = began + timeout_s
         limits: StreamLimits | None = None
-        if route.limited or cluster.limited or destination.http.limited:
+        if self.timed and (route.limited or cluster.limited or destination.http.limited):
             limits = self.limits = limits_of(route, destination.http.config, cluster, request, began)
-        if steering is not None:
+        if steering is not None and self.timed:
             limits = self.limits = steering.limits(limits, began)
         self.upstream = UpstreamRequest(
             request,
@@ -361,10 +336,13 @@ class OutgoingCall:
             http2=cluster.http2,
             describe=self.subject,
             grpc_s=None if limits is None else limits.grpc_s,
+            context=() if self.trace is None else self.trace.lines(),
         )
         retry = route.retry if cluster.retry is None else cluster.retry
         if steering is not None:
             retry = steering.retry
+        if policies is not None and policies.retry == "off":
+            retry = None
         if retry is not None and (not retry.gated or retry.allows(self.upstream)):
             self.retry = retry
         return None
@@ -383,10 +361,15 @@ class OutgoingCall:
             self.race.put("uploaded")
         return self.try_until()
 
+    @property
+    def incomplete(self) -> bool:
+        """Whether more of the request may come: its body, or what follows where it becomes a WebSocket."""
+        return self.uploading or b"upgrade" in self.request.headers
+
     def try_until(self) -> float | None:
         """When a try that begins now has to have its head; None without a timeout, or before the body is sent."""
         until = self.end()
-        retry = self.route.retry if self.route is not None else None
+        retry = self.route.retry if self.route is not None and self.timed else None
         if self.uploading or retry is None or retry.per_try_timeout_s is None or self.race is not None:
             return until
         own = self.runtime.clock() + retry.per_try_timeout_s
@@ -410,57 +393,28 @@ class OutgoingCall:
         """What the caller is told when nothing else came before the end."""
         limits = self.limits
         end = ROUTE if limits is None else limits.first(self.deadline, uploading=self.uploading)[1]
-        return reply_of(end, uploading=self.uploading)
+        return reply_of(end, incomplete=self.incomplete)
 
     def idle_s(self) -> float | None:
         """How long a try may have no byte: while it is uploading that is the stream's limit, then its own."""
         if self.uploading:
             return None if self.limits is None else self.limits.idle_s
-        times = self.route.retry if self.route is not None else None
+        times = self.route.retry if self.route is not None and self.timed else None
         return None if times is None else times.per_try_idle_timeout_s
 
     # -- what comes back -----------------------------------------------------------------------------------------
 
-    def _bypass(self, route: TcpRoute) -> Machine:
+    def _bypass(self, route: TcpRoute) -> Generator[Action, Any, LocalReply | Redirected | None]:
         """Unrouted: the library's own means, to the name or to an endpoint of a TCP cluster."""
         self.attempts = 1
-        head: Head = yield Bypass(route if route is not DIRECT else None)
+        passage = self.passage
+        head: Head = yield Bypass(route if route is not DIRECT else None, None if passage is None else passage.sent)
         self.status = head.status
-        self.finished((yield self.deliver(head)))
-        return None
+        return (yield from deliver(self, head, None))
 
     def deliver(self, head: Head) -> Deliver:
         """The last action: the response with the mesh's mutations. `finished` follows when its body has ended."""
-        target, cookies = self.target, self.cookies
-        if cookies is not None and not cookies.late:
-            head.headers = [*head.headers, *cookies.headers(self.attempts)]
-        if target is not None and target.response_levels:
-            levels = target.response_levels
-            if formats(levels):
-                subject = self.subject()
-                subject.status, subject.response, subject.host = head.status, head.headers, self.host
-                subject.details, subject.attempts = "via_upstream", self.attempts
-                head.headers = apply_levels(levels, head.headers, self.as_sent(), subject=subject)
-            else:
-                head.headers = apply_levels(levels, head.headers, self.request)
-        if self.route is not None and self.route.tells_attempts:
-            head.headers = counted(head.headers, self.attempts)
-        if cookies is not None and cookies.late:
-            head.headers = [*head.headers, *cookies.headers()]
-        if self.filters is not None:
-            head.headers = self.filters.response(self, head.status, head.headers) + self.response_headers
-        if self.answering is not None:
-            head.headers = self.answering(head.headers, self.as_sent())
-        request = self.request
-        if request.method == b"POST" and request.is_grpc:
-            self.grpc_status = next((value for name, value in head.headers if name.lower() == b"grpc-status"), None)
-        limits = self.limits
-        if limits is None:
-            return Deliver(head, self.deadline, self.idle_s())
-        limits.answered()
-        own = self.idle_s()
-        idle_s = limits.idle_s if own is None or (limits.idle_s is not None and limits.idle_s < own) else own
-        return Deliver(head, limits.first(self.deadline)[0], idle_s)
+        return delivery(self, head)
 
     def local(self) -> tuple[str, int]:
         """Where the program's connection would have gone: the end that a sidecar has of it."""

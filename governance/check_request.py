@@ -58,7 +58,7 @@ def check_query(
         id=str(runtime.rng.getrandbits(64)),
         method=request.method,
         path=request.path,
-        host=request.authority,
+        host=request.header(b":authority") or b"",
         scheme=request.scheme,
         protocol=stream.protocol,
         size=body[1] if body is not None else 0,
@@ -90,7 +90,11 @@ def _picked(metadata: FilterMetadata, names: tuple[str, ...]) -> FilterMetadata:
 
 def header_lines(request: RequestView) -> list[tuple[bytes, bytes]]:
     """All headers as filters of Envoy's see them."""
-    found = [(b":authority", request.authority), (b":path", request.path), (b":method", request.method)]
+    found = [
+        (b":authority", request.header(b":authority") or b""),
+        (b":path", request.path),
+        (b":method", request.method),
+    ]
     found.append((b":scheme", request.scheme))
     keeps = b"upgrade" in request.headers and b"upgrade" in request.headers.get(b"connection", b"").lower()
     for raw, value in request.raw_headers:

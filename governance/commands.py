@@ -10,12 +10,15 @@ from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
 from ..xds.model.values import FilterMetadata
+from .durations import between, elapsed, elapsed_of_response
+from .log_commands import OF_LOGS, unless_secret
 from .moments import clock_format
-from .peer_formats import PEER
+from .peer_formats import PEER, VALIDITY
 from .plain import plain_text
 from .replies import GRPC_STATUSES
-from .request import RequestView
+from .request import PSEUDO, RequestView
 from .subject import Subject
+from .wordings import FLAGS_LONG, GRPC_CAMEL, GRPC_SNAKE
 
 if TYPE_CHECKING:
     from .balancing.host import Host
@@ -33,53 +36,11 @@ def _words(text: str) -> tuple[str, ...]:
     return tuple(text.split())
 
 
-FLAGS_LONG: Mapping[str, str] = {
-    "DC": "DownstreamConnectionTermination",
-    "DF": "DnsResolutionFailed",
-    "DI": "DelayInjected",
-    "DO": "DropOverLoad",
-    "DPE": "DownstreamProtocolError",
-    "DR": "DownstreamRemoteReset",
-    "DT": "DurationTimeout",
-    "FI": "FaultInjected",
-    "IH": "InvalidEnvoyRequestHeaders",
-    "LH": "FailedLocalHealthCheck",
-    "LR": "LocalReset",
-    "NC": "NoClusterFound",
-    "NFCF": "NoFilterConfigFound",
-    "NR": "NoRouteFound",
-    "OM": "OverloadManagerTerminated",
-    "RFCF": "ResponseFromCacheFilter",
-    "RL": "RateLimited",
-    "RLSE": "RateLimitServiceError",
-    "SI": "StreamIdleTimeout",
-    "UAEX": "UnauthorizedExternalService",
-    "UC": "UpstreamConnectionTermination",
-    "UF": "UpstreamConnectionFailure",
-    "UH": "NoHealthyUpstream",
-    "UMSDR": "UpstreamMaxStreamDurationReached",
-    "UO": "UpstreamOverflow",
-    "UPE": "UpstreamProtocolError",
-    "UR": "UpstreamRemoteReset",
-    "URX": "UpstreamRetryLimitExceeded",
-    "UT": "UpstreamRequestTimeout",
-}
-"""Response flags spelled out."""
-
-GRPC_CAMEL = _words(
-    "OK Canceled Unknown InvalidArgument DeadlineExceeded NotFound AlreadyExists PermissionDenied ResourceExhausted "
-    "FailedPrecondition Aborted OutOfRange Unimplemented Internal Unavailable DataLoss Unauthenticated"
-)
-GRPC_SNAKE = _words(
-    "OK CANCELLED UNKNOWN INVALID_ARGUMENT DEADLINE_EXCEEDED NOT_FOUND ALREADY_EXISTS PERMISSION_DENIED "
-    "RESOURCE_EXHAUSTED FAILED_PRECONDITION ABORTED OUT_OF_RANGE UNIMPLEMENTED INTERNAL UNAVAILABLE DATA_LOSS "
-    "UNAUTHENTICATED"
-)
-
 ORIGINAL_PATH = b"x-envoy-original-path"
 
 
-def _nothing(subject: Subject) -> bytes | None:
+def nothing(subject: Subject) -> bytes | None:
+    """What commands say whose subject is nothing here."""
     del subject
     return None
 
@@ -106,21 +67,33 @@ def _names(parameters: str) -> tuple[bytes, ...]:
 
 def _request_header(parameters: str) -> Command:
     names = _names(parameters)
+    return unless_secret(_first([_header(name) for name in names]), names)
 
-    def command(subject: Subject) -> bytes | None:
-        header = subject.request.header
-        return next((found for name in names if (found := header(name)) is not None), None)
 
-    return command
+def _header(name: bytes) -> Command:
+    if name in PSEUDO:
+        return lambda subject: subject.request.header(name)
+    return lambda subject: subject.request.headers.get(name)
+
+
+def _first(commands: list[Command]) -> Command:
+    """What the first command says, or else the second."""
+    if not commands:
+        return nothing
+    first, *others = commands
+    if not others:
+        return first
+    second = others[0]
+    return lambda subject: second(subject) if (found := first(subject)) is None else found
 
 
 def _response_header(parameters: str) -> Command:
     names = _names(parameters)
+    return unless_secret(_first([_response_line(name) for name in names]), names)
 
-    def command(subject: Subject) -> bytes | None:
-        return next((found for name in names if (found := _answered(subject, name)) is not None), None)
 
-    return command
+def _response_line(name: bytes) -> Command:
+    return lambda subject: _answered(subject, name)
 
 
 def _answered(subject: Subject, name: bytes) -> bytes | None:
@@ -129,7 +102,10 @@ def _answered(subject: Subject, name: bytes) -> bytes | None:
     if name == b":status":
         status = subject.status or subject.local_status
         return b"%d" % status if status else None
-    return next((value for key, value in subject.response if key.lower() == name), None)
+    for key, value in subject.response:
+        if key.lower() == name:
+            return value
+    return None
 
 
 def _path_of(request: RequestView, which: str) -> bytes | None:
@@ -225,9 +201,9 @@ def _host_of(authority: bytes) -> str:
 
 
 def _server_name(parameters: str) -> Command:
-    # What comes to the mesh is plaintext: it has no server name but its Host.
+    # Plaintext has no server name but its Host.
     if parameters.partition(":")[0] in ("", "SNI_ONLY"):
-        return _nothing
+        return _text(lambda subject: subject.peer.server_name if subject.log_type and subject.peer is not None else "")
     return _text(lambda subject: _host_of(subject.request.authority))
 
 
@@ -311,31 +287,8 @@ def _moment(read: Callable[[Subject], float], *, utc: bool) -> Compile:
     return compiled
 
 
-def _elapsed(subject: Subject) -> bytes:
-    return b"%d" % subject.elapsed_ms
-
-
-def _elapsed_of_response(subject: Subject) -> bytes | None:
-    return _elapsed(subject) if subject.status and not subject.local_status else None
-
-
-SCALES = {"ms": 1, "us": 1000, "ns": 1_000_000}
-
-
-def _between(parameters: str) -> Command:
-    """COMMON_DURATION: between moments; of those that are known here all but the response are the request's."""
-    first, last, unit = [*parameters.split(":"), "", ""][:3]
-    known = {"DS_RX_BEG", "DS_RX_END"}
-    if first not in known or last not in {*known, "US_RX_BEG"} or unit not in SCALES:
-        return _nothing
-    if last in known:
-        return _always(b"0")
-    answered = _elapsed_of_response
-    return lambda subject: b"%d" % (subject.elapsed_ms * SCALES[unit]) if answered(subject) is not None else None
-
-
-def _flags(subject: Subject) -> str:
-    return ",".join(subject.flags) or "-"
+def _flags(subject: Subject) -> bytes:
+    return ",".join(subject.flags).encode() if subject.flags else b"-"
 
 
 def _flags_long(subject: Subject) -> str:
@@ -384,6 +337,7 @@ def _route_name(subject: Subject) -> str:
 
 
 WITH_PARAMETERS: Mapping[str, Compile] = {
+    **VALIDITY,
     "REQ": _request_header,
     "REQUEST_HEADER": _request_header,
     "STREAM_INFO_REQ": _request_header,
@@ -406,33 +360,30 @@ WITH_PARAMETERS: Mapping[str, Compile] = {
     "START_TIME_LOCAL": _moment(lambda subject: subject.started, utc=False),
     "EMIT_TIME": _moment(lambda subject: subject.now, utc=True),
     "EMIT_TIME_LOCAL": _moment(lambda subject: subject.now, utc=False),
-    "COMMON_DURATION": _between,
+    "COMMON_DURATION": lambda parameters: between(parameters) or nothing,
 }
 """Commands that may have parameters."""
 
 PLAIN: Mapping[str, Command] = {
     **PEER,
-    "ACCESS_LOG_TYPE": _always(b"NotSet"),
-    "BYTES_RECEIVED": _always(b"0"),
-    "BYTES_SENT": _always(b"0"),
+    **OF_LOGS,
     "CUSTOM_FLAGS": _always(b""),
     "DOWNSTREAM_DIRECT_LOCAL_ADDRESS": _text(lambda subject: subject.local),
     "DOWNSTREAM_DIRECT_LOCAL_PORT": _text(lambda subject: subject.local.rpartition(":")[2]),
     "DOWNSTREAM_LOCAL_ADDRESS": _text(lambda subject: subject.local),
     "DOWNSTREAM_LOCAL_PORT": _text(lambda subject: subject.local.rpartition(":")[2]),
-    "DURATION": _elapsed,
+    "DURATION": elapsed,
     "FILTER_CHAIN_NAME": _text(lambda subject: subject.chain),
     "GRPC_STATUS_NUMBER": _grpc(None),
     "HOSTNAME": _text(lambda subject: subject.workload.host),
     "LISTENER_NAME": _text(lambda subject: subject.listener),
     "LOCAL_REPLY_BODY": lambda subject: subject.body,
-    "PROTOCOL": _always(b"HTTP/1.1"),
     "REQUEST_DURATION": _always(b"0"),
     "REQUEST_HEADERS_BYTES": _header_bytes,
     "RESPONSE_CODE": lambda subject: b"%d" % subject.status,
     "RESPONSE_CODE_DETAILS": _text(lambda subject: subject.details),
-    "RESPONSE_DURATION": _elapsed_of_response,
-    "RESPONSE_FLAGS": _text(_flags),
+    "RESPONSE_DURATION": elapsed_of_response,
+    "RESPONSE_FLAGS": _flags,
     "RESPONSE_FLAGS_LONG": _text(_flags_long),
     "RESPONSE_HEADERS_BYTES": _response_bytes,
     "RESPONSE_TRAILERS_BYTES": _always(b"0"),
@@ -463,9 +414,9 @@ PLAIN: Mapping[str, Command] = {
 UNKNOWN_HERE = frozenset(
     _words(
         "BYTES_RETRANSMITTED CONNECTION_ID DOWNSTREAM_CX_RTT DOWNSTREAM_DECOMPRESSED_HEADER_BYTES_RECEIVED "
-        "DOWNSTREAM_DECOMPRESSED_HEADER_BYTES_SENT DOWNSTREAM_DETECTED_CLOSE_TYPE DOWNSTREAM_DIRECT_REMOTE_ADDRESS "
-        "DOWNSTREAM_DIRECT_REMOTE_PORT DOWNSTREAM_HEADER_BYTES_RECEIVED DOWNSTREAM_HEADER_BYTES_SENT "
-        "DOWNSTREAM_REMOTE_ADDRESS DOWNSTREAM_REMOTE_PORT DOWNSTREAM_WIRE_BYTES_RECEIVED DOWNSTREAM_WIRE_BYTES_SENT "
+        "DOWNSTREAM_DECOMPRESSED_HEADER_BYTES_SENT DOWNSTREAM_DETECTED_CLOSE_TYPE "
+        "DOWNSTREAM_HEADER_BYTES_RECEIVED DOWNSTREAM_HEADER_BYTES_SENT "
+        "DOWNSTREAM_WIRE_BYTES_RECEIVED DOWNSTREAM_WIRE_BYTES_SENT "
         "PACKETS_RETRANSMITTED REQUEST_TX_DURATION ROUTE_RESOLUTION_TIME_US UPSTREAM_CONNECTION_ID "
         "UPSTREAM_CONNECTION_IDS_ATTEMPTED UPSTREAM_CONNECTION_POOL_READY_DURATION "
         "UPSTREAM_DECOMPRESSED_HEADER_BYTES_RECEIVED UPSTREAM_DECOMPRESSED_HEADER_BYTES_SENT "
@@ -476,8 +427,13 @@ UNKNOWN_HERE = frozenset(
 )
 """What only a proxy's own sockets know: formats to nothing here."""
 
-REFUSED = frozenset({"CEL", "COALESCE", "ENVIRONMENT", "XFCC_VALUE"})
-"""An expression language; the environment of this process, which is no control plane's business."""
+REFUSED = frozenset(
+    _words(
+        "CEL COALESCE ENVIRONMENT XFCC_VALUE DOWNSTREAM_LOCAL_OTHERNAME_SAN DOWNSTREAM_PEER_ISSUER_FINGERPRINT_256 "
+        "DOWNSTREAM_PEER_ISSUER_SERIAL DOWNSTREAM_PEER_OTHERNAME_SAN DOWNSTREAM_TLS_GROUP UPSTREAM_TLS_GROUP"
+    )
+)
+"""Expressions; the environment of this process, no control plane's business; what Python's ssl does not say."""
 
 
 def command(name: str, parameters: str | None) -> Command:
@@ -491,4 +447,4 @@ def command(name: str, parameters: str | None) -> Command:
     compiled = WITH_PARAMETERS.get(name)
     if compiled is not None:
         return compiled(parameters or "")
-    return PLAIN.get(name, _nothing)
+    return PLAIN.get(name, nothing)

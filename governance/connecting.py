@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from .actions import Action, AwaitSlot, Failure, OpenConnection
 from .balancing.host import Host
 from .cluster import ClusterRuntime
+from .composition.calls import unlimited
 from .events import NotSecured
 from .pool import Connect, ConnectFailed, NoPool, Overflow, Pool, Slot, Waiter
 from .replies import LocalReply, no_healthy_upstream, overflow
@@ -25,20 +26,24 @@ def wait_for_connection(
 ) -> Generator[Action, Any, Slot | Failure | LocalReply]:
     """There is no connection ready: wait for one that becomes free, or make one."""
     granted: Slot | Connect | Overflow | NoPool | ConnectFailed | None
-    if isinstance(lease, Waiter):
+    found: Slot | Connect | Overflow | NoPool | Waiter = lease
+    limited = call.policies is None or call.policies.breaker == "on"
+    if not limited and not isinstance(lease, Connect):
+        found = _without_limits(call, pool, lease)
+    if isinstance(found, Waiter):
         granted = None
         try:
             end = call.end()
             left_s = None if end is None else end - call.runtime.clock()
-            if (yield AwaitSlot(lease, left_s)):
-                granted = lease.grant
+            if (yield AwaitSlot(found, left_s)):
+                granted = found.grant
         finally:
             if granted is None:
-                pool.leave(lease, call.runtime.clock())
+                pool.leave(found, call.runtime.clock())
         if granted is None:
             return call.timed_out()
     else:
-        granted = lease
+        granted = found
     if isinstance(granted, Slot):
         return granted
     if isinstance(granted, Overflow):
@@ -75,5 +80,17 @@ def wait_for_connection(
         return made
     if host.state.not_secured:
         host.state.not_secured = ""
-    slot = pool.connected(made, call.runtime.clock())
+    if not limited and pool.breaker.requests >= pool.breaker.limits.max_requests:
+        unlimited(call)
+    slot = pool.connected(made, call.runtime.clock(), limited=limited)
     return slot if isinstance(slot, Slot) else overflow(retried=call.attempts > 1)
+
+
+def _without_limits(call: OutgoingCall, pool: Pool, lease: Overflow | NoPool | Waiter) -> Slot | Connect:
+    """What a call gets whose user does not keep to the thresholds: it neither fails by them nor waits."""
+    now = call.runtime.clock()
+    if isinstance(lease, Waiter):
+        pool.leave(lease, now)
+    else:
+        unlimited(call)
+    return pool.lease_unlimited(now)

@@ -42,6 +42,7 @@ class CopyCall(OutgoingCall):
         upstream = copy.upstream
         request = RequestView(upstream.method, scheme, upstream.authority, upstream.path, upstream.headers)
         super().__init__(runtime, owner, request, upstream.authority, 0)
+        self.policies = None
         self.copy = copy
         self.route = ROUTE
         self.upstream = upstream

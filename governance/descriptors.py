@@ -41,20 +41,33 @@ _EntryOf = Callable[[RequestView, Subject], "Entry | tuple[()] | None"]
 """The entry of an action; an empty one to go on without it, None to give the descriptor up."""
 
 
-class LimitPolicy:
-    """The rate limits of a route or a virtual host, compiled."""
+_OF_REQUESTS = frozenset(
+    ["generic_key", "request_headers", "header_value_match", "query_parameter_value_match", "query_parameters"]
+)
+"""Actions that look at nothing but the request."""
 
-    __slots__ = ("_limits", "empty", "on_stream_done")
+
+class LimitPolicy:
+    """The rate limits of a route or a virtual host, compiled. `alone`: nothing but the request is looked at."""
+
+    __slots__ = ("_limits", "alone", "empty", "on_stream_done")
 
     def __init__(self, limits: Sequence[RateLimit]) -> None:
         self._limits = [(limit, [_entry_of(action) for action in limit.actions]) for limit in limits]
         self.empty = not limits
+        self.alone = all(action.kind in _OF_REQUESTS for limit in limits for action in limit.actions)
         self.on_stream_done = any(limit.on_stream_done for limit, _ in self._limits)
 
     def descriptors(self, request: RequestView, stage: int, subject: Subject = NOBODY) -> list[Descriptor]:
         """The descriptors of a request at a stage, in order, for limits of the process: those that could be switched
         off count for nothing there."""
-        return [entries for limit, entries in self._made(request, stage, subject) if not limit.disable_key]
+        found: list[Descriptor] = []
+        for limit, actions in self._limits:
+            if limit.stage == stage and not limit.disable_key:
+                entries = _entries(actions, request, subject)
+                if entries:
+                    found.append(entries)
+        return found
 
     def limited(
         self, request: RequestView, stage: int | None, subject: Subject, *, done: bool
@@ -71,18 +84,22 @@ class LimitPolicy:
         self, request: RequestView, stage: int | None, subject: Subject
     ) -> Iterator[tuple[RateLimit, Descriptor]]:
         for limit, actions in self._limits:
-            if stage is not None and limit.stage != stage:
-                continue
-            entries: list[Entry] = []
-            for action in actions:
-                entry = action(request, subject)
-                if entry is None:
-                    break
-                if entry:
-                    entries.append(entry)
-            else:
+            if stage is None or limit.stage == stage:
+                entries = _entries(actions, request, subject)
                 if entries:
-                    yield limit, tuple(entries)
+                    yield limit, entries
+
+
+def _entries(actions: Sequence[_EntryOf], request: RequestView, subject: Subject) -> Descriptor:
+    """Empty where an action gives the descriptor up."""
+    entries: list[Entry] = []
+    for action in actions:
+        entry = action(request, subject)
+        if entry is None:
+            return ()
+        if entry:
+            entries.append(entry)
+    return tuple(entries)
 
 
 def _entry_of(action: RateLimitAction) -> _EntryOf:

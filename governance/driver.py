@@ -6,11 +6,13 @@ so gives back what it holds.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar, overload
 
-from .actions import BodyEnd, Deliver
+from .actions import Action, BodyEnd, Deliver
 from .call import Machine
 from .replies import LocalReply
+
+A = TypeVar("A", bound=Action)
 
 
 def drive(machine: Machine, perform: Sequence[Callable[[Any, Any], Any]], suite: Any) -> Deliver | LocalReply:
@@ -28,13 +30,38 @@ def drive(machine: Machine, perform: Sequence[Callable[[Any, Any], Any]], suite:
     return action
 
 
+@overload
 async def drive_async(
-    machine: Machine, perform: Sequence[Callable[[Any, Any], Awaitable[Any]]], suite: Any
-) -> Deliver | LocalReply:
-    """The same, awaiting each action."""
+    machine: Machine, perform: Sequence[Callable[[Any, Any], Awaitable[Any]]], suite: Any, answer: Any = None
+) -> Deliver | LocalReply: ...
+
+
+@overload
+async def drive_async(
+    machine: Machine,
+    perform: Sequence[Callable[[Any, Any], Awaitable[Any]]],
+    suite: Any,
+    answer: Any = None,
+    *,
+    until: tuple[type[A], ...],
+) -> A | LocalReply: ...
+
+
+async def drive_async(
+    machine: Machine,
+    perform: Sequence[Callable[[Any, Any], Awaitable[Any]]],
+    suite: Any,
+    answer: Any = None,
+    *,
+    until: tuple[type[Any], ...] = (Deliver,),
+) -> Any:
+    """The same, awaiting each action.
+
+    `answer`: to the action that it was left with. `until`: it is left with one of these, too.
+    """
     try:
-        action = next(machine)
-        while not isinstance(action, Deliver):
+        action = machine.send(answer)
+        while not isinstance(action, until):
             action = machine.send(await perform[action.kind](suite, action))
     except StopIteration as stop:
         reply: LocalReply = stop.value

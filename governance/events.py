@@ -1,6 +1,6 @@
 """What happens to endpoints beside calls, as data: listeners hear of it, the log and the tests read it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 EjectionType = Literal[
@@ -68,4 +68,25 @@ class NotSecured:
     reason: str
 
 
-Event = Ejected | Unejected | HealthChanged | NotSecured
+@dataclass(frozen=True, slots=True)
+class NotEnforced:
+    """A policy in shadow mode would have refused, delayed or repeated something. `outcome`: the status of its reply, or
+    a word. `cluster`: of a call; empty for incoming requests."""
+
+    policy: str
+    outcome: str
+    cluster: str
+    address: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ExtensionFailed:
+    """What another package brings has failed at work. `reason` names it; the cause of `error` is what it has raised."""
+
+    reason: str
+    error: BaseException = field(compare=False)
+    cluster: str = ""
+    address: str = ""
+
+
+Event = Ejected | Unejected | HealthChanged | NotSecured | NotEnforced | ExtensionFailed

@@ -14,15 +14,17 @@ from ..xds.model.route import RouteAction
 from ..xds.model.values import AppendAction, Fraction, Note
 from .actions import AwaitConfig, BodyEnd, Head, OpenConnection
 from .balancing.host import Host
-from .call import PASSTHROUGH, OutgoingCall
+from .call import OutgoingCall
 from .cluster import ClusterRuntime
 from .driver import drive, finish
+from .explain_tls import said_of_tls, tls_document
+from .filters.extension import said_of_extensions
 from .headers import Levels
+from .opaque import PASSTHROUGH
 from .replies import LocalReply, reply_body
 from .request import RequestView
 from .routing import CompiledRoute
 from .runtime import Runtime
-from .securing import plain_securing, securing_of
 from .subject import Subject
 
 FAULT_FILTER = "envoy.filters.http.fault"
@@ -86,6 +88,9 @@ class UnansweredError(Exception):
 
 
 class _DryConnection:
+    principals = None
+    peer = None
+
     def usable(self) -> bool:
         return True
 
@@ -228,7 +233,7 @@ def document(
         "rate_limit": None,
         "authorization": None,
         "protocol": _protocol(call, kind),
-        "tls": _tls(call, host) if host is not None else None,
+        "tls": tls_document(call, host) if host is not None else None,
         "lb_policy": cluster.config.lb_policy if cluster is not None else None,
         "hash": str(call.hash) if call.hash is not None else None,
         "endpoints": endpoints(cluster),
@@ -355,22 +360,6 @@ def _protocol(call: OutgoingCall, action: str) -> str | None:
     return "http2" if call.cluster is not None and call.cluster.http2 else "http1"
 
 
-def _tls(call: OutgoingCall, host: Host) -> dict[str, Any] | None:
-    tls, cluster = host.socket.upstream, call.cluster
-    if tls is None or cluster is None:
-        return None
-    own = cluster.of(host)
-    secure = plain_securing(host) if call.upstream is None else securing_of(call, own, host, call.upstream)
-    validation = tls.common.validation
-    sans = [each.value for each in validation.sans] if validation is not None else []
-    return {
-        "mode": "mtls" if tls.common.certificate is not None else "simple",
-        "sni": secure.sni if secure is not None else tls.sni,
-        "alpn": list(secure.alpn if secure is not None else tls.common.alpn),
-        "sans": list(secure.names if secure is not None else ()) or sans,
-    }
-
-
 def endpoints(cluster: ClusterRuntime | None) -> list[dict[str, Any]]:
     """The endpoints of a cluster in the order configured."""
     if cluster is not None and cluster.aggregate is not None:
@@ -458,6 +447,7 @@ def why(call: OutgoingCall, missing: str = "") -> list[str]:
         said.append(f"TCP: connections go to cluster {destination.cluster}; no routes, no retries")
     elif route is not None:
         said.append(f"virtual host {route.vhost.name}, {route.label} matches")
+        said += said_of_extensions(call, destination.http.filters.active if destination.http is not None else ())
         said += _said_of_target(call, route)
     else:
         said.append("no virtual host or route matches")
@@ -465,8 +455,14 @@ def why(call: OutgoingCall, missing: str = "") -> list[str]:
         said.append(f"the request hashes to {call.hash}")
     if "DI" in call.flags:
         said.append("delayed by a fault that is injected")
+    said += [f"shadow mode: {policy} is not enforced ({outcome})" for policy, outcome in call.shadowed]
+    if call.policies is not None:
+        said += [f"{name} is switched off" for name, mode in call.policies.modes.items() if mode == "off"]
     if call.host is not None:
         said.append(f"endpoint {call.host.address} picked")
+        said += said_of_tls(call, call.host)
+    if call.fallback:
+        said.append(f"a fallback answers in place of a failure: {call.fallback}")
     if call.reply is not None:
         said.append(f"answered {call.reply.status} {','.join(call.flags)}".rstrip())
     return [*said, missing] if missing else said
@@ -477,5 +473,7 @@ def _said_of_target(call: OutgoingCall, route: CompiledRoute) -> list[str]:
         return []
     weights = route.action.weighted_clusters if route.action is not None else ()
     share = f" (weight {call.target.config.weight} of {sum(each.weight for each in weights)})" if weights else ""
-    policy = f", {call.cluster.config.lb_policy}" if call.cluster is not None else ""
+    policy = (
+        f", {call.cluster.config.lb.extension or call.cluster.config.lb_policy}" if call.cluster is not None else ""
+    )
     return [f"cluster {call.target.cluster}{share}{policy}"]

@@ -40,7 +40,7 @@ def find_again(call: OutgoingCall) -> None:
         raise gone(call.request) from None
     route, target = take_route(call, call.vhost)
     call.named = None
-    call.filters = http.filters.at(target if target is not None else route)
+    call.filters = http.filters_for(call.policies).at(target if target is not None else route)
     call.moved = True
 
 

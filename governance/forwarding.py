@@ -8,7 +8,8 @@ sidecar, whose requests are neither; `Forwarder` exists only where something els
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from ..xds.model.forwarding import Forwarding
@@ -47,12 +48,17 @@ Ip = IPv4Address | IPv6Address
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """This process as it appears in headers: its address, the id and the cluster of its node, its machine's name."""
+    """This process as it appears in headers: its address, the id and the cluster of its node, its machine's name.
+
+    `zone` is its node's; `environment` what of its environment spans may tell.
+    """
 
     address: str = "127.0.0.1"
     node: str = ""
     cluster: str = ""
     host: str = ""
+    zone: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 LOOPBACK = (IPv4Address("127.0.0.1"), IPv6Address("::1"))
@@ -200,12 +206,11 @@ class Lines:
 def put(headers: HeaderList, name: bytes, value: bytes, *, sent: bool = True) -> None:
     """One line of this name: in the place of what the program sent, else at the end."""
     if sent:
-        places = [index for index, pair in enumerate(headers) if pair[0].lower() == name]
-        if places:
-            headers[places[0]] = (name, value)
-            for index in reversed(places[1:]):
-                del headers[index]
-            return
+        for index, pair in enumerate(headers):
+            if pair[0].lower() == name:
+                headers[index + 1 :] = [other for other in headers[index + 1 :] if other[0].lower() != name]
+                headers[index] = (name, value)
+                return
     headers.append((name, value))
 
 

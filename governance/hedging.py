@@ -14,6 +14,7 @@ from .actions import Action, AwaitRace, Discard, Failure, Head, Race, Run, Runni
 from .balancing.host import Host
 from .choosing import listen
 from .cluster import ClusterRuntime
+from .composition.calls import unlimited
 from .connecting import wait_for_connection
 from .internal_redirects import REDIRECTED, Redirected, follow
 from .mirroring import mirrored
@@ -259,7 +260,8 @@ class Hedge:
         self.left -= 1
         self.timed_out = False
         breaker = self.cluster.breaker(self.route.high_priority)
-        if not breaker.try_retry(self.cluster.state.lock, self.clock()):
+        lock = self.cluster.state.lock
+        if not breaker.try_retry(lock, self.clock()) and not (unlimited(self.call) and breaker.begin_retry(lock)):
             self._flag("UO")
             return False
         self.retrying = breaker
@@ -287,7 +289,8 @@ class Hedge:
         if isinstance(outcome, Head):
             if one.cluster.listens:
                 listen(call, one.cluster, one.host, outcome.headers)
-            return (yield from self._headed(one, outcome)), None
+            won = yield from self._headed(one, outcome)
+            return (None, won) if isinstance(won, LocalReply) else (won, None)
         self._release(one)
         if isinstance(outcome, LocalReply):
             return None, outcome
@@ -295,6 +298,7 @@ class Hedge:
             raise AssertionError("a try without an outcome")
         if outcome.kind == "timeout":
             return None, call.timed_out()
+        call.spent = call.spent or not outcome.replayable
         wanted = self.retry is not None and not one.retried and outcome.replayable
         if wanted and self.retry is not None:
             self._again("pause" if self.retry.wants_reset(outcome.kind) else "")
@@ -302,7 +306,7 @@ class Hedge:
             return None, None
         return None, upstream_reset(outcome.kind, retried=call.attempts > 1, transport=outcome.transport)
 
-    def _headed(self, one: Try, head: Head) -> Generator[Action, Any, Redirected | Try | None]:
+    def _headed(self, one: Try, head: Head) -> Generator[Action, Any, Redirected | LocalReply | Try | None]:
         call, retry = self.call, self.retry
         dropped = False
         if retry is not None and head.replayable:
@@ -327,6 +331,7 @@ class Hedge:
             yield Discard(head)
             self._release(one)
             return None
+        call.secured_by = one.slot.connection if one.slot is not None else None
         call.slot, one.slot = one.slot, None
         call.host, call.status = one.host, head.status
         self.due_at = None
@@ -334,5 +339,5 @@ class Hedge:
             self._abandon(each)
         self.tries = []
         self._again("")
-        yield from deliver(call, head, one.host)
-        return one
+        other = yield from deliver(call, head, one.host)
+        return one if other is None else other

@@ -7,11 +7,16 @@ from typing import TYPE_CHECKING
 from ..xds.model.filters import Alpn, RouterFilter
 from ..xds.model.listener import HttpConnectionManager
 from ..xds.model.values import Note
+from .access_logs import Logs
 from .admission import Admission
 from .answering import answering_of
+from .composition.compose import Policies
+from .composition.shadowing import under
+from .describing import Landing
 from .filters.chain import FilterChainRuntime, compile_chain
 from .rewriting import rewriting_of
 from .route_table import RouteTable
+from .tracing import TracingRuntime
 
 if TYPE_CHECKING:
     from .plan import Missing, Plan
@@ -21,17 +26,21 @@ class HttpRuntime:
     """A connection manager ready to route: its table (inline or by RDS) and its filters."""
 
     __slots__ = (
+        "_variants",
         "admission",
         "alpn",
         "answering",
         "config",
         "filters",
         "inline",
+        "landings",
         "limited",
+        "logs",
         "notes",
         "quiet",
         "rewriting",
         "scope",
+        "tracing",
     )
 
     def __init__(self, config: HttpConnectionManager, scope: str, plan: Plan) -> None:
@@ -56,9 +65,26 @@ class HttpRuntime:
             plan.runtime,
             plan.snapshot.extensions,
         )
+        self._variants: dict[object, FilterChainRuntime] = {}
+        self.landings: dict[tuple[int, str], Landing] = {}
+        """What is said of the app behind it, by port and cluster (governance.describing)."""
         self.rewriting = rewriting_of(config.local_reply, scope, lambda: plan.runtime.uniform())
-        self.notes: tuple[Note, ...] = self.filters.notes + (() if self.rewriting is None else self.rewriting.notes)
+        self.tracing = TracingRuntime(config.tracing, scope, plan.runtime) if config.tracing is not None else None
+        self.logs = Logs(config.access_logs, scope, plan.runtime) if config.access_logs else None
+        """Where requests are told of when they are over."""
+        self.notes: tuple[Note, ...] = self.filters.notes
+        for each in (self.rewriting, self.tracing, self.logs):
+            self.notes += () if each is None else each.notes
         """What is configured and cannot be done."""
+
+    def filters_for(self, policies: Policies | None) -> FilterChainRuntime:
+        """The filters as a suite wants them: without some, or with some in shadow mode."""
+        if policies is None or not policies.filter_modes:
+            return self.filters
+        found = self._variants.get(policies.filter_modes)
+        if found is None:
+            found = self._variants.setdefault(policies.filter_modes, under(self.filters, policies))
+        return found
 
     def table(self, plan: Plan) -> RouteTable | Missing:
         """The route table in force."""

@@ -16,6 +16,10 @@ from .admission import admit
 from .authorization.decisions import BODY, DECISIONS
 from .authorization.question import Question
 from .client_cert import tell_client
+from .composition.compose import Policies
+from .composition.falling import refuse_otherwise
+from .composition.own import Passage, come_back_app, come_back_local, enter, leave_inbound
+from .composition.shadowing import lets_in
 from .describing import subject_of_request, subject_of_response
 from .filters.chain import FilterChainRuntime
 from .finding import gone
@@ -26,7 +30,7 @@ from .http_runtime import HttpRuntime
 from .paths import NotHttpError
 from .peer import Peer
 from .plan import Missing
-from .replies import CLOSE, LocalReply, bad_request, no_route, refused
+from .replies import CLOSE, LocalReply, bad_request, last_of_connection, no_route, refused
 from .replying import refusal
 from .request import RequestView
 from .route_table import RouteTable
@@ -34,9 +38,20 @@ from .routing import CompiledRoute, CompiledVirtualHost, Target
 from .runtime import Runtime
 from .steering import STEERING, unsteer
 from .subject import Subject
+from .telling import tell_of_request
+from .trace_context import carrying
+from .tracing import Trace
 
 Decision = Generator[Sleep | Ask | Collect, Any, LocalReply | None]
 """What has to be awaited before a request is decided (`Sleep`, `Ask`, `Collect`), and the reply that it gets here."""
+
+PERSISTENT = ("HTTP/1.1", "HTTP/1.0")
+"""Where a response says whether its connection goes on; others have frames for that."""
+
+
+def _later(reply: LocalReply, seconds: float) -> Decision:
+    yield Sleep(seconds)
+    return reply
 
 
 class InboundRequest:
@@ -47,9 +62,12 @@ class InboundRequest:
         "cut",
         "dynamic",
         "ended_at",
+        "fallback",
+        "fallen",
         "filters",
         "flags",
         "grpc_status",
+        "headed",
         "hello",
         "http",
         "incoming",
@@ -58,20 +76,26 @@ class InboundRequest:
         "moved",
         "named",
         "names_operation",
+        "passage",
         "peer",
+        "policies",
         "port",
         "protocol",
         "received",
         "reply",
         "request",
         "response_headers",
+        "response_line",
         "route",
         "runtime",
         "sent",
+        "shadowed",
         "source_port",
+        "spent",
         "started",
         "status",
         "target",
+        "trace",
         "vhost",
     )
 
@@ -87,9 +111,15 @@ class InboundRequest:
         source_port: int = 0,
         hello: Hello = ISTIO,
         protocol: str = "HTTP/1.1",
+        policies: Policies | None = None,
     ) -> None:
-        """`local` is the address that the connection was made to, by default that of the workload."""
+        """`local` is the address that the connection was made to, by default that of the workload; `policies` are those
+        of the suite, by default the mesh's."""
         self.runtime = runtime
+        self.policies = policies if policies is not None else runtime.policies
+        self.passage: Passage | None = None
+        self.shadowed: tuple[tuple[str, str], ...] = ()
+        self.fallen, self.fallback, self.spent = 0, "", True
         self.request = request
         self.port = port
         self.peer = peer
@@ -121,6 +151,11 @@ class InboundRequest:
         self.sent = 0
         self.grpc_status: bytes | None = None
         self.cut = False
+        self.trace: Trace | None = None
+        """What is traced of it."""
+        self.response_line: HeaderList | None = None
+        """The headers of the app's response as they leave, which came at `headed`."""
+        self.headed: float | None = None
 
     def decide(self) -> LocalReply | None:
         """The outcome of `run` at once: nobody waits, and no service is asked (`proxyless explain`)."""
@@ -134,19 +169,50 @@ class InboundRequest:
     def run(self) -> Decision:
         """The machine: the reply that the mesh itself gives, or None to let it through. What cannot be decided is
         refused."""
-        reply: LocalReply | None
+        found = self.start()
+        return found if found is None or isinstance(found, LocalReply) else (yield from found)
+
+    def start(self) -> LocalReply | Decision | None:
+        """The same at once, as most requests are decided; else the machine that goes on from there."""
+        if self.policies is not None:
+            return self._wait(self._among(self.policies))
         try:
-            reply = yield from self._decide()
+            found = self._decide()
+        except ResourceError as error:
+            found = refused(str(error))
+        if found is None:
+            return None
+        return self._replied(refusal(self, found)) if isinstance(found, LocalReply) else self._wait(found)
+
+    def _wait(self, steps: Decision) -> Decision:
+        try:
+            reply = yield from steps
         except ResourceError as error:
             reply = refused(str(error))
-        if reply is not None:
-            reply = refusal(self, reply)
-            self.reply = reply
-            self.status = reply.status
-            self.flags = (*self.flags, *reply.flags)
+        if reply is None:
+            return None
+        if self.policies is not None:
+            reply = refuse_otherwise(self, self.policies, reply)
+        reply = refusal(self, reply)
+        if self.passage is not None:
+            reply = yield from come_back_local(self, reply)
+        return self._replied(reply)
+
+    def _among(self, policies: Policies) -> Decision:
+        """With what users have added."""
+        reply = yield from enter(self, policies)
+        if reply is None:
+            found = self._decide()
+            reply = found if found is None or isinstance(found, LocalReply) else (yield from found)
+        return (yield from leave_inbound(self, policies)) if reply is None else reply
+
+    def _replied(self, reply: LocalReply) -> LocalReply:
+        self.reply = reply
+        self.status = reply.status
+        self.flags = (*self.flags, *reply.flags)
         return reply
 
-    def _decide(self) -> Decision:
+    def _decide(self) -> LocalReply | Decision | None:
         runtime = self.runtime
         plan = runtime.plan
         if not plan.snapshot.complete:
@@ -179,24 +245,23 @@ class InboundRequest:
         door = plan.door(self.chain)
         if door is not None:
             refusal, self.kept[DECISIONS] = door.ask(self._of_connection())
-            if refusal is not None:
-                if refusal.delay_s:
-                    yield Sleep(refusal.delay_s)
-                return LocalReply(403, BODY, headers=(CLOSE,), details=refusal.details)
+            if refusal is not None and not lets_in(self, 403):
+                reply = LocalReply(403, BODY, headers=(CLOSE,), details=refusal.details)
+                return _later(reply, refusal.delay_s) if refusal.delay_s else reply
         if http is None:
             self._unvouched()
             return None
         self.http = http
         if http.filters.closed is not None:
             return refused(http.filters.closed)
-        return (yield from self._filters(http))
+        return self._filters(http)
 
     def _of_connection(self) -> Question:
         address, port = self.local()
         source = self.request.source
         return Question(source=source, destination=address, port=port, peer=self.peer, source_port=self.source_port)
 
-    def _filters(self, http: HttpRuntime) -> Decision:
+    def _filters(self, http: HttpRuntime) -> LocalReply | Decision | None:
         runtime = self.runtime
         request = self.request
         table = http.table(runtime.plan)
@@ -213,12 +278,23 @@ class InboundRequest:
             return reply
         if presented and self.peer is not None:
             tell_client(request, http.config.client_cert, self.peer, sent)
-        self._name(http)
         self._route(http, table)
+        if http.tracing is not None:
+            self.trace = http.tracing.begin(request, self.route, incoming=True, again=False)
+        self._name(http)
         if self.filters is not None:
-            reply = yield from self.filters.request(self)
-            if reply is not None:
-                return reply
+            said = self.filters.request(self)
+            if said is not None:
+                return said if isinstance(said, LocalReply) else self._filtered(said)
+        return self._let_in()
+
+    def _filtered(self, steps: Decision) -> Decision:
+        reply = yield from steps
+        return self._let_in() if reply is None else reply
+
+    def _let_in(self) -> LocalReply | None:
+        """What becomes of a request that the filters have let pass."""
+        request = self.request
         route, target = self.route, self.target
         if route is None:
             return no_route()
@@ -231,6 +307,8 @@ class InboundRequest:
             subject = self.subject() if formats(levels) else None
             headers = apply_levels(levels, list(request.raw_headers), request, live=True, subject=subject)
             request.replace_headers(headers)
+        if self.trace is not None and (context := self.trace.lines()):
+            request.replace_headers(carrying(list(request.raw_headers), context))
         return None
 
     @staticmethod
@@ -251,8 +329,9 @@ class InboundRequest:
         self.target = None
         if route is not None and route.action is not None:
             self.target = route.draw(request, uniform, request.source)
-        if http.filters.active:
-            self.filters = http.filters.at(self.target if self.target is not None else route)
+        filters = http.filters if self.policies is None else http.filters_for(self.policies)
+        if filters.active:
+            self.filters = filters.at(self.target if self.target is not None else route)
 
     def find_route(self) -> None:
         """Find the route anew: the request is another one by now."""
@@ -281,6 +360,8 @@ class InboundRequest:
 
     def answered(self, headers: HeaderList) -> HeaderList:
         """The headers of any response as they leave; the list given is not changed."""
+        if self.runtime.draining and self.protocol in PERSISTENT:
+            headers = last_of_connection(headers)
         http, route = self.http, self.route
         if http is None:
             return headers
@@ -302,7 +383,11 @@ class InboundRequest:
             self.grpc_status = next((value for name, value in headers if name.lower() == b"grpc-status"), None)
         if self.filters is not None:
             headers = self.filters.response(self, status, headers)
-        return self.answered([*headers, *self.response_headers] if self.response_headers else headers)
+        headers = self.answered([*headers, *self.response_headers] if self.response_headers else headers)
+        headers = self.response_line = headers if self.passage is None else come_back_app(self, status, headers)
+        if self.http is not None:
+            self.headed = self.runtime.clock()
+        return headers
 
     def ended(self, status: int, flags: tuple[str, ...] = ()) -> None:
         """The response is over, or the client went away."""
@@ -312,5 +397,8 @@ class InboundRequest:
         if self.filters is not None:
             self.filters.end(self)
         self.ended_at = self.runtime.clock()
+        http = self.http
+        if self.trace is not None or (self.chain is not None if http is None else http.logs is not None):
+            tell_of_request(self)
         for listener in self.runtime.listeners:
             listener.on_request(self)

@@ -12,6 +12,7 @@ from ..xds.model.filters import LocalRateLimit
 from ..xds.model.values import Note
 from .authorization.decisions import denied_details
 from .explain import EPHEMERAL, KEYS, as_text, described_mutations, location, of_chain, on_wire
+from .filters.extension import said_of_extensions
 from .filters.rbac import decisions_of
 from .inbound import InboundRequest
 from .replies import reply_body
@@ -135,6 +136,7 @@ def _why(inbound: InboundRequest) -> list[str]:
     said = [f"filter chain {inbound.chain.name} takes port {inbound.port}"]
     if inbound.route is not None:
         said.append(f"{inbound.route.label} matches")
+    said += said_of_extensions(inbound, inbound.http.filters.active if inbound.http is not None else ())
     for each in decisions_of(inbound):
         verb = "says" if each.enforced else "would say"
         if each.tokens:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from ..xds.model.route import MirrorPolicy
 from ..xds.model.values import Fraction
 from .actions import Start
+from .composition.noting import note
 from .headers import HeaderList, joined
 from .mutating import Mutation, compile_mutations, mutate
 from .request import RequestView
@@ -80,10 +81,15 @@ def mirrored(call: OutgoingCall, cluster: ClusterRuntime, upstream: UpstreamRequ
     """The copies of a request."""
     route = call.route
     runtime = call.runtime
+    mode = "on" if call.policies is None else call.policies.mirror
+    if mode == "off":
+        return
     for each in cluster.mirrors or (route.mirrors if route is not None else ()):
         share = each.fraction
         if share.numerator < share.denominator and not share.hit(runtime.draw(share.denominator)):
             continue
         name = each.cluster_for(call.request)
-        if name:
+        if name and mode == "shadow":
+            note(call, "mirror", "copy")
+        elif name:
             yield Start(Copy(name, each.copy(upstream, runtime.options.workload.address), call.timeout_s))

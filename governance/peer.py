@@ -4,8 +4,19 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from .hello import Hello
+
+
+class Principals(NamedTuple):
+    """Who this process and the other side of a connection are to each other, by the first URI of their certificates.
+
+    Of the other side only what was verified counts; whoever is not known is empty.
+    """
+
+    local: str = ""
+    peer: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,17 +39,34 @@ class Peer:
     cipher: str = ""
     local_uri_sans: tuple[str, ...] = ()
     local_dns_sans: tuple[str, ...] = ()
+    local_ip_sans: tuple[str, ...] = ()
+    local_email_sans: tuple[str, ...] = ()
+    local_subject: str = ""
     chain: tuple[bytes, ...] = ()
     """DER of everything that was presented, the certificate first."""
     issuer: str = ""
     """As the subject."""
     serial: str = ""
     """Hexadecimal, whole bytes."""
+    chain_serials: tuple[str, ...] = ()
+    begins: float = 0.0
+    """From when its certificate is valid, as Unix time."""
+    ends: float = 0.0
+    session_id: str = ""
+    """Of TLS, hexadecimal."""
+    ip_sans: tuple[str, ...] = ()
+    email_sans: tuple[str, ...] = ()
 
     @property
     def presented(self) -> bool:
         """Whether it has shown a certificate."""
         return bool(self.certificate)
+
+    @property
+    def principals(self) -> Principals:
+        """The identities of both sides."""
+        own, shown = self.local_uri_sans, self.uri_sans
+        return Principals(own[0] if own else "", shown[0] if shown and self.validated else "")
 
 
 @dataclass(slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 
 
@@ -32,8 +33,13 @@ def quoted(value: bytes) -> bytes:
     return b'"%b"' % escaped(value)
 
 
+_PLAIN = re.compile(rb"[ !#-\[\]-~]*")
+
+
 def escaped(value: bytes) -> bytes:
     """What stands between the quotes. Of what is no UTF-8 every byte that is not plain is written as a character."""
+    if _PLAIN.fullmatch(value) is not None:
+        return value
     try:
         return json.dumps(value.decode(), ensure_ascii=False)[1:-1].encode()
     except UnicodeDecodeError:

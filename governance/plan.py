@@ -173,6 +173,7 @@ class Plan:
                 new.clusters.get(name) is resource
                 and cluster.aggregate is None  # it holds the others as they are in one snapshot
                 and self._endpoints(cluster.config) is endpoints
+                and cluster.config.secrets <= new.secrets
             ):
                 self.clusters[name] = cluster
                 self._clusters[name] = kept
@@ -388,6 +389,12 @@ class Plan:
         if endpoints is None:
             # Whoever subscribes follows the cluster to its endpoints, by EDS or by DNS.
             return Missing(ResourceType.CLUSTER, (name,), f"endpoints of cluster {name!r}")
+        if config.secrets:
+            lacking = ", ".join(sorted(config.secrets - self.snapshot.secrets))
+            needed = Missing(ResourceType.CLUSTER, (name,), f"secrets of cluster {name!r}: {lacking}")
+            if lacking:
+                return needed
+            self.runtime.require(needed)  # others may need them too, and be gone first
         assignment = config.load_assignment
         if isinstance(endpoints, Resource):
             assignment = endpoints.get()
@@ -477,6 +484,10 @@ class Plan:
             self._inbound.clear()
         self._inbound[key] = found
         return found
+
+    def chains_in_use(self) -> list[tuple[int, FilterChain, HttpRuntime | None]]:
+        """By which connections have come in, with their app ports."""
+        return [(key[0], *found) for key, found in list(self._inbound.items()) if found is not None]
 
     def door(self, chain: FilterChain) -> Door | None:
         """What decides whom a chain lets in; None where that is anybody."""

@@ -12,19 +12,29 @@ from collections import deque
 from collections.abc import Callable
 from math import inf
 from threading import Lock
-from typing import Protocol, final
+from typing import Protocol, cast, final
 
 from ..xds.model.cluster import HttpProtocol, Thresholds
 from .balancing.host import HostState
 from .budget import RequestWindow, allowed
+from .peer import Peer, Principals
 from .securing import Securing
+
+OPEN = ("auto", "downstream")
+"""Protocols of clusters where each connection shows what is spoken."""
 
 MAX_STREAMS = 100
 """Of one HTTP/2 connection: what servers allow unless they say otherwise (RFC 9113 recommends no less)."""
 
 
 class Connection(Protocol):
-    """What a suite puts into a pool."""
+    """What a suite puts into a pool. `principals`: who is at its ends, None where nobody has shown a certificate."""
+
+    @property
+    def principals(self) -> Principals | None: ...
+
+    def peer(self) -> Peer | None:
+        """All that is known of the other end, where it has shown a certificate; for formats, which may ask for it."""
 
     def usable(self) -> bool:
         """Whether another request may go over it: open, no GOAWAY. Cheap."""
@@ -75,6 +85,12 @@ class Breaker:
             if self.retries >= self.max_retries(now):
                 self.overflows["retries"] += 1
                 return False
+            self.retries += 1
+            return True
+
+    def begin_retry(self, lock: Lock) -> bool:
+        """Take one more than there are, where nobody keeps to the limits."""
+        with lock:
             self.retries += 1
             return True
 
@@ -201,14 +217,19 @@ class Pool:
         if settings.protocol == "http2":
             self.streams = min(settings.max_concurrent_streams or MAX_STREAMS, MAX_STREAMS)
 
-    def lease(self, now: float) -> Slot | Connect | Overflow | NoPool | Waiter:
+    def lease_unlimited(self, now: float) -> Slot | Connect:
+        """The same where nobody keeps to the thresholds of the cluster."""
+        found = self.lease(now, limited=False)
+        return cast("Slot | Connect", found)
+
+    def lease(self, now: float, *, limited: bool = True) -> Slot | Connect | Overflow | NoPool | Waiter:
         """A connection for one request, or what to do to get one."""
         while True:
             with self.lock:
                 breaker = self.breaker
                 if not self.ready:
-                    return self._queue()
-                if breaker.requests >= breaker.limits.max_requests:
+                    return self._queue() if limited else self._queue_unlimited()
+                if limited and breaker.requests >= breaker.limits.max_requests:
                     breaker.overflows["requests"] += 1
                     return OVERFLOW
                 slot = self.ready[-1]
@@ -259,6 +280,11 @@ class Pool:
         self._count_connection()
         return CONNECT
 
+    def _queue_unlimited(self) -> Connect:
+        self.breaker.pending += 1
+        self._count_connection()
+        return CONNECT
+
     def _full(self) -> bool:
         """Whether the cluster, or the endpoint, has as many connections as it may."""
         limits = self.breaker.limits
@@ -286,17 +312,18 @@ class Pool:
             if self.breaker.window is not None:
                 self.breaker.window.add(now)
 
-    def connected(self, connection: Connection, now: float) -> Slot | Overflow:
+    def connected(self, connection: Connection, now: float, *, limited: bool = True) -> Slot | Overflow:
         """The connection of a `Connect` is there: it carries that request first, then those that wait."""
         with self.lock:
             self.connecting -= 1
             breaker = self.breaker
             breaker.pending -= 1
             slot = Slot(self, connection, now)
-            if self.settings is not None and self.settings.protocol == "auto" and getattr(connection, "http2", False):
-                slot.capacity = min(self.settings.max_concurrent_streams or MAX_STREAMS, MAX_STREAMS)
+            settings = self.settings
+            if settings is not None and settings.protocol in OPEN and getattr(connection, "http2", False):
+                slot.capacity = min(settings.max_concurrent_streams or MAX_STREAMS, MAX_STREAMS)
             granted: Slot | Overflow = slot
-            if breaker.requests >= breaker.limits.max_requests:
+            if limited and breaker.requests >= breaker.limits.max_requests:
                 breaker.overflows["requests"] += 1
                 granted = OVERFLOW
             else:

@@ -52,6 +52,12 @@ BODILESS = (204, 304)
 """Statuses whose responses have no body and no length."""
 
 
+def last_of_connection(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """The same with word that the connection ends; one that becomes something else (an upgrade) stays as it is."""
+    said = {value.lower() for name, value in headers if name.lower() == b"connection"}
+    return headers if b"upgrade" in said else [*(pair for pair in headers if pair[0].lower() != b"connection"), CLOSE]
+
+
 def reply_headers(reply: LocalReply, *, head: bool = False) -> list[tuple[bytes, bytes]]:
     """The headers of a local reply as they are sent: its own, then what describes the body.
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
-from .actions import Action, BodyEnd, Failure, Head
+from .actions import Action, BodyEnd, Discard, Failure, Head
 from .balancing.host import Host
 from .checking.answers import IMMEDIATE
 from .checking.checker import Checker
 from .cluster import ClusterRuntime
+from .composition.falling import fall_back_from
+from .composition.own import come_back
+from .internal_redirects import Redirected
 from .outliers.matching import DEGRADED, status_of, view_of
 from .outliers.monitor import HostMonitor
+from .replies import LocalReply
 
 if TYPE_CHECKING:
     from .call import OutgoingCall
@@ -20,12 +24,27 @@ _NOT_THE_HOSTS = frozenset({"timeout", "caller"})
 """How a response can be cut that says nothing about the host."""
 
 
-def deliver(call: OutgoingCall, head: Head, host: Host | None) -> Generator[Action, Any, None]:
-    """The response goes to the caller; a body that is cut may say something of the endpoint."""
-    end: BodyEnd = yield call.deliver(head)
+def deliver(
+    call: OutgoingCall, head: Head, host: Host | None
+) -> Generator[Action, Any, LocalReply | Redirected | None]:
+    """The response goes to the caller, unless a policy of the user's has another; a body that is cut may say something
+    of the endpoint."""
+    policies = call.policies
+    if policies is not None and policies.fallbacks and call.bypass is None:
+        other = yield from fall_back_from(call, policies, head)
+        if other is not None:
+            return other
+    action = call.deliver(head)
+    if policies is not None and policies.own:
+        reply = yield from come_back(call, head)
+        if reply is not None:
+            yield Discard(head)
+            return reply
+    end: BodyEnd = yield action
     call.finished(end)
     if host is not None and host.state.monitor is not None and not end.complete and end.kind not in _NOT_THE_HOSTS:
         host.state.monitor.result("connect-failed")
+    return None
 
 
 def report(monitor: HostMonitor, result: Head | Failure, call: OutgoingCall, cluster: ClusterRuntime) -> None:

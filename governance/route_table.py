@@ -11,11 +11,24 @@ from ..xds.model.route import LazyVirtualHost, RouteConfiguration
 from .request import RequestView
 from .routing import CompiledVirtualHost
 
+MOST_REMEMBERED = 1024
+"""Authorities whose virtual host is remembered; beyond it they are looked up anew."""
+
 
 class RouteTable:
     """A route configuration ready for look-ups by host (envoy source: RouteMatcher::findVirtualHost)."""
 
-    __slots__ = ("_compiled", "_default", "_exact", "_prefixes", "_suffixes", "config", "internal_only", "vhost_header")
+    __slots__ = (
+        "_compiled",
+        "_default",
+        "_exact",
+        "_found",
+        "_prefixes",
+        "_suffixes",
+        "config",
+        "internal_only",
+        "vhost_header",
+    )
 
     def __init__(self, config: RouteConfiguration, previous: RouteTable | None = None) -> None:
         self.config = config
@@ -26,6 +39,7 @@ class RouteTable:
         self._prefixes: dict[int, dict[bytes, LazyVirtualHost]] = {}
         self._default: LazyVirtualHost | None = None
         self._compiled: dict[LazyVirtualHost, CompiledVirtualHost] = {}
+        self._found: dict[bytes, CompiledVirtualHost | None] = {}
         new: Iterable[LazyVirtualHost] = config.virtual_hosts
         if previous is not None:
             now, old = set(config.virtual_hosts), set(previous.config.virtual_hosts)
@@ -78,12 +92,17 @@ class RouteTable:
         Raises:
             ResourceError: the virtual host is one that Envoy would refuse.
         """
+        try:
+            return self._found[authority]
+        except KeyError:
+            pass
         lazy = self._find(authority)
-        if lazy is None:
-            return None
-        compiled = self._compiled.get(lazy)
-        if compiled is None:
+        compiled = None if lazy is None else self._compiled.get(lazy)
+        if lazy is not None and compiled is None:
             compiled = self._compiled[lazy] = CompiledVirtualHost(lazy, self.config)
+        if len(self._found) >= MOST_REMEMBERED:
+            self._found.clear()
+        self._found[authority] = compiled
         return compiled
 
     def of(self, request: RequestView) -> CompiledVirtualHost | None:

@@ -40,6 +40,7 @@ from .replies import CONTENT_TYPE, LocalReply, closed, no_cluster
 from .request import RequestView, strip_query
 from .retry import CompiledRetry, compile_retry
 from .subject import Subject
+from .tracing import Spec
 from .trees import Search, compile_tree, read_request
 
 if TYPE_CHECKING:
@@ -166,6 +167,7 @@ class CompiledRoute:
         "tells_attempts",
         "test",
         "timeout_s",
+        "tracing",
         "vhost",
         "vhost_limits",
         "weights_by_hash",
@@ -183,7 +185,8 @@ class CompiledRoute:
         self.counts_attempts = vhost.include_request_attempt_count
         self.tells_attempts = vhost.include_attempt_count_in_response
         self.decorator = route.decorator.encode() if route.decorator is not None and route.decorator_propagate else None
-        self.problems: list[str] = []
+        self.tracing = Spec(route.tracing, f"route {route.name}") if route.tracing is not None else None
+        self.problems: list[str] = [] if self.tracing is None else [each.reason for each in self.tracing.notes]
         self.test = route_test(route.match)
         self.prefix = plain_prefix(route.match)
         self.fraction = route.match.fraction
@@ -410,7 +413,7 @@ class CompiledRoute:
 class CompiledVirtualHost:
     """The routes of one virtual host, in order."""
 
-    __slots__ = ("_to_https", "_tree", "_without_parameters", "config", "lazy", "routes")
+    __slots__ = ("_takes_all", "_to_https", "_tree", "_without_parameters", "config", "lazy", "routes")
 
     def __init__(self, lazy: LazyVirtualHost, table: RouteConfiguration) -> None:
         self.lazy = lazy
@@ -422,9 +425,14 @@ class CompiledVirtualHost:
         )
         self._to_https = None if config.require_tls == "NONE" else _to_https(config, limits)
         self._tree = compile_tree(config.matcher, read_request) if config.matcher is not None else None
+        first = self.routes[0] if self.routes and self._tree is None and self._to_https is None else None
+        self._takes_all = first if first is not None and first.prefix == b"/" and first.fraction is None else None
+        """The first route, where it is that of every path: most virtual hosts of a mesh have no other."""
 
     def match(self, request: RequestView, uniform: Uniform) -> CompiledRoute | None:
         """The first route that takes the request; https may be asked for before."""
+        if self._takes_all is not None and request.path.startswith(b"/"):
+            return self._takes_all
         if self._to_https is not None and self._must_be_secure(request):
             return self._to_https
         path = request.path

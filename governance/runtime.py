@@ -2,17 +2,18 @@
 
 import random
 from collections.abc import Callable, Collection, Hashable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from time import monotonic, time
 from typing import Any, Protocol, TypeVar, cast
 
-from ..xds.model.cluster import Cluster
+from ..xds.model.cluster import Cluster, OutlierDetection
 from ..xds.model.ext_authz import HttpAuthorizer
 from ..xds.model.filters import GrpcTarget
 from ..xds.model.jwt import RemoteJwks
 from ..xds.model.resource import ResourceType
 from ..xds.model.snapshot import Snapshot
 from ..xds.model.values import Locality
+from .access_logs import Logged, Write
 from .actions import Asked, Nobody, Service, Told
 from .background import Background
 from .balancing.host_set import HostSet
@@ -20,6 +21,7 @@ from .balancing.out_of_band import LoadReports
 from .balancing.setting import Setting
 from .checking.checker import Checker
 from .cluster import ClusterRuntime, ClusterState
+from .composition.compose import NONE, Entry, Policies
 from .dialled import DialledHosts
 from .events import Ejected, Event
 from .filters.local_ratelimit import Limiters
@@ -29,6 +31,7 @@ from .outliers.detector import Detector
 from .plan import Missing, Plan
 from .securing import Tls
 from .tokens.provider import RemoteKeys
+from .tracing import Spans
 from .waiting import Changes
 
 
@@ -63,7 +66,10 @@ class Options:
     `search`: the domains that a pod's resolver appends to short names. `overrides`: addresses of hosts, before any
     name table. `locality`: where it runs, as its node says. `local_cluster`: the cluster that it is itself a part of
     (bootstrap: `cluster_manager.local_cluster_name`), without which there is no zone-aware routing. `workload`: how
-    this process appears in headers, and from where its calls come.
+    this process appears in headers, and from where its calls come. `ungoverned`: hosts (`*.`: all below) whose calls
+    go by the library's own means. `tracer`: the bootstrap's tracer, for connection managers that name
+    none (xds.model.tracing.TRACERS). `trace_attempts`: each try has a span, asked for or not.
+    `policies`: the user's own, for all suites.
     """
 
     allow_unenforced: frozenset[str] = frozenset()
@@ -73,9 +79,29 @@ class Options:
     locality: Locality | None = None
     local_cluster: str = ""
     workload: Workload = Workload()
+    ungoverned: frozenset[str] = frozenset()
+    tracer: str = ""
+    trace_attempts: bool = False
+    policies: Policies | None = None
+
+    def leaves_alone(self, host: bytes) -> bool:
+        """Whether the user wants calls to this host ungoverned."""
+        name = host.decode("latin-1").lower()
+        return name in self.ungoverned or any(each[:2] == "*." and name.endswith(each[1:]) for each in self.ungoverned)
+
+
+MOST_SUITES = 256
+"""How many different suites are remembered for `status`."""
 
 
 T = TypeVar("T")
+
+NOT_ENFORCED: dict[str, Any] = {
+    each.name: False if each.name == "detect_degraded_hosts" else 0
+    for each in fields(OutlierDetection)
+    if each.name.startswith("enforcing_") or each.name == "detect_degraded_hosts"
+}
+"""Outlier detection that only notices (OutlierDetection.enforcing_...: 0)."""
 
 
 def _nobody_subscribes(type_: ResourceType, names: Collection[str]) -> None:
@@ -88,8 +114,10 @@ class Runtime:
     __slots__ = (
         "__weakref__",
         "_lasting",
+        "_own_chance",
         "_setting",
         "_setting_of_local",
+        "access_log",
         "asked",
         "authorizer",
         "background",
@@ -97,23 +125,30 @@ class Runtime:
         "clock",
         "closed",
         "dialled",
+        "draining",
         "event_listeners",
         "keys",
         "keys_ahead",
+        "lasting_clock",
         "limiters",
         "listeners",
+        "logged",
         "names",
         "on_checks",
         "on_keys",
         "on_reports",
         "on_reset",
+        "on_sweep",
         "options",
         "plan",
+        "policies",
         "rate_limiter",
         "resolver",
         "rng",
+        "spans",
         "states",
         "subscribe",
+        "suites",
         "tls",
         "uniform",
         "wall",
@@ -126,14 +161,25 @@ class Runtime:
         rng: Random | None = None,
         subscribe: Callable[[ResourceType, Collection[str]], None] = _nobody_subscribes,
         wall: Callable[[], float] = time,
+        lasting_clock: Callable[[], float] | None = None,
     ) -> None:
+        """`lasting_clock`: for what outlives single calls (ejections, token buckets, slow start ...), where that is not
+        `clock`."""
         self.options = options
+        self.policies = options.policies
+        self.suites: dict[tuple[str, tuple[Entry, ...]], int] = {}
+        """The suites that were made, with their policies: how many of each."""
         self.clock = clock
+        self.lasting_clock = lasting = clock if lasting_clock is None else lasting_clock
         self.wall = wall
-        self.rng: Random = rng if rng is not None else random.Random()
+        chance = random.Random()
+        self._own_chance = chance if rng is None else None
+        self.rng: Random = chance if rng is None else rng
         self.uniform = self.rng.random
         self.subscribe = subscribe
         self.closed = False
+        self.draining = False
+        """Whether clients are to take their next requests elsewhere."""
         self.on_checks: Callable[[], None] | None = None
         """Called when there is somebody to ask for health; None where nobody asks."""
         self.on_reports: Callable[[], None] | None = None
@@ -145,18 +191,23 @@ class Runtime:
         self.listeners: tuple[Listener, ...] = ()
         self.event_listeners: tuple[EventListener, ...] = ()
         self.states: dict[str, ClusterState] = {}
-        self.names: NameCaches = NameCaches(clock)
-        self.dialled = DialledHosts(clock)
+        self.names: NameCaches = NameCaches(lasting)
+        self.dialled = DialledHosts(lasting)
         self.resolver: Service = NoResolver()
-        self.limiters: Limiters = Limiters(clock, self.uniform)
+        self.limiters: Limiters = Limiters(lasting, self.uniform)
         self._lasting: dict[Hashable, object] = {}
         own, local = options.locality, self._local_hosts if options.local_cluster else None
-        self._setting = Setting(self.draw, clock, own, local)
-        self._setting_of_local = Setting(self.draw, clock, own)
+        self._setting = Setting(self.draw, lasting, own, local)
+        self._setting_of_local = Setting(self.draw, lasting, own)
         self.asked: dict[tuple[str, str], Asked] = {}
         """The services that were asked, by cluster and method; for telemetry."""
         self.rate_limiter: Callable[[GrpcTarget], Told] = lambda target: Nobody()
         """Where rate limits are asked for; whoever assembles the mesh knows."""
+        self.access_log: Write | None = None
+        self.logged: Callable[[], Logged] | None = None
+        """Where lines of access logs go; None where none are written."""
+        self.spans: Spans | None = None
+        """Where spans are made; None where nothing records any."""
         self.tls: Tls | None = None
         """Who secures connections; None where this process has no identity, nor roots."""
         self.keys: Service = Nobody()
@@ -166,6 +217,8 @@ class Runtime:
         self.authorizer: Callable[[GrpcTarget | HttpAuthorizer], Service] = lambda target: Nobody()
         """Where it is asked who may do what."""
         self.on_reset: Callable[[], None] = lambda: None
+        self.on_sweep: Callable[[], None] = lambda: None
+        """Called about once a second, to close connections to whoever is asked no more."""
         """Called in a forked child, and when the mesh ends, to give up what belongs to those that are asked."""
         self.plan = Plan(Snapshot(), self)
 
@@ -175,14 +228,19 @@ class Runtime:
             self.subscribe(missing.type, missing.names)
 
     def reset(self) -> None:
-        """In a forked child: keep the configuration, drop connections, counts and locks that belong to the parent."""
+        """In a forked child: keep the configuration, drop connections, counts and locks that belong to the parent.
+
+        Its chance is its own: else all children of a parent would give their requests the same ids.
+        """
+        if self._own_chance is not None:
+            self._own_chance.seed()
         self.background = Background()
         self.changes = Changes()
         self.states = {}
-        self.names = NameCaches(self.clock)
-        asks, self.dialled = self.dialled.ask, DialledHosts(self.clock)
+        self.names = NameCaches(self.lasting_clock)
+        asks, self.dialled = self.dialled.ask, DialledHosts(self.lasting_clock)
         self.dialled.ask = asks
-        self.limiters = Limiters(self.clock, self.uniform)
+        self.limiters = Limiters(self.lasting_clock, self.uniform)
         self._lasting = {}
         self.keys_ahead = ()
         self.asked = {}
@@ -255,10 +313,15 @@ class Runtime:
     def oversee(self, cluster: ClusterRuntime) -> None:
         """Detect outliers as this version of a cluster wants it. Where addresses are dialled nobody is chosen."""
         state, config = cluster.state, cluster.config.outlier_detection
+        mode = "on" if self.policies is None else self.policies.mode("outlier")
+        if config is not None and mode != "on":
+            config = None if mode == "off" else replace(config, **NOT_ENFORCED)
         detector = state.detector
         if config is not None and not cluster.original_dst:
             if detector is None:
-                detector = state.detector = Detector(state.name, self.clock, self.draw, state.health_changed, self.emit)
+                detector = state.detector = Detector(
+                    state.name, self.lasting_clock, self.draw, state.health_changed, self.emit
+                )
             detector.configure(config, {host.address: host.state for host in cluster.hosts})
         elif detector is not None:
             detector.close()
@@ -306,13 +369,19 @@ class Runtime:
         for listener in self.event_listeners:
             listener.on_event(event)
 
+    def made(self, suite: str, policies: Policies | None, *, incoming: bool) -> None:
+        """A suite was made; `status` lists those that differ."""
+        key = (suite, tuple((NONE if policies is None else policies).entries(incoming=incoming)))
+        if key in self.suites or len(self.suites) < MOST_SUITES:
+            self.suites[key] = self.suites.get(key, 0) + 1
+
     def add_event_listener(self, listener: EventListener) -> None:
         """From now on `listener` hears of every event."""
         self.event_listeners = (*self.event_listeners, listener)
 
     def tick(self) -> None:
         """About once a second: what falls due although nobody calls."""
-        now = self.clock()
+        now = self.lasting_clock()
         for state in list(self.states.values()):
             if state.detector is not None:
                 state.detector.look(now)

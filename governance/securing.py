@@ -61,7 +61,8 @@ def securing_of(call: OutgoingCall, cluster: ClusterRuntime, host: Host, upstrea
     sni, names = _names(cluster, _said(cluster, upstream)) if automatic else ("", ())
     if not sni:
         sni = (host.endpoint.hostname if tls.auto_host_sni else "") or tls.sni
-    return Securing(tls, offered(call, cluster) or tls.common.alpn or BY_PROTOCOL.get(http.protocol, ()), sni, names)
+    alpn = offered(call, cluster) or tls.common.alpn or BY_PROTOCOL.get(_spoken(call, cluster), ())
+    return Securing(tls, alpn, sni, names)
 
 
 def offered(call: OutgoingCall, cluster: ClusterRuntime) -> tuple[str, ...]:
@@ -69,8 +70,14 @@ def offered(call: OutgoingCall, cluster: ClusterRuntime) -> tuple[str, ...]:
     http = call.destination.http if call.destination is not None else None
     if http is None or cluster.config.metadata.get("istio", {}).get("alpn_override") == "false":
         return ()
-    spoken = "h2" if cluster.http2 or cluster.config.http.protocol == "auto" else "http/1.1"
+    spoken = "h2" if cluster.http2 or _spoken(call, cluster) in ("auto", "http2") else "http/1.1"
     return http.alpn.get(spoken, ())
+
+
+def _spoken(call: OutgoingCall, cluster: ClusterRuntime) -> str:
+    """The protocol of the cluster, which may be what the caller speaks (use_downstream_protocol_config)."""
+    protocol = cluster.config.http.protocol
+    return "http2" if protocol == "downstream" and call.protocol == "HTTP/2" else protocol
 
 
 def plain_securing(host: Host, alpn: tuple[str, ...] | None = None) -> Securing | None:

@@ -96,7 +96,7 @@ def choose(
     """The endpoint of the next try; `tried` where it is a retry."""
     detector = cluster.state.detector
     if detector is not None:
-        detector.look(call.runtime.clock())
+        detector.look(call.runtime.lasting_clock())
     cache = cluster.config.dns_cache
     if cache is not None and call.upstream is not None:
         return cluster.forwarded(cache, call.upstream.authority, call.runtime.names)
@@ -127,7 +127,7 @@ def _choose_in(
     aggregate: Aggregate, call: OutgoingCall, retry: CompiledRetry | None, tried: Tried | None
 ) -> Host | None:
     """An endpoint of one of the clusters that an aggregate joins, by that one's own policy."""
-    now = call.runtime.clock()
+    now = call.runtime.lasting_clock()
     for each in aggregate.clusters.values():
         each.state.used_at = call.started
         if each.state.detector is not None:

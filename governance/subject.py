@@ -54,6 +54,17 @@ class Subject:
     attempts: int = 0
     started: float = 0.0
     now: float = 0.0
+    headed_ms: int | None = None
+    """Whole milliseconds until the headers of the endpoint's response came, once all is over."""
+    protocol: str = "HTTP/1.1"
+    received: int = 0
+    """Bytes of the request's body, as far as it is over; `sent` those of the response's."""
+    sent: int = 0
+    log_type: str = ""
+    """What a line or a span is made of: no secret gets there. Empty where headers or bodies are formatted."""
+    source_port: int = 0
+    trace_id: str = ""
+    span_id: str = ""
     local: str = ""
     listener: str = ""
     chain: str = ""
@@ -62,6 +73,8 @@ class Subject:
     """What filters have written for one another."""
     peer: Peer | None = None
     """Who the request came from, where it came by TLS."""
+    upstream: Callable[[], Peer | None] | None = None
+    """Who is at the other end of the connection to the endpoint."""
     transport: str = ""
     """What was wrong with the TLS of a connection to the endpoint."""
     new_id: Callable[[], bytes] = _no_id

@@ -28,14 +28,26 @@ def sweep(runtime: Runtime, most: int) -> None:
                     _close(pool.retire())
                     if not pool.size:
                         host.pools.pop(key, None)
+                    continue
+                _close(pool.sweep(now))
+                if pool.secure is not None and not pool.size:
+                    # Where each Host has a name of its own to ask for, they would be as many as somebody thinks of.
+                    _close(pool.retire())
+                    host.pools.pop(key, None)
                 else:
-                    _close(pool.sweep(now))
                     kept.append(pool)
             if address in gone and not host.active and not host.pools:
                 state.hosts.pop(address, None)
     idle = [(since, number) for number, pool in enumerate(kept) for since in pool.idle()]
     for since, number in nsmallest(len(idle) - most, idle):
         _close(kept[number].drain(since))
+    runtime.on_sweep()
+
+
+def leads_somewhere(runtime: Runtime, name: str, address: str) -> bool:
+    """Whether a cluster is still there, and has that endpoint."""
+    state = runtime.states.get(name)
+    return name in runtime.plan.snapshot.clusters and (state is None or address not in _gone(runtime, name, state))
 
 
 def _gone(runtime: Runtime, name: str, state: ClusterState) -> Collection[str]:

@@ -47,14 +47,15 @@ def choose(cluster: ClusterRuntime, context: PickContext = ANY) -> Host | None:
     return cluster.choose(context)
 
 
-def connect(cluster: ClusterRuntime, host: Host) -> TcpConnection | None:
-    """Count a connection that is about to be made; None where the cluster has as many as it may have (UO)."""
+def connect(cluster: ClusterRuntime, host: Host, *, limited: bool = True) -> TcpConnection | None:
+    """Count a connection that is about to be made; None where the cluster has as many as it may have (UO), unless they
+    are not limited."""
     state = cluster.state
     breaker = state.normal
     with state.lock:
         while state.abandoned:
             _forget(state, state.abandoned.popleft())
-        if breaker.connections >= breaker.limits.max_connections:
+        if limited and breaker.connections >= breaker.limits.max_connections:
             breaker.overflows["connections"] += 1
             return None
         breaker.connections += 1

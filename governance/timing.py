@@ -117,10 +117,11 @@ class StreamLimits:
         return found, end
 
 
-def reply_of(end: End, *, uploading: bool) -> LocalReply:
-    """What the caller is told when it comes before the response; 408 where the request is not complete."""
+def reply_of(end: End, *, incomplete: bool) -> LocalReply:
+    """What the caller is told when it comes before the response; 408 where more of the request may come, of which the
+    route's own timeout does not ask."""
     reply = REPLIES[end]()
-    return replace(reply, status=REQUEST_TIMEOUT) if uploading else reply
+    return replace(reply, status=REQUEST_TIMEOUT) if incomplete and end != ROUTE else reply
 
 
 REPLIES: dict[End, Callable[[], LocalReply]] = {

@@ -12,10 +12,22 @@ from collections.abc import Callable, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import TypeVar
 
-from ..xds.model.matchers import StringMatcher
-from ..xds.model.matching import Combined, HashedRest, HashedShare, Input, IpRanges, MatcherTree, OnMatch, Predicate
+from ..xds.model.extension import Extension
+from ..xds.model.matching import (
+    Combined,
+    HashedRest,
+    HashedShare,
+    Input,
+    IpRanges,
+    MatcherTree,
+    OnMatch,
+    Predicate,
+    ValueMatcher,
+)
 from ..xds.model.values import Cidr
 from .balancing.digest import xx_hash
+from .composition.messages import Headers
+from .headers import HeaderList
 from .matching import ValueTest, string_test
 from .request import RequestView
 
@@ -179,7 +191,7 @@ def _predicate(predicate: Predicate, read: Readers[S]) -> Callable[[S], bool]:
     return check
 
 
-def value_test(matcher: StringMatcher | IpRanges | HashedShare | HashedRest) -> ValueTest:
+def value_test(matcher: ValueMatcher) -> ValueTest:
     """What a predicate asks of a value that is there."""
     match matcher:
         case IpRanges(ranges):
@@ -188,6 +200,8 @@ def value_test(matcher: StringMatcher | IpRanges | HashedShare | HashedRest) -> 
             return lambda value: fraction.hit(xx_hash(value, seed))
         case HashedRest(threshold, modulo, seed):
             return lambda value: xx_hash(value, seed) % modulo >= threshold
+        case Extension():
+            return lambda value: bool(matcher.call("match", value.decode("utf-8", "surrogateescape")))
         case _:
             return string_test(matcher)
 
@@ -203,7 +217,9 @@ def _within(ranges: Sequence[Cidr]) -> ValueTest:
 
 
 def read_request(looked_at: Input) -> Reader[RequestView]:
-    """How an input is read from a request: a header, all its values in one."""
+    """How an input is read from a request: a header, all its values in one; or what another package reads."""
+    if looked_at.extension is not None:
+        return read_extension(looked_at.extension)
     name = looked_at.name.lower().encode()
 
     def read(request: RequestView) -> bytes | None:
@@ -211,3 +227,21 @@ def read_request(looked_at: Input) -> Reader[RequestView]:
         return b",".join(values) if values else None
 
     return read
+
+
+def read_extension(extension: Extension) -> Reader[RequestView]:
+    """How another package reads a request: it is given the headers and, as in Envoy, the pseudo headers."""
+
+    def read(request: RequestView) -> bytes | None:
+        pseudo = ((b":method", request.method), (b":authority", request.authority), (b":path", request.path))
+        found = extension.call("get", Headers(lambda: [*pseudo, *request.raw_headers], _unchanged))
+        if found is not None and not isinstance(found, str):
+            raise extension.wrong("get", found, "text or None")
+        return found.encode("utf-8", "surrogateescape") if found is not None else None
+
+    return read
+
+
+def _unchanged(headers: HeaderList) -> None:
+    del headers
+    raise TypeError("an input looks at headers, and changes none")

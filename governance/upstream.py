@@ -6,7 +6,7 @@ overwritten in its place.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from .formatter import Formatter
@@ -15,6 +15,7 @@ from .headers import HeaderList, apply_levels, formats
 from .request import RawHeaders, RequestView, strip_query
 from .routing import CompiledRoute, Target
 from .subject import Subject
+from .trace_context import carrying
 
 if TYPE_CHECKING:
     from .balancing.host import Host
@@ -61,13 +62,14 @@ class UpstreamRequest:
         http2: bool,
         describe: Callable[[], Subject] | None = None,
         grpc_s: float | None = None,
+        context: Sequence[tuple[bytes, bytes]] = (),
     ) -> None:
         method = self.method = request.method
         known = request.headers
         headers = list(request.raw_headers)
         if grpc_s is not None:
             put(headers, GRPC_TIMEOUT, _grpc_timeout(grpc_s), sent=GRPC_TIMEOUT in known)
-        if route.decorator is not None and http.config.tracing:
+        if route.decorator is not None and http.config.tracing and not http.config.tracing.operation:
             put(headers, DECORATOR, route.decorator, sent=DECORATOR in known)
         if expected_s is not None and not http.quiet:
             put(headers, EXPECTED, _milliseconds(expected_s), sent=EXPECTED in known)
@@ -95,6 +97,8 @@ class UpstreamRequest:
         self.path = request.path
         if route.rewrites:
             self._rewrite(route, request, headers, describe)
+        if context:
+            headers = carrying(headers, context)
         if (
             method not in _LENGTHLESS
             and not http2

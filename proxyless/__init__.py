@@ -13,19 +13,24 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from . import aiohttp as aiohttp
     from . import asgi as asgi
+    from . import grpc as grpc
     from . import httpx as httpx
     from . import httpx2 as httpx2
     from . import probes as probes
+    from . import requests as requests
     from . import tls as tls
-    from .errors import ConfigurationError, MeshError, NotReadyError
+    from . import urllib3 as urllib3
+    from . import wsgi as wsgi
+    from .errors import ConfigurationError, MeshError, NotReadyError, UnsupportedError
     from .mesh import Mesh
     from .xds.identity.bootstrap import Node
     from .xds.identity.identity import Identity
 
 __version__ = "0.1.0"
 
-__all__ = ["ConfigurationError", "Identity", "Mesh", "MeshError", "Node", "NotReadyError"]
+__all__ = ["ConfigurationError", "Identity", "Mesh", "MeshError", "Node", "NotReadyError", "UnsupportedError"]
 
 _HOMES = {
     "ConfigurationError": "errors",
@@ -34,8 +39,20 @@ _HOMES = {
     "MeshError": "errors",
     "Node": "xds.identity.bootstrap",
     "NotReadyError": "errors",
+    "UnsupportedError": "errors",
 }
-_SUITES = ("asgi", "httpx", "httpx2", "probes", "tls")
+_SUITES = (
+    "aiohttp",
+    "asgi",
+    "grpc",
+    "httpx",
+    "httpx2",
+    "probes",
+    "requests",
+    "tls",
+    "urllib3",
+    "wsgi",
+)
 
 
 def __getattr__(name: str) -> "Any":

@@ -11,6 +11,7 @@ from .errors import ConfigurationError
 if TYPE_CHECKING:
     from .xds.identity.bootstrap import Bootstrap
     from .xds.identity.identity import Identity
+    from .xds.identity.secrets import SecretKeeper
     from .xds.model.identity import IdentityState
     from .xds.model.snapshot import Snapshot
 
@@ -62,6 +63,10 @@ class OwnIdentity:
     def add_roots(self) -> Callable[[bytes], None] | None:
         """Who takes more roots that the control plane sends; None: it is not asked."""
         return self.get().add_roots if self._bootstrap.follow_roots and self.made is not None else None
+
+    def keeper(self) -> SecretKeeper:
+        """Who takes secrets that the control plane sends."""
+        return self.get().discovered
 
     @property
     def missing(self) -> str:

@@ -5,6 +5,7 @@ What it needs for the last two is imported when the first one is asked.
 
 from __future__ import annotations
 
+from functools import partial
 from math import inf
 from threading import Thread
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from weakref import ref
 from .governance.actions import Failure, Service, Told
 from .governance.dialled import OPTIONS
 from .governance.runtime import Runtime
+from .governance.sweeping import leads_somewhere
 from .xds.model.ext_authz import HttpAuthorizer
 from .xds.model.filters import GrpcTarget
 from .xds.model.jwt import RemoteJwks
@@ -87,7 +89,7 @@ class _Made:
 
         if self._grpc is None:
             self._grpc = Services(self._runtime)
-            self._runtime.on_reset = self._reset
+            self._runtime.on_reset, self._runtime.on_sweep = self._reset, self._sweep
         return self._grpc
 
     def _reset(self) -> None:
@@ -95,6 +97,13 @@ class _Made:
             self._grpc.close()
         if self._http is not None:
             self._http.close()
+
+    def _sweep(self) -> None:
+        leads = partial(leads_somewhere, self._runtime)
+        if self._grpc is not None:
+            self._grpc.links.sweep(leads)
+        if self._http is not None:
+            self._http.sweep(leads)
 
     def rate_limiter(self, target: GrpcTarget) -> Told:
         """A rate limit service."""

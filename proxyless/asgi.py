@@ -3,6 +3,10 @@
 app = proxyless.asgi.Middleware(app, mesh)
 """
 
+from collections.abc import Iterable
+
+from ._composing import policies_of
+from ._fitness import refuse_own_tls
 from .governance.suites.asgi import App, AsgiMiddleware
 from .mesh import Mesh, runtime_of
 
@@ -16,7 +20,17 @@ class Middleware(AsgiMiddleware):
         app: the app.
         mesh: the mesh; by default the process-wide one, from the environment.
         port: the app's port as the mesh knows it; by default the port that the server says it listens on.
+        policies: own policies, fallbacks and switches (docs/composition.md).
+
+    Raises:
+        UnsupportedError: the server terminates TLS where the mesh cannot (granian).
     """
 
-    def __init__(self, app: App, mesh: Mesh | None = None, *, port: int | None = None) -> None:
-        super().__init__(app, runtime_of(mesh), port)
+    def __init__(
+        self, app: App, mesh: Mesh | None = None, *, port: int | None = None, policies: Iterable[object] = ()
+    ) -> None:
+        runtime = runtime_of(mesh)
+        if runtime is not None:
+            refuse_own_tls()
+        own = policies_of(runtime, policies, "proxyless.asgi.Middleware", blocking=False, incoming=True)
+        super().__init__(app, runtime, port, own)

@@ -14,6 +14,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import __version__
+from ._extensions import extensions, problems
+from .governance.composition.builtin import BUILTIN
+from .governance.composition.compose import NONE
 from .governance.telemetry.facts import Facts, Held
 from .governance.telemetry.status import status as mesh_status
 from .xds.identity.bootstrap import Node
@@ -64,8 +67,35 @@ def status(subject: Subject, pause: Pause = _nothing) -> Document:
         "options": dict(subject.options),
         **mesh_status(facts, pause),
     }
-    document["findings"] = [*findings(document), *(f"refused {each}" for each in subject.faults())]
+    document["policies"] = policies_in_force(facts)
+    document["extensions"] = found = extensions()
+    document["findings"] = [*findings(document), *problems(found), *(f"refused {each}" for each in subject.faults())]
     return document
+
+
+def policies_in_force(facts: Facts) -> Document:
+    """The lists of policies: the mesh's own, and that of every suite that was made (those that are alike once)."""
+    runtime = facts.runtime
+    return {
+        "mesh": [each.document() for each in (runtime.policies or NONE).entries()],
+        "suites": [
+            {"suite": name, "made": made, "policies": [each.document() for each in entries]}
+            for (name, entries), made in list(runtime.suites.items())
+        ],
+    }
+
+
+def _switched(policies: Document) -> list[str]:
+    """What is switched off or in shadow mode, and by whom."""
+    lists = [("the mesh", policies["mesh"]), *((each["suite"], each["policies"]) for each in policies["suites"])]
+    found = [
+        f"{each['name']} {'is off' if each['mode'] == 'off' else 'is in shadow mode'} in {who} ({each['origin']})"
+        + (": it keeps nobody out" if BUILTIN[each["name"]].secures else "")
+        for who, entries in lists
+        for each in entries
+        if each["kind"] == "mesh" and each["mode"] != "on"
+    ]
+    return list(dict.fromkeys(found))
 
 
 def findings(document: Document) -> list[str]:
@@ -78,6 +108,7 @@ def findings(document: Document) -> list[str]:
     if not document["ready"]:
         found.append("no complete configuration is in force")
     found += _of_identity(document["identity"])
+    found += _switched(document["policies"])
     for each in document["rejected"]:
         kept = "nothing is" if each["in_force"] is None else f"version {each['in_force']!r} stays"
         found.append(f"{each['type']} {each['name']!r} is rejected: {each['reason']} ({kept} in force)")

@@ -11,3 +11,7 @@ class ConfigurationError(MeshError):
 
 class NotReadyError(MeshError):
     """No complete configuration came in time; the text says why."""
+
+
+class UnsupportedError(MeshError):
+    """A version of a library, a server or a model of threads that proxyless does not work with; the text names it."""

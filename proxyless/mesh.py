@@ -18,17 +18,30 @@ from time import monotonic, time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from ._dials import Dials
+from ._fitness import refuse_eventlet
 from ._identity import FirstCertificate, OwnIdentity
+from ._options import options_of
 from ._securing import give_tls
 from ._services import give_services
-from .beginnings import bootstrap_from, grpc_link, log_fault, log_note, own_node, ticking, weakly
+from ._variables import DISABLE, switched
+from ._watched import give_telemetry
+from .beginnings import (
+    alone,
+    bootstrap_from,
+    cache_at,
+    check_arguments,
+    folder_plane,
+    grpc_link,
+    own_node,
+    ticking,
+    weakly,
+)
 from .errors import ConfigurationError, NotReadyError
-from .governance.forwarding import Workload
-from .governance.runtime import Options, Random, Runtime
+from .governance.runtime import Random, Runtime
 from .xds.identity.bootstrap import Bootstrap, BootstrapError, Node
 from .xds.model.resource import ResourceType
 from .xds.model.snapshot import Snapshot
-from .xds.model.values import Locality
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -38,18 +51,13 @@ if TYPE_CHECKING:
     from .observing import Observers
     from .xds.graph import Graph
     from .xds.identity.identity import Identity
-    from .xds.transport.cache import Cache
     from .xds.transport.control import Connection, Control
     from .xds.transport.link import Link
 
 log = logging.getLogger("proxyless")
 
-DISABLE = "PROXYLESS_DISABLE"
-ALLOW_UNENFORCED = "PROXYLESS_ALLOW_UNENFORCED"
-CACHE_DIR = "PROXYLESS_CACHE_DIR"
 
-
-class Mesh:
+class Mesh(Dials):
     """Discovery, routing, balancing and limits for the suites that are given it.
 
     Made from an address (`xds://host:port`, or `xds+tls://` with `root_cert` and `token_file`), from the environment of
@@ -68,6 +76,7 @@ class Mesh:
         passthrough_until_ready: let requests through until the first configuration has come.
         identity: the workload's certificate (`Identity.from_files`); False: none. By default the authority at `url`
             gives one where there are TLS and a token, else what the environment says, unless `node` is given.
+        policies: own policies, fallbacks and switches for all suites (docs/composition.md).
 
     Raises:
         ConfigurationError: an argument makes no sense.
@@ -86,6 +95,7 @@ class Mesh:
         allow_unenforced: Collection[str] = (),
         passthrough_until_ready: bool = False,
         identity: Identity | bool = True,
+        policies: Iterable[object] = (),
     ) -> None:
         bootstrap = bootstrap_from(url, node, root_cert, token_file, delta=delta)
         self._setup(
@@ -96,16 +106,18 @@ class Mesh:
             allow_unenforced=allow_unenforced,
             passthrough_until_ready=passthrough_until_ready,
             identity=identity,
+            policies=policies,
         )
 
     @classmethod
     def from_env(cls, **options: Any) -> Self:
         """A mesh from the environment that an Istio sidecar would have (docs/bootstrap.md).
 
-        Options: `registry`, `cache_dir`, `allow_unenforced`, `passthrough_until_ready` and `identity`, as of `Mesh`.
+        Options: `registry`, `cache_dir`, `allow_unenforced`, `passthrough_until_ready`, `identity` and
+        `policies`, as of `Mesh`.
 
         Raises:
-            ConfigurationError: a variable or file makes no sense.
+            ConfigurationError: a variable or file makes no sense, or a sidecar is beside this process.
         """
         from .xds.identity.environment import from_environment
 
@@ -113,16 +125,12 @@ class Mesh:
             bootstrap = from_environment()
         except BootstrapError as error:
             raise ConfigurationError(str(error)) from error
-        mesh = cls.__new__(cls)
-        mesh._setup(lambda: grpc_link(bootstrap), bootstrap, **options)
-        return mesh
+        alone(bootstrap)
+        return cls._connect(bootstrap, **options)
 
     @classmethod
-    def _connect(
-        cls, url: str, node: Node | None, root_cert: str | None, token_file: str | None, *, delta: bool, **options: Any
-    ) -> Self:
-        """For commands: a mesh with options that are nobody else's business."""
-        bootstrap = bootstrap_from(url, node, root_cert, token_file, delta=delta)
+    def _connect(cls, bootstrap: Bootstrap, **options: Any) -> Self:
+        """For commands, too: a mesh with options that are nobody else's business."""
         mesh = cls.__new__(cls)
         mesh._setup(lambda: grpc_link(bootstrap), bootstrap, **options)
         return mesh
@@ -141,19 +149,16 @@ class Mesh:
 
         `mesh_config` is a file with Istio's MeshConfig, followed too; by default the folder's ConfigMap `istio` counts.
         `ca_dir` is the folder of a development authority (made if it is missing), by whose certificates processes that
-        share it know each other. Options: `registry`, `allow_unenforced`, `passthrough_until_ready` and `identity`, as
-        of `Mesh`.
+        share it know each other. Options: `registry`, `allow_unenforced`, `passthrough_until_ready`, `identity` and
+        `policies`, as of `Mesh`.
 
         Raises:
             ConfigurationError: a folder, or that file, cannot be read.
         """
-        from .xds.controlplane import FolderSource, LocalLink, Plane, SourceError
+        from .xds.controlplane import LocalLink
 
         bootstrap = Bootstrap(str(directory), node if node is not None else own_node(), delta=True)
-        try:
-            plane = Plane(FolderSource(Path(directory), mesh_config=mesh_config), on_fault=log_fault, on_note=log_note)
-        except SourceError as error:
-            raise ConfigurationError(str(error)) from error
+        plane = folder_plane(directory, mesh_config)
         if ca_dir is not None:
             from ._authority import own_authority
 
@@ -223,17 +228,17 @@ class Mesh:
         allow_unenforced: Collection[str] = (),
         passthrough_until_ready: bool = False,
         identity: Identity | bool = True,
+        policies: Iterable[object] = (),
         rng: Random | None = None,
         clock: Callable[[], float] = monotonic,
+        lasting_clock: Callable[[], float] | None = None,
         overrides: dict[str, str] | None = None,
         status_socket: bool = True,
         faults: Callable[[], Sequence[str]] = tuple,
         checks: bool = True,
     ) -> None:
-        if not isinstance(bootstrap.node, Node):
-            raise ConfigurationError(f"node={bootstrap.node!r} is not a proxyless.Node")
-        if not (registry is None or isinstance(registry, bool) or hasattr(registry, "register")):
-            raise ConfigurationError(f"registry={registry!r} is neither a prometheus_client registry nor False")
+        refuse_eventlet()
+        check_arguments(bootstrap, registry)
         self.node = bootstrap.node
         self._bootstrap = bootstrap
         self._make_link = make_link
@@ -245,23 +250,21 @@ class Mesh:
         self._control: Control | None = None
         self._first: FirstCertificate | None = None
         self._closed = False
-        options = Options(
-            frozenset(filter(None, [*allow_unenforced, *os.environ.get(ALLOW_UNENFORCED, "").split(",")])),
-            passthrough_until_ready,
-            search=bootstrap.node.search,
-            overrides=overrides or {},
-            locality=Locality(*bootstrap.node.locality) if bootstrap.node.locality else None,
-            local_cluster=os.environ.get("PROXYLESS_LOCAL_CLUSTER", ""),
-            workload=Workload(*bootstrap.node.names),
+        options = options_of(
+            bootstrap.node,
+            allow_unenforced=allow_unenforced,
+            passthrough_until_ready=passthrough_until_ready,
+            overrides=overrides,
+            policies=policies,
         )
-        self.runtime = Runtime(options, clock, rng, self._subscribe)
+        self.runtime = Runtime(options, clock, rng, self._subscribe, lasting_clock=lasting_clock)
         give_services(self.runtime)
+        if status_socket:  # else nobody is governed: a command looks
+            self._on_close.append(give_telemetry(self.runtime))
         give_tls(self.runtime, self._identity.get)
         self._cache_path: str | None = None
         self._graph: Graph | None = None
         self._connection: Connection | None = None
-        for each in bootstrap.warnings:
-            log.warning("%s", each)
         self._observers = self._observe(registry, quiet=not status_socket)
         self._observers.watch(self.runtime, checks=checks)
         self._finalizer = weakref.finalize(self, self._observers.let_go)
@@ -335,6 +338,13 @@ class Mesh:
         self._observers.close()
         self.runtime.close()
 
+    def drain(self) -> None:
+        """Send clients elsewhere, from now on: each response over HTTP/1 is the last of its connection, and the
+        readiness of `proxyless.probes` fails. Requests are served as before; a server ends connections of HTTP/2 and
+        gRPC when it is stopped. As `POST /drain` of Istio's agent.
+        """
+        self.runtime.draining = True
+
     def status(self) -> dict[str, Any]:
         """How things stand: resources, versions, rejects, endpoints, thresholds, the control plane (docs/status.md)."""
         from .documents import status
@@ -360,10 +370,7 @@ class Mesh:
         return self
 
     def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
 
@@ -381,6 +388,8 @@ class Mesh:
         if link is None:
             return
         first = FirstCertificate(self.runtime.publish, self._identity, monotonic)
+        cache = cache_at(self._cache_dir, link.address, self.node.id)
+        self._cache_path = str(cache.path) if cache is not None else None
         self._control = Control(
             link,
             self.node.message(),
@@ -389,26 +398,13 @@ class Mesh:
             busy=self.runtime.busy,
             uniform=self.runtime.uniform,
             idle=self.runtime.idle,
-            cache=self._cache(link.address),
+            cache=cache,
             on_tick=ticking(self.runtime, self._observers, first.look),
             on_roots=self._identity.add_roots,
+            secrets=self._identity.keeper,
         )
-        self._first = first
-        self._graph, self._connection = self._control.graph, self._control.connection
+        self._first, self._graph, self._connection = first, self._control.graph, self._control.connection
         self._control.start()
-
-    def _cache(self, address: str) -> Cache | None:
-        from .xds.transport.cache import Cache
-
-        if self._cache_dir is False:
-            return None
-        directory = self._cache_dir
-        if directory is True:
-            home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-            directory = os.environ.get(CACHE_DIR) or os.path.join(home, "proxyless")  # noqa: PTH118  # may hold ~
-        cache = Cache(Path(directory).expanduser(), address, self.node.id)
-        self._cache_path = str(cache.path)
-        return cache
 
     def _subscribe(self, type_: ResourceType, names: Iterable[str]) -> None:
         control = self._control
@@ -470,7 +466,8 @@ class Mesh:
                 "allow_unenforced": sorted(options.allow_unenforced),
                 "passthrough_until_ready": options.passthrough_until_ready,
                 "search": list(options.search),
-                "disabled": os.environ.get(DISABLE, "") in ("1", "true"),
+                "ungoverned": sorted(options.ungoverned),
+                "disabled": switched(DISABLE),
                 "warnings": list(self._bootstrap.warnings),
             },
             self._facts_unless_gone(),
@@ -493,7 +490,7 @@ def default_mesh() -> Mesh:
 
 def runtime_of(mesh: Mesh | None) -> Runtime | None:
     """What a suite governs by; None where governance is switched off (PROXYLESS_DISABLE=1)."""
-    if os.environ.get(DISABLE, "") in ("1", "true"):
+    if switched(DISABLE):
         return None
     if mesh is not None and not isinstance(mesh, Mesh):
         raise TypeError(f"mesh={mesh!r} is not a proxyless.Mesh, such as Mesh.from_env() or Mesh.from_config(FOLDER)")

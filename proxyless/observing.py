@@ -86,9 +86,9 @@ class Observers:
 
     def serve(self, subject: Subject) -> None:
         """Answer on a socket, unless the environment says no."""
-        from .status_socket import SWITCH, StatusServer
+        from .status_socket import OFF, SWITCH, StatusServer
 
-        if os.environ.get(SWITCH, "1").lower() in ("0", "false", "no", "off"):
+        if os.environ.get(SWITCH, "1").lower() in OFF:
             return
         self._server = StatusServer(_answers(subject, self._pace))
         self._server.start()

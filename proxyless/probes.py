@@ -13,12 +13,14 @@ import re
 import socket
 from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
 from threading import Thread
 from typing import Any, Self
 from urllib.parse import unquote, urljoin, urlsplit
 
 from ._asking import MOST_BODY, ask_health, ask_http
 from .errors import ConfigurationError
+from .governance.entrance import plain
 from .governance.peer import PROBE, SERVED
 from .governance.suites.asgi import App
 from .mesh import Mesh, default_mesh
@@ -29,6 +31,7 @@ log = logging.getLogger("proxyless")
 
 VARIABLE = "ISTIO_KUBE_APP_PROBERS"
 PATH = re.compile(r"/(app-health|app-lifecycle)/[^/]+/(livez|readyz|startupz|prestopz|poststartz)")
+DRAIN = "/drain"
 MOST_REDIRECTS, IDLE_S = 10, 10.0
 Answer = tuple[int, str, bytes]
 
@@ -38,7 +41,8 @@ class Probes:
 
     `/app-health/CONTAINER/livez` and its like as ISTIO_KUBE_APP_PROBERS says them: HTTP probes of the app's own port
     are asked of the app itself, past the policies of its middleware; other ports, and TCP and gRPC probes, over
-    loopback. `/healthz/ready` is `mesh.ready`, `/stats/prometheus` and `/metrics` are prometheus_client's.
+    loopback. `/healthz/ready` is `mesh.ready`, until it drains: `POST /drain` from this Pod is `mesh.drain()`.
+    `/stats/prometheus` and `/metrics` are prometheus_client's.
 
     Args:
         app: the ASGI app; None: all probes go over loopback. With an app, enter on its event loop (in its lifespan).
@@ -82,7 +86,12 @@ class Probes:
 
             def do_GET(self) -> None:
                 said = {name.title(): value for name, value in self.headers.items()}
-                status, kind, body = probes._answer(self.path, said, self.client_address[0])
+                self._say(*probes._answer(self.path, said, self.client_address[0]))
+
+            def do_POST(self) -> None:
+                self._say(*probes._post(self.path, self.client_address[0]))
+
+            def _say(self, status: int, kind: str, body: bytes) -> None:
                 self.send_response(status)
                 self.send_header("content-type", kind)
                 self.send_header("content-length", str(len(body)))
@@ -105,7 +114,11 @@ class Probes:
     def _answer(self, target: str, headers: dict[str, str], client: str) -> Answer:
         path = urlsplit(target).path
         if path == "/healthz/ready":
+            if self._mesh.runtime.draining:
+                return _text(503, "draining\n")
             return _text(200, "ready\n") if self._mesh.ready else _text(503, "no configuration yet\n")
+        if path == DRAIN:
+            return _text(405, "POST it\n")
         if path in ("/stats/prometheus", "/metrics"):
             from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
 
@@ -118,6 +131,15 @@ class Probes:
         except Exception as error:  # of the app, the network, or what the app answers
             log.warning("probe %s: %s", path, str(error) or type(error).__name__)
             return _text(500, "")
+
+    def _post(self, target: str, client: str) -> Answer:
+        path = urlsplit(target).path
+        if path != DRAIN:
+            return _text(405 if path in self._probers else 404, f"nothing to post at {path}\n")
+        if not ip_address(plain(client)).is_loopback:
+            return _text(403, "only from this Pod\n")
+        self._mesh.drain()
+        return _text(200, "OK\n")
 
     def _probe(self, prober: Mapping[str, Any], headers: dict[str, str], client: str) -> Answer:
         timeout_s = float(prober.get("timeoutSeconds") or 1)

@@ -42,7 +42,9 @@ class Recording:
     def _apply(self, source: Path, name: str, raw: bytes) -> None:
         read = envelope.read_delta_response if envelope.is_delta(raw) else envelope.read_response
         try:
-            self.graph.apply(read(raw))
+            response = read(raw)
+            if response.type is not ResourceType.SECRET:  # none is recorded
+                self.graph.apply(response)
         except RefusedError as error:
             raise ConfigurationError(f"{source}/{name}: {error}") from error
 
@@ -50,6 +52,8 @@ class Recording:
         """Nothing more will be recorded; but names can be resolved."""
         graph = self.graph
         graph.want(type_, names)
+        if graph.missing_secrets:
+            graph.release()
         for name in graph.wanted_dns:
             resource = graph.newest[ResourceType.CLUSTER].get(name)
             if resource is not None and name not in graph.snapshot.resolved:

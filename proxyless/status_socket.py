@@ -25,12 +25,16 @@ from typing import Any
 log = logging.getLogger("proxyless.status")
 
 SWITCH = "PROXYLESS_STATUS_SOCKET"
+OFF = ("0", "false", "no", "off")
 CLIENT_TIMEOUT_S = 5.0
 """A client that neither reads nor writes for so long is let go: the next one waits."""
 
 MAX_REQUEST = 64 * 1024
 MAX_MESHES = 64
 """Meshes of one process that can be asked."""
+
+MESH, PLANE = "", ".plane"
+"""Whose socket it is, as the end of its name says."""
 
 Answer = Callable[[dict[str, Any]], Iterable[dict[str, Any]]]
 
@@ -74,10 +78,11 @@ def check_private(path: Path) -> None:
 
 
 class StatusServer:
-    """Serves one mesh. Nothing of it runs before `start`."""
+    """Serves one mesh, or a control plane (`kind` is PLANE). Nothing of it runs before `start`."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: Answer, kind: str = MESH) -> None:
         self._answer = answer
+        self._kind = kind
         self.path: Path | None = None
         self._wake: socket.socket | None = None
         self._inherited: tuple[socket.socket, ...] = ()
@@ -89,7 +94,7 @@ class StatusServer:
         try:
             directory = private_directory()
             forget_dead(directory)
-            listening, self.path = _bind(directory)
+            listening, self.path = _bind(directory, self._kind)
         except OSError as error:
             log.warning("no status socket: %s", error)
             return
@@ -172,11 +177,11 @@ class StatusServer:
             yield {"error": f"{type(error).__name__}: {error}"}
 
 
-def _bind(directory: Path) -> tuple[socket.socket, Path]:
+def _bind(directory: Path, kind: str) -> tuple[socket.socket, Path]:
     made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         for number in range(1, MAX_MESHES + 1):
-            path = directory / f"{os.getpid()}.{number}.sock"
+            path = directory / f"{os.getpid()}.{number}{kind}.sock"
             try:
                 made.bind(str(path))
             except OSError as error:
@@ -208,10 +213,11 @@ class Process:
     pid: int
     number: int
     path: Path
+    kind: str = MESH
 
 
-def processes() -> list[Process]:
-    """All that answer, by process id. Sockets of dead processes are removed."""
+def processes(kind: str = MESH) -> list[Process]:
+    """All of a kind that answer, by process id. Sockets of dead processes are removed."""
     found = []
     for directory in directories():
         try:
@@ -219,7 +225,7 @@ def processes() -> list[Process]:
         except OSError:
             continue
         forget_dead(directory)
-        found += [each for each in _sockets(directory) if _alive(each.path)]
+        found += [each for each in _sockets(directory) if each.kind == kind and _alive(each.path)]
     return sorted(found, key=lambda each: (each.pid, each.number))
 
 
@@ -233,9 +239,10 @@ def forget_dead(directory: Path) -> None:
 
 def _sockets(directory: Path) -> Iterator[Process]:
     for path in directory.glob("*.sock"):
-        pid, _, number = path.stem.partition(".")
+        kind = PLANE if path.stem.endswith(PLANE) else MESH
+        pid, _, number = path.stem.removesuffix(kind).partition(".")
         if pid.isdecimal() and number.isdecimal():
-            yield Process(int(pid), int(number), path)
+            yield Process(int(pid), int(number), path, kind)
 
 
 def _exists(pid: int) -> bool:

@@ -6,10 +6,12 @@ server = await asyncio.start_server(serve, port=8080, ssl=proxyless.tls.server_c
 from __future__ import annotations
 
 import os
+import socket
 import ssl
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from .errors import UnsupportedError
 from .governance.peer import SERVED, Peer
 from .governance.suites.tls import MeshContext
 from .mesh import Mesh, default_mesh, runtime_of
@@ -21,6 +23,16 @@ if TYPE_CHECKING:
 __all__ = ["gunicorn", "hypercorn", "peer", "server_context", "uvicorn"]
 
 C = TypeVar("C")
+
+NO_WORKER = (
+    "proxyless.tls.gunicorn is for workers of class sync and gthread, not {!r}: "
+    "there a client that says nothing would keep all others waiting"
+)
+
+NO_QUIC = (
+    "quic_bind {}: HTTP/3 cannot be served by the mesh's mTLS: Istio has none between Pods, and aioquic's server asks "
+    "clients for no certificate (docs/servers.md)"
+)
 
 
 class _Terminators:
@@ -76,8 +88,14 @@ def hypercorn(config: C, mesh: Mesh | None = None, *, port: int | None = None) -
     """A copy of a `hypercorn.config.Config` that serves by `server_context`.
 
     `port` is the app's port as the mesh knows it, by default that of the first address that the config binds.
+
+    Raises:
+        UnsupportedError: the config binds QUIC. Istio speaks no HTTP/3 to a Pod, and aioquic's server asks clients for
+            no certificate: nobody could say who calls.
     """
     any_config: Any = config
+    if any_config.quic_bind:
+        raise UnsupportedError(NO_QUIC.format(", ".join(any_config.quic_bind)))
     own: int = int(any_config.bind[0].rpartition(":")[2]) if port is None else port
 
     class Governed(type(any_config)):  # type: ignore[misc]  # the class of the config that was given
@@ -92,26 +110,56 @@ def hypercorn(config: C, mesh: Mesh | None = None, *, port: int | None = None) -
     return copied
 
 
-def gunicorn(mesh: Mesh | None = None, *, port: int | None = None) -> Callable[..., ssl.SSLContext]:
+class _ByPort:
+    """What gunicorn asks of a context: that of the port which a connection has come to."""
+
+    def __init__(self, mesh: Mesh | None) -> None:
+        self._mesh = mesh
+        self._made: dict[int, ssl.SSLContext] = {}
+
+    def wrap_socket(self, sock: socket.socket, **options: Any) -> ssl.SSLSocket:
+        """As of an `ssl.SSLContext`. Raises ValueError for a Unix socket, which has no port."""
+        where = sock.getsockname()
+        if sock.family not in (socket.AF_INET, socket.AF_INET6):
+            raise ValueError("a Unix socket has no port: proxyless.tls.gunicorn(mesh, port=...) says the app's")
+        port = int(where[1])
+        context = self._made.get(port)
+        if context is None:
+            context = self._made[port] = server_context(self._mesh, port=port)
+        return context.wrap_socket(sock, **options)
+
+
+def gunicorn(mesh: Mesh | None = None, *, port: int | None = None) -> Callable[..., ssl.SSLContext | _ByPort]:
     """What `ssl_context` is set to in gunicorn's configuration, for its sync and gthread workers.
 
-    `port` is the app's port as the mesh knows it, by default that of the first address that is bound. `certfile` has to
-    be set to any file that exists: gunicorn speaks TLS only then, and the file is not read.
+    `port` is the app's port as the mesh knows it, by default the one that a connection has come to; a server on a Unix
+    socket has to say it. `certfile` has to be set to any file that exists: gunicorn speaks TLS only then, and the file
+    is not read. Other workers do not start.
     """
-    made: dict[int, ssl.SSLContext] = {}  # by process: workers are forked
+    made: dict[int, ssl.SSLContext | _ByPort] = {}  # by process: workers are forked
 
-    def hook(config: Any, default: object = None) -> ssl.SSLContext:  # noqa: ARG001  # gunicorn's own context
+    def hook(config: Any, default: object = None) -> ssl.SSLContext | _ByPort:  # noqa: ARG001  # gunicorn's own
         process = os.getpid()
         context = made.get(process)
         if context is None:
-            own: int = int(str(config.address[0][1])) if port is None else port
-            context = server_context(mesh, port=own)
+            _worker_is_fit(config)
+            context = _ByPort(mesh) if port is None else server_context(mesh, port=port)
             config.set("pre_request", _telling(config.pre_request))
             made.clear()
             made[process] = context
         return context
 
     return hook
+
+
+def _worker_is_fit(config: Any) -> None:
+    """Raises gunicorn's AppImportError, which stops all of it and tells why."""
+    from gunicorn.errors import AppImportError  # type: ignore[import-untyped]
+    from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped]
+    from gunicorn.workers.sync import SyncWorker  # type: ignore[import-untyped]
+
+    if not issubclass(config.worker_class, (SyncWorker, ThreadWorker)):
+        raise AppImportError(NO_WORKER.format(config.worker_class_str))
 
 
 def _telling(then: Callable[[Any, Any], object]) -> Callable[[Any, Any], None]:

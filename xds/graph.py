@@ -3,9 +3,10 @@
 In: responses, and names that calls want. Out: snapshots, and the names to subscribe. Sans-I/O; one thread drives it.
 
 What keeps a call from seeing half of a change: a listener that names a route table which is not there yet, a route
-table in use that newly leads to a cluster whose endpoints are not there yet, and a cluster in use whose assignment
-changed its name are held back, and the version before serves, until what they need has come (or `release` is called,
-when it has been waited for long enough). What is not in use changes at once; a call that then needs more waits for it.
+table in use that newly leads to a cluster whose endpoints are not there yet, a cluster in use whose assignment changed
+its name, and a cluster or inbound listener in use that names a secret which is not there yet are held back, and the
+version before serves, until what they need has come (or `release` is called, when it has been waited for long enough).
+What is not in use changes at once; a call that then needs more waits for it. Of secrets only the names are in here.
 """
 
 from collections.abc import Callable, Iterable
@@ -28,10 +29,11 @@ EAGER_BYTES = 256 * 1024
 
 LISTENER, ROUTE, CLUSTER = ResourceType.LISTENER, ResourceType.ROUTE, ResourceType.CLUSTER
 ENDPOINT, EXTENSION, NAMES = ResourceType.ENDPOINT, ResourceType.EXTENSION, ResourceType.NAMES
+SECRET = ResourceType.SECRET
 UNIQUE = {LISTENER: "listener", CLUSTER: "cluster"}
 """Where Envoy refuses the second resource of a name, and what it calls it."""
 
-KEPT = frozenset({ROUTE, ENDPOINT})
+KEPT = frozenset({ROUTE, ENDPOINT, SECRET})
 """What a delta response cannot take away from what still needs it (Envoy ignores such a removal): CDS and LDS can."""
 
 DNS_TYPES = frozenset({"STRICT_DNS", "LOGICAL_DNS"})
@@ -58,6 +60,11 @@ class Held:
     resource: Resource[Any]
     routes: set[str] = field(default_factory=set)
     endpoints: set[str] = field(default_factory=set)
+    secrets: set[str] = field(default_factory=set)
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to wait for."""
+        return bool(self.routes or self.endpoints or self.secrets)
 
 
 class Graph:
@@ -84,13 +91,15 @@ class Graph:
         self.newest: dict[ResourceType, dict[str, Resource[Any]]] = {each: {} for each in ResourceType}
         self.versions: dict[ResourceType, str] = {}
         self.rejected: dict[tuple[ResourceType, str], str] = {}
-        self.wanted: dict[ResourceType, set[str]] = {ROUTE: set(), ENDPOINT: set(), EXTENSION: set()}
+        self.wanted: dict[ResourceType, set[str]] = {each: set() for each in (ROUTE, ENDPOINT, EXTENSION, SECRET)}
         self.wanted_dns: set[str] = set()
         self._used_clusters: set[str] = set()
         self._followed: set[str] = set()
         self._refused_before: set[tuple[ResourceType, str]] = set()
         self._held: dict[tuple[ResourceType, str], Held] = {}
         self._seen: set[ResourceType] = set()
+        self._served: set[str] = set()
+        """The secrets of inbound listeners that somebody has looked at."""
 
     # -- what comes in -------------------------------------------------------------------------------------------
 
@@ -117,6 +126,8 @@ class Graph:
         seen: set[str] = set()
         for each in response.resources:
             self._pause()
+            if type_ is SECRET:
+                each = replace(each, raw=b"")  # whoever uses it has it, and nobody shows it
             if each.name in seen and type_ in UNIQUE:
                 rejections.append(Rejection(each.name, f"duplicate {UNIQUE[type_]} {each.name} found"))
                 continue
@@ -146,8 +157,16 @@ class Graph:
         self._note(response, type_, rejections)
         self.versions[type_] = response.version
         self._seen.add(type_)
+        if type_ is SECRET:
+            self._settle(seen.union(response.removed, (refused.name for refused in rejections)))
         self._join(type_)
         return rejections
+
+    def _settle(self, names: Iterable[str]) -> None:
+        """Nobody waits for these secrets any more. What a delta response takes away stays, but is not waited for."""
+        settled = self.snapshot.secrets | (self.wanted[SECRET] & set(names))
+        if settled != self.snapshot.secrets:
+            self._replace(secrets=settled)
 
     def _refuse(self, resource: Resource[Any], before: Resource[Any] | None, *, thoroughly: bool) -> str | None:
         """Decode now; why it is refused, or None. Of a large route table only the hosts in use are looked into."""
@@ -210,6 +229,8 @@ class Graph:
         if type_ is CLUSTER:
             self._used_clusters.update(names)
             self._follow_clusters()
+        elif type_ is LISTENER:
+            self._follow_listeners()
         elif type_ in self.wanted:
             self.wanted[type_].update(names)
 
@@ -222,6 +243,8 @@ class Graph:
         elif type_ in self.wanted:
             self.wanted[type_] -= gone
             self.newest[type_] = {name: each for name, each in self.newest[type_].items() if name not in gone}
+            if type_ is SECRET:
+                self._replace(secrets=self.snapshot.secrets - gone)
             for key in list(self.rejected):
                 if key[0] is type_ and key[1] in gone:
                     del self.rejected[key]
@@ -232,7 +255,16 @@ class Graph:
         names = self._assignment_names(clusters)
         self._followed |= names
         self.wanted[ENDPOINT] |= names
+        self.wanted[SECRET] |= self._secret_names(clusters)
         self.wanted_dns |= self._dns_names(clusters)
+
+    def _follow_listeners(self) -> None:
+        """The secrets of inbound listeners that somebody has looked at, of the newest and those in force."""
+        found: set[str] = set()
+        for table in (self.newest[LISTENER], self.snapshot.listeners):
+            found.update(*(secrets_of(each.get()) for each in table.values() if each.decoded))
+        self._served = found
+        self.wanted[SECRET] |= found
 
     def _let_go(self) -> None:
         """What clusters in use do not lead to any more: neither the newest nor those still in force."""
@@ -241,6 +273,9 @@ class Graph:
         gone, self._followed = self._followed - needed, needed
         if gone:
             self.unwant(ENDPOINT, gone)
+        secrets = self._secret_names(clusters).union(self._served, *(each.secrets for each in self._held.values()))
+        if unneeded := self.wanted[SECRET] - secrets:
+            self.unwant(SECRET, unneeded)
         self.wanted_dns = self._dns_names(clusters)
         resolved = self.snapshot.resolved
         if not self.wanted_dns.issuperset(resolved):
@@ -248,6 +283,9 @@ class Graph:
 
     def _assignment_names(self, clusters: Iterable[str]) -> set[str]:
         return {config.assignment_name for name in clusters for config in self._clusters(name) if config.type == "EDS"}
+
+    def _secret_names(self, clusters: Iterable[str]) -> set[str]:
+        return {each for name in clusters for config in self._clusters(name) for each in config.secrets}
 
     def _dns_names(self, clusters: Iterable[str]) -> set[str]:
         return {name for name in clusters for config in self._clusters(name) if config.type in DNS_TYPES}
@@ -274,6 +312,7 @@ class Graph:
         for held in self._held.values():
             held.routes.clear()
             held.endpoints.clear()
+        self._settle(self.wanted[SECRET])
         self._join(None)
 
     @property
@@ -281,9 +320,16 @@ class Graph:
         """What waits for others, for status."""
         return [f"{type_.message} {name}" for type_, name in list(self._held)]
 
+    @property
+    def missing_secrets(self) -> list[str]:
+        """Those that are waited for."""
+        return sorted(self.wanted[SECRET] - self.snapshot.secrets)
+
     def _join(self, changed: ResourceType | None) -> None:
         if changed is CLUSTER:
             self._follow_clusters()
+        elif changed is LISTENER:
+            self._follow_listeners()
         endpoints = self.newest[ENDPOINT]
         clusters = self._admit(CLUSTER, partial(self._needs_of_cluster, self._followed_clusters()), changed)
         routes = self._admit(ROUTE, self._needs_of_table, changed)
@@ -302,6 +348,8 @@ class Graph:
             names=names,
             warming=frozenset(name for type_, name in self._held if type_ is CLUSTER),
         )
+        if listeners is not before.listeners:
+            self._follow_listeners()
         self._let_go()
 
     def _replace(self, **changes: Any) -> None:
@@ -327,9 +375,11 @@ class Graph:
                 held = needs(resource, now)
             held.routes -= set(self.newest[ROUTE])
             held.endpoints = {each for each in held.endpoints if each not in self.newest[ENDPOINT]}
-            if held.routes or held.endpoints:
+            held.secrets -= self.snapshot.secrets
+            if held:
                 self.wanted[ROUTE] |= held.routes
                 self.wanted[ENDPOINT] |= held.endpoints
+                self.wanted[SECRET] |= held.secrets
                 self._held[type_, name] = held
                 result[name] = now
             else:
@@ -344,8 +394,9 @@ class Graph:
         return dict(table) if not isinstance(table, dict) else table
 
     def _needs_of_listener(self, resource: Resource[Any], now: Resource[Any]) -> Held:
-        """A listener whose table is in use keeps serving until the tables that its successor names are there."""
-        held = Held(resource)
+        """A listener whose table is in use keeps serving until the tables that its successor names are there, and one
+        that somebody has looked at until the secrets are."""
+        held = Held(resource, secrets=set(secrets_of(resource.get())) if now.decoded else set())
         if now.decoded and not self.wanted[ROUTE].isdisjoint(tables_of(now.get())):
             held.routes = tables_of(resource.get())
         return held
@@ -354,6 +405,7 @@ class Graph:
         held = Held(resource)
         if now.decoded and resource.name in followed:
             config: Cluster = resource.get()
+            held.secrets = set(config.secrets)
             if config.type == "EDS":
                 held.endpoints = {config.assignment_name}
             elif config.aggregate:
@@ -420,6 +472,12 @@ def late_reason(resource: Resource[Any]) -> str | None:
 def tables_of(listener: Listener) -> set[str]:
     """The route tables that a listener names."""
     return {chain.http.rds for chain in listener.all_chains() if chain.http is not None and chain.http.rds}
+
+
+def secrets_of(listener: Listener) -> frozenset[str]:
+    """What the control plane has to send before the chains of a listener can terminate TLS."""
+    contexts = (chain.downstream for chain in listener.all_chains())
+    return frozenset().union(*(each.common.discovered for each in contexts if each is not None))
 
 
 def clusters_of(route: Route) -> list[str]:

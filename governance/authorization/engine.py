@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ...xds.model.matching import Input, MatcherTree
 from ...xds.model.rbac import Engine, Rules, Verdict
 from ..peer import Peer
-from ..trees import Reader, compile_tree
+from ..trees import Reader, compile_tree, read_extension
 from .clues import Shape
 from .conditions import policy_test
 from .index import FEW, Index, Test
@@ -92,6 +92,9 @@ def _read(looked_at: Input) -> Reader[Question]:
     if looked_at.kind == "request_header":
         name = looked_at.name.lower().encode()
         return lambda question: b",".join(question.request.values(name)) or None
+    if looked_at.extension is not None:
+        own = read_extension(looked_at.extension)
+        return lambda question: own(question.request)
     read = _INPUTS[looked_at.kind]
     return lambda question: read(question) or None
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from ...xds.model.cluster import Cluster, LbConfig
 from .client_side import client_side
 from .context import Pick
+from .extension import by_extension
 from .hashed import hashed
 from .host_set import HostSet
 from .policies import HostPolicy, least_request, random, round_robin
@@ -51,6 +52,8 @@ def _whole(policy: str, config: LbConfig, sets: Sequence[HostSet], setting: Sett
     if table is not None:
         return hashed(sets, table, config, setting, memory)
     chosen = POLICIES.get(policy, round_robin)
+    if config.extension is not None:
+        chosen = by_extension(config.extension)
     if config.client_side is not None:
         return client_side(
             sets, config.client_side, setting, memory, lambda: spread(sets, chosen, config, setting, memory)

@@ -21,6 +21,8 @@ class Maglev:
         self._size = size
         count = len(keys)
         self._table = array("I", bytes(4 * size if count else 0))
+        if count < 2:
+            return  # all places are those of the one
         # The order of filling counts, so it is made not to depend on the order of configuration.
         order = sorted(range(count), key=keys.__getitem__)
         places = [xxh64_intdigest(keys[each]) % size for each in order]
@@ -36,7 +38,7 @@ class Maglev:
         """Nobody sits out a turn."""
         table, size = self._table, self._size
         turns = range(len(order))
-        left = size if order else 0
+        left = size
         while left:
             for turn in turns if left >= len(turns) else range(left):
                 place, skip = places[turn], skips[turn]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from ...xds.model.ext_authz import ExtAuthz
+from ...xds.model.extension import Extension
 from ...xds.model.filters import (
     Buffer,
     Cors,
@@ -35,6 +36,7 @@ from .buffer import BufferFilter
 from .cors import CorsFilter
 from .dynamic_forward_proxy import DynamicForwardProxyFilter
 from .ext_authz import ExtAuthzFilter
+from .extension import ExtensionFilter
 from .fault import FaultFilter
 from .global_ratelimit import GlobalRateLimitFilter
 from .header_mutation import HeaderMutationFilter
@@ -47,9 +49,11 @@ if TYPE_CHECKING:
     from ..runtime import Runtime
 
 
-def _answers_itself(stream: Stream) -> bool:
-    """Whether the route is a redirect or a direct response: what filters say there goes out as it is."""
-    return stream.target is None and (stream.route is None or stream.route.kind != "none")
+def _said(stream: Stream, reply: LocalReply) -> LocalReply:
+    """What a filter says. Where the route is a redirect or a direct response it goes out as it is: the response headers
+    of those are the answer's own, not the route's."""
+    itself = stream.target is None and (stream.route is None or stream.route.kind != "none")
+    return replace(reply, plain=True) if itself else reply
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,19 +94,26 @@ class FilterChainRuntime:
                 found.append(each)
         return replace(chain_of(found), order=self.active)
 
-    def request(self, stream: Stream) -> Steps:
-        """The way in: the first answer ends it."""
-        for each in self.active:
+    def request(self, stream: Stream, first: int = 0) -> LocalReply | Steps | None:
+        """The way in, from the filter `first` on: the first answer ends it. Where a filter has to wait, what goes on
+        from there is returned."""
+        active = self.active if not first else self.active[first:]
+        for index, each in enumerate(active, first):
             reply = each.on_request(stream)
-            if reply is not None and not isinstance(reply, LocalReply):
-                reply = yield from reply
-                if stream.moved and reply is None:
-                    stream.moved = False
-                    return (yield from self._after(each, stream).request(stream))
             if reply is not None:
-                # Response headers of redirects and direct responses are the answer's own, not the route's.
-                return replace(reply, plain=True) if _answers_itself(stream) else reply
+                return _said(stream, reply) if isinstance(reply, LocalReply) else self._wait(stream, index, reply)
         return None
+
+    def _wait(self, stream: Stream, index: int, steps: Steps) -> Steps:
+        reply = yield from steps
+        if reply is not None:
+            return _said(stream, reply)
+        if stream.moved:
+            stream.moved = False
+            found = self._after(self.active[index], stream).request(stream)
+        else:
+            found = self.request(stream, index + 1)
+        return found if found is None or isinstance(found, LocalReply) else (yield from found)
 
     def _after(self, last: RequestFilter, stream: Stream) -> FilterChainRuntime:
         """The filters behind one that has had the route found anew, for where the request goes now."""
@@ -154,6 +165,9 @@ FACTORIES: Mapping[type, Factory] = {
     Cors: lambda http_filter, config, scope, runtime: CorsFilter(http_filter.name),
     ExtAuthz: lambda http_filter, config, scope, runtime: ExtAuthzFilter(
         http_filter.name, cast("ExtAuthz", _own(ExtAuthz, http_filter, config)), runtime, on=config is not None
+    ),
+    Extension: lambda http_filter, config, scope, runtime: ExtensionFilter(
+        http_filter.name, config if isinstance(config, Extension) else None
     ),
     Fault: lambda http_filter, config, scope, runtime: FaultFilter(
         http_filter.name, config if isinstance(config, Fault) else None

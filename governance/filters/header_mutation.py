@@ -18,7 +18,7 @@ from ..mutating import Mutation, compile_mutations, mutate
 from ..routing import CompiledRoute, Target
 from ..steering import STEERING
 from ..subject import Subject
-from .stream import Stream
+from .stream import Stream, keep_named
 
 _ENCODED = re.compile(rb"[^0-9A-Za-z*._-]")
 _UNFIT = re.compile(rb"[^!-~]")
@@ -116,9 +116,7 @@ class HeaderMutationFilter:
 
     def on_request(self, stream: Stream) -> None:
         """Nothing is answered."""
-        target = stream.target
-        if target is not None and target.cluster_header and stream.named is None:
-            stream.named = target.name_for(stream.request)
+        keep_named(stream)
         for each in self._steps(stream):
             each.change_request(stream)
 

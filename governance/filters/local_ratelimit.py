@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from threading import Lock
 
 from ...xds.model.filters import LimitDescriptor, LocalRateLimit, TokenBucket
-from ..descriptors import Descriptor, LimitPolicy, subject_of
+from ..descriptors import NOBODY, Descriptor, LimitPolicy, subject_of
 from ..headers import compile_additions
 from ..replies import LocalReply
 from ..routing import CompiledRoute, Target, Uniform
@@ -46,9 +46,10 @@ class Bucket:
 
     def _level(self) -> float:
         now = self._clock()
-        self._tokens = min(float(self.max_tokens), self._tokens + (now - self._since) * self.rate)
+        level = self._tokens + (now - self._since) * self.rate
+        self._tokens = level = level if level < self.max_tokens else float(self.max_tokens)
         self._since = now
-        return self._tokens
+        return level
 
     def remaining(self) -> int:
         """Whole tokens left."""
@@ -87,7 +88,11 @@ class Limiter:
 
     def allow(self, descriptors: Iterable[Descriptor]) -> tuple[bool, Bucket | None]:
         """Whether the request may pass, and the bucket that says so to the client."""
-        matched = [bucket for each in descriptors if (bucket := self._bucket(each)) is not None]
+        matched = []
+        for each in descriptors:
+            bucket = self._bucket(each)
+            if bucket is not None:
+                matched.append(bucket)
         if len(matched) > 1:
             matched.sort(key=lambda bucket: bucket.rate)
         for bucket in matched:
@@ -236,11 +241,12 @@ def _place(name: str, config: LocalRateLimit, route: CompiledRoute, target: Targ
 
 def _descriptors(stream: Stream, applied: _Applied) -> list[Descriptor]:
     config, request, route = applied.config, stream.request, stream.route
-    subject = subject_of(stream)
-    if not applied.own_limits.empty:
-        return applied.own_limits.descriptors(request, config.stage, subject)
+    own = applied.own_limits
+    if not own.empty:
+        return own.descriptors(request, config.stage, NOBODY if own.alone else subject_of(stream))
     if route is None or route.action is None:
         return []
+    subject = NOBODY if route.limits.alone and route.vhost_limits.alone else subject_of(stream)
     found = route.limits.descriptors(request, config.stage, subject)
     include = route.action.include_vh_rate_limits or config.vh_rate_limits == "INCLUDE"
     if include or (config.vh_rate_limits == "OVERRIDE" and route.limits.empty):

@@ -88,6 +88,13 @@ class EndFilter(RequestFilter, Protocol):
         """Called once for every stream whose request the filters have begun to see."""
 
 
+def keep_named(stream: Stream) -> None:
+    """Before headers change: the cluster that one of them named when the route was found stays."""
+    target = stream.target
+    if target is not None and target.cluster_header and stream.named is None:
+        stream.named = target.name_for(stream.request)
+
+
 def of_route(name: str, stream: Stream) -> FilterConfig | None:
     """The most specific configuration that the route brings for a filter: of the weighted cluster, the route, the
     virtual host, the route configuration."""

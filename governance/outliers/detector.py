@@ -160,8 +160,17 @@ class Detector:
         if monitor.host.ejected and self.config.successful_active_health_check_uneject_host:
             self.uneject(monitor)
 
+    def eject(self, monitor: HostMonitor) -> None:
+        """Somebody wants the host out, whatever the limits say; it comes back as any other."""
+        with self.lock:
+            now = self._clock()
+            self.catch_up(now)
+            if not monitor.host.ejected:
+                self._out(monitor, now, Ejected(self.cluster, monitor.address, "CONSECUTIVE_5XX", True, 0))
+        self.tell()
+
     def uneject(self, monitor: HostMonitor) -> None:
-        """An active health check says that the host is well."""
+        """An active health check says that the host is well, or somebody does who knows."""
         with self.lock:
             if monitor.host.ejected:
                 self._uneject(monitor, self._clock())
@@ -173,15 +182,18 @@ class Detector:
         if not allowed and not (config.always_eject_one_host and not self.active):
             self.overflows += 1
             return
-        for_s = 0.0
-        enforced = self._draw(100) < ENFORCING[type_](config)
-        if enforced:
+        if self._draw(100) < ENFORCING[type_](config):
             self.enforced[type_] += 1
-            self.active += 1
-            monitor.host.ejected = True
-            monitor.ejections += 1
-            for_s = monitor.ejection.begin(now, config, self._draw)
-        self._news.append(replace(event, enforced=enforced, ejections=monitor.ejections, for_s=for_s))
+            self._out(monitor, now, event)
+        else:
+            self._news.append(replace(event, ejections=monitor.ejections))
+
+    def _out(self, monitor: HostMonitor, now: float, event: Ejected) -> None:
+        self.active += 1
+        monitor.host.ejected = True
+        monitor.ejections += 1
+        for_s = monitor.ejection.begin(now, self.config, self._draw)
+        self._news.append(replace(event, enforced=True, ejections=monitor.ejections, for_s=for_s))
 
     def _uneject(self, monitor: HostMonitor, now: float) -> None:
         self.active -= 1

@@ -15,18 +15,16 @@ from urllib.parse import unquote
 from ...xds.model.filters import GrpcTarget
 from ..actions import Asked, Failure
 from ..cluster import ClusterRuntime
-from ..commands import GRPC_SNAKE
+from ..framing import PREFIX, framed
 from ..headers import HeaderList
 from ..outliers.matching import status_of, view_of
 from ..plan import Missing
 from ..replies import GRPC_STATUSES
 from ..runtime import Runtime
+from ..wordings import GRPC_SNAKE
 from .http2 import Begin, Exchange, Link, Reply, exchanged, exchanged_async
 from .links import Links
 from .reaching import Asking, asking, found, none, reached, reached_async
-
-HEAD = 5
-"""Bytes before a message: whether it is compressed, and its length."""
 
 Q = TypeVar("Q")
 A = TypeVar("A")
@@ -52,11 +50,6 @@ def request(
     ]
 
 
-def framed(message: bytes) -> bytes:
-    """A message as it travels."""
-    return b"\0" + len(message).to_bytes(4, "big") + message
-
-
 def message_of(reply: Reply) -> bytes:
     """The message of an answer.
 
@@ -75,10 +68,10 @@ def message_of(reply: Reply) -> bytes:
         raise StatusError(f"{GRPC_SNAKE[code] if code < len(GRPC_SNAKE) else code}: {why}")
     body, at, size = reply.body, 0, -1
     while at < len(body):
-        size = int.from_bytes(body[at + 1 : at + HEAD], "big")
-        if body[at] or len(body) < at + HEAD + size:
+        size = int.from_bytes(body[at + 1 : at + PREFIX], "big")
+        if body[at] or len(body) < at + PREFIX + size:
             raise StatusError("INTERNAL: the message is compressed, or cut")
-        at += HEAD + size
+        at += PREFIX + size
     if size < 0:
         raise StatusError("INTERNAL: there is no message")
     return body[at - size :] if size else b""

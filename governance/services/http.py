@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -30,7 +31,9 @@ from .reaching import Asking, asking, left_s, reached, reached_async, secured, t
 
 THREADS = 32
 IDLE = 8
-"""Connections that are kept for each endpoint."""
+"""Connections that are kept for each endpoint, and each name that it is asked for by TLS."""
+MOST_IDLE = 256
+"""Of a process: names may be as many as there are Hosts. Those that were used longest ago go first."""
 OF_CONNECTIONS = frozenset({b"connection", b"keep-alive", b"proxy-connection", b"te", b"transfer-encoding", b"upgrade"})
 MOST = 4 * 1024 * 1024
 """Bytes of an answer."""
@@ -41,13 +44,14 @@ Key = tuple[str, str, Securing | None]
 class Connections:
     """Idle connections by cluster and endpoint, and the threads that ask for tasks. `links`: those of HTTP/2."""
 
-    __slots__ = ("_idle", "_lock", "_process", "_threads", "links")
+    __slots__ = ("_count", "_idle", "_lock", "_process", "_threads", "links")
 
     def __init__(self, links: Links | None = None) -> None:
         self.links = links if links is not None else Links()
         self._process = os.getpid()
         self._lock = Lock()
-        self._idle: dict[Key, list[socket.socket]] = {}
+        self._idle: OrderedDict[Key, list[socket.socket]] = OrderedDict()
+        self._count = 0
         self._threads: ThreadPoolExecutor | None = None
 
     @property
@@ -62,16 +66,43 @@ class Connections:
         """One that is idle."""
         with self._lock:
             idle = self._idle.get(key)
-            return idle.pop() if idle else None
+            if not idle:
+                return None
+            self._count -= 1
+            found = idle.pop()
+            if not idle:
+                del self._idle[key]
+            return found
 
     def give(self, key: Key, connection: socket.socket) -> None:
         """It may be used again."""
+        old = connection
         with self._lock:
             idle = self._idle.setdefault(key, [])
+            self._idle.move_to_end(key)
             if len(idle) < IDLE:
                 idle.append(connection)
-                return
-        connection.close()
+                self._count += 1
+                if self._count <= MOST_IDLE:
+                    return
+                self._count -= 1
+                longest = next(iter(self._idle))
+                old = self._idle[longest].pop(0)
+                if not self._idle[longest]:
+                    del self._idle[longest]
+        old.close()
+
+    def sweep(self, leads: Callable[[str, str], bool]) -> None:
+        """Close what is idle and whose cluster is gone, or has the endpoint no more."""
+        if self._process != os.getpid() or not self._idle:
+            return
+        gone: list[socket.socket] = []
+        with self._lock:
+            for key in [each for each in self._idle if not leads(each[0], each[1])]:
+                gone += self._idle.pop(key)
+            self._count -= len(gone)
+        for each in gone:
+            each.close()
 
     def close(self) -> None:
         """Close what is idle; questions that come later open new ones."""
@@ -79,7 +110,7 @@ class Connections:
         if self._process != os.getpid():  # the lock and the threads are the parent's
             self._process, self._lock, self._threads = os.getpid(), Lock(), None
         with self._lock:
-            idle, self._idle = self._idle, {}
+            idle, self._idle, self._count = self._idle, OrderedDict(), 0
             threads, self._threads = self._threads, None
         for connections in idle.values():
             for each in connections:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -30,11 +30,12 @@ from h2.events import (
     TrailersReceived,
     WindowUpdated,
 )
-from h2.exceptions import FrameTooLargeError, NoAvailableStreamIDError, ProtocolError
+from h2.exceptions import NoAvailableStreamIDError, ProtocolError
 
 from ..actions import Failure
 from ..headers import HeaderList
 from ..waiting import call_in
+from .frames import LAST, Frames
 from .reaching import told
 from .wire import Wire, started
 
@@ -43,13 +44,6 @@ MOST = 4 * 1024 * 1024
 
 REFUSED_STREAM, CANCEL = 7, 8
 """HTTP/2 error codes (RFC 9113, section 7)."""
-
-GOAWAY = 7
-HEAD, PAYLOAD = 9, 16384
-"""Of a frame: what stands before its payload, and the most of one that we let others send."""
-
-LAST = 0x7FFFFFFF
-"""The highest number of a stream."""
 
 Dial = Callable[[], Wire]
 
@@ -103,14 +97,14 @@ class Exchange:
 class Link:
     """One connection, made for a first request. `where`: what it leads to, for people."""
 
-    __slots__ = ("_buffer", "_ended", "_http", "_lock", "_open", "_process", "_waiting", "_where", "_wire")
+    __slots__ = ("_ended", "_frames", "_http", "_lock", "_open", "_process", "_waiting", "_where", "_wire")
 
     def __init__(self, dial: Dial, where: str, first: Exchange) -> None:
         self._process = os.getpid()
         self._where = where
         self._lock = Lock()
         self._http = H2Connection(H2Configuration(header_encoding=None, validate_outbound_headers=False))
-        self._buffer = b""
+        self._frames = Frames(self._goes)
         self._waiting: deque[Exchange] = deque((first,))
         self._open: dict[int, Exchange] = {}
         self._wire: Wire | None = None
@@ -232,27 +226,10 @@ class Link:
             self._http.send_data(stream, bytes(piece), end_stream=not exchange.unsent)
 
     def _take(self, data: bytes) -> None:
-        for piece in self._frames(data):
+        for piece in self._frames.split(data):
             for event in self._http.receive_data(piece):
                 self._on(event)
         self._end_if_unused()
-
-    def _frames(self, data: bytes) -> Iterator[bytes]:
-        """What is for h2: it takes no frame after a GOAWAY, though the streams before it go on (RFC 9113, 6.8)."""
-        buffer, at = self._buffer + data, 0
-        while len(buffer) - at >= HEAD:
-            size = int.from_bytes(buffer[at : at + 3], "big")
-            if size > PAYLOAD:  # h2 would wait for all of it first
-                raise FrameTooLargeError(f"a frame of {size} bytes")
-            if len(buffer) - at < HEAD + size:
-                break
-            frame = buffer[at : at + HEAD + size]
-            at += HEAD + size
-            if frame[3] == GOAWAY and size >= 8:
-                self._goes(int.from_bytes(frame[HEAD : HEAD + 4], "big") & LAST)
-            else:
-                yield frame
-        self._buffer = buffer[at:]
 
     def _goes(self, last: int) -> None:
         self._ended = True

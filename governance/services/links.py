@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from functools import partial
 from threading import Lock
 from time import monotonic
@@ -56,6 +57,15 @@ class Links:
         alive = {host.address for host in asked.cluster.hosts}
         for key in [each for each in self._links if each[0] == asked.cluster.name and each[1] not in alive]:
             self._links.pop(key)[0].retire()
+
+    def sweep(self, leads: Callable[[str, str], bool]) -> None:
+        """Retire those whose cluster is gone, or has their endpoint no more."""
+        if self._process != os.getpid() or not self._links:
+            return
+        with self._lock:
+            gone = [self._links.pop(key) for key in list(self._links) if not leads(*key)]
+        for link, _ in gone:
+            link.retire()
 
     def close(self) -> None:
         """Close them all; questions that come later open new ones."""

@@ -12,6 +12,7 @@ from weakref import ref
 
 import grpc
 
+from ...xds.model.own_channels import OWN_CHANNEL
 from ...xds.model.values import Address
 from ..attending import Attendant
 from ..balancing.out_of_band import METHOD, LoadReports, LoadStream, request
@@ -66,6 +67,7 @@ class LoadDriver(Attendant):
                 address = Address(address.host, config.out_of_band_port)
             authority = config.out_of_band_authority or host.endpoint.hostname or str(address)
             options = [
+                OWN_CHANNEL,
                 ("grpc.default_authority", authority),
                 ("grpc.enable_http_proxy", 0),
                 ("grpc.use_local_subchannel_pool", 1),

@@ -65,6 +65,14 @@ class Wire:
         self._sock.settimeout(left_s(until))
         self._sock.sendall(self._outgoing.read())
 
+    def get_extra_info(self, name: str) -> Any:
+        """As network streams of other libraries say what they know: `ssl_object`, None for plaintext."""
+        return self._tls if name == "ssl_object" else None
+
+    def alpn(self) -> str | None:
+        """The protocol that was agreed on, empty where nothing was said of it; None for plaintext."""
+        return None if self._tls is None else self._tls.selected_alpn_protocol() or ""
+
     def wait(self) -> bytes:
         """Bytes as they come; none when the other side has ended. Under no lock."""
         if len(self._unsent) > MOST_UNSENT:

@@ -5,64 +5,36 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from copy import copy
-from time import monotonic
-from typing import Any, Literal, Self
+from typing import Any, Self
 
-from ..actions import AwaitSlot, Deliver, Failure, Head, OpenConnection, Send
-from ..bodies import most_kept
-from ..call import Machine, OutgoingCall
+from ..actions import Bypass, Deliver, Failure, Head, OpenConnection, Send
+from ..call import OutgoingCall
+from ..composition.compose import Policies
 from ..copies import CopyCall
 from ..headers import HeaderList
 from ..mirroring import Copy
 from ..replies import LocalReply, reply_body, reply_headers
 from ..request import RequestView
 from ..runtime import Runtime
-from ..securing import InsecureError
-from ..spelling import lower, spell
+from ..spelling import spell
 from ._httpcore import AsyncBody, Body, Clamp, Connection, DeadlineError, IdleError, Library, Timeouts
-from ._steps import Steps, closing, open_connection, secured
-from ._upload import Upload
-
-try:
-    from ._h11 import checked
-except ImportError:
-
-    def checked(pairs: HeaderList, *, in_lower_case: bool = False) -> Any:
-        """With another h11, a plain list."""
-        return lower(pairs) if in_lower_case else pairs
-
-
-ErrorMode = Literal["response", "raise"]
+from ._underway import DEFAULT_PORTS, NO_TIMEOUTS, ErrorMode, Underway, checked_mode
+from ._upload import Upload, upload_of
 
 Launch = Callable[["Exchange"], None]
 """Has the machine of an exchange driven in the background."""
 
-DEFAULT_PORTS = {b"http": 80, b"https": 443, b"ws": 80, b"wss": 443}
-NO_TIMEOUTS: dict[str, float | None] = {}
 
-
-def not_secured(error: Exception, cluster: str, address: str) -> Failure:
-    """A connection that was made, and could not be secured: nothing has gone over it."""
-    transport = f"TLS_error:cluster {cluster}, endpoint {address}: {str(error) or type(error).__name__}:TLS_error_end"
-    return Failure("connect-failure", str(error), error, transport=transport)
-
-
-class Exchange:
+class Exchange(Underway):
     """One request under way: what sync and async have in common."""
 
     __slots__ = (
         "beside",
-        "call",
-        "caller_deadline",
         "clamp",
         "connection",
         "copies",
         "given",
-        "library",
-        "machine",
-        "pool",
         "request",
-        "timeouts",
         "upload",
     )
 
@@ -76,11 +48,13 @@ class Exchange:
         self.library = pool.library
         self.request = request
         self.given: HeaderList = request.headers
-        self.call = OutgoingCall(pool.runtime, pool.owner(), view, url.host, url.port or DEFAULT_PORTS.get(scheme, 0))
+        self.call = OutgoingCall(
+            pool.runtime, pool.owner(), view, url.host, url.port or DEFAULT_PORTS.get(scheme, 0), pool.policies
+        )
         self.call.uploading = b"transfer-encoding" in known or known.get(b"content-length", b"0") != b"0"
-        self.machine: Machine = self.call.run()
-        self.timeouts: dict[str, float | None] = request.extensions.get("timeout", NO_TIMEOUTS)
-        self.caller_deadline: float | None = None
+        self.machine = self.call.run()
+        self.timeouts = request.extensions.get("timeout", NO_TIMEOUTS)
+        self.caller_deadline = None
         self.beside = False
         """Whether it is a try that runs beside others."""
         self.clamp: Clamp | None = None
@@ -123,6 +97,8 @@ class Exchange:
         """The request has been sent whole."""
         clamp.until(self.call.uploaded(), self._patience_from_now(), self.call.idle_s())
         upload, copies = self.upload, self.copies
+        if upload is not None:
+            self.call.sent = upload.size
         if copies and upload is not None:
             self.copies = []
             body = upload.kept()
@@ -149,60 +125,9 @@ class Exchange:
         )
         return other
 
-    def patience(self, started: float) -> float | None:
-        """What is left of the caller's connect timeout; None without one."""
-        limit = self.timeouts.get("connect")
-        if limit is None:
-            return None
-        left = started + limit - monotonic()
-        if left <= 0:
-            raise self.library.connect_timeout("timed out")
-        return left
-
-    def opening(self, action: OpenConnection) -> Steps[Any]:
-        """A connection to the host: the library's stream, or a `Failure`."""
-        core = self.library.core
-        host = action.host
-        patience = self.patience(monotonic())
-        own = patience is not None and patience < action.timeout_s
-        timeout_s = patience if own else action.timeout_s
-        secure = action.pool.secure
-        until = monotonic() + (action.timeout_s if timeout_s is None else timeout_s)
-        stream: Any = None
-        try:
-            stream = yield open_connection(
-                host.endpoint.address, host.port, timeout_s, {"socket_options": action.options}
-            )
-            if secure is None:
-                return stream
-            return (yield secured(stream, self.pool.runtime, secure, host.address, until - monotonic()))
-        except InsecureError as error:
-            yield closing(stream)
-            return not_secured(error, action.pool.host.cluster, host.address)
-        except core.ConnectTimeout as error:
-            if own:
-                raise
-            return Failure("connect-timeout", str(error), error)
-        except core.ConnectError as error:
-            if stream is not None:
-                return not_secured(error, action.pool.host.cluster, host.address)
-            return Failure("connect-failure", str(error), error)
-
     def origin(self, action: OpenConnection) -> Any:
         """As the library names a host; a Unix socket has no port."""
         return self.library.origin(b"http", action.host.host, action.host.port or 80)
-
-    def slot_limit(self, action: AwaitSlot) -> tuple[float | None, bool]:
-        """How long to wait for a connection, and whether it is the caller who waits no longer."""
-        patience = self.patience(self.call.started)
-        own = patience is not None and (action.timeout_s is None or patience < action.timeout_s)
-        return (patience if own else action.timeout_s), own
-
-    def without_slot(self, *, own: bool) -> bool:
-        """The time is over: the caller's, who is told, or the machine's."""
-        if own:
-            raise self.library.connect_timeout("timed out waiting for a connection")
-        return False
 
     def head(self, response: Any) -> Head:
         """What the machine is told of a response."""
@@ -233,6 +158,7 @@ class Exchange:
         else:
             clamp = connection.clamp
             spelled = spell(self.call, action, headers, self.given)
+            checked = self.library.checked
             request.headers = checked(headers, in_lower_case=True) if spelled is None else checked(spelled)
         self.clamp = clamp
         call = self.call
@@ -249,30 +175,20 @@ class Exchange:
         if upload is None:
             request = self.request
             again = isinstance(request.stream, self.library.byte_stream)
-            route = self.call.route
-            follows = route is not None and route.internal_redirect is not None
-            most = most_kept(self.call) if self.call.retry is not None or follows else 0
-            upload = self.upload = request.stream = Upload(
-                request.stream, again=again, most=most, copied=bool(self.copies)
+            upload = self.upload = request.stream = upload_of(
+                self.call, request.stream, again=again, copied=bool(self.copies)
             )
         return upload
 
-    def _patience_from_now(self) -> float | None:
-        """Until when the caller waits for the head, all attempts together: its read timeout, once there is something
-        to read."""
-        read_s = self.timeouts.get("read")
-        if read_s is not None:
-            self.caller_deadline = monotonic() + read_s
-        return self.caller_deadline
-
-    def unreachable(self, error: Exception) -> Exception:
-        """The library's own error about a host that the mesh does not govern, saying so: a name may be misspelt."""
-        self.call.unreached = getattr(error, "flag", "UF")
-        route = self.call.bypass
-        if (route is not None and route.cluster) or self.call.destination is None:
-            return error
-        host = self.call.url_host.decode("latin-1")
-        return type(error)(f"{error} (nothing in the mesh takes {host}:{self.call.port}, so it was dialled as it is)")
+    def unrouted(self, action: Bypass) -> Any:
+        """The request as it goes out by the library's own means: the program's, as policies of the user's left it."""
+        request, changed = self.request, action.changed
+        if changed is not None and not hasattr(request, "own"):
+            url = request.url
+            request.url = self.library.core.URL(scheme=url.scheme, host=url.host, port=url.port, target=changed.path)
+            others = [pair for pair in changed.raw_headers if pair[0].lower() != b"host"]
+            request.headers = [(b"Host", changed.authority), *others]
+        return request
 
     def failure(self, error: Exception) -> Failure:
         """What the machine makes of an error."""
@@ -281,7 +197,8 @@ class Exchange:
             return Failure("timeout", "", error, replayable)
         if isinstance(error, IdleError):
             return Failure("idle", "", error, replayable)
-        return self.library.failure(error, replayable)
+        made: Failure = self.library.failure(error, replayable)
+        return made
 
     def local(self, reply: LocalReply) -> Any:
         """A reply of the mesh's own as the library's response, or as its exception."""
@@ -309,13 +226,15 @@ class Exchange:
 class PoolBase(ABC):
     """What takes the place of httpcore's pool inside a transport."""
 
-    def __init__(self, runtime: Runtime, inner: Any, library: Library, errors: ErrorMode) -> None:
-        if errors not in ("response", "raise"):
-            raise ValueError(f"errors={errors!r}: it is 'response' or 'raise'")
+    def __init__(
+        self, runtime: Runtime, inner: Any, library: Library, errors: ErrorMode, policies: Policies | None = None
+    ) -> None:
+        checked_mode(errors)
         self.runtime = runtime
         self.inner = inner
         self.library = library
         self.errors = errors
+        self.policies = policies
 
     @abstractmethod
     def owner(self) -> Any:

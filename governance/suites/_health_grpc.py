@@ -7,7 +7,8 @@ from time import monotonic
 from ...xds.model.health_check import GrpcCheck
 from ..actions import Failure
 from ..checking.answers import Answer, Failed, Passed
-from ..services.grpc import StatusError, framed, message_of, request
+from ..framing import framed
+from ..services.grpc import StatusError, message_of, request
 from ..services.http2 import Dial, Exchange, Link, exchanged
 
 METHOD = "/grpc.health.v1.Health/Check"

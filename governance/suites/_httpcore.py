@@ -7,7 +7,7 @@ is wrapped so that every operation is clamped to the time that is left: in sync 
 from __future__ import annotations
 
 import select
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import suppress
 from socket import SHUT_RDWR, socket
 from time import monotonic
@@ -17,7 +17,19 @@ from typing import Any
 from ..actions import BodyEnd, Failure
 from ..call import Machine, OutgoingCall
 from ..driver import finish
+from ..headers import HeaderList
+from ..peer import Peer, Principals
+from ..spelling import lower
 from ._h2 import for_tasks, for_threads
+
+try:
+    from ._h11 import checked
+except ImportError:
+
+    def checked(pairs: HeaderList, *, in_lower_case: bool = False) -> Any:
+        """With another h11, a plain list."""
+        return lower(pairs) if in_lower_case else pairs
+
 
 REFUSED_STREAM = 7
 """HTTP/2 error code (RFC 9113, section 7)."""
@@ -43,10 +55,14 @@ class Library:
         self.byte_stream = byte_stream
         self.response = core.Response
         self.origin = core.Origin
+        self.checked: Callable[..., Any] = checked
+        """The headers of a request as its connections over HTTP/1.1 want them."""
+        self.http1_connection: Any = core.HTTP11Connection
         self.http2_connection = for_threads(core.HTTP2Connection, core.ReadTimeout)
         self.async_http2_connection = for_tasks(core.AsyncHTTP2Connection, core.ReadTimeout)
         self.read_timeout: type[Exception] = core.ReadTimeout
         self.connect_timeout: type[Exception] = core.ConnectTimeout
+        self.connect_error: type[Exception] = core.ConnectError
         self.connect_errors: tuple[type[Exception], ...] = (core.ConnectError, core.ConnectTimeout)
         self.resets: tuple[type[Exception], ...] = (core.ReadError, core.WriteError, core.RemoteProtocolError)
         self.unavailable: type[Exception] = core.ConnectionNotAvailable
@@ -304,13 +320,19 @@ class AsyncStream:
 class Connection:
     """A connection of httpcore's as the pools of the mesh see it (governance.pool.Connection)."""
 
-    __slots__ = ("clamp", "core", "http2", "stream")
+    __slots__ = ("clamp", "core", "handshake", "http2", "principals", "stream")
 
     def __init__(self, core: Any, stream: Stream | AsyncStream, clamp: Clamp, http2: bool) -> None:
         self.core = core
         self.stream = stream
         self.clamp = clamp
         self.http2 = http2
+        self.principals: Principals | None = None
+        self.handshake: Callable[[], Peer] | None = None
+
+    def peer(self) -> Peer | None:
+        """Who has completed its handshake."""
+        return None if self.handshake is None else self.handshake()
 
     def usable(self) -> bool:
         """Open and able to take a request."""

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import Any, TypeVar
 
+from ...xds.model.tls import Presented
 from ...xds.model.values import Address
+from ..peer import Peer, Principals
 from ..runtime import Runtime
 from ..securing import InsecureError, Securing
 
@@ -69,6 +71,67 @@ def secured(stream: Any, runtime: Runtime, secure: Securing, endpoint: str, time
 def closing(stream: Any) -> Step:
     """The end of a connection that nothing goes over."""
     return lambda _: stream.aclose() if hasattr(stream, "aclose") else stream.close()
+
+
+def _tls_of(stream: Any) -> Any:
+    tls = stream.get_extra_info("ssl_object")
+    return getattr(tls, "owner", tls)  # of a socket httpcore gives what is inside
+
+
+def principals_of(stream: Any) -> Principals | None:
+    """Who has completed the handshake of a connection that the mesh has secured."""
+    tls = _tls_of(stream)
+    return None if tls is None else Principals(*tls.context.principals(tls))
+
+
+def handshake_of(stream: Any) -> Callable[[], Peer] | None:
+    """The same with everything that its certificate says, which is read when somebody asks: the connection may have
+    ended by then."""
+    tls = _tls_of(stream)
+    if tls is None:
+        return None
+    context, chain, agreed = tls.context, tls.context.chain(tls), _agreed(tls)
+    return lambda: peer_shown(context.presented(chain), agreed)
+
+
+def _agreed(tls: Any) -> dict[str, str]:
+    cipher, session = tls.cipher(), tls.session
+    return {
+        "alpn": tls.selected_alpn_protocol() or "",
+        "version": tls.version() or "",
+        "cipher": cipher[0] if cipher else "",
+        "session_id": session.id.hex() if session is not None else "",
+    }
+
+
+def accepted(shown: Presented, tls: Any, server_name: str) -> Peer:
+    """Who has completed a handshake with a server. `server_name`: who was asked for."""
+    return peer_shown(shown, {**_agreed(tls), "server_name": server_name})
+
+
+def peer_shown(shown: Presented, agreed: dict[str, str]) -> Peer:
+    """What a handshake has come to."""
+    return Peer(
+        certificate=shown.chain[0] if shown.chain else b"",
+        validated=shown.validated,
+        uri_sans=shown.uri_sans,
+        dns_sans=shown.dns_sans,
+        ip_sans=shown.ip_sans,
+        email_sans=shown.email_sans,
+        subject=shown.subject,
+        local_uri_sans=shown.local.uri_sans,
+        local_dns_sans=shown.local.dns_sans,
+        local_ip_sans=shown.local.ip_sans,
+        local_email_sans=shown.local.email_sans,
+        local_subject=shown.local.subject,
+        chain=shown.chain,
+        chain_serials=shown.chain_serials,
+        issuer=shown.issuer,
+        serial=shown.serial,
+        begins=shown.begins,
+        ends=shown.ends,
+        **agreed,
+    )
 
 
 def speaks_http2(stream: Any) -> bool:

@@ -1,17 +1,12 @@
-"""The httpx suite in sync code: what takes the place of httpcore's pool, and the actions of a call's machine."""
+"""Suites in sync code: what takes the place of httpcore's pool, and the actions of a call's machine."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from threading import Event, Thread
-from time import monotonic
 from typing import Any, Self
 
 from ..actions import (
-    Ask,
     AwaitConfig,
-    AwaitRace,
-    AwaitSlot,
     Bypass,
     Collect,
     Deliver,
@@ -24,13 +19,16 @@ from ..actions import (
     Sleep,
     Start,
 )
+from ..composition.compose import Policies
 from ..driver import drive
 from ..runtime import Runtime
 from ._background import in_thread, run_copy
+from ._blocking import ask, await_race, await_slot, beside, pause
 from ._bypass import Ungoverned
-from ._exchange import ErrorMode, Exchange, PoolBase
+from ._exchange import Exchange, PoolBase
 from ._httpcore import Body, Clamp, Connection, Library, Stream
-from ._steps import run, speaks_http2
+from ._steps import handshake_of, principals_of, run, speaks_http2
+from ._underway import ErrorMode
 from ._upload import Begun
 
 
@@ -44,8 +42,9 @@ class GovernedPool(PoolBase):
         library: Library,
         errors: ErrorMode,
         proxied: Callable[[str], Any] | None = None,
+        policies: Policies | None = None,
     ) -> None:
-        super().__init__(runtime, inner, library, errors)
+        super().__init__(runtime, inner, library, errors, policies)
         self._ungoverned = Ungoverned(runtime, inner, library, proxied)
         self._backend = library.core.SyncBackend()
 
@@ -55,7 +54,7 @@ class GovernedPool(PoolBase):
     def handle_request(self, request: Any) -> Any:
         """Govern one request."""
         exchange = Exchange(self, request)
-        outcome = drive(exchange.machine, _PERFORM, exchange)
+        outcome = drive(exchange.machine, PERFORM, exchange)
         return exchange.respond(outcome, Body) if isinstance(outcome, Deliver) else exchange.local(outcome)
 
     def close(self) -> None:
@@ -88,17 +87,11 @@ class GovernedPool(PoolBase):
         clamp = Clamp(library.read_timeout)
         wrapped = Stream.of(stream, clamp, library.core)
         http2 = action.http2 or (action.pool.secure is not None and action.negotiates and speaks_http2(stream))
-        kind = library.http2_connection if http2 else library.core.HTTP11Connection
-        return Connection(kind(origin=exchange.origin(action), stream=wrapped), wrapped, clamp, http2)
-
-    @staticmethod
-    def await_slot(exchange: Exchange, action: AwaitSlot) -> bool:
-        event = Event()
-        action.waiter.wake = event.set
-        if action.waiter.grant is not None:
-            return True
-        limit_s, own = exchange.slot_limit(action)
-        return event.wait(limit_s) or exchange.without_slot(own=own)
+        kind = library.http2_connection if http2 else library.http1_connection
+        made = Connection(kind(origin=exchange.origin(action), stream=wrapped), wrapped, clamp, http2)
+        if action.pool.secure is not None:
+            made.principals, made.handshake = principals_of(stream), handshake_of(stream)
+        return made
 
     @staticmethod
     def send(exchange: Exchange, action: Send) -> Head | Failure:
@@ -115,23 +108,17 @@ class GovernedPool(PoolBase):
 
     @staticmethod
     def sleep(exchange: Exchange, action: Sleep) -> None:
-        # An event that nobody sets: unlike time.sleep it is what gevent and tests can replace.
         del exchange
-        Event().wait(action.seconds)
+        pause(action.seconds)
 
     @staticmethod
     def bypass(exchange: Exchange, action: Bypass) -> Head:
         pool: Any = exchange.pool
         try:
-            response = pool._ungoverned.handle_request(exchange.request, action.tcp)
+            response = pool._ungoverned.handle_request(exchange.unrouted(action), action.tcp)
         except pool.library.core.ConnectError as error:
             raise exchange.unreachable(error) from error
         return Head(response.status, response.headers, response)
-
-    @staticmethod
-    def ask(exchange: Exchange, action: Ask) -> Any:
-        del exchange
-        return action.service.ask(action.request, action.timeout_s)
 
     @staticmethod
     def collect(exchange: Exchange, action: Collect) -> int:
@@ -150,29 +137,13 @@ class GovernedPool(PoolBase):
     @staticmethod
     def start(exchange: Exchange, action: Start) -> None:
         background = exchange.pool.runtime.background
-        exchange.start(action.copy, lambda copy: in_thread(background, lambda: run_copy(copy, _PERFORM)))
+        exchange.start(action.copy, lambda copy: in_thread(background, lambda: run_copy(copy, PERFORM)))
 
     @staticmethod
     def run(exchange: Exchange, action: Run) -> Beside:
         branch = exchange.branch()
-
-        def work() -> None:
-            try:
-                drive(action.machine, _PERFORM, branch)
-            except BaseException as error:
-                action.failed(error)
-
-        Thread(target=work, name="proxyless-try", daemon=True).start()
+        beside(action, PERFORM, branch)
         return Beside(branch)
-
-    @staticmethod
-    def await_race(exchange: Exchange, action: AwaitRace) -> None:
-        del exchange
-        race, event = action.race, Event()
-        race.wake = event.set
-        if not race.events:
-            event.wait(None if action.until is None else max(0.0, action.until - monotonic()))
-        race.wake = None
 
 
 class Beside:
@@ -189,17 +160,17 @@ class Beside:
             connection.shut()
 
 
-_PERFORM: tuple[Callable[[Any, Any], Any], ...] = (
+PERFORM: tuple[Callable[[Any, Any], Any], ...] = (
     GovernedPool.await_config,
     GovernedPool.open_connection,
-    GovernedPool.await_slot,
+    await_slot,
     GovernedPool.send,
     GovernedPool.discard,
     GovernedPool.sleep,
     GovernedPool.bypass,
-    GovernedPool.ask,
+    ask,
     GovernedPool.start,
     GovernedPool.run,
-    GovernedPool.await_race,
+    await_race,
     GovernedPool.collect,
 )

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from ..bodies import most_kept
+
+if TYPE_CHECKING:
+    from ..call import OutgoingCall
 
 MAX_COPIED = 1024 * 1024
 """Bytes of a streamed body that are kept for copies of the request (mirroring)."""
@@ -28,6 +33,16 @@ class Upload:
         self._iterator: Any = None
         self.complete = False
         self.on_end: Callable[[], None] | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes of it, as far as they are known."""
+        return self._size
+
+    @property
+    def at_hand(self) -> bool:
+        """Whether nobody has to be waited for while it is sent."""
+        return self._again
 
     @property
     def replayable(self) -> bool:
@@ -83,6 +98,12 @@ class Upload:
                 self._keep(chunk)
                 yield chunk
         self._ended()
+
+
+def upload_of(call: OutgoingCall, source: Any, *, again: bool, copied: bool) -> Upload:
+    """The body of a call; what is not sent again is not kept."""
+    most = most_kept(call) if call.may_be_sent_again else 0
+    return Upload(source, again=again, most=most, copied=copied)
 
 
 class Begun:

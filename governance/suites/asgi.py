@@ -6,13 +6,13 @@ is answered here; what they let through reaches the app with its headers as Envo
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from ssl import DER_cert_to_PEM_cert
 from typing import Any
 from urllib.parse import quote, unquote
 
-from ..actions import Ask, Collect
+from ..actions import Collect
+from ..composition.compose import Policies
 from ..entrance import plain
 from ..headers import HeaderList
 from ..hello import ISTIO
@@ -21,6 +21,9 @@ from ..peer import PROBE, SERVED, Served
 from ..replies import LocalReply, reply_body, reply_headers
 from ..request import RequestView
 from ..runtime import Runtime
+from ._current import current
+from ._incoming import PROTOCOLS, decided_async
+from ._layers import GOVERNED, Layer
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -44,22 +47,29 @@ IN_THE_CLEAR = {"https": "http", "wss": "ws", "ws": "ws"}
 """The scheme of a plaintext connection, which a server with a context takes for TLS."""
 
 VERSIONS = {"TLSv1.2": 0x0303, "TLSv1.3": 0x0304}
-PROTOCOLS = {"1.0": "HTTP/1.0", "2": "HTTP/2", "3": "HTTP/3"}
 SCHEMES = {"http": b"http", "https": b"https", "ws": b"http", "wss": b"https"}
 
 
 class AsgiMiddleware:
     """Governs an ASGI app. `port`: the app's port in the pod; by default the one the server says."""
 
-    def __init__(self, app: App, runtime: Runtime | None, port: int | None = None) -> None:
+    def __init__(
+        self, app: App, runtime: Runtime | None, port: int | None = None, policies: Policies | None = None
+    ) -> None:
         self.app = app
         self.runtime = runtime
         self.port = port
+        self.policies = policies
+        self._layer = Layer("proxyless.asgi.Middleware")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
         runtime = self.runtime
         if runtime is None or (kind != "http" and kind != "websocket"):
+            await self.app(scope, receive, send)
+            return
+        if GOVERNED in scope:
+            self._layer.inner()
             await self.app(scope, receive, send)
             return
         port = self._port(scope)
@@ -83,20 +93,23 @@ class AsgiMiddleware:
             local=plain(server[0]) if server and server[1] else "",
             source_port=client[1] or 0 if client else 0,
             protocol=PROTOCOLS.get(scope.get("http_version", ""), "HTTP/1.1"),
+            policies=self.policies,
         )
         held = Held(receive) if kind == "http" else None
         try:
-            reply = await _decided(inbound, held)
+            reply = await decided_async(inbound, held.collect if held is not None else nothing)
         except BaseException:
             inbound.ended(0, ("DC",))
             raise
         if reply is not None:
             await (_answer(inbound, reply, send) if kind == "http" else _refuse(scope, inbound, reply, receive, send))
             return
-        if view.raw_headers is not scope["headers"]:
-            scope = {**scope, "headers": list(view.raw_headers)}
+        headers = scope["headers"]
+        scope = {**scope, GOVERNED: True}  # the server's own may serve other requests
+        if view.raw_headers is not headers:
+            scope["headers"] = list(view.raw_headers)
         if view.path is not target:
-            scope = {**scope, **_path(view.path)}
+            scope.update(_path(view.path))
         await _serve(self.app, inbound, scope, held if held is not None and held.messages else receive, send)
 
     def _port(self, scope: Scope) -> int:
@@ -148,22 +161,9 @@ class Held:
         return self.messages.pop(0) if self.messages else await self._receive()
 
 
-async def _decided(inbound: InboundRequest, held: Held | None) -> LocalReply | None:
-    machine = inbound.run()
-    try:
-        action = next(machine)
-        while True:
-            answer: Any = None
-            if isinstance(action, Ask):
-                answer = await action.service.ask_async(action.request, action.timeout_s)
-            elif isinstance(action, Collect):
-                answer = await held.collect(action) if held is not None else 0  # a WebSocket begins without a body
-            else:
-                await asyncio.sleep(action.seconds)
-            action = machine.send(answer)
-    except StopIteration as stop:
-        reply: LocalReply | None = stop.value
-        return reply
+async def nothing(action: Collect) -> int:  # noqa: ARG001
+    """The body of a request to upgrade, which begins without one."""
+    return 0
 
 
 def _view(scope: Scope) -> RequestView:
@@ -221,7 +221,11 @@ async def _serve(app: App, inbound: InboundRequest, scope: Scope, receive: Recei
         return message
 
     try:
-        await app(scope, counted, watched)
+        if inbound.trace is None:
+            await app(scope, counted, watched)
+        else:
+            with current(inbound):
+                await app(scope, counted, watched)
     except Exception:
         inbound.ended(status or 500)
         raise

@@ -14,9 +14,9 @@ from types import ModuleType
 from typing import Any
 
 from ._async import AsyncGovernedPool
-from ._exchange import ErrorMode
 from ._httpcore import Library
 from ._sync import GovernedPool
+from ._underway import ErrorMode
 
 
 def _proxied(transport: Any, options: dict[str, Any]) -> Callable[[str], Any] | None:
@@ -29,30 +29,57 @@ def _proxied(transport: Any, options: dict[str, Any]) -> Callable[[str], Any] | 
     return lambda proxy: transport(**{**options, "proxy": proxy})._pool
 
 
-def transports(library: ModuleType, core: ModuleType, runtime_of: Any) -> tuple[type, type]:
-    """(Transport, AsyncTransport) for httpx or httpx2. `runtime_of` finds the runtime of a mesh, or of the process."""
+def transports(
+    library: ModuleType, core: ModuleType, runtime_of: Any, policies_of: Any
+) -> tuple[type, type, Callable[[Any], None]]:
+    """(Transport, AsyncTransport, govern) for httpx or httpx2. `runtime_of`: of a mesh, or of the process's;
+    `policies_of`: of a suite.
+
+    `govern` is for a transport of the library's own (`proxyless run`), which then is what Transport would be.
+    """
     parts = Library(core, library.ByteStream)
+
+    class Plain(library.HTTPTransport):  # type: ignore[name-defined,misc]
+        """One that is inside a governed one."""
+
+    class AsyncPlain(library.AsyncHTTPTransport):  # type: ignore[name-defined,misc]
+        """The same for tasks."""
 
     class Transport(library.HTTPTransport):  # type: ignore[name-defined,misc]
         """`httpx.HTTPTransport`, governed by a mesh. `errors="raise"` turns UF, UC and UT into httpx's exceptions."""
 
-        def __init__(self, mesh: Any = None, *, errors: ErrorMode = "response", **options: Any) -> None:
+        def __init__(
+            self, mesh: Any = None, *, errors: ErrorMode = "response", policies: Any = (), **options: Any
+        ) -> None:
             super().__init__(**options)
             self._pool: Any = self._pool
             runtime = runtime_of(mesh)
+            own = policies_of(runtime, policies, f"proxyless.{library.__name__}.Transport", blocking=True)
             if runtime is not None:
-                proxied = _proxied(library.HTTPTransport, options)
-                self._pool = GovernedPool(runtime, self._pool, parts, errors, proxied)
+                proxied = _proxied(Plain, options)
+                self._pool = GovernedPool(runtime, self._pool, parts, errors, proxied, own)
 
     class AsyncTransport(library.AsyncHTTPTransport):  # type: ignore[name-defined,misc]
         """`httpx.AsyncHTTPTransport`, governed by a mesh, under asyncio."""
 
-        def __init__(self, mesh: Any = None, *, errors: ErrorMode = "response", **options: Any) -> None:
+        def __init__(
+            self, mesh: Any = None, *, errors: ErrorMode = "response", policies: Any = (), **options: Any
+        ) -> None:
             super().__init__(**options)
             self._pool: Any = self._pool
             runtime = runtime_of(mesh)
+            own = policies_of(runtime, policies, f"proxyless.{library.__name__}.AsyncTransport", blocking=False)
             if runtime is not None:
-                proxied = _proxied(library.AsyncHTTPTransport, options)
-                self._pool = AsyncGovernedPool(runtime, self._pool, parts, errors, proxied)
+                proxied = _proxied(AsyncPlain, options)
+                self._pool = AsyncGovernedPool(runtime, self._pool, parts, errors, proxied, own)
 
-    return Transport, AsyncTransport
+    def govern(transport: Any) -> None:
+        if isinstance(transport, (Transport, AsyncTransport, Plain, AsyncPlain)):
+            return
+        runtime = runtime_of(None)
+        if runtime is not None:
+            # A client that was given no transport has asked the environment for proxies by itself.
+            kind = GovernedPool if isinstance(transport, library.HTTPTransport) else AsyncGovernedPool
+            transport._pool = kind(runtime, transport._pool, parts, "response")
+
+    return Transport, AsyncTransport, govern

@@ -18,11 +18,14 @@ from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
 from ...xds.model.listener import FilterChain
+from ...xds.model.resource import ResourceType
 from ...xds.model.tls import DownstreamTls, Presented
 from ..entrance import NOWHERE, Patience, Refused, Source, admit, enter, patience
 from ..hello import Hello, Progress, TooLongError, read_hello
 from ..peer import Peer, Served
+from ..plan import Missing
 from ..runtime import Runtime
+from ._steps import accepted
 from ._tls_socket import MeshSocket
 from ._tls_wrapped import Wrapped
 
@@ -162,6 +165,11 @@ class MeshContext(ssl.SSLContext):
     def _terminator(self, chain: FilterChain | None, spoken: frozenset[str]) -> Terminator | None:
         if chain is None or chain.downstream is None:
             return None
+        secrets = chain.downstream.common.discovered
+        if secrets and not secrets <= self.runtime.plan.snapshot.secrets:
+            lacking = ", ".join(sorted(secrets - self.runtime.plan.snapshot.secrets))
+            self.runtime.require(Missing(ResourceType.LISTENER, (), f"secrets: {lacking}"))
+            raise self.refusal(f"filter chain {chain.name!r} waits for secrets of the control plane: {lacking}")
         try:
             return self.terminators.terminator(chain.downstream, spoken)
         except ssl.SSLError as error:
@@ -182,23 +190,7 @@ class MeshContext(ssl.SSLContext):
             shown = terminator.examine(tls)
         except ssl.SSLCertVerificationError as error:
             raise self.refusal(str(error.args[-1])) from error
-        cipher = tls.cipher()
-        return Peer(
-            certificate=shown.chain[0] if shown.chain else b"",
-            validated=shown.validated,
-            uri_sans=shown.uri_sans,
-            dns_sans=shown.dns_sans,
-            subject=shown.subject,
-            server_name=hello.server_name,
-            alpn=tls.selected_alpn_protocol() or "",
-            version=tls.version() or "",
-            cipher=cipher[0] if cipher else "",
-            local_uri_sans=shown.local_uri_sans,
-            local_dns_sans=shown.local_dns_sans,
-            chain=shown.chain,
-            issuer=shown.issuer,
-            serial=shown.serial,
-        )
+        return accepted(shown, tls, hello.server_name)
 
     def failed(self, terminator: Terminator, error: ssl.SSLError) -> ssl.SSLError:
         """What to say of a handshake that has failed."""

@@ -108,6 +108,20 @@ METRICS = (
         "requests",
         "Requests on connections that are opaque TCP to the mesh: no route, no retry, no request metrics.",
     ),
+    Metric(
+        "proxyless_shadowed_total",
+        "counter",
+        ("reporter", "policy", "outcome"),
+        "decisions",
+        "What policies in shadow mode have decided and not enforced: a status, or delay, retry, copy, route.",
+    ),
+    Metric(
+        "proxyless_fallbacks_total",
+        "counter",
+        ("reporter", "answer", "response_flags"),
+        "requests",
+        "Failures that a fallback has answered: by a response, a function, another host.",
+    ),
     Metric("proxyless_cluster_active_requests", "gauge", ("cluster",), "requests", "Requests at an endpoint now."),
     Metric(
         "proxyless_cluster_pending_requests",
@@ -160,6 +174,13 @@ METRICS = (
         ("result",),
         "requests",
         "Copies of requests: answered, failed, or dropped since too many were under way or the body was too large.",
+    ),
+    Metric(
+        "proxyless_access_log_lines_total",
+        "counter",
+        ("result",),
+        "lines",
+        "Lines of access logs: written, or dropped since too many waited or their file could not be written.",
     ),
     Metric(
         "proxyless_cluster_endpoints",

@@ -2,21 +2,42 @@
 
 import logging
 
-from ..events import Ejected, Event, HealthChanged, NotSecured
+from ..events import Ejected, Event, ExtensionFailed, HealthChanged, NotEnforced, NotSecured
 
 log = logging.getLogger("proxyless")
 
 
+MOST_REMEMBERED = 1024
+
+
 class EventLog:
-    """Writes every event to the logger `proxyless`: TLS that failed at level WARNING, what else happens at INFO."""
+    """Writes every event to the logger `proxyless`: TLS that failed at level WARNING, what else happens at INFO; what
+    shadow mode has told already, at DEBUG. What other packages bring and fails is an ERROR, with its traceback."""
+
+    def __init__(self) -> None:
+        self._told: set[NotEnforced] = set()
 
     def on_event(self, event: Event) -> None:
         """One line."""
-        log.log(logging.WARNING if isinstance(event, NotSecured) else logging.INFO, "%s", describe(event))
+        if isinstance(event, ExtensionFailed):
+            log.error("%s", describe(event), exc_info=event.error)
+            return
+        level = logging.WARNING if isinstance(event, NotSecured) else logging.INFO
+        if isinstance(event, NotEnforced):
+            if event in self._told:
+                level = logging.DEBUG
+            elif len(self._told) < MOST_REMEMBERED:
+                self._told.add(event)
+        log.log(level, "%s", describe(event))
 
 
 def describe(event: Event) -> str:
     """The event in words."""
+    if isinstance(event, NotEnforced):
+        of = f"a call to {event.cluster}" if event.cluster else "an incoming request"
+        return f"shadow mode: {event.policy} would have had its way with {of} ({event.outcome}), which is not enforced"
+    if isinstance(event, ExtensionFailed):
+        return event.reason
     where = f"cluster {event.cluster}: {event.address}"
     if isinstance(event, HealthChanged):
         return f"{where} is {event.health}" + (f" ({event.reason})" if event.reason else "")

@@ -59,6 +59,14 @@ def mirror_counts(runtime: Runtime) -> Iterator[Reading]:
         yield Reading("proxyless_mirrored_requests_total", (outcome,), count)
 
 
+def log_counts(runtime: Runtime) -> Iterator[Reading]:
+    """What became of the lines of access logs; nothing where there was none."""
+    counts = runtime.logged() if runtime.logged is not None else None
+    if counts is not None and (counts.written or counts.dropped):
+        yield Reading("proxyless_access_log_lines_total", ("written",), counts.written)
+        yield Reading("proxyless_access_log_lines_total", ("dropped",), counts.dropped)
+
+
 def cluster_counts(runtime: Runtime) -> Iterator[Reading]:
     """What each cluster has counted since it is known."""
     for state in _states(runtime):

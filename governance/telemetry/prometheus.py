@@ -10,13 +10,22 @@ from prometheus_client import REGISTRY, CollectorRegistry
 
 from ...xds.model.resource import ResourceError
 from ..authorization.decisions import Decision
-from ..call import PASSTHROUGH, OutgoingCall
+from ..call import OutgoingCall
 from ..filters.rbac import decisions_of
 from ..inbound import InboundRequest
+from ..opaque import PASSTHROUGH
 from ..request import RequestView
 from .facts import Facts
 from .families import Family, Labels, Reading
-from .gauges import EndpointCounts, cluster_counts, cluster_gauges, control_counts, control_gauges, mirror_counts
+from .gauges import (
+    EndpointCounts,
+    cluster_counts,
+    cluster_gauges,
+    control_counts,
+    control_gauges,
+    log_counts,
+    mirror_counts,
+)
 from .identity import identity_counts, identity_gauges
 from .labels import UNKNOWN, Service, Workload, flags_text, grpc_status, incoming, outgoing
 from .series import Series
@@ -92,6 +101,8 @@ class PrometheusListener:
         """One outgoing call is over."""
         try:
             vhost, cluster, host, request = call.vhost, call.cluster, call.host, call.request
+            if call.policies is not None:
+                self._composed("source", call)
             if vhost is None and self._opaque(call):
                 return
             sent = call.sent
@@ -106,6 +117,7 @@ class PrometheusListener:
                 call.status,
                 call.flags,
                 grpc,
+                call.principals,
             )
             series = self._series.get(key)
             if series is None:
@@ -124,11 +136,15 @@ class PrometheusListener:
         """One incoming request is over."""
         try:
             view, target, reply = request.request, request.target, request.reply
+            if request.policies is not None:
+                self._composed("destination", request)
             if request.http is None and reply is None:
                 self._ungoverned("destination", UNKNOWN, request.status, request.flags)
                 return
             grpc = None if view.method in BODILESS else _grpc(view, request)
-            key = (target and target.cluster, request.status, request.flags, grpc)
+            peer = request.peer
+            who = peer.principals if peer is not None else None
+            key = (target and target.cluster, request.status, request.flags, grpc, who)
             series = self._series.get(key)
             if series is None:
                 series = self._keep(key, incoming(self._own, request, _service(request), grpc))
@@ -174,6 +190,12 @@ class PrometheusListener:
         if "RL" in flags:
             self._count("proxyless_rate_limited_total", (reporter,))
 
+    def _composed(self, reporter: str, stream: OutgoingCall | InboundRequest) -> None:
+        for policy, outcome in stream.shadowed:
+            self._count("proxyless_shadowed_total", (reporter, policy, outcome))
+        if stream.fallback:
+            self._count("proxyless_fallbacks_total", (reporter, stream.fallback, flags_text(stream.flags)))
+
     def _authorized(self, decision: Decision) -> None:
         mode = "enforced" if decision.enforced else "shadow"
         result = "allowed" if decision.allowed else "denied"
@@ -213,6 +235,7 @@ class PrometheusListener:
             return
         self._grow(cluster_counts(facts.runtime))
         self._grow(mirror_counts(facts.runtime))
+        self._grow(log_counts(facts.runtime))
         if facts.control is not None:
             self._grow(control_counts(facts.control))
         if facts.identity is not None:

@@ -8,6 +8,7 @@ from ..runtime import Runtime
 from .cluster_status import cluster_status
 from .facts import ControlPlane, Facts, Held
 from .identity import identity_status
+from .inbound_status import inbound_status
 from .notes import not_honoured
 
 LATE = "late: "
@@ -35,9 +36,18 @@ def status(facts: Facts, pause: Callable[[], None] = lambda: None) -> Document:
             for each in not_honoured(plan, pause)
         ],
         "clusters": _clusters(facts, pause),
+        "inbound": inbound_status(runtime),
         "services": _services(runtime),
         "mirrored": dict(runtime.background.counts),
+        "access_log": _logged(runtime),
     }
+
+
+def _logged(runtime: Runtime) -> Document | None:
+    if runtime.logged is None:
+        return None
+    counts = runtime.logged()
+    return {"written": counts.written, "dropped": counts.dropped, "errors": dict(counts.errors)}
 
 
 def _control(control: ControlPlane, now: float) -> Document:

@@ -11,7 +11,7 @@ from math import inf
 from typing import Any, final
 
 from ...xds.model.jwt import JwtProvider, RemoteJwks
-from ..actions import Ask, Service
+from ..actions import Ask, Failure, Service
 from ..matching import ValueTest, string_test
 from .fetching import again_after_s
 from .keys import Key, NoKeysError, key_set, refuses
@@ -28,7 +28,7 @@ Fetching = Generator[Ask, Any, Keys | Reason]
 class RemoteKeys:
     """The keys that are fetched from one place, by the clock of a runtime."""
 
-    __slots__ = ("_clock", "_keys", "_until", "config", "due")
+    __slots__ = ("_clock", "_keys", "_until", "config", "due", "failure", "got")
 
     def __init__(self, config: RemoteJwks, clock: Callable[[], float]) -> None:
         self.config = config
@@ -37,6 +37,10 @@ class RemoteKeys:
         self._until = 0.0
         self.due = 0.0
         """When they are fetched again by themselves; infinite while they are."""
+        self.got: float | None = None
+        """When the keys in use came."""
+        self.failure = ""
+        """Why the last answer was of no use; empty where it was."""
 
     def fresh(self) -> Keys | None:
         """The keys, if there are some that are not too old."""
@@ -51,11 +55,13 @@ class RemoteKeys:
         """What the place has answered: keys, or nothing that is of use. `lasting`: somebody sees that they stay new."""
         try:
             keys = key_set(answer) if isinstance(answer, bytes) else None
-        except NoKeysError:
-            keys = None
+        except NoKeysError as error:
+            keys, self.failure = None, str(error)
+        else:
+            self.failure = answer.reason if isinstance(answer, Failure) else ""
         if keys is None:
             return None
-        self._keys = keys
+        self._keys, self.got = keys, self._clock()
         self._until = inf if lasting else self._clock() + self.config.cache_s
         return keys
 

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from ..xds.controlplane.source.cluster import KubernetesSource
 
 
-def cluster(kubeconfig: str | None, without: Iterable[str], root_namespace: str) -> KubernetesSource:
+def cluster(
+    kubeconfig: str | None, without: Iterable[str], root_namespace: str, revision: str | None = None
+) -> KubernetesSource:
     """The source, which begins to read.
 
     Raises:
@@ -22,9 +24,15 @@ def cluster(kubeconfig: str | None, without: Iterable[str], root_namespace: str)
     """
     from ..xds.controlplane.apiserver import ApiServer, ConfigurationMissing, configured
     from ..xds.controlplane.source.cluster import KubernetesSource
+    from ..xds.controlplane.source.cluster.resources import MESH_MAP
 
     try:
-        source = KubernetesSource(ApiServer(configured(kubeconfig)), without=without, root_namespace=root_namespace)
+        source = KubernetesSource(
+            ApiServer(configured(kubeconfig)),
+            without=without,
+            root_namespace=root_namespace,
+            mesh_map=f"istio-{revision}" if revision else MESH_MAP,
+        )
     except ConfigurationMissing as error:
         raise ConfigurationError(str(error)) from error
     except ValueError as error:

@@ -1,53 +1,33 @@
-"""A comparison for people: by clients, then by host; requests that change alike are one entry."""
+"""A comparison for people and for CI systems: text, Markdown, results beside the lines of a pull request."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import replace
 
 from ..comparing.asking import Looked
-from ..comparing.changes import Change, short
-from ..comparing.clients import named
-from ..comparing.comparison import Comparison, Group
+from ..comparing.changes import Change
+from ..comparing.comparison import Comparison
+from ..comparing.origins import origin_of
+from ._diff_entries import Entry, rest, sections
+from ._findings import result_of
+from ._reports import Level, Result, seen_from_here
 
-TOLD_BY_REQUESTS = (
-    "timeout_s",
-    "max_grpc_timeout_s",
-    "idle_timeout_s",
-    "retry",
-    "hash_policies",
-    "filters[envoy.filters.http.fault]",
-)
-"""Policies of routes that the requests which take the route already tell."""
-
-FIRST = ("to", "action", "answer", "location", "body", "path", "authority")
-RETRYING = ("retry on", "per try timeout", "retried statuses", "retry host predicates")
-
-MOST = 100
-"""Characters of a value."""
-
-
-@dataclass(slots=True)
-class Entry:
-    """Something that changed: a title, and what of it."""
-
-    title: str
-    lines: list[str] = field(default_factory=list)
+LONGEST = 60_000
+"""Characters of Markdown: a comment on GitHub may have 65,536."""
 
 
 def as_text(found: Comparison) -> str:
     """Short text; empty where there is nothing to say."""
     lines: list[str] = []
-    for group in found.groups:
-        lines.append(f"{named(group.clients, found.everybody)}:")
-        for host, entries in _by_host(group).items():
+    for section in sections(found):
+        lines.append(f"{section.clients}:")
+        for host, entries in section.hosts.items():
             lines.append(f"  {host}")
             for entry in entries:
                 lines.append(f"    {entry.title}")
                 lines += [f"      {each}" for each in entry.lines]
-    for title, said in _rest(found):
+    for title, said in _lists(found):
         lines += [f"{title}:", *(f"  {each}" for each in said)]
     return "\n".join(lines)
 
@@ -60,22 +40,70 @@ def looked_at(looked: Looked) -> str:
     )
 
 
-def as_markdown(found: Comparison) -> str:
-    """For a comment on a pull request."""
+def as_markdown(found: Comparison, most: int = LONGEST) -> str:
+    """For a comment on a pull request; of what would be too long for one, how much more there is."""
     if not found.differs and not any(found.findings.values()) and not found.groups:
         return "No decision of the mesh changes."
-    lines = ["### What changes in the mesh", ""]
-    for group in found.groups:
-        lines += [f"**{named(group.clients, found.everybody)}**", ""]
-        for host, entries in _by_host(group).items():
-            lines.append(f"- {_code(host)}")
+    blocks = list(_markdown(found))
+    said, length = ["### What changes in the mesh"], 0
+    for number, block in enumerate(blocks):
+        length += len(block) + 2
+        if length > most:
+            said.append(f"*... and {len(blocks) - number} more: `proxyless diff` tells them all.*")
+            break
+        said.append(block)
+    return "\n\n".join(said)
+
+
+def _markdown(found: Comparison) -> Iterator[str]:
+    """Blocks that can be read alone: one for each host of each set of clients."""
+    for section in sections(found):
+        heading = f"**{section.clients}**\n\n"
+        for host, entries in section.hosts.items():
+            lines = [f"- {_code(host)}"]
             for entry in entries:
                 lines.append(f"  - {_code(entry.title)}" if entry.lines else f"  - {_escaped(entry.title)}")
                 lines += [f"    - {_escaped(each)}" for each in entry.lines]
-        lines.append("")
-    for title, said in _rest(found):
-        lines += [f"**{title}**", "", *(f"- {_escaped(each)}" for each in said), ""]
-    return "\n".join(lines).rstrip()
+            yield heading + "\n".join(lines)
+            heading = ""
+    for title, said in _lists(found):
+        yield "\n".join([f"**{title}**", "", *(f"- {_escaped(each)}" for each in said)])
+
+
+def results(found: Comparison) -> list[Result]:
+    """For CI systems: a warning where something loosens, and for new findings of `check`; else a note. Those that
+    matter most come first, since GitHub shows ten of each step."""
+    made = [result_of(each, found.new) for each in found.findings["new"]]
+    for section in sections(found):
+        for host, entries in section.hosts.items():
+            for entry in entries:
+                who = section.clients if host == section.clients else f"{section.clients}: {host}"
+                said = [f"{who}: {entry.title}", *entry.lines]
+                made.append(_result(found, entry, "\n".join(said)))
+    made += [Result("note", "workloads", f"{title}: {', '.join(said)}") for title, said in rest(found)]
+    order = ("error", "warning", "note")
+    return sorted(made, key=lambda each: order.index(each.level))
+
+
+def _result(found: Comparison, entry: Entry, text: str) -> Result:
+    change = entry.changes[0]
+    level: Level = "warning" if "loosens" in entry.effects else "note"
+    origin = origin_of(change, found.origins)
+    if origin is None:
+        return Result(level, _rule(change), text)
+    path = seen_from_here(origin.folder, origin.place.file)
+    return Result(level, _rule(change), text, path, origin.place.line, origin.place.column)
+
+
+def _rule(change: Change) -> str:
+    return f"{change.section}.{change.document['policy']}" if change.section == "policies" else change.section
+
+
+def _lists(found: Comparison) -> Iterator[tuple[str, list[str]]]:
+    yield from rest(found)
+    for key, title in (("new", "new findings of check"), ("gone", "findings of check that are gone")):
+        if found.findings[key]:
+            yield title, [str(replace(each, column=0)) for each in found.findings[key]]
 
 
 def _code(text: str) -> str:
@@ -86,126 +114,3 @@ def _escaped(text: str) -> str:
     for each in ("\\", "`", "*", "_", "<", "[", "|"):
         text = text.replace(each, f"\\{each}")
     return text
-
-
-def _rest(found: Comparison) -> Iterator[tuple[str, list[str]]]:
-    if found.come:
-        yield "new workloads", [each.name for each in found.come]
-    if found.gone:
-        yield "workloads that are gone", [each.name for each in found.gone]
-    for key, title in (("new", "new findings of check"), ("gone", "findings of check that are gone")):
-        if found.findings[key]:
-            yield title, [str(replace(each, column=0)) for each in found.findings[key]]
-
-
-def _by_host(group: Group) -> dict[str, list[Entry]]:
-    found: dict[str, list[Entry]] = {}
-    alike: dict[str, list[Change]] = {}
-    for each in group.of("requests"):
-        known = [said for said in _shown(each) if said["what"] != "path"]
-        alike.setdefault(json.dumps([each.host, known], sort_keys=True), []).append(each)
-    for changes in alike.values():
-        found.setdefault(short(changes[0].host), []).append(_requests(changes))
-    for each in group.of("connections"):
-        document = each.document
-        asks = f" ({document['match']})" if document["match"] else ""
-        title = f"connections to {document['address']}:{document['port']}{asks}"
-        said = Entry(f"{title}: {_value(document['old'])} -> {_value(document['new'])}")
-        found.setdefault(short(each.host), []).append(said)
-    for each in group.of("services"):
-        found.setdefault(short(each.host), []).append(Entry(_service(each.document)))
-    policies: dict[tuple[str, str], Entry] = {}
-    told = {each.host.partition(":")[0] for each in group.of("requests")}
-    for each in group.of("policies"):
-        document = each.document
-        if document["of"] == "route" and document["field"].startswith(TOLD_BY_REQUESTS) and each.host in told:
-            continue
-        place = _place(document)
-        entry = policies.get((each.host, place))
-        if entry is None:
-            entry = policies[each.host, place] = Entry(place)
-            found.setdefault(short(each.host) or "the mesh", []).append(entry)
-        entry.lines.append(_change(document["field"], document))
-    for each in group.of("unsampled"):
-        document = each.document
-        route = f"route {document['route'] or document['route_index']}, {document['side']} folder"
-        found.setdefault(short(each.host), []).append(Entry(f"{route}: not asked about: {document['reason']}"))
-    return found
-
-
-def _requests(changes: list[Change]) -> Entry:
-    document = changes[0].document
-    path = "/" + document["url"].partition("://")[2].partition("/")[2]
-    headers = "".join(f"  {name}: {value}" for name, value in document["headers"])
-    more = f"  (and {len(changes) - 1} more like it)" if len(changes) > 1 else ""
-    entry = Entry(f"{document['method']} {path}{headers}{more}")
-    entry.lines += [_change(each["what"], each) for each in _shown(changes[0])]
-    return entry
-
-
-def _shown(change: Change) -> list[dict[str, Any]]:
-    """What people want to know: where another kind of thing happens, only what; and nothing that follows from it."""
-    differences = change.document["differences"]
-    names = {each["what"] for each in differences}
-    if "action" in names:
-        return [each for each in differences if each["what"] in FIRST]
-    return [
-        each
-        for each in differences
-        if not each["what"].startswith("request header x-envoy-")
-        and not ("retries" in names and None in (each["old"], each["new"]) and each["what"] in RETRYING)
-    ] or list(differences)
-
-
-def _change(name: str, said: dict[str, Any]) -> str:
-    effect = f" ({said['effect']})" if said["effect"] != "changes" else ""
-    return f"{name}: {_value(said['old'])} -> {_value(said['new'])}{effect}"
-
-
-def _place(document: dict[str, Any]) -> str:
-    of = document["of"]
-    if of == "inbound":
-        ports = [str(each) for each in document["ports"] if each != "others"]
-        said = f"incoming, {'port' if len(ports) == 1 else 'ports'} {', '.join(ports)}" if ports else "incoming"
-        said += ", other ports" if "others" in document["ports"] else ""
-        return f"{said}, {document['action']} {document['policy_name']}".rstrip() if "action" in document else said
-    if of == "route":
-        return f"route {document['route']}"
-    parts = [of]
-    if document.get("port"):
-        parts.append(f"port {document['port']}")
-    parts += [f"{key} {document[key]}" for key in ("subset", "locality", "address") if document.get(key)]
-    return ", ".join(parts)
-
-
-def _service(document: dict[str, Any]) -> str:
-    endpoints = document["endpoints"]
-    port = f"port {document['port']}" if document["port"] is not None else document["cluster"]
-    what = f"{port}, subset {document['subset']}" if document["subset"] else port
-    if document["change"] == "added":
-        return f"{what}: new, {endpoints['new']} endpoints"
-    if document["change"] == "removed":
-        return f"{what}: gone, with {endpoints['old']} endpoints"
-    names = [f"-{each}" for each in endpoints["gone"]] + [f"+{each}" for each in endpoints["come"]]
-    said = f"{what}: {endpoints['old']} -> {endpoints['new']} endpoints"
-    return f"{said} ({_cut(' '.join(names))})" if names else said
-
-
-def _value(value: Any) -> str:
-    """Shares as `cart.shop v1 90 %`, lists with commas; nothing is `none`."""
-    if value is None or value in ({}, []):
-        return "none"
-    if isinstance(value, dict) and value.keys() == {"rule", "says"}:
-        return f"rule {value['rule']} {value['says']}" if value["rule"] else "nothing"
-    if isinstance(value, dict) and all(isinstance(each, float) for each in value.values()):
-        return ", ".join(f"{name} {share:g} %" for name, share in value.items())
-    if isinstance(value, list) and all(isinstance(each, str | int) for each in value):
-        return _cut(",".join(map(str, value)))
-    if isinstance(value, float):
-        return f"{value:g}"
-    return _cut(value if isinstance(value, str) else json.dumps(value))
-
-
-def _cut(text: str) -> str:
-    text = text.replace("\n", " ")
-    return text if len(text) <= MOST else f"{text[: MOST - 3]}..."

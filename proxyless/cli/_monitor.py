@@ -6,19 +6,21 @@ Everything is read when it is asked for, so it costs nothing in between.
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ConfigurationError
+from ..controller.listening import Listening, QuietHandler, QuietServer
+from ._plane_metrics import plane_metrics
+from ._plane_status import plane_document
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
+    from ..controller.webhook import Webhook
     from ..xds.controlplane import Plane
     from ..xds.controlplane.source.cluster import KubernetesSource
+    from ._controller import Leading
 
 
 class Monitor:
@@ -27,8 +29,9 @@ class Monitor:
     def __init__(self, listen: str, cluster: KubernetesSource | None = None) -> None:
         from prometheus_client import CollectorRegistry
 
-        host, port = _parsed(listen)
         self.plane: Plane | None = None
+        self.webhook: Webhook | None = None
+        self.leading: Leading | None = None
         self._cluster = cluster
         self._registry = CollectorRegistry()
         self._registry.register(self)
@@ -38,37 +41,17 @@ class Monitor:
             "/status": self._status,
         }
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(QuietHandler):
             timeout = 10
 
-            def do_GET(self) -> None:
+            def do_GET(self) -> None:  # noqa: N802  # what http.server calls
                 page = pages.get(self.path.partition("?")[0])
                 code, kind, body = page(self.headers.get("accept", "")) if page else (404, "text/plain", b"not found\n")
-                self.send_response(code)
-                self.send_header("content-type", kind)
-                self.send_header("content-length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
+                self.say(code, kind, body)
 
-            def log_message(self, *_: Any) -> None:
-                """Probes and scrapes are no news."""
-
-        class Server(ThreadingHTTPServer):
-            daemon_threads = True
-
-            def handle_error(self, *_: Any) -> None:
-                """A client that went away is no news either."""
-
-        try:
-            self._server = Server((host, port), Handler)
-        except OSError as error:
-            raise ConfigurationError(f"cannot listen on {listen}: {error.strerror}") from error
-        self.address = f"http://{host}:{self._server.server_port}"
-        threading.Thread(target=self._server.serve_forever, name="proxyless-monitor", daemon=True).start()
-
-    def stop(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        listening = Listening(listen, lambda address: QuietServer(address, Handler), "proxyless-monitor")
+        self.address = f"http://{listening.authority}"
+        self.stop = listening.stop
 
     def _ready(self, _: str) -> tuple[int, str, bytes]:
         if self.plane is not None:
@@ -88,11 +71,18 @@ class Monitor:
             kinds = [{**asdict(each), "restarts": dict(each.restarts)} for each in self._cluster.status()]
             document |= {"api_server": self._cluster.url, "kinds": kinds}
         if self.plane is not None:
-            status = self.plane.status()
-            document |= {"version": status.version, "objects": status.objects}
-            document["errors"] = [str(fault) for fault in status.faults]
-            document["notes"] = [str(note) for note in self.plane.state.notes]
-            document["clients"] = [asdict(client) for client in status.clients]
+            document |= plane_document(self.plane)
+        if self.webhook is not None:
+            document["webhook"] = {"address": self.webhook.address, "reviews": dict(self.webhook.counts())}
+        if self.leading is not None:
+            election = self.leading.election
+            document["leader"] = {
+                "leading": election.leading,
+                "replica": election.identity,
+                "holder": election.holder,
+                "error": election.error,
+                "duties": [asdict(each) for each in self.leading.duties.status()],
+            }
         return 200, "application/json", json.dumps(document, indent=1).encode()
 
     def collect(self) -> Iterator[Metric]:
@@ -110,6 +100,14 @@ class Monitor:
             yield GaugeMetricFamily("proxyless_serve_clients", "Streams that are open.", len(status.clients))
             rejected = sum(client.rejected for client in status.clients)
             yield GaugeMetricFamily("proxyless_serve_rejected", "Responses that open streams have refused.", rejected)
+            yield from plane_metrics(self.plane)
+        if self.webhook is not None:
+            reviews = CounterMetricFamily("proxyless_webhook_reviews", "Reviews answered.", labels=["outcome"])
+            for outcome, count in self.webhook.counts().items():
+                reviews.add_metric([outcome], count)
+            yield reviews
+        if self.leading is not None:
+            yield from _leading(self.leading)
         if self._cluster is None:
             return
         condition = GaugeMetricFamily(
@@ -133,8 +131,15 @@ class Monitor:
         yield from (condition, synced, refused, lists, watches, failures)
 
 
-def _parsed(listen: str) -> tuple[str, int]:
-    host, colon, port = listen.rpartition(":")
-    if not colon or not port.isdecimal() or int(port) > 65535:
-        raise ConfigurationError(f'cannot listen on "{listen}": it must be HOST:PORT')
-    return host or "0.0.0.0", int(port)
+def _leading(of: Leading) -> Iterator[Metric]:
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+    yield GaugeMetricFamily("proxyless_leader", "Whether this replica writes.", float(of.election.leading))
+    condition = GaugeMetricFamily(
+        "proxyless_duty_condition", "The condition of a duty: 1.", labels=["duty", "condition"]
+    )
+    writes = CounterMetricFamily("proxyless_duty_writes", "Objects written.", labels=["duty"])
+    for each in of.duties.status():
+        condition.add_metric([each.name, each.condition], 1)
+        writes.add_metric([each.name], each.written)
+    yield from (condition, writes)

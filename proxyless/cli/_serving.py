@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..xds.controlplane import Fault, Ref
+from ..xds.controlplane.kinds import KINDS
 from ..xds.controlplane.objects import Object
 from ..xds.controlplane.plane import State
 
@@ -53,6 +54,7 @@ def shown_opening(document: Document) -> str:
         f"serving {document['folder']} at {document['address']}",
         *([f"over TLS at {document['tls_address']}"] if "tls_address" in document else []),
         *([f"for clients with certificates at {document['mtls_address']}"] if "mtls_address" in document else []),
+        *([f"checking objects at {document['webhook']}"] if "webhook" in document else []),
         f"objects: {sum(objects.values())}" + (f" ({counts})" if counts else ""),
         f"services: {len(services)}" + (f" ({', '.join(services)})" if services else ""),
     ]
@@ -112,14 +114,11 @@ def _error(fault: Fault, kept: Mapping[Ref, Held]) -> Document:
     """`in_force`: whether what it said before, if anything, still serves. `kept` was in force and is."""
     if fault.object is not None:
         in_force = fault.object in kept
+    elif fault.place.file in KINDS or "://" in fault.place.file:
+        in_force = True  # a kind of a cluster, or its API server: all of it has been read, be it that nothing was there
     else:
-        in_force = any(_concerns(fault, item) for item in kept.values())
+        in_force = any(fault.place.file == item.place.file for item in kept.values())
     return {**_note(fault), "in_force": in_force}
-
-
-def _concerns(fault: Fault, item: Held) -> bool:
-    """Whether what is wrong with a file, with a kind, or with a whole API server, is wrong with an object of it."""
-    return fault.place.file in (item.place.file, item.kind) or "://" in fault.place.file
 
 
 def _note(fault: Fault) -> Document:

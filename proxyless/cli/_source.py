@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
+from ..beginnings import bootstrap_from
 from ..errors import ConfigurationError
 from ..mesh import Mesh
 from ..xds.identity.bootstrap import BootstrapError, Node
@@ -106,16 +107,9 @@ def open_mesh(source: SourceOptions, **options: Any) -> Mesh:
         )
     else:
         address = source.xds or ""
-        mesh = Mesh._connect(
-            address if "://" in address else f"xds://{address}",
-            source.node,
-            source.root_cert,
-            source.token_file,
-            delta=source.delta,
-            registry=False,
-            cache_dir=False,
-            **options,
-        )
+        url = address if "://" in address else f"xds://{address}"
+        bootstrap = bootstrap_from(url, source.node, source.root_cert, source.token_file, delta=source.delta)
+        mesh = Mesh._connect(bootstrap, registry=False, cache_dir=False, **options)
     try:
         mesh.wait_ready(source.timeout_s)
     except BaseException:

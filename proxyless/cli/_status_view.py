@@ -11,6 +11,8 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from .._extensions import line
+
 Document = dict[str, Any]
 
 UNLIMITED = 4294967295
@@ -26,13 +28,20 @@ def console() -> Console:
 def view(document: Document) -> RenderableType:
     """The whole document."""
     parts: list[RenderableType] = [_head(document), *_findings(document["findings"])]
+    parts += [Text(f"  {each}", style="yellow") for each in document["options"].get("warnings", ())]
+    if document.get("identity") is not None and document["identity"]["certificates"]:
+        parts.append(_certificates(document["identity"]))
     parts.append(_resources(document["resources"]))
     if document["clusters"]:
         parts += [_clusters(document["clusters"]), _endpoints(document["clusters"])]
+    if document["inbound"]:
+        parts += [_inbound(document["inbound"]), *_tokens(document["inbound"])]
     if document["services"]:
         parts.append(_services(document["services"]))
     if document["held_back"]:
         parts.append(Text("held back until what they need is there: " + ", ".join(document["held_back"])))
+    if document.get("extensions"):
+        parts.append(Text("extensions: " + "; ".join(map(line, document["extensions"]))))
     if document["not_honoured"]:
         parts.append(_not_honoured(document["not_honoured"]))
     parts.append(Text(document["limits"]["note"], style="dim"))
@@ -62,6 +71,23 @@ def _identity(identity: Document) -> str:
         return f"none yet, from the {identity['source']}"
     text = f"{leaf['subject']} from the {identity['source']}, valid until {_clock(leaf['not_after'])}"
     return f"{text}, renewed after {_clock(leaf['renews'])}" if leaf["renews"] else text
+
+
+def _certificates(identity: Document) -> RenderableType:
+    table = table_of(
+        "certificates", "secret", "what for", "subject", "issuer", "valid until", "renewed after", "#rotations"
+    )
+    for each in identity["certificates"]:
+        table.add_row(
+            Text(each["secret"]),
+            "shown" if each["kind"] == "leaf" else "verifies peers",
+            Text(each["subject"]),
+            Text(each["issuer"]),
+            Text(_clock(each["not_after"]), style="bold red" if each["expires_in_s"] <= 0 else ""),
+            _clock(each["renews"]) if each["renews"] else "-",
+            str(identity["rotations"].get(each["secret"], 0)),
+        )
+    return table
 
 
 def _control(document: Document) -> str:
@@ -134,6 +160,47 @@ def _health(endpoint: Document) -> str:
     if endpoint["failing"]:
         return "FAILS CHECKS"
     return "DEGRADED" if endpoint["degraded"] else str(endpoint["health"])
+
+
+ASKED = "istio-ext-authz-"
+"""How istiod begins the names of what is asked about: rules that are only tried."""
+
+TLS = {"mutual": "mTLS", "server": "TLS", "none": "-", "unknown": "refused"}
+
+
+def _inbound(chains: list[Document]) -> RenderableType:
+    table = table_of("who may come in", "#port", "filter chain", "TLS", "what", "policies")
+    for chain in chains:
+        rows = [("closed", chain["closed"])] if chain["closed"] else []
+        rows += [(_what(each), ", ".join(each["policies"]) or "-") for each in chain["authorization"]]
+        rows += [
+            (f"asks by {each['protocol']}", each["cluster"] + (", or lets pass" if each["fails_open"] else ""))
+            for each in chain["asks"]
+        ]
+        for what, policies in rows or [("anybody", "-")]:
+            table.add_row(str(chain["port"]), Text(chain["filter_chain"]), TLS[chain["tls"]], what, Text(policies))
+    return table
+
+
+def _what(engine: Document) -> str:
+    if engine["shadow"] and engine["policies"] and all(each.startswith(ASKED) for each in engine["policies"]):
+        return "CUSTOM"
+    return f"{engine['action'] or 'matcher'}{' (dry run)' if engine['shadow'] else ''}"
+
+
+def _tokens(chains: list[Document]) -> list[RenderableType]:
+    table = table_of("whose tokens are taken", "#port", "issuer", "audiences", "keys", "#age", "last failure")
+    for chain in chains:
+        for each in chain["tokens"]:
+            table.add_row(
+                str(chain["port"]),
+                Text(each["issuer"] or "anybody"),
+                Text(", ".join(each["audiences"]) or "-"),
+                Text(each["keys_from"] or "configured"),
+                "-" if each["keys_age_s"] is None else f"{each['keys_age_s']:.0f} s",
+                Text(each["last_failure"] or "-"),
+            )
+    return [table] if table.row_count else []
 
 
 def _services(services: list[Document]) -> RenderableType:

@@ -28,19 +28,21 @@ def command(directory: str, mesh_config: str | None, form: str) -> int:
     Exit status: 0 no errors (there may be warnings), 1 errors, 2 the folder or FILE cannot be read.
     """
     from .. import __version__
+    from .._extensions import extensions
     from ..xds.controlplane import SourceError, check
-    from . import _findings
+    from . import _findings, _reports
 
     try:
         findings = check(directory, mesh_config=mesh_config)
     except SourceError as error:
         raise ConfigurationError(str(error)) from error
-    if form == "sarif":
-        said = _findings.as_sarif(findings, directory, __version__)
-    elif form == "github":
-        said = _findings.as_github(findings, directory)
+    if form in ("sarif", "github"):
+        results = [_findings.result_of(each, directory) for each in findings]
+        sarif = form == "sarif"
+        said = _reports.as_sarif(results, "proxyless check", __version__) if sarif else _reports.as_github(results)
     else:
-        said = _findings.as_json(findings) if form == "json" else _findings.as_text(findings)
+        brought = extensions()
+        said = _findings.as_json(findings, brought) if form == "json" else _findings.as_text(findings, brought)
     if said:
         click.echo(said)
     return 1 if any(each.severity == "error" for each in findings) else 0

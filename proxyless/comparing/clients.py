@@ -142,12 +142,24 @@ def _namespaces(world: World) -> set[str]:
     return {ref.namespace for ref in world.by_ref if ref.namespace}
 
 
+MOST_NAMES = 6
+"""So many names of a list are told; of a longer one, one less and the number of the rest."""
+
+
 def named(clients: Sequence[Client], everybody: Sequence[Client]) -> str:
     """Clients for people: their names, with labels and locality where a namesake is not among them."""
     if len(clients) == len(everybody) and len(clients) > 1:
         return f"all {len(everybody)} kinds of clients"
     others = {each.name for each in everybody if each not in clients}
-    return ", ".join(dict.fromkeys(_told_apart(each) if each.name in others else each.name for each in clients))
+    return folded(dict.fromkeys(_told_apart(each) if each.name in others else each.name for each in clients))
+
+
+def folded(names: Iterable[str]) -> str:
+    """A list of names for people; a long one says how many more there are."""
+    found = list(names)
+    if len(found) <= MOST_NAMES:
+        return ", ".join(found)
+    return f"{', '.join(found[: MOST_NAMES - 1])} ({len(found) - MOST_NAMES + 1} more)"
 
 
 def _told_apart(client: Client) -> str:

@@ -12,6 +12,7 @@ from .asking import Asking, Looked
 from .changes import Change
 from .clients import Client, client_of, clients_of
 from .folders import opened
+from .origins import Origin, origins
 from .samples import Asked
 
 SECTIONS = ("requests", "connections", "services", "policies", "unsampled")
@@ -32,7 +33,7 @@ class Group:
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """What came of it. `everybody`: the kinds of clients that were asked about; `gone`, `come`: kinds of one side
-    alone."""
+    alone; `origins`: the objects that differ."""
 
     old: str
     new: str
@@ -42,6 +43,7 @@ class Comparison:
     come: tuple[Client, ...]
     findings: dict[str, list[Finding]]
     looked: Looked
+    origins: tuple[Origin, ...]
 
     @property
     def differs(self) -> bool:
@@ -102,7 +104,9 @@ def compare(
         Group(tuple(both[index] for index in key), tuple(changes))
         for key, changes in sorted(grouped.items(), key=lambda each: (-len(each[0]), each[0]))
     ]
-    return Comparison(old, new, tuple(both), tuple(groups), tuple(gone), tuple(come), folders.findings(), asking.looked)
+    differing = tuple(origins(folders.old.read, folders.new.read, (old, new)))
+    found = folders.findings()
+    return Comparison(old, new, tuple(both), tuple(groups), tuple(gone), tuple(come), found, asking.looked, differing)
 
 
 def _sends(client: Client, asked: Asked) -> bool:

@@ -20,6 +20,7 @@ from ..xds.controlplane.mesh import MeshConfig
 from ..xds.controlplane.objects import Object, Place, Ref
 from ..xds.controlplane.registry.world import World
 from ..xds.controlplane.source import Loaded
+from .origins import alike
 
 _PLACE = re.compile(r"\bitems\[\d+\]\.?|[\w./-]+\.(?:yaml|yml|json)(?::\d+)*")
 """Where something stands: in which member of a List, file and line."""
@@ -89,17 +90,7 @@ def _shared(old: Iterable[Object[object]], new: Iterable[Object[object]]) -> Ite
     known = {each.ref: each for each in old}
     for each in new:
         same = known.get(each.ref)
-        yield same if same is not None and _alike(same, each) else each
-
-
-def _alike(one: Object[object], other: Object[object]) -> bool:
-    return one is other or (one.meta, one.spec, one.status, one.group, one.version) == (
-        other.meta,
-        other.spec,
-        other.status,
-        other.group,
-        other.version,
-    )
+        yield same if same is not None and alike(same, each) else each
 
 
 def _findings(side: Folder, shared: Collection[str]) -> list[Finding]:

@@ -63,8 +63,10 @@ def compare_inbound(old: bytes, new: bytes, host: str) -> Iterator[Change]:
         for change in changes:
             kept = found.setdefault(change.key, (change, []))
             kept[1].append(port)
+    every = len(before.keys() | after.keys())
     for change, ports in found.values():
-        where = {"ports": ["others" if port == ANY_PORT else port for port in ports]}
+        named = ["others" if port == ANY_PORT else port for port in ports]
+        where = {"ports": named, "every_port": len(ports) == every}
         yield Change(change.section, host, {**change.document, **where})
 
 

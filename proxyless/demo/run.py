@@ -61,7 +61,7 @@ class Demo:
         finally:
             self.addresses.close()
             shutil.rmtree(self.directory, ignore_errors=True)
-            _forget_empty_socket_directories()
+            _forget_sockets()
 
     # -- what there is -------------------------------------------------------------------------------------------
 
@@ -226,12 +226,13 @@ class Demo:
         return sum(metrics(each).sum("proxyless_control_plane_connected") > 0 for each in self.instances)
 
 
-def _forget_empty_socket_directories() -> None:
-    """The services' status sockets went with them; the directory they were in goes if nobody else uses it."""
-    from ..status_socket import directories
+def _forget_sockets() -> None:
+    """The sockets of what was killed go, as those of what ended have; their directory goes if nobody else uses it."""
+    from ..status_socket import directories, forget_dead
 
     for each in directories():
         try:
+            forget_dead(each)
             each.rmdir()
         except OSError:
             continue  # in use, or not there

@@ -6,18 +6,20 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Self
 
 import httpx
 
 from proxyless.mesh import Mesh
 from tests.differential.chances import unlikely
-from tests.differential.decision import PASSTHROUGH, TCP, Decision, from_envoy, without_tracing
-from tests.differential.governed import governed, send_async
-from tests.differential.ours import drawn, explained, mesh_on
+from tests.differential.decision import PASSTHROUGH, TCP, Decision, from_envoy, own_arrivals, without_tracing
+from tests.differential.governed import from_said, governed, send_async
+from tests.differential.ours import drawing, drawn, explained, mesh_on
 from tests.differential.recording import Recording
 from tests.differential.requests import Names, Request
 from tests.differential.rig import Rig
+from tests.differential.senders import Sender
 
 SHOWN = 12
 LONGEST = 600
@@ -97,6 +99,18 @@ class Run:
         chosen = self.sendable()[:most]
         ours = send_async(self.mesh, self.rig.backends, [(case.request, draw) for case, draw in chosen])
         return compared((case, made) for (case, _), made in zip(chosen, ours, strict=True))
+
+    def governed_by(self, suite: type[Sender], most: int) -> list[Difference]:
+        """Where a client of another library differs, on the first `most` that it can send."""
+        chosen = [(case, draw) for case, draw in self.sendable() if suite.sends(case.request)][:most]
+        with suite(self.mesh) as client:
+            return compared((case, self._sent(client, case.request, draw)) for case, draw in chosen)
+
+    def _sent(self, client: Sender, request: Request, draw: float) -> Decision:
+        self.rig.backends.take()
+        with drawing(self.mesh, partial(float, draw)):
+            said = client.send(request)
+        return from_said(request, said, own_arrivals(tuple(self.rig.backends.take())))
 
 
 def ask_envoy(rig: Rig, requests: Sequence[Request]) -> list[Case]:

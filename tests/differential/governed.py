@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -18,9 +19,19 @@ from tests.differential.decision import PASSTHROUGH, TCP, Decision, answered, ar
 from tests.differential.ours import drawing
 from tests.differential.requests import Request
 from tests.support.backends import Backends
-from tests.support.behaviour import Arrival
+from tests.support.behaviour import Arrival, Headers
 
 TIMEOUTS = httpx.Timeout(10.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a client of any library was told."""
+
+    call: OutgoingCall
+    status: int
+    headers: Headers
+    body: str
 
 
 class Governed:
@@ -103,8 +114,14 @@ def pieces(body: bytes, size: int = 10_000) -> list[bytes]:
 
 
 def from_response(request: Request, response: httpx.Response, arrivals: tuple[Arrival, ...]) -> Decision:
-    """A response in the common words."""
-    call = call_of(response)
+    """A response of httpx in the common words."""
+    headers = tuple((name.decode(), value.decode()) for name, value in response.headers.raw)
+    return from_said(request, Said(call_of(response), response.status_code, headers, response.text), arrivals)
+
+
+def from_said(request: Request, said: Said, arrivals: tuple[Arrival, ...]) -> Decision:
+    """A response of any library in the common words."""
+    call = said.call
     place, cluster = "", None
     if call.destination is not None and call.destination.http is None:
         return Decision(place=TCP, cluster=call.destination.cluster)
@@ -114,15 +131,15 @@ def from_response(request: Request, response: httpx.Response, arrivals: tuple[Ar
         name = cluster_name(call)
         known = name == PASSTHROUGH or (name is not None and call.runtime.plan.configured(name) is not None)
         cluster = name if known else None
-    came_back = answered(tuple((name.decode(), value.decode()) for name, value in response.headers.raw))
+    came_back = answered(said.headers)
     if call.reply is not None:
         return Decision(
             place=place,
             cluster=cluster,
-            status=response.status_code,
+            status=said.status,
             flags=",".join(call.flags) or None,
-            body=response.text,
-            location=response.headers.get("location"),
+            body=said.body,
+            location=next((value for name, value in said.headers if name.lower() == "location"), None),
             answer=came_back,
         )
     if cluster == PASSTHROUGH:

@@ -1,4 +1,4 @@
-"""What an app behind the recorded chains of incoming requests gets, and what its client: Envoy and the ASGI suite."""
+"""What an app behind the recorded chains of incoming requests gets, and what its client: Envoy, and our suites."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ import re
 from typing import Any
 
 import pytest
+from aiohttp import web
 
+import proxyless.aiohttp
 import proxyless.asgi
+import proxyless.wsgi
 from proxyless.mesh import Mesh
 from tests.differential.conftest import SHOP
 from tests.differential.ours import mesh_on
@@ -16,6 +19,7 @@ from tests.differential.recording import Recording
 from tests.differential.rig import Rig
 from tests.support import envoy
 from tests.support.behaviour import Headers
+from tests.support.environs import answer_of, environ_of, variables
 
 pytestmark = pytest.mark.envoy
 
@@ -73,6 +77,52 @@ def ask_app(mesh: Mesh, path: str, sent: Headers) -> tuple[int, Headers, Headers
     return answered[0]["status"], plain(got), plain(answered[0]["headers"])
 
 
+def ask_wsgi(mesh: Mesh, path: str, sent: Headers) -> tuple[int, Headers, Headers]:
+    """The same of an app that is told by variables."""
+    got: list[tuple[str, str]] = []
+
+    def app(environ: Any, start_response: Any) -> list[bytes]:
+        got.extend(environ.items())
+        start_response("200 OK", [("content-type", "application/json")])
+        return [b""]
+
+    environ = environ_of("GET", path, (("host", "app"), *sent), client=("127.0.10.9", 1), port=8080)
+    status, answered, _ = answer_of(proxyless.wsgi.Middleware(app, mesh, port=8080), environ)
+    headers = [(key, value) for key, value in got if key.startswith(("HTTP_", "CONTENT_"))]
+    return status, plain(sorted(headers)), plain(answered)
+
+
+def ask_aiohttp(mesh: Mesh, asked: list[tuple[str, Headers]]) -> list[tuple[int, Headers, Headers]]:
+    """The same of an application of aiohttp's, over connections: one request after the other."""
+    got: list[tuple[bytes, bytes]] = []
+
+    async def handler(request: web.Request) -> web.Response:
+        got.extend((name.lower().encode(), value.encode()) for name, value in request.headers.items())
+        return web.Response(content_type="application/json")
+
+    async def work() -> list[tuple[int, Headers, Headers]]:
+        app = web.Application(middlewares=[proxyless.aiohttp.server(mesh, port=8080)])
+        app.router.add_route("*", "/{path:.*}", handler)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        port = runner.addresses[0][1]
+        found = []
+        for path, sent in asked:
+            got.clear()
+            reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=("127.0.10.9", 0))
+            lines = [f"GET {path} HTTP/1.1", "host: app", *(f"{name}: {value}" for name, value in sent)]
+            writer.write("\r\n".join([*lines, "", ""]).encode())
+            head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+            writer.close()
+            answered = [(name.lower(), value) for name, _, value in (line.partition(": ") for line in head[1:-2])]
+            found.append((int(head[0].split()[1]), plain(got), plain(answered)))
+        await runner.cleanup()
+        return found
+
+    return asyncio.run(work())
+
+
 def plain(headers: Any) -> Headers:
     """As text, ids that were made alike."""
     text = [tuple(each.decode() if isinstance(each, bytes) else each for each in pair) for pair in headers]
@@ -96,8 +146,13 @@ def test_apps_and_their_clients_get_what_envoy_gives_them(label: str) -> None:
             arrived = plain(seen.arrivals[0].headers) if seen.arrivals else ()
             theirs.append((seen.response.status, arrived, plain(seen.response.headers)))
         ours = [ask_app(mesh, path, sent) for path, sent in asked]
-    for request, one, other in zip(asked, theirs, ours, strict=True):
+        by_aiohttp = ask_aiohttp(mesh, asked)
+        by_variables = [ask_wsgi(mesh, path, sent) for path, sent in asked]
+    for request, one, other, third, fourth in zip(asked, theirs, ours, by_variables, by_aiohttp, strict=True):
         assert other == one, request
+        assert fourth == one, request
+        status, arrived, answered = one
+        assert third == (status, tuple(sorted(variables(arrived).items())), answered), request
 
 
 def _let_through(value: Any) -> None:

@@ -77,6 +77,14 @@ SNI_OPTIONS = {"upstream_http_protocol_options": {"auto_sni": True, "auto_san_va
 ONE: Resource = {"explicit_http_config": {"http_protocol_options": {}}}
 NEWEST: Resource = {"tls_maximum_protocol_version": "TLSv1_3"}
 HALF = dt.timedelta(minutes=30)
+TOLD = " ".join(
+    f"{name.partition('(')[0]}=%UPSTREAM_{name}%"
+    for name in (
+        *("PEER_SUBJECT", "PEER_ISSUER", "PEER_URI_SAN", "PEER_DNS_SAN", "PEER_IP_SAN", "PEER_CERT_V_START(%s)"),
+        *("PEER_CERT_V_END", "PEER_CERT", "LOCAL_URI_SAN", "LOCAL_DNS_SAN", "LOCAL_IP_SAN", "TLS_VERSION"),
+    )
+)
+"""What a response says of who has sent it; which cipher is agreed on is the TLS library's choice."""
 
 CASES = [
     Case("good", GOOD, ME, exact(EXPECTED)),
@@ -221,6 +229,7 @@ def routes() -> list[Resource]:
             "name": slug(case.name),
             "domains": [f"{slug(case.name)}.test"],
             "routes": [{"match": {"prefix": "/"}, "route": {"cluster": case.name}}],
+            "response_headers_to_add": [{"header": {"key": "x-tls", "value": TOLD}}],
         }
         for case in CASES
     ]
@@ -300,6 +309,7 @@ def test_an_endpoint_is_spoken_to_or_fails_as_by_envoy(sides: Sides, case: Case,
     arrivals = len(sides.backends.take())
     assert (ours.status_code, flags_of(ours), arrivals) == (theirs.status_code, log["flags"], their_arrivals)
     assert (log["flags"], arrivals) == (case.flags or "-", 0 if case.flags else 1)
+    assert ours.headers.get("x-tls") == theirs.headers.get("x-tls")
     assert ours.http_version == "HTTP/1.1" or log["upstream_protocol"] == "HTTP/2"
     if case.flags:
         assert ours.text == theirs.text

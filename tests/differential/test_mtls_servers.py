@@ -28,11 +28,18 @@ EVERYTHING = {"set_current_client_cert_details": {**DETAILS, "cert": True, "chai
 TOLD_BY_FORMATS = (
     *("PEER_URI_SAN", "PEER_DNS_SAN", "PEER_SUBJECT", "PEER_ISSUER", "PEER_SERIAL", "PEER_FINGERPRINT_256"),
     *("PEER_FINGERPRINT_1", "PEER_CHAIN_FINGERPRINTS_256", "PEER_CHAIN_FINGERPRINTS_1", "PEER_CERT"),
-    *("LOCAL_URI_SAN", "LOCAL_DNS_SAN", "TLS_VERSION"),  # which cipher is agreed on is the TLS library's choice
+    *("PEER_IP_SAN", "PEER_EMAIL_SAN", "PEER_CHAIN_SERIALS", "PEER_CERT_V_START", "PEER_CERT_V_END"),
+    *("PEER_CERT_V_START(%s)", "PEER_CERT_V_END(%b %e %H:%M:%E3S %Y %Z)", "LOCAL_IP_SAN", "LOCAL_EMAIL_SAN"),
+    *(
+        "LOCAL_SUBJECT",
+        "LOCAL_URI_SAN",
+        "LOCAL_DNS_SAN",
+        "TLS_VERSION",
+    ),  # which cipher is agreed on is the TLS library's choice
 )
 FORMATTED = {
     "key": XFCC,
-    "value": " ".join(f"{name}=%DOWNSTREAM_{name}%" for name in TOLD_BY_FORMATS),
+    "value": " ".join(f"{name.partition('(')[0]}=%DOWNSTREAM_{name}%" for name in TOLD_BY_FORMATS),
 }
 FORMATS = {
     "route_config": {

@@ -8,7 +8,25 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 FOLDER = Path(__file__).parent / "istio"
-PAGES = ("bootstrap", "httpx", "asgi", "explain", "diff", "control-plane", "policies", "security", "architecture")
+PAGES = (
+    "bootstrap",
+    "httpx",
+    "asgi",
+    "grpc",
+    "grpc-servers",
+    "wsgi",
+    "requests",
+    "urllib3",
+    "explain",
+    "diff",
+    "control-plane",
+    "policies",
+    "composition",
+    "fallbacks",
+    "security",
+    "testing",
+    "architecture",
+)
 
 _FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 

@@ -13,8 +13,18 @@ from proxyless.xds.identity.environment import LABELS_FILE, from_environment
 from proxyless.xds.identity.grpc_bootstrap import from_file
 from tests.docs.pages import ROOT, blocks, text_of
 
-CHART = ROOT / "charts" / "proxyless-shop"
-READ_BY = ("proxyless/mesh.py", "proxyless/status_socket.py", "xds/identity/environment.py", "xds/identity/finding.py")
+CHART = ROOT / "charts" / "proxyless"
+READ_BY = (
+    "proxyless/_composing.py",
+    "proxyless/_watched.py",
+    "proxyless/_options.py",
+    "proxyless/_variables.py",
+    "proxyless/beginnings.py",
+    "proxyless/mesh.py",
+    "proxyless/status_socket.py",
+    "xds/identity/environment.py",
+    "xds/identity/finding.py",
+)
 
 
 def pod() -> Any:
@@ -45,9 +55,9 @@ def test_the_pods_variables_make_it_known(tmp_path: Path) -> None:
 
 
 def test_the_charts_pods_have_the_same_labels() -> None:
-    templates = "".join(each.read_text() for each in (CHART / "templates").glob("*.yaml"))
+    templates = (CHART / "templates" / "_pod.tpl").read_text()
     for name, value in pod()["metadata"]["labels"].items():
-        assert re.search(rf'{re.escape(name)}: "?{value}"?\n', templates), name
+        assert re.search(rf'^{re.escape(name)}: .*"{value}"', templates, re.MULTILINE), name
 
 
 def test_the_bootstrap_file_is_read(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ VARIABLES = ("GRPC_", "INSTANCE_", "ISTIO_", "PILOT_", "POD_", "PROXY", "SERVICE
 """How those begin that a mesh reads: an example has those only that it sets."""
 
 
-@pytest.mark.parametrize("page", [each for each in PAGES if blocks(each, "python")])
+@pytest.mark.parametrize("page", [each for each in PAGES if blocks(each, "python") and each != "testing"])
 def test_the_python_of_a_page_runs(page: str, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(world.folder)
     monkeypatch.syspath_prepend(world.folder)

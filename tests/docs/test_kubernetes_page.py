@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import yaml
 
+from proxyless.cli._controller import Leading
 from proxyless.cli._monitor import Monitor
+from proxyless.cli._plane_metrics import plane_metrics
+from proxyless.controller.duties import Duties
+from proxyless.controller.leading import Election
+from proxyless.xds.controlplane import FolderSource, Plane
 from proxyless.xds.controlplane.kinds import KINDS
 from proxyless.xds.controlplane.source.cluster import KubernetesSource, readable
 from proxyless.xds.controlplane.source.cluster.conditions import CONDITIONS
 from tests.docs.pages import text_of
 from tests.xds.controlplane.source.api_server import Small, plural
+from tests.xds.controlplane.support import world
 
 
 def rules() -> list[dict[str, Any]]:
@@ -34,6 +41,8 @@ def test_every_condition_and_every_metric_is_named() -> None:
     assert set(re.findall(r"^\| `([A-Z]\w+)` \|", text, re.MULTILINE)) == set(CONDITIONS)
     server = Small()
     monitor = Monitor("127.0.0.1:0", KubernetesSource(server.api))
+    election = Election(server.api, "mesh", "one")
+    monitor.leading = Leading(election, Duties(election, [], lambda: world("")))
     try:
         served = {each.name + ("_total" if each.type == "counter" else "") for each in monitor.collect()}
     finally:
@@ -42,3 +51,10 @@ def test_every_condition_and_every_metric_is_named() -> None:
     named = set(re.findall(r"^\| `(proxyless_\w+)` \|", text, re.MULTILINE))
     of_the_plane = {f"proxyless_serve_{each}" for each in ("objects", "errors", "clients", "rejected")}
     assert named == served | of_the_plane
+
+
+def test_every_metric_by_istiods_name_is_named(tmp_path: Path) -> None:
+    plane = Plane(FolderSource(tmp_path))
+    served = {each.name for each in plane_metrics(plane)}
+    plane.close()
+    assert set(re.findall(r"^\| `(pilot_\w+)` \|", text_of("kubernetes"), re.MULTILINE)) == served

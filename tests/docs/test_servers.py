@@ -1,4 +1,4 @@
-"""The app of the ASGI page under the servers that the page names."""
+"""The apps of the ASGI and the WSGI page under the servers that the pages name."""
 
 from __future__ import annotations
 
@@ -16,17 +16,19 @@ from tests.docs.pages import FOLDER, blocks
 from tests.support.ports import free_port
 
 PORT = "8000"
-COMMANDS = [line for block in blocks("asgi", "sh") for line in block.text.splitlines()]
+COMMANDS = [
+    (page, line) for page in ("asgi", "wsgi") for block in blocks(page, "sh") for line in block.text.splitlines()
+]
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=[each.split()[0] for each in COMMANDS])
-def test_the_app_of_the_page_is_governed_under(command: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("page", "command"), COMMANDS, ids=[each.split()[0] for _, each in COMMANDS])
+def test_the_app_of_the_page_is_governed_under(page: str, command: str, tmp_path: Path) -> None:
     port = free_port()
     shutil.copytree(FOLDER, tmp_path / "istio")
     storefront = tmp_path / "istio" / "storefront.yaml"
     storefront.write_text(storefront.read_text().replace(PORT, str(port)))
-    (app,) = [block for block in blocks("asgi", "python") if block.file == "app.py"]
-    (tmp_path / "app.py").write_text(app.text)
+    (app,) = [block for block in blocks(page, "python") if block.file == "app.py"]
+    (tmp_path / "app.py").write_text(app.text.replace(PORT, str(port)))
     words = [word.replace(PORT, str(port)) for word in command.split()]
     process = subprocess.Popen(
         [sys.executable, "-m", *words],
@@ -51,7 +53,7 @@ def ask(port: int) -> httpx.Response:
 
 def first_answer(process: subprocess.Popen[bytes], port: int) -> httpx.Response:
     """The first one that is the app's or a limit's: the server has to start, and the configuration to come."""
-    end = time.monotonic() + 30
+    end = time.monotonic() + 120
     while time.monotonic() < end and process.poll() is None:
         try:
             answer = ask(port)

@@ -60,6 +60,12 @@ BY_HAND: dict[str, Any] = {
     "alternate_protocols_cache_options": {"name": "x"},
     "session_ticket_keys": {"keys": [{"inline_bytes": "eA=="}]},
     "watched_directory": {"path": "/"},
+    "OpenTelemetryConfig.grpc_service": {"envoy_grpc": {"cluster_name": "b"}},
+    "OpenTelemetryConfig.http_service": {"http_uri": {"uri": "http://b/", "cluster": "b", "timeout": "1s"}},
+    "OpenTelemetryConfig.resource_detectors": [extension("google.protobuf.Empty")],
+    "ZipkinConfig.collector_service": {"http_uri": {"uri": "http://b/", "cluster": "b", "timeout": "1s"}},
+    "ZipkinConfig.collector_endpoint_version": "HTTP_PROTO",
+    "Listener.access_log": [extension("envoy.extensions.access_loggers.stream.v3.StdoutAccessLog")],
 }
 """What these fields are set to, because they would be refused else."""
 

@@ -27,6 +27,8 @@ from tests.support.world import Steps, World
 
 from .resources import ORDER
 
+WORKLOAD = Workload("127.0.0.1", "node", "app.shop", environment={"POD_NAME": "pod"})
+
 Headers = Iterable[tuple[str, str]]
 NAME_FIELD = {ResourceType.ENDPOINT: "cluster_name"}
 
@@ -42,7 +44,7 @@ class Scene:
         self._addresses = addresses
         for type_ in ORDER:
             self._take(type_, messages.get(type_, ()))
-        self.world = World(self.graph.snapshot, options=Options(workload=Workload("127.0.0.1", "node", "app.shop")))
+        self.world = World(self.graph.snapshot, options=Options(workload=WORKLOAD))
         self.world.on_ask = self._want
 
     def _take(self, type_: ResourceType, messages: Iterable[Message]) -> None:
@@ -57,6 +59,8 @@ class Scene:
     def _want(self, type_: ResourceType, names: Collection[str]) -> None:
         graph = self.graph
         graph.want(type_, names)
+        if graph.missing_secrets:
+            graph.release()
         for name in sorted(graph.wanted_dns - graph.snapshot.resolved.keys()):
             graph.resolved(name, resolve_assignment(graph.newest[ResourceType.CLUSTER][name].get(), self._look_up))
         if graph.snapshot is not self.world.runtime.plan.snapshot:

@@ -46,3 +46,15 @@ def test_the_command_line_answers_help_without_grpc_or_protobuf() -> None:
     code = PROBE.replace("import proxyless\n", "import proxyless.cli\n")
     names = {name.partition(".")[0] for name in probe(code)["modules"]}
     assert not names & {"grpc", "google", "httpx", "prometheus_client", "yaml"}
+
+
+def test_the_plugin_of_pytest_imports_nothing_that_pytest_does_not() -> None:
+    code = "import pytest\n" + PROBE.replace("import proxyless\n", "import proxyless.pytest_plugin\n")
+    result = probe(code)
+    strangers = {name.partition(".")[0] for name in result["modules"]} - set(sys.stdlib_module_names)
+    assert strangers == {"proxyless"}
+    assert [each for each in result["modules"] if each.startswith("proxyless")] == [
+        "proxyless",
+        "proxyless.pytest_plugin",
+    ]
+    assert result["threads"] == 1

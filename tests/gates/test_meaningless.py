@@ -18,7 +18,7 @@ UNMET = {
     # Others of their oneofs are set.
     (TLS + "DownstreamTlsContext", "disable_stateless_session_resumption"),
     (TLS + "DownstreamTlsContext", "session_ticket_keys_sds_secret_config"),
-    *((TLS + "SdsSecretConfig.sds_config", each) for each in ("path", "self", "api_config_source")),
+    (TLS + "SdsSecretConfig.sds_config", "self"),
 }
 
 

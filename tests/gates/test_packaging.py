@@ -13,7 +13,8 @@ ROOT = Path(__file__).parents[2]
 IMPORT_ALL = """
 import importlib, pkgutil, sys
 import proxyless
-optional = {"h11", "httpx", "httpcore", "httpx2", "httpcore2", "kubernetes", "envoy_data_plane", "gevent", "uvicorn"}
+optional = {"h11", "httpx", "httpcore", "httpx2", "httpcore2", "httptools", "requests", "urllib3"}
+optional |= {"aiohttp", "kubernetes", "envoy_data_plane", "gevent", "uvicorn", "pytest"}
 failed = []
 for module in pkgutil.walk_packages(proxyless.__path__, "proxyless."):
     try:
@@ -44,6 +45,11 @@ def test_the_wheel_built_from_the_sdist_installs_and_every_module_imports(tmp_pa
     assert "proxyless/xds/graph.py" in names
     assert "proxyless/governance/call.py" in names
     assert "proxyless/py.typed" in names
+    plugins = next(each for each in names if each.endswith(".dist-info/entry_points.txt"))
+    assert (
+        "[pytest11]\nproxyless.pytest_plugin = proxyless.pytest_plugin\n"
+        in zipfile.ZipFile(wheel).read(plugins).decode()
+    )
     assert not [each for each in names if each.startswith(("xds/", "governance/", "tests/"))]
     subprocess.run([python, "-m", "pip", "-q", "--disable-pip-version-check", "install", wheel], check=True)
     done = subprocess.run([python, "-c", IMPORT_ALL], cwd=tmp_path, capture_output=True, text=True, check=False)

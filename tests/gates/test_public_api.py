@@ -5,12 +5,20 @@ import importlib
 import pytest
 
 PUBLIC = {
-    "proxyless": {"ConfigurationError", "Identity", "Mesh", "MeshError", "Node", "NotReadyError"},
+    "proxyless": {"ConfigurationError", "Identity", "Mesh", "MeshError", "Node", "NotReadyError", "UnsupportedError"},
+    "proxyless.aiohttp": {"call", "middleware", "server"},
     "proxyless.asgi": {"Middleware"},
+    "proxyless.extensions": {"Config", "DataInput", "Host", "HttpFilter", "InputMatcher", "LoadBalancer"},
+    "proxyless.grpc.aio": {"ServerInterceptor", "channel"},
+    "proxyless.grpc": {"ServerInterceptor", "channel"},
     "proxyless.httpx": {"AsyncTransport", "Transport"},
     "proxyless.httpx2": {"AsyncTransport", "Transport"},
     "proxyless.probes": {"Probes"},
+    "proxyless.requests": {"Adapter"},
+    "proxyless.testing": {"Clock", "Decision", "Decisions", "MeshUnderTest"},
     "proxyless.tls": {"gunicorn", "hypercorn", "peer", "server_context", "uvicorn"},
+    "proxyless.urllib3": {"PoolManager"},
+    "proxyless.wsgi": {"Middleware"},
 }
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from proxyless.governance.actions import AwaitSlot, Deliver, Discard, Failure, Head, OpenConnection, Send, Sleep
+from proxyless.governance.peer import Principals
 from proxyless.xds.model.cluster import HttpProtocol, RetryBudget, Thresholds, TransportSocket
 from proxyless.xds.model.endpoint import LocalityLbEndpoints
 from proxyless.xds.model.matchers import HeaderMatcher, StringMatcher
@@ -229,6 +230,24 @@ def test_an_endpoint_that_must_be_secure_is_never_spoken_to_in_plaintext(socket:
     assert (steps.status, steps.flags, steps.hosts) == (503, "UF", [])
     assert reason in steps.reply.body.decode()
     assert "10.0.0.1:80" in steps.reply.body.decode()
+
+
+def test_a_call_knows_who_was_at_the_ends_of_its_last_connection() -> None:
+    made = world(retries(1, "5xx"), transport_socket=TransportSocket("tls", UpstreamTls()))
+    made.runtime.tls = object()  # type: ignore[assignment]  # nobody opens anything here
+    steps = made.steps("http://shop/")
+    connection = steps.connection()
+    connection.principals = Principals("spiffe://a", "spiffe://b")
+    steps.wants(OpenConnection)
+    steps.answer(connection)
+    known: list[Any] = [steps.call.principals]
+    connection.open = False  # the next try needs another one
+    steps.wants(Send)
+    steps.answer(Head(503, [], None))
+    steps.until(OpenConnection)
+    known.append(steps.call.principals)
+    refuse(steps)
+    assert (steps.status, [*known, steps.call.principals]) == (503, [connection.principals, None, None])
 
 
 def test_an_original_dst_cluster_goes_where_the_program_dialled() -> None:

@@ -26,6 +26,8 @@ def made(body: BodyFormat, *headers: tuple[bytes, bytes]) -> bytes:
     [
         ("constant 100%%", b"constant 100%", b"constant 100%"),
         ("%LOCAL_REPLY_BODY%|%REQ(x-none)%", b"own|-", b"own|"),
+        ("100%% %REQ(x-a)% %UPSTREAM_LOCAL_ADDRESS%", b"100% one -", b"100% one "),
+        ("%UPSTREAM_LOCAL_ADDRESS% 5%%", b"- 5%", b" 5%"),
         ("%REQ(x-a):2%", b"on", b"on"),
     ],
 )
@@ -46,6 +48,7 @@ def test_text(text: str, full: bytes, sparse: bytes) -> None:
         ("%RESPONSE_CODE%%REQ(x-none)%", b'{"k":"418-"}', b'{"k":"418"}'),
         ("%REQ(x-a)%", b'{"k":"one"}', b'{"k":"one"}'),
         ("%REQ(x-none)%", b'{"k":null}', b"{}"),
+        ("%UPSTREAM_LOCAL_ADDRESS%", b'{"k":null}', b"{}"),
         ("<%REQ(x-a)%>", b'{"k":"<one>"}', b'{"k":"<one>"}'),
         ("%METADATA(VIRTUAL_HOST:m:text):2%", b'{"k":"wo"}', b'{"k":"wo"}'),
         ("%METADATA(VIRTUAL_HOST:m:number)%", b'{"k":1e+05}', b'{"k":1e+05}'),

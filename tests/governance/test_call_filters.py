@@ -203,7 +203,7 @@ def test_a_client_that_leaves_while_a_filter_waits_is_dc(spy: Install, monkeypat
     async def leave(seconds: float) -> None:
         raise asyncio.CancelledError
 
-    monkeypatch.setattr("proxyless.governance.suites.asgi.asyncio.sleep", leave)
+    monkeypatch.setattr("proxyless.governance.suites._incoming.asyncio.sleep", leave)
     fixture = inbound()
     with pytest.raises(asyncio.CancelledError):
         ask_app(fixture)

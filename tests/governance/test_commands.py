@@ -64,7 +64,8 @@ def subject(*headers: tuple[bytes, bytes], authority: bytes = b"shop:80") -> Sub
 
 def filled(command: str, what: Subject | None = None) -> str:
     formatter = compile_value(f"%{command}%")
-    assert not isinstance(formatter, bytes)
+    if isinstance(formatter, bytes):
+        return formatter.decode()
     return formatter(what if what is not None else subject()).decode()
 
 
@@ -75,6 +76,7 @@ def filled(command: str, what: Subject | None = None) -> str:
         ("BYTES_SENT", "0"),
         ("CLUSTER_METADATA(m:a)", "of the cluster"),
         ("COMMON_DURATION(DS_RX_BEG:DS_RX_END:ms)", "0"),
+        ("REQ()", ""),
         ("COMMON_DURATION(DS_RX_BEG:US_RX_BEG:ms)", "1500"),
         ("COMMON_DURATION(DS_RX_BEG:US_RX_BEG:us)", "1500000"),
         ("COMMON_DURATION(DS_RX_BEG:US_TX_BEG:ms)", ""),
@@ -145,6 +147,7 @@ def filled(command: str, what: Subject | None = None) -> str:
         ("UPSTREAM_REMOTE_PORT", "8080"),
         ("UPSTREAM_REQUEST_ATTEMPT_COUNT", "2"),
         ("UPSTREAM_TLS_VERSION", ""),
+        ("TLS_JA3_FINGERPRINT", ""),
         ("CONNECTION_ID", ""),
     ],
 )
@@ -169,30 +172,55 @@ def test_every_command_says_something_of_a_request_that_has_just_come(command: s
 def test_the_other_side_of_a_connection_by_tls() -> None:
     request = RequestView(b"GET", b"http", b"shop", b"/")
     peer = Peer(
-        b"leaf", True, ("spiffe://a/b", "x"), ("a", "b"), "CN=a", version="TLSv1.3", cipher="C", local_uri_sans=("me",)
+        b"leaf", True, ("spiffe://a/b", "x"), ("a", "b"), "CN=a", version="TLSv1.3", cipher="C", ip_sans=("1.2.3.4",)
     )
-    peer = replace(peer, local_dns_sans=("my", "own"), chain=(b"leaf", b"root"), issuer="CN=ca", serial="0a")
+    peer = replace(peer, local_uri_sans=("me",), local_dns_sans=("my", "own"), local_ip_sans=("::1",), session_id="ab")
+    peer = replace(
+        peer,
+        email_sans=("a@b",),
+        local_email_sans=("c@d",),
+        local_subject="CN=me",
+        chain=(b"leaf", b"root"),
+        begins=1.5,
+    )
+    peer = replace(peer, issuer="CN=ca", serial="0a", chain_serials=("0a", "01"), ends=86400.0)
     leaf, root = (hashlib.sha256(each).hexdigest() for each in (b"leaf", b"root"))
-    known = Subject(request, peer=peer, transport="not who was asked for")
+    both = {
+        "PEER_URI_SAN": "spiffe://a/b,x",
+        "PEER_DNS_SAN": "a,b",
+        "PEER_IP_SAN": "1.2.3.4",
+        "PEER_SUBJECT": "CN=a",
+        "PEER_ISSUER": "CN=ca",
+        "PEER_CERT": encoded(b"leaf"),
+        "PEER_CERT_V_START": "1970-01-01T00:00:01.500Z",
+        "PEER_CERT_V_END(%s)": "86400",
+        "LOCAL_URI_SAN": "me",
+        "LOCAL_DNS_SAN": "my,own",
+        "LOCAL_IP_SAN": "::1",
+        "TLS_VERSION": "TLSv1.3",
+        "TLS_CIPHER": "C",
+        "TLS_SESSION_ID": "ab",
+    }
+    clients = {
+        "PEER_SERIAL": "0a",
+        "PEER_CHAIN_SERIALS": "0a,01",
+        "PEER_FINGERPRINT_256": leaf,
+        "PEER_FINGERPRINT_1": hashlib.sha1(b"leaf", usedforsecurity=False).hexdigest(),
+        "PEER_CHAIN_FINGERPRINTS_256": f"{leaf},{root}",
+        "PEER_EMAIL_SAN": "a@b",
+        "LOCAL_EMAIL_SAN": "c@d",
+        "LOCAL_SUBJECT": "CN=me",
+    }
+    known = Subject(request, peer=peer, upstream=lambda: peer)
+    unknown = Subject(request, peer=Peer(), upstream=lambda: None)
     for command, value in {
-        "DOWNSTREAM_PEER_URI_SAN": "spiffe://a/b,x",
-        "DOWNSTREAM_PEER_DNS_SAN": "a,b",
-        "DOWNSTREAM_PEER_SUBJECT": "CN=a",
-        "DOWNSTREAM_PEER_ISSUER": "CN=ca",
-        "DOWNSTREAM_PEER_SERIAL": "0a",
-        "DOWNSTREAM_PEER_FINGERPRINT_256": leaf,
-        "DOWNSTREAM_PEER_FINGERPRINT_1": hashlib.sha1(b"leaf", usedforsecurity=False).hexdigest(),
-        "DOWNSTREAM_PEER_CHAIN_FINGERPRINTS_256": f"{leaf},{root}",
-        "DOWNSTREAM_PEER_CERT": encoded(b"leaf"),
-        "DOWNSTREAM_LOCAL_URI_SAN": "me",
-        "DOWNSTREAM_LOCAL_DNS_SAN": "my,own",
-        "DOWNSTREAM_TLS_VERSION": "TLSv1.3",
-        "DOWNSTREAM_TLS_CIPHER": "C",
-        "UPSTREAM_TRANSPORT_FAILURE_REASON": "not_who_was_asked_for",
+        **{f"DOWNSTREAM_{name}": value for name, value in (*both.items(), *clients.items())},
+        **{f"UPSTREAM_{name}": value for name, value in both.items()},
     }.items():
-        assert filled(command, known) == value
-        assert filled(command, Subject(request)) == ""
-    assert filled("DOWNSTREAM_PEER_FINGERPRINT_256", Subject(request, peer=Peer())) == ""
+        assert filled(command, known) == value, command
+        assert filled(command, unknown) == filled(command, Subject(request)) == "", command
+    failed = Subject(request, transport="not who was asked for")
+    assert filled("UPSTREAM_TRANSPORT_FAILURE_REASON", failed) == "not_who_was_asked_for"
 
 
 def test_what_is_not_known_yet_is_nothing() -> None:
@@ -208,6 +236,7 @@ def test_what_is_not_known_yet_is_nothing() -> None:
         assert filled(command, bare) == ""
     assert (filled("RESPONSE_CODE", bare), filled("RESPONSE_FLAGS", bare)) == ("0", "-")
     assert filled("COMMON_DURATION(DS_RX_BEG:US_RX_BEG:ms)", bare) == ""
+    assert filled("COMMON_DURATION(DS_RX_BEG:US_RX_END:ms)", bare) == ""
     bare.response, bare.local_status = [], 503
     assert (filled("RESP(:status)", bare), filled("RESPONSE_CODE", bare)) == ("503", "0")
     bare.local_status = 0
@@ -260,7 +289,7 @@ def test_every_command_that_envoy_knows_is_filled_in_or_known_not_to_be() -> Non
     assert known | {"XFCC_VALUE"} >= UNKNOWN_HERE | REFUSED
     left = known - filled_in - UNKNOWN_HERE - REFUSED
     about = ("CERT", "TLS", "SAN", "PEER", "SUBJECT", "SERIAL", "TRANSPORT", "DETAILS", "CLOSE", "ENDPOINT", "DURATION")
-    others = {"SPAN_ID", "TRACE_ID", "TRAILER", "RESPONSE_TRAILER", "UPSTREAM_SERVER_NAME"}
+    others = {"TRAILER", "RESPONSE_TRAILER", "UPSTREAM_SERVER_NAME"}
     states = {"FILTER_STATE", "UPSTREAM_FILTER_STATE", "VIRTUAL_CLUSTER_NAME"}
     assert {each for each in left if not any(word in each for word in about)} == others | states
 
@@ -280,6 +309,11 @@ def test_every_command_that_envoy_knows_is_filled_in_or_known_not_to_be() -> Non
 )
 def test_a_moment_is_spelled_as_asked(text: str, value: str) -> None:
     assert clock_format(text, utc=True)(NOW).decode() == value
+
+
+def test_moments_of_one_second_differ_by_their_fractions() -> None:
+    spelled = clock_format("%S.%1f", utc=True)
+    assert [spelled(NOW + later) for later in (0.0, 0.5, 1.0, 0.0)] == [b"20.2", b"20.7", b"21.2", b"20.2"]
 
 
 def test_a_local_moment_says_its_zone() -> None:
@@ -324,3 +358,13 @@ def test_an_endpoint_that_was_not_reached_has_a_name_only() -> None:
     assert (filled("UPSTREAM_HOST", what), filled("UPSTREAM_REMOTE_PORT", what)) == ("10.1.1.1:8080", "")
     assert filled("UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT", what) == filled("UPSTREAM_PROTOCOL", what) == ""
     assert filled("UPSTREAM_REMOTE_ADDRESS", what) == ""
+
+
+def test_times_of_what_is_over_are_known_by_logs_alone() -> None:
+    made = subject()
+    made.headed_ms = 400
+    asked = ("DS_RX_BEG:DS_TX_END", "US_RX_BEG:US_RX_END", "DS_TX_BEG:DS_TX_END", "US_TX_END:US_RX_BEG")
+    commands = [*(f"COMMON_DURATION({each}:ms)" for each in asked), "RESPONSE_TX_DURATION"]
+    assert [filled(each, made) for each in commands] == [""] * 5
+    made.log_type = "DownstreamEnd"
+    assert [filled(each, made) for each in commands] == ["1500", "1100", "1100", "", "1100"]

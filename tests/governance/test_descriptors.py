@@ -158,6 +158,12 @@ def test_limits_of_other_stages_and_those_behind_a_runtime_key_are_left_out() ->
     assert policy.descriptors(request(), 1) == [(("generic_key", "all"),)]
 
 
+def test_a_service_is_asked_about_the_descriptors_that_there_are() -> None:
+    policy = LimitPolicy([RateLimit((USER,)), RateLimit((FIXED,))])
+    asked = policy.limited(request(), 0, Subject(), done=False)
+    assert [descriptor.entries for _, descriptor in asked] == [(("generic_key", "all"),)]
+
+
 def test_a_policy_without_limits_is_empty() -> None:
     assert LimitPolicy([]).empty
     assert not LimitPolicy([RateLimit((FIXED,))]).empty

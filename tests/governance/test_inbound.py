@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from proxyless.governance.headers import HeaderList
 from proxyless.governance.inbound import InboundRequest
-from proxyless.governance.replies import LocalReply
+from proxyless.governance.replies import CLOSE, LocalReply
 from proxyless.governance.request import RequestView
 from proxyless.governance.runtime import Options
 from proxyless.xds.model.filters import LocalRateLimit, TokenBucket, UnenforceableFilter
@@ -316,3 +317,31 @@ def test_what_is_no_http_is_answered_and_a_request_without_host_stays_so() -> No
     request = InboundRequest(routed().runtime, view, PORT)
     assert request.decide() is None
     assert [name for name, _ in view.raw_headers] == [b"x-forwarded-proto", b"x-request-id"]
+
+
+@pytest.mark.parametrize(
+    ("protocol", "said", "leave"),
+    [
+        ("HTTP/1.1", [(b"Connection", b"keep-alive"), (b"x", b"1")], [(b"x", b"1"), CLOSE]),
+        ("HTTP/1.0", [], [CLOSE]),
+        ("HTTP/1.1", [(b"connection", b"Upgrade")], [(b"connection", b"Upgrade")]),
+        ("HTTP/2", [(b"x", b"1")], [(b"x", b"1")]),
+    ],
+)
+def test_a_response_is_the_last_of_its_connection_while_a_mesh_drains(
+    protocol: str, said: HeaderList, leave: HeaderList
+) -> None:
+    fixture = world(manager(table(route())))
+    request = asked(fixture)
+    request.protocol = protocol
+    assert request.response(200, list(said)) == said
+    fixture.runtime.draining = True
+    assert request.response(200, list(said)) == leave
+
+
+def test_an_answer_of_the_meshs_own_is_the_last_of_its_connection_too() -> None:
+    fixture = routed(route("/", DirectResponseAction(418)))
+    fixture.runtime.draining = True
+    reply = asked(fixture).reply
+    assert reply is not None
+    assert CLOSE in reply.headers

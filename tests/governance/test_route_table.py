@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from proxyless.governance import route_table
 from proxyless.governance.route_table import RouteTable
 from proxyless.xds.model.route import LazyVirtualHost
 from proxyless.xds.model.values import HeaderMutation, HeaderMutations
@@ -58,3 +59,15 @@ def test_what_is_compiled_stays_while_the_settings_of_the_table_do() -> None:
     assert RouteTable(table(*without(REST)), before).find(b"a.shop") is compiled
     headers = HeaderMutations(request_add=(HeaderMutation("x", "y"),))
     assert RouteTable(table(*ALL, headers=headers), before).find(b"a.shop") is not compiled
+
+
+AUTHORITIES = (b"a", b"x.b", b"y.b", b"c")
+
+
+def test_authorities_that_clients_choose_are_not_remembered_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(route_table, "MOST_REMEMBERED", 2)
+    found = RouteTable(table(vhost(route("/"), domains=("a",)), vhost(route("/"), domains=("*.b",))))
+    for _ in range(2):
+        names = [each.config.name if (each := found.find(name)) is not None else None for name in AUTHORITIES]
+        assert names == ["a", "*.b", "*.b", None]
+    assert len(found._found) == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import random
 from collections.abc import Iterator
 
@@ -117,6 +118,16 @@ def test_a_forked_child_keeps_the_configuration_and_nothing_that_was_the_parents
     assert not fixture.runtime.busy()
     assert fixture.call().status == 200
     assert len(fixture.connections) == 2
+
+
+def test_a_forked_child_draws_for_itself_unless_its_chance_was_given() -> None:
+    own, given = Runtime(), Runtime(rng=random.Random(5))
+    child = copy.deepcopy(own.rng)
+    own.reset()
+    given.reset()
+    assert own.rng.getrandbits(128) != child.getrandbits(128)
+    assert given.rng.getrandbits(128) == random.Random(5).getrandbits(128)
+    assert own.uniform == own.rng.random
 
 
 def test_a_forked_child_has_rate_limits_of_its_own() -> None:

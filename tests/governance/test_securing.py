@@ -10,16 +10,27 @@ import pytest
 from proxyless.cli._url import parse_url
 from proxyless.governance.actions import Failure, OpenConnection, Send
 from proxyless.governance.balancing.host import Host
+from proxyless.governance.call import OutgoingCall
 from proxyless.governance.events import NotSecured
-from proxyless.governance.explain import document, dry_call
+from proxyless.governance.explain import document, dry_call, why
+from proxyless.governance.explain_tls import said_of_tls
+from proxyless.governance.request import RequestView
 from proxyless.governance.securing import Securing, plain_securing, securing_of, service_securing
 from proxyless.governance.telemetry.events import describe
-from proxyless.xds.model.cluster import HttpProtocol, TransportSocket
+from proxyless.xds.model.cluster import HttpProtocol, TransportSocket, TransportSocketMatch
 from proxyless.xds.model.endpoint import LbEndpoint
 from proxyless.xds.model.filters import Alpn
-from proxyless.xds.model.tls import CommonTls, SecretName, UpstreamTls
+from proxyless.xds.model.tls import (
+    CertificateFiles,
+    CommonTls,
+    DataSource,
+    SanMatcher,
+    SecretName,
+    UpstreamTls,
+    Validation,
+)
 from proxyless.xds.model.values import Address
-from tests.support.model import chain, cluster, http_filter, listener, manager, route, snapshot, table
+from tests.support.model import chain, cluster, host, http_filter, listener, manager, route, snapshot, table
 from tests.support.world import World
 
 ADDRESS = "10.0.0.1:80"
@@ -59,6 +70,16 @@ def test_a_pool_is_secured_as_its_cluster_says() -> None:
 )
 def test_what_is_offered_follows_the_protocol_where_nothing_is_said(protocol: Any, offered: tuple[str, ...]) -> None:
     found = secured(world(UpstreamTls(), http=HttpProtocol(protocol)))
+    assert found is not None
+    assert found.alpn == offered
+
+
+@pytest.mark.parametrize(("spoken", "offered"), [("HTTP/2", ("h2",)), ("HTTP/1.1", ())])
+def test_what_the_caller_speaks_is_offered_where_the_cluster_follows_it(
+    monkeypatch: pytest.MonkeyPatch, spoken: str, offered: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(OutgoingCall, "protocol", spoken)
+    found = secured(world(UpstreamTls(), http=HttpProtocol("downstream")))
     assert found is not None
     assert found.alpn == offered
 
@@ -126,12 +147,13 @@ def test_another_context_takes_new_connections_and_an_equal_one_keeps_the_old() 
     assert [each.open for each in made.connections] == [False, True, True]
 
 
-def test_a_connection_that_agreed_on_http2_carries_many_requests() -> None:
-    made = world(http=HttpProtocol("auto", max_concurrent_streams=2))
+@pytest.mark.parametrize("protocol", ["auto", "downstream"])
+def test_a_connection_that_agreed_on_http2_carries_many_requests(protocol: Any) -> None:
+    made = world(http=HttpProtocol(protocol, max_concurrent_streams=2))
     first = made.steps()
     wanted = first.until(OpenConnection)
     assert isinstance(wanted, OpenConnection)
-    assert wanted.negotiates
+    assert wanted.negotiates is (protocol == "auto")
     connection = first.connection()
     connection.http2 = True  # type: ignore[attr-defined]
     first.answer(connection)
@@ -173,6 +195,69 @@ def test_explain_tells_what_is_offered_and_asked() -> None:
     call, missing = dry_call(made.runtime, "GET", parse_url("http://shop/"), [])
     found = document(call, {"method": "GET", "url": "http://shop/", "headers": []}, missing)
     assert found["tls"] == {"mode": "mtls", "sni": "shop", "alpn": ["own"], "sans": ["shop"]}
+
+
+URI = SanMatcher("prefix", "spiffe://td/", "URI")
+EXACT = SanMatcher("exact", "spiffe://td/ns/a/sa/b")
+FILES = CertificateFiles(DataSource(filename="chain.pem"), DataSource(filename="key.pem"))
+UNTRUSTED = Validation(secret=SecretName("ROOTCA"), accept_untrusted=True)
+SPIFFE = Validation(spiffe_domains=(("td", DataSource(filename="roots.pem")),))
+
+
+DEFAULT = "asks for a, shows the certificate default"
+
+
+@pytest.mark.parametrize(
+    ("common", "said"),
+    [
+        (
+            CommonTls(SecretName("default"), Validation(secret=SecretName("ROOTCA"), sans=(EXACT, URI))),
+            f"mTLS: {DEFAULT}, expects spiffe://td/ns/a/sa/b or prefix spiffe://td/ by ROOTCA",
+        ),
+        (
+            CommonTls(FILES, Validation(system_roots=True)),
+            "mTLS: asks for a, shows the certificate of the configuration, expects anybody by the system's roots",
+        ),
+        (
+            CommonTls(validation=Validation(roots=DataSource(filename="ca.pem"))),
+            "TLS: asks for a, shows no certificate, expects anybody by roots of the configuration",
+        ),
+        (
+            CommonTls(validation=SPIFFE),
+            "TLS: asks for a, shows no certificate, expects anybody by roots of the configuration",
+        ),
+        *(
+            (CommonTls(validation=each), "TLS: asks for a, shows no certificate, expects anybody: nothing is verified")
+            for each in (None, UNTRUSTED, Validation())
+        ),
+    ],
+)
+def test_explain_says_who_is_shown_and_who_is_expected(common: CommonTls, said: str) -> None:
+    made = world(UpstreamTls(common, sni="a"))
+    call, _ = dry_call(made.runtime, "GET", parse_url("http://shop/"), [])
+    assert why(call)[-1] == f"spoken to by {said}"
+
+
+def test_explain_says_which_transport_socket_an_endpoint_gets() -> None:
+    secure = TransportSocket("tls", UpstreamTls())
+    matches = (
+        TransportSocketMatch("tlsMode-istio", {"tlsMode": "istio"}, secure),
+        TransportSocketMatch("tlsMode-disabled", {}, TransportSocket("plain")),
+    )
+    for metadata, said in (
+        ({"tlsMode": "istio"}, "by TLS (transport socket tlsMode-istio): asks for no name, shows no certificate, "),
+        ({}, "in plaintext (transport socket tlsMode-disabled)"),
+    ):
+        own = host(ADDRESS, metadata={"envoy.transport_socket_match": metadata})
+        target = cluster("a", own, transport_socket_matches=matches)
+        made = World(tables=[table(route("/", "a"))], clusters=[target])
+        made.runtime.tls = Contexts()
+        call, _ = dry_call(made.runtime, "GET", parse_url("http://shop/"), [])
+        assert why(call)[-1].startswith(f"spoken to {said}")
+        (found,) = made.cluster().hosts
+        undecided = OutgoingCall(made.runtime, None, RequestView(b"GET", b"http", b"shop", b"/"), b"shop", 80)
+        said_then = [each.partition(":")[0] for each in said_of_tls(undecided, found)]
+        assert said_then == (["spoken to by TLS"] if metadata else [])
 
 
 @pytest.mark.parametrize(

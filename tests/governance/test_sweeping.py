@@ -7,8 +7,9 @@ from typing import Any
 
 from proxyless.governance.actions import Send
 from proxyless.governance.cluster import ClusterRuntime
-from proxyless.governance.sweeping import sweep
-from proxyless.xds.model.cluster import HttpProtocol
+from proxyless.governance.sweeping import leads_somewhere, sweep
+from proxyless.xds.model.cluster import HttpProtocol, TransportSocket
+from proxyless.xds.model.tls import UpstreamTls
 from tests.support.model import CLUSTER, cluster, resource, route, table
 from tests.support.world import World
 
@@ -146,3 +147,51 @@ def test_of_too_many_idle_connections_the_longest_idle_go() -> None:
     assert still_open(fixture) == [True, True]
     sweep(fixture.runtime, 1)
     assert still_open(fixture) == [False, True]
+
+
+def test_pools_for_a_name_end_with_their_connections() -> None:
+    """Where each Host is a name to ask for by TLS, there would be as many as somebody thinks of."""
+    fixture = World(
+        tables=[table(route("/", "a"))],
+        clusters=[
+            cluster(
+                "a",
+                ONE,
+                http=HttpProtocol(idle_timeout_s=60.0, auto_sni=True),
+                transport_socket=TransportSocket("tls", UpstreamTls()),
+            )
+        ],
+    )
+    fixture.runtime.tls = object()  # type: ignore[assignment]  # nobody opens anything here
+    for number in range(5):
+        fixture.call(f"http://h{number}.shop/")
+    (pools,) = (host.pools for host in fixture.runtime.states["a"].hosts.values())
+    assert len(pools) == 5
+    steps = fixture.steps("http://late.shop/")
+    sweep(fixture.runtime, MANY)
+    assert len(pools) == 6
+    fixture.clock.advance(60.0)
+    sweep(fixture.runtime, MANY)
+    assert len(pools) == 1
+    steps.until(answers=[200])
+    assert steps.status == 200
+    fixture.clock.advance(60.0)
+    sweep(fixture.runtime, MANY)
+    assert (pools, any(still_open(fixture)), fixture.counts()) == ({}, False, (0, 0, 0, 0))
+
+
+def test_those_that_filters_ask_are_looked_at_too() -> None:
+    fixture = world(ONE, TWO)
+    fixture.call()
+    swept: list[bool] = []
+    runtime = fixture.runtime
+    runtime.on_sweep = lambda: swept.append(True)
+    sweep(runtime, MANY)
+    assert swept == [True]
+    assert leads_somewhere(runtime, "a", ONE)
+    assert not leads_somewhere(runtime, "b", ONE)
+    update(fixture, TWO)
+    assert runtime.plan.cluster("a") is not None
+    assert (leads_somewhere(runtime, "a", ONE), leads_somewhere(runtime, "a", TWO)) == (False, True)
+    runtime.states.clear()
+    assert leads_somewhere(runtime, "a", ONE), "no request has gone there yet"

@@ -24,6 +24,7 @@ from tests.support.model import (
 from tests.support.world import Steps, World
 
 GRPC = (("content-type", "application/grpc"),)
+UPGRADE = (("connection", "upgrade"), ("upgrade", "websocket"))
 
 
 def world(*, http: dict[str, Any] | None = None, cluster_http: HttpProtocol = HttpProtocol(), **action: Any) -> World:
@@ -252,6 +253,46 @@ def test_an_upload_that_takes_too_long_is_408(
     fixture.clock.advance(deadline_s or 5.0)
     steps.answer(Failure(failure, ""))
     assert told(steps) == outcome
+
+
+@pytest.mark.parametrize(
+    ("configured", "deadline_s", "outcome"),
+    [
+        ({"timeout_s": 3.0}, 3.0, ROUTE),
+        ({"idle_timeout_s": 3.0}, 3.0, (408, *IDLE[1:])),
+        ({"stream_duration": StreamDuration(3.0)}, 3.0, (408, *LASTS[1:])),
+        ({"cluster_http": HttpProtocol(max_stream_duration_s=3.0)}, 3.0, (408, *UPSTREAM[1:])),
+    ],
+)
+def test_a_handshake_has_the_routes_timeout_and_is_a_request_that_is_not_complete(
+    configured: dict[str, Any], deadline_s: float, outcome: tuple[int, str, str, str]
+) -> None:
+    fixture = world(**configured)
+    steps = fixture.steps(headers=UPGRADE)
+    steps.until(Send)
+    assert steps.wants(Send).deadline == fixture.clock.now + deadline_s
+    fixture.clock.advance(deadline_s)
+    steps.answer(Failure("timeout", ""))
+    assert told(steps) == outcome
+
+
+@pytest.mark.parametrize(
+    ("configured", "deadline_s", "idle_s"),
+    [
+        ({"timeout_s": 3.0}, None, None),
+        ({"timeout_s": 3.0, "idle_timeout_s": 5.0}, None, 5.0),
+        ({"stream_duration": StreamDuration(3.0)}, 3.0, None),
+    ],
+)
+def test_when_it_has_become_a_web_socket_the_routes_timeout_is_over(
+    configured: dict[str, Any], deadline_s: float | None, idle_s: float | None
+) -> None:
+    fixture = world(**configured)
+    steps = fixture.steps(headers=UPGRADE)
+    begin = fixture.clock.now
+    steps.until(Deliver, answers=[101])
+    deliver = steps.wants(Deliver)
+    assert (deliver.deadline, deliver.idle_s) == (None if deadline_s is None else begin + deadline_s, idle_s)
 
 
 def test_when_the_request_is_complete_its_own_limit_is_over_and_the_idle_time_begins() -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import pytest
 
 from proxyless.governance.request import RequestView
 from proxyless.governance.trees import compile_tree, read_request, value_test
+from proxyless.xds.model.extension import Config, Extension, ExtensionError
 from proxyless.xds.model.matchers import StringMatcher
 from proxyless.xds.model.matching import (
     Combined,
@@ -147,3 +151,34 @@ def test_a_tree_says_all_that_it_looks_at() -> None:
         "list", matchers=((Combined("not", (is_("1"),)), below(inner)),), on_no_match=below(inner)
     )
     assert list(outer.inputs()) == [K, L, L]
+
+
+def brought(method: str, body: Any) -> Extension:
+    made = type("Made", (), {method: staticmethod(body)})()
+    return Extension(Config("m", "acme.Matcher"), "acme 1.0", made)
+
+
+def test_another_package_may_say_what_is_looked_at() -> None:
+    def get(headers: Mapping[str, str]) -> str | None:
+        return headers[":path"] + headers[":method"] + headers[":authority"] if "x-k" in headers else None
+
+    looked_at = Input("extension", "acme.Matcher", brought("get", get))
+    tree: Tree = MatcherTree("exact", looked_at, entries=(("/GETshop", to("it")),), on_no_match=ELSE)
+    assert (led(tree, "1"), led(tree)) == ("it", "else")
+
+
+@pytest.mark.parametrize(
+    ("get", "why"),
+    [(lambda headers: 1, "has returned int"), (lambda headers: headers.pop("x-k"), "has raised TypeError")],
+)
+def test_what_it_says_is_text_and_it_changes_nothing(get: object, why: str) -> None:
+    tree: Tree = MatcherTree("exact", Input("extension", "acme.Matcher", brought("get", get)), entries=(("1", ELSE),))
+    with pytest.raises(ExtensionError, match=why):
+        led(tree, "1")
+
+
+def test_another_package_may_match() -> None:
+    even = value_test(brought("match", lambda value: int(value) % 2 == 0))
+    assert (even(b"2"), even(b"3")) == (True, False)
+    with pytest.raises(ExtensionError, match=r"match of m .* has raised ValueError"):
+        even(b"x")

@@ -28,8 +28,9 @@ def mesh_of(recorded: str, identity: str) -> proxyless.Mesh:
 
 if "GUNICORN_RECORDED" in os.environ:
     wsgi_app = f"{__name__}:app"
+    port = os.environ.get("GUNICORN_PORT", "8080")
     ssl_context = proxyless.tls.gunicorn(
-        mesh_of(os.environ["GUNICORN_RECORDED"], os.environ["GUNICORN_IDENTITY"]), port=8080
+        mesh_of(os.environ["GUNICORN_RECORDED"], os.environ["GUNICORN_IDENTITY"]), port=int(port) if port else None
     )
     certfile = __file__
     control_socket_disable = True  # nothing outside the folder of a test

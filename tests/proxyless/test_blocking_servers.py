@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 from wsgiref.simple_server import WSGIRequestHandler, make_server
@@ -22,6 +22,7 @@ import proxyless
 from tests.governance.suites.served import FRONTEND, LEDGER, client_context
 from tests.proxyless.gunicorn_config import app, mesh_of
 from tests.support.certificates import authority, spiffe, write
+from tests.support.waiting import wait_for
 
 CA = authority()
 CALLER = spiffe("caller")
@@ -164,3 +165,70 @@ def test_a_request_that_came_with_the_one_before_is_not_taken_for_that_of_anothe
         clear.sendall(request % 3)
         told += [body_of(answers), body_of(answers)]
     assert told == [{"uris": None, "path": f"/{each}"} for each in (1, 2, 3)]
+
+
+def gunicorn(folder: Path, *options: str, port: str = "", **more: Any) -> subprocess.Popen[str]:
+    """A process on the recorded STRICT chains, whose errors are read."""
+    files(folder)
+    environ = {
+        **os.environ,
+        "GUNICORN_RECORDED": str(LEDGER),
+        "GUNICORN_IDENTITY": str(folder),
+        "GUNICORN_PORT": port,
+    }
+    command = [sys.executable, "-m", "gunicorn", "-c", "python:tests.proxyless.gunicorn_config", *options]
+    return subprocess.Popen(
+        [*command, "--worker-tmp-dir", str(folder), "--timeout", "300"],
+        env=environ,
+        cwd=Path(__file__).parents[2],
+        stderr=subprocess.PIPE,
+        text=True,
+        **more,
+    )
+
+
+def test_gunicorn_does_not_start_with_workers_that_a_silent_client_would_stop(tmp_path: Path) -> None:
+    process = gunicorn(tmp_path, "--worker-class", "gevent", "--bind", "127.0.0.1:0")
+    _, said = process.communicate(timeout=PATIENCE * 4)
+    assert process.returncode
+    assert "is for workers of class sync and gthread, not 'gevent'" in said
+
+
+def test_a_port_that_gunicorn_was_handed_over_is_the_one_of_the_connection(tmp_path: Path) -> None:
+    """The recording has no chain for it, and what catches all the others takes the client by its certificate."""
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as sock:
+        where = f"127.0.0.1:{sock.getsockname()[1]}"
+        process = gunicorn(tmp_path, "--bind", f"fd://{sock.fileno()}", pass_fds=[sock.fileno()])
+        try:
+            verify = client_context(CA, CA.workload("caller"))
+            with httpx.Client(verify=verify, trust_env=False, timeout=PATIENCE) as client:
+                assert client.get(f"https://{where}/in").json() == {"uris": [CALLER], "path": "/in"}
+        finally:
+            process.terminate()
+            process.communicate(timeout=PATIENCE)
+
+
+def test_gunicorn_on_a_unix_socket_has_to_be_told_the_port(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    process = gunicorn(tmp_path, "--bind", f"unix:{path}")
+    try:
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(PATIENCE * 4)
+            # It is there for a moment before anybody listens.
+            wait_for(lambda: client.connect_ex(str(path)) == 0 or process.poll() is not None, PATIENCE * 4)
+            with suppress(ConnectionError):
+                client.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+            assert b"200 OK" not in read_all(client)
+    finally:
+        process.terminate()
+        _, said = process.communicate(timeout=PATIENCE)
+    assert "a Unix socket has no port: proxyless.tls.gunicorn(mesh, port=...) says the app's" in said
+
+
+def read_all(client: socket.socket) -> bytes:
+    """What comes until the other side hangs up."""
+    found = b""
+    with suppress(ConnectionError):
+        while data := client.recv(65536):
+            found += data
+    return found

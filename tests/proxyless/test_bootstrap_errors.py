@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,10 @@ import pytest
 
 import proxyless
 from proxyless import ConfigurationError, Mesh, Node
+from proxyless.beginnings import alone
+from proxyless.examining.finding import Finding
+from proxyless.examining.sidecar import seen
+from proxyless.xds.identity.bootstrap import Bootstrap
 from tests.support.waiting import wait_for
 
 FOLDER = Path(__file__).parents[1] / "docs" / "istio"
@@ -91,3 +96,35 @@ def test_a_folder_is_no_mesh() -> None:
     folder: Any = "istio/"
     with pytest.raises(TypeError, match=r"is not a proxyless\.Mesh, such as"):
         proxyless.httpx.Transport(folder)
+
+
+BY_INJECTOR = {"sidecar.istio.io/status": '{"containers": ["istio-proxy"]}'}
+
+
+def annotated(annotations: dict[str, str]) -> Bootstrap:
+    return Bootstrap("127.0.0.1:1", Node("web", "shop", metadata={"ANNOTATIONS": annotations}))
+
+
+def nobody_listens(annotations: Mapping[str, Any]) -> Iterator[Finding]:
+    return seen(annotations, lambda _: False)
+
+
+def test_a_mesh_of_the_environment_refuses_a_sidecar_beside_it(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("PROXYLESS_XDS", "xds://127.0.0.1:1")
+    monkeypatch.setenv("ISTIO_METAJSON_ANNOTATIONS", json.dumps(BY_INJECTOR))
+    with pytest.raises(ConfigurationError, match=r"Istio's injector has been at this Pod .*PROXYLESS_ALLOW_SIDECAR=1"):
+        Mesh.from_env(registry=False, cache_dir=False)
+    monkeypatch.setenv("PROXYLESS_ALLOW_SIDECAR", "1")
+    Mesh.from_env(registry=False, cache_dir=False).close()
+    assert "each call may be governed twice" in caplog.text
+
+
+def test_what_may_be_a_sidecar_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    alone(annotated({}), nobody_listens)
+    assert not caplog.text
+    alone(annotated({}), lambda annotations: seen(annotations, lambda port: port == 15021))
+    assert "something listens here at 15021" in caplog.text
+    with pytest.raises(ConfigurationError, match="a proxy listens here at 15001"):
+        alone(annotated({}), lambda annotations: seen(annotations, lambda port: port == 15001))

@@ -123,6 +123,18 @@ def test_readiness_and_metrics_are_there_too(mesh: proxyless.Mesh) -> None:
     assert ask(mesh, "", LIVE).status_code == 400
 
 
+def test_post_drain_fails_the_readiness_for_good(mesh: proxyless.Mesh) -> None:
+    with Probes(None, mesh, host="127.0.0.1", port=0) as probes:
+        url = f"http://127.0.0.1:{probes.port}"
+        assert [httpx.get(f"{url}{path}").status_code for path in ("/healthz/ready", "/drain")] == [200, 405]
+        assert httpx.post(f"{url}/healthz/ready").status_code == 404
+        assert httpx.get(f"{url}/healthz/ready").status_code == 200
+        assert probes._post("/drain", "192.0.2.1")[0] == 403
+        assert httpx.post(f"{url}/drain").text == "OK\n"
+        ready = httpx.get(f"{url}/healthz/ready")
+        assert (ready.status_code, ready.text) == (503, "draining\n")
+
+
 def test_a_mesh_without_configuration_is_not_ready() -> None:
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))

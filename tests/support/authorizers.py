@@ -35,7 +35,7 @@ DENIED = answer(status={"code": 7})
 class GrpcAuthorizer(grpc.GenericRpcHandler):  # type: ignore[type-arg]
     """`with GrpcAuthorizer() as service: service.answer = ...`: a function of the request, or an answer."""
 
-    def __init__(self, pair: KeyPair | None = None, roots: bytes = b"") -> None:
+    def __init__(self, pair: KeyPair | None = None, roots: bytes = b"", host: str = "127.0.0.1") -> None:
         """`pair`: its certificate; clients must show one of `roots`. None for plaintext."""
         self.answer: Any = OK
         self.asked: list[Any] = []
@@ -45,10 +45,10 @@ class GrpcAuthorizer(grpc.GenericRpcHandler):  # type: ignore[type-arg]
         self._server = grpc.server(ThreadPoolExecutor(4))
         self._server.add_generic_rpc_handlers((self,))
         if pair is None:
-            self.port = self._server.add_insecure_port("127.0.0.1:0")
+            self.port = self._server.add_insecure_port(f"{host}:0")
         else:
             own = grpc.ssl_server_credentials([(pair.key, pair.chain)], roots, require_client_auth=True)
-            self.port = self._server.add_secure_port("127.0.0.1:0", own)
+            self.port = self._server.add_secure_port(f"{host}:0", own)
 
     def service(self, handler_call_details: Any) -> Any:
         if handler_call_details.method != METHOD:

@@ -177,6 +177,11 @@ class Envoy:
 
     def stop(self) -> None:
         """End the process and remove its folder. May be called again."""
+        self.end()
+        self._temporary.cleanup()
+
+    def end(self) -> None:
+        """End the process: what it had to write is in its folder then."""
         process, self._process = self._process, None
         if process is not None:
             process.terminate()
@@ -185,4 +190,3 @@ class Envoy:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-        self._temporary.cleanup()

@@ -25,7 +25,8 @@ from proxyless.xds.model.route import (
     WeightedCluster,
 )
 from proxyless.xds.model.snapshot import Snapshot
-from proxyless.xds.model.values import Address
+from proxyless.xds.model.tracing import Sampling, Tracing
+from proxyless.xds.model.values import Address, Fraction
 
 T = TypeVar("T")
 Action = RouteAction | RedirectAction | DirectResponseAction | NonForwardingAction
@@ -126,6 +127,8 @@ def manager(routes: RouteConfiguration | str, *filters: HttpFilter, **fields: An
     """A connection manager as istiod makes them: paths are normalized, tracing is on, streams may idle; a name asks for
     RDS."""
     fields = {"normalize_path": True, "tracing": True, "stream_idle_timeout_s": None, **fields}
+    if isinstance(fields["tracing"], bool):
+        fields["tracing"] = Tracing(Sampling(random=Fraction(0))) if fields["tracing"] else None
     if isinstance(routes, str):
         return HttpConnectionManager("test", rds=routes, http_filters=filters, **fields)
     return HttpConnectionManager("test", routes, http_filters=filters, **fields)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
+from collections.abc import Callable
 from typing import Any, Self
 
 import uvicorn
@@ -14,15 +15,27 @@ from tests.support.waiting import wait_for
 WAIT_S = 10.0
 
 
-class Server:
-    """Serves from `with` on; `port` is where."""
+def listen(host: str = "127.0.0.1") -> socket.socket:
+    """A socket on a free port."""
+    made = socket.socket()
+    made.bind((host, 0))
+    made.listen()
+    return made
 
-    def __init__(self, app: Any) -> None:
-        self._socket = socket.socket()
-        self._socket.bind(("127.0.0.1", 0))
-        self._socket.listen()
+
+class Server:
+    """Serves from `with` on; `port` is where. `configured` has the last word on uvicorn's configuration."""
+
+    def __init__(
+        self,
+        app: Any,
+        listening: socket.socket | None = None,
+        configured: Callable[[uvicorn.Config], uvicorn.Config] = lambda config: config,
+    ) -> None:
+        self._socket = listening if listening is not None else listen()
         self.port = int(self._socket.getsockname()[1])
-        self._server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off", proxy_headers=False))
+        config = uvicorn.Config(app, log_level="critical", lifespan="off", proxy_headers=False)
+        self._server = uvicorn.Server(configured(config))
         self._thread = threading.Thread(target=self._run, name="uvicorn", daemon=True)
 
     def _run(self) -> None:

@@ -54,14 +54,13 @@ class Ran:
 
 def run(filter_: RequestFilter, stream: FakeStream, *answers: object) -> Ran:
     """One filter on one request; each action is told the next of `answers`, then None."""
-    reply = filter_.on_request(stream)
-    if reply is None or isinstance(reply, LocalReply):
-        return Ran(reply, [])
-    return finish(reply, *answers)
+    return finish(filter_.on_request(stream), *answers)
 
 
-def finish(steps: Steps, *answers: object) -> Ran:
-    """The same for steps that are under way."""
+def finish(steps: LocalReply | Steps | None, *answers: object) -> Ran:
+    """The same for steps that are under way, if there are any."""
+    if steps is None or isinstance(steps, LocalReply):
+        return Ran(steps, [])
     actions: list[Action] = []
     told = iter(answers)
     try:

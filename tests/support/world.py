@@ -33,6 +33,7 @@ from proxyless.governance.actions import (
 from proxyless.governance.call import OutgoingCall
 from proxyless.governance.cluster import ClusterRuntime
 from proxyless.governance.events import Event
+from proxyless.governance.peer import Principals
 from proxyless.governance.pool import Breaker
 from proxyless.governance.replies import LocalReply
 from proxyless.governance.request import RequestView
@@ -85,7 +86,11 @@ class FakeConnection:
     def __init__(self) -> None:
         self.open = True
         self.stale = False
+        self.principals: Principals | None = None
         self.closed = 0
+
+    def peer(self) -> None:
+        return None
 
     def usable(self) -> bool:
         return self.open

@@ -10,6 +10,7 @@ from proxyless.xds.wire.schema import types as pb
 
 LISTENER, ROUTE, CLUSTER = ResourceType.LISTENER, ResourceType.ROUTE, ResourceType.CLUSTER
 ENDPOINT, EXTENSION, NAMES = ResourceType.ENDPOINT, ResourceType.EXTENSION, ResourceType.NAMES
+SECRET = ResourceType.SECRET
 
 PREFIX = "type.googleapis.com/"
 MANAGER = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"

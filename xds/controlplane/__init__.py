@@ -24,7 +24,7 @@ reasons, and no entry of it may change a decision.
 """
 
 from .checking import Finding, check
-from .local import LocalLink, LocalStream
+from .local import InlineLink, LocalLink, LocalStream
 from .mesh import MeshConfig
 from .objects import Fault, Place, Ref
 from .plane import Plane
@@ -37,6 +37,7 @@ __all__ = [
     "Fault",
     "Finding",
     "FolderSource",
+    "InlineLink",
     "Loaded",
     "LocalLink",
     "LocalStream",

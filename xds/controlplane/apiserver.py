@@ -12,6 +12,9 @@ from typing import Any
 from urllib.parse import urlencode
 
 CONNECT_S = 10.0
+CONNECTIONS = 64
+"""Each kind's watch has one; the client's own limit of ten would have it tell of each that it does not keep."""
+
 _LONGEST = 300
 
 UNREACHABLE = "Unreachable"
@@ -22,8 +25,9 @@ EXPIRED = "Expired"
 STALE = "Stale"
 FAILING = "Failing"
 MALFORMED = "Malformed"
+CONFLICT = "Conflict"
 
-_BY_CODE = {401: UNAUTHORIZED, 403: FORBIDDEN, 404: MISSING, 410: EXPIRED}
+_BY_CODE = {401: UNAUTHORIZED, 403: FORBIDDEN, 404: MISSING, 409: CONFLICT, 410: EXPIRED}
 
 
 class ConfigurationMissing(Exception):  # noqa: N818  (it is told to people as it stands)
@@ -52,6 +56,7 @@ def configured(kubeconfig: str | None) -> Any:
             "the package `kubernetes` is not installed: pip install 'proxyless[kubernetes]'"
         ) from error
     made = client.Configuration()
+    made.connection_pool_maxsize = CONNECTIONS
     try:
         if kubeconfig is None:
             try:
@@ -66,7 +71,10 @@ def configured(kubeconfig: str | None) -> Any:
 
 
 class ApiServer:
-    """Reads. `client` is a `kubernetes.client.ApiClient`; its connections are used by any number of threads."""
+    """Reads, and writes where it is asked to.
+
+    `client` is a `kubernetes.client.ApiClient`; its connections are used by any number of threads.
+    """
 
     def __init__(self, client: Any) -> None:
         self._configuration = client.configuration
@@ -79,9 +87,11 @@ class ApiServer:
         Raises:
             ApiError: there was none.
         """
+        return self._read(self._open(path, query or {}, timeout_s))
+
+    def _read(self, response: Any) -> dict[str, Any]:
         from urllib3.exceptions import HTTPError
 
-        response = self._open(path, query or {}, timeout_s)
         try:
             body = response.read()
         except (HTTPError, OSError) as error:
@@ -89,6 +99,23 @@ class ApiServer:
         finally:
             response.release_conn()
         return _object(body)
+
+    def send(self, method: str, path: str, body: Mapping[str, Any], *, timeout_s: float = 30.0) -> dict[str, Any]:
+        """POST, PUT or PATCH (a JSON merge patch); what the server made of it.
+
+        Raises:
+            ApiError: it was not done; CONFLICT where somebody else was first.
+        """
+        kind = "application/merge-patch+json" if method == "PATCH" else "application/json"
+        response = self._open(path, {}, timeout_s, method, json.dumps(body).encode(), kind)
+        return self._read(response)
+
+    def date(self) -> str:
+        """What time it has, as HTTP says it; empty where it does not. Raises ApiError."""
+        response = self._open("/version", {}, CONNECT_S)
+        response.drain_conn()
+        response.release_conn()
+        return str(response.headers.get("date", ""))
 
     def ready(self) -> bool:
         """Whether it says of itself that it has everything it needs: one that begins knows no custom kinds yet."""
@@ -112,10 +139,14 @@ class ApiServer:
         """
         return Watch(self._open(path, {**query, "watch": "1"}, silence_s))
 
-    def _open(self, path: str, query: Mapping[str, str], read_s: float) -> Any:
+    def _open(
+        self, path: str, query: Mapping[str, str], read_s: float, method: str = "GET", body: bytes = b"", kind: str = ""
+    ) -> Any:
         import urllib3
 
         headers = {"accept": "application/json"}
+        if kind:
+            headers["content-type"] = kind
         for setting in self._configuration.auth_settings().values():  # asked each time: tokens are replaced
             if setting["in"] == "header":
                 headers[setting["key"]] = setting["value"]
@@ -125,8 +156,9 @@ class ApiServer:
         url = f"{self.url}{path}" + (f"?{urlencode(query)}" if query else "")
         try:
             response = self._pool.request(
-                "GET",
+                method,
                 url,
+                body=body or None,
                 headers=headers,
                 preload_content=False,
                 retries=False,
@@ -134,7 +166,7 @@ class ApiServer:
             )
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise _unreachable(error) from None
-        if response.status != 200:
+        if response.status not in (200, 201):
             raise _refused(response)
         return response
 

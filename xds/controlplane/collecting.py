@@ -13,12 +13,19 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def uncollected() -> Iterator[None]:
-    """Without the collector of cycles. Where two overlap, the first to end lets it run again."""
+def uncollected(*, lasting: bool = False) -> Iterator[None]:
+    """Without the collector of cycles. Where two overlap, the first to end lets it run again.
+
+    `lasting`: what was made counts as old then, or the collector would look through all of it three times as it ages.
+    So does what others made a moment ago, and their garbage waits for a whole collection: only for what is done seldom.
+    """
     running = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
         if running:
+            if lasting and not gc.get_freeze_count():  # what somebody else has frozen stays frozen
+                gc.freeze()
+                gc.unfreeze()  # into the oldest generation
             gc.enable()

@@ -115,6 +115,11 @@ KINDS: dict[str, Kind] = {
 GROUPS = frozenset(kind.group for kind in KINDS.values()) - {"", "apps"}
 """Groups all of whose kinds are known; of the others most kinds are none of ours."""
 
+EXPERIMENTAL = frozenset(
+    {"gateway.networking.x-k8s.io", "inference.networking.k8s.io", "inference.networking.x-k8s.io"}
+)
+"""Groups of the Gateway API and what is built on it, none of whose kinds is read."""
+
 UNREAD = frozenset(
     {
         "Gateway",

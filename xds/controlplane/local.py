@@ -1,40 +1,22 @@
 """A stream within the process: the same bytes as over grpc, without grpc.
 
 `LocalStream` is one stream of either variant; `LocalLink` opens them, as whatever connects to a control plane expects.
-Callbacks come in the plane's thread, one at a time, so they must not block it.
+Callbacks come in the plane's thread, one at a time, so they must not block it. `InlineLink` has no thread at all.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import Future
-from dataclasses import dataclass
 
-from google.protobuf.message import DecodeError
-
-from .authority.callers import Caller
 from .discovery.delta import DeltaSession
 from .discovery.session import SessionError
 from .discovery.sotw import SotwSession
-from .plane import Driven, Plane
+from .plane import Plane
+from .stream import Ended, Stream
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """A stream is over, because the client cannot be served. `status` is grpc's status name."""
-
-    reason: str
-    status: str = ""
-    planned: bool = False
-
-
-class LocalStream(Driven):
-    """`send` takes an encoded request and returns at once, from any thread; `on_response` gets encoded responses.
-
-    After `close` no further response is begun; one that is just being handed over may still arrive. `paced`: changes
-    wait until `written` was called for each response, and are then one push. `caller`: who the client has proved to be;
-    its node must say the same.
-    """
+class LocalStream(Stream):
+    """`on_response` gets encoded responses."""
 
     def __init__(
         self,
@@ -43,84 +25,11 @@ class LocalStream(Driven):
         *,
         delta: bool = False,
         on_end: Callable[..., object] | None = None,
-        peer: str = "local",
         paced: bool = False,
-        caller: Caller | None = None,
     ) -> None:
-        kind = DeltaSession if delta else SotwSession
-        self.session: SotwSession | DeltaSession = kind(plane, peer, caller)
-        self._plane = plane
-        self._on_response = on_response
-        self._on_end = on_end
-        self._paced = paced
-        self._open = True
-        self._unwritten = 0
-        self._behind = False
-        self._given = 0  # requests, counted in the caller's thread
-        self._taken = 0  # and in the plane's
-        plane.submit(lambda: plane.attach(self))
-        plane.follow()
-
-    def send(self, raw: bytes) -> None:
-        self._given += 1
-        self._plane.submit(lambda: self._receive(raw))
-
-    def close(self) -> None:
-        self._open = False
-        self._plane.submit(lambda: self._plane.detach(self))
-
-    @property
-    def waiting(self) -> int:
-        """Requests that the plane has not looked at yet. For the thread that calls `send`."""
-        return self._given - self._taken
-
-    def answered(self) -> Future[None]:
-        """Done when the plane has looked at every request that was sent before."""
-        future: Future[None] = Future()
-        self._plane.submit(lambda: future.set_result(None))
-        return future
-
-    def written(self) -> None:
-        """A response has left. From any thread."""
-        self._plane.submit(self._written)
-
-    def _written(self) -> None:
-        self._unwritten -= 1
-        if self._behind and self._unwritten == 0:
-            self.push()
-
-    def push(self) -> None:
-        self._behind = self._paced and self._unwritten > 0
-        if self._behind:
-            return
-        for response in self.session.changed() if self._open else ():
-            self._deliver(response.SerializeToString())
-
-    def _receive(self, raw: bytes) -> None:
-        self._taken += 1
-        if not self._open:
-            return
-        try:
-            responses = self.session.receive(raw)
-        except (SessionError, DecodeError) as error:
-            if isinstance(error, SessionError):
-                self._end(Ended(str(error), error.status))
-            else:
-                self._end(Ended(f"a request that is none: {error}", "INVALID_ARGUMENT"))
-            return
-        for response in responses:
-            self._deliver(response.SerializeToString())
-
-    def _deliver(self, raw: bytes) -> None:
-        if self._open:
-            self._unwritten += 1
-            self._on_response(raw)
-
-    def _end(self, ended: Ended) -> None:
-        self._open = False
-        self._plane.detach(self)
-        if self._on_end is not None:
-            self._on_end(ended)
+        super().__init__(
+            plane, lambda told: on_response(told.encoded()), delta=delta, on_end=on_end, peer="local", paced=paced
+        )
 
 
 class LocalLink:
@@ -135,3 +44,57 @@ class LocalLink:
 
     def close(self) -> None:
         pass
+
+
+class InlineStream:
+    """A stream whose responses come while its requests are sent, and whose pushes come from `InlineLink.push`."""
+
+    def __init__(
+        self, plane: Plane, *, delta: bool, on_bytes: Callable[[bytes], None], on_end: Callable[..., object]
+    ) -> None:
+        self._session: SotwSession | DeltaSession = (DeltaSession if delta else SotwSession)(plane, "inline")
+        self._on_bytes = on_bytes
+        self._on_end = on_end
+        self._open = True
+
+    def send(self, raw: bytes) -> None:
+        if not self._open:
+            return
+        try:
+            responses = self._session.take(raw)
+        except SessionError as error:
+            self.close()
+            self._on_end(Ended(str(error), error.status))
+            return
+        for told in responses:
+            self._on_bytes(told.encoded())
+
+    def push(self) -> None:
+        """What the newest state of the plane has for this client."""
+        if self._open:
+            for told in self._session.moved():
+                self._on_bytes(told.encoded())
+
+    def close(self) -> None:
+        self._open = False
+
+
+class InlineLink:
+    """Opens streams to a plane that nobody drives but its caller: `Plane.poll`, then `push`."""
+
+    def __init__(self, plane: Plane, address: str = "inline") -> None:
+        self._plane = plane
+        self._streams: list[InlineStream] = []
+        self.address = address
+
+    def open(self, *, delta: bool, on_bytes: Callable[[bytes], None], on_end: Callable[..., object]) -> InlineStream:
+        self._streams = [InlineStream(self._plane, delta=delta, on_bytes=on_bytes, on_end=on_end)]
+        return self._streams[0]
+
+    def push(self) -> None:
+        """The plane has moved on: tell whoever is connected."""
+        for each in self._streams:
+            each.push()
+
+    def close(self) -> None:
+        self._streams = []

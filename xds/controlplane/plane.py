@@ -28,8 +28,10 @@ from .keys.keeper import Fetch, Keeper, fetched
 from .keys.sources import faults as key_faults
 from .keys.sources import wanted
 from .mesh import MeshConfig
+from .meter import Meter
 from .names import Names, resolved
 from .objects import Fault, Object
+from .pushing import Turns
 from .registry.gateway_routes import ROUTE_KINDS
 from .registry.world import World
 from .source import Loaded, Source, Watched
@@ -38,6 +40,7 @@ from .status import PlaneStatus, client_status
 logger = logging.getLogger(__name__)
 
 _IDLE_S = 0.02  # between two looks at the source
+_SELDOM_S = 0.5  # at most
 _SHARE = 50  # a look may take at most one in so many parts of the time
 _REMEMBERED = 64
 _HEAD_START_S = 1.0  # for keys, before anybody is told anything
@@ -62,7 +65,7 @@ class Debounce:
     istiod's own are 0.1 and 10 seconds (`PILOT_DEBOUNCE_AFTER`, `PILOT_DEBOUNCE_MAX`); a folder is quiet much sooner.
     """
 
-    quiet_s: float = 0.02
+    quiet_s: float = 0.01
     patience_s: float = 0.3
 
 
@@ -70,6 +73,11 @@ class Driven:
     """A stream as the plane's thread sees it."""
 
     session: Session
+
+    @property
+    def pushing(self) -> bool:
+        """Whether a push is under way."""
+        return False
 
     def push(self) -> None:
         """The state is a new one. Called in the plane's thread."""
@@ -83,7 +91,7 @@ class Plane:
     `on_fault` hears of everything that is wrong with the source, `on_note` of what is valid and has no effect: once, in
     whatever thread finds it. `stock_envoy`: Envoys are not Istio's build, so the `istio.*` filters are left out.
     `fetch` gets the keys of RequestAuthentications, `resolve` the addresses of gateways of other networks by their
-    names; it raises OSError.
+    names; it raises OSError. `identifier` is what clients are told of who serves them, once a stream.
 
     Raises:
         SourceError: the source cannot be read at all.
@@ -101,17 +109,25 @@ class Plane:
         debounce: Debounce = Debounce(),
         fetch: Fetch = fetched,
         resolve: Callable[[str], tuple[str, ...]] = resolved,
+        identifier: str = "",
     ) -> None:
         self._source = source
+        self.identifier = identifier
         self._debounce = debounce
         self._mesh = mesh or MeshConfig()
         self._clock = clock
         self._on_fault = on_fault
         self._on_note = on_note
         self._history: deque[tuple[int, Changes]] = deque(maxlen=_REMEMBERED)
-        self._streams: list[Driven] = []
+        self._streams: dict[Driven, None] = {}
+        self._turns: Turns[Driven] = Turns(time.monotonic, self._do)
+        self.meter = Meter()
+        self._noticed: deque[tuple[int, float]] = deque(maxlen=_REMEMBERED)  # when a state's change was seen first
         self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._told: queue.SimpleQueue[set[str]] = queue.SimpleQueue()
+        self._told_of = False  # the source does tell
+        self._changed_at: float | None = None  # what nobody has been pushed yet
+        self._quiet_at: float | None = None  # when it is pushed, unless more follows
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
         self._closed = False
@@ -120,8 +136,8 @@ class Plane:
         self._keeper = Keeper(self._keys_came, fetch)
         self._keyed: object = None
         self._names = Names(self._addresses_came, resolve)
-        self._loaded = source.poll() or Loaded(())
-        with uncollected():
+        with uncollected(lasting=True):
+            self._loaded = source.poll() or Loaded(())
             self.state = self._next(self._loaded, None)
         _renew_after_fork(self)
 
@@ -169,6 +185,7 @@ class Plane:
         before = self.state
         after = self._next(self._loaded, before)
         self._history.append((after.number, between(before.world, after.world)))
+        self._noticed.append((after.number, self._changed_at or time.monotonic()))
         self.state = after
         if self._thread is not None:
             self._want_keys()
@@ -202,6 +219,9 @@ class Plane:
             return
         self._advance()
         self._push()
+
+    def now(self) -> float:
+        return self._clock()
 
     def changes_since(self, number: int) -> Changes:
         """What changed after the state of that number."""
@@ -239,11 +259,23 @@ class Plane:
 
     def attach(self, stream: Driven) -> None:
         """For the plane's thread."""
-        self._streams.append(stream)
+        self._streams[stream] = None
 
     def detach(self, stream: Driven) -> None:
-        if stream in self._streams:
-            self._streams.remove(stream)
+        self._streams.pop(stream, None)
+        self._turns.forget(stream)
+
+    def done(self, stream: Driven, *, again: bool) -> None:
+        """A stream has all of a push; `again`: there is a newer state. For the plane's thread."""
+        self._turns.done(stream)
+        if again:
+            self._turns.want([stream])
+
+    def told(self, number: int) -> None:
+        """A client that had seen the state of that number has the newest one. For the plane's thread."""
+        first = next((moment for at, moment in self._noticed if at > number), None)
+        if first is not None:
+            self.meter.convergence.observe(time.monotonic() - first)
 
     def close(self) -> None:
         """Stops the thread; streams hear nothing any more."""
@@ -274,7 +306,8 @@ class Plane:
 
     def _look_there(self) -> None:
         if not self._told.empty():
-            self._look(time.monotonic(), only=True)
+            self._told_of = True
+            self._look(time.monotonic())
 
     def _hints(self) -> set[str]:
         """What the source has told of since it was asked last."""
@@ -284,46 +317,63 @@ class Plane:
         return names
 
     def _work_on(self) -> None:
-        pause = _IDLE_S
-        due = time.monotonic() + pause
+        look_at = time.monotonic() + _IDLE_S
         while True:
-            try:
-                work = self._work.get(timeout=max(0.0, due - time.monotonic()))
-            except queue.Empty:
-                started = time.monotonic()
-                self._look(started)
-                pause = max(_IDLE_S, _SHARE * (time.monotonic() - started))
-                due = time.monotonic() + min(pause, 0.5)
-                continue
-            if work is None:
-                return
-            self._do(work)
+            now = time.monotonic()
+            if self._quiet_at is not None and now >= self._quiet_at:
+                self._settle(now)
+            elif now >= look_at:
+                self._look(now, everywhere=True)
+                self._turns.go_on()
+                pause = max(_IDLE_S, _SHARE * (time.monotonic() - now))
+                look_at = time.monotonic() + min(pause, _SELDOM_S)
+            else:
+                due = look_at if self._quiet_at is None else min(look_at, self._quiet_at)
+                try:
+                    work = self._work.get(timeout=due - now)
+                except queue.Empty:
+                    continue
+                if work is None:
+                    return
+                self._do(work)
 
-    def _look(self, started: float, *, only: bool = False) -> None:
-        """`only`: where the source says that something changed."""
+    def _look(self, now: float, *, everywhere: bool = False) -> bool:
+        """Takes over what changed, and waits for more; says whether anything did. Only where the source tells that
+        something did, unless `everywhere`. Whoever asks meanwhile is served.
+        """
         try:
-            if not (self._took(self._source.poll(self._hints())) if only else self.poll()):
-                return
-            while (left := self._debounce.patience_s - (time.monotonic() - started)) > 0:
-                time.sleep(min(self._debounce.quiet_s, left))
-                names = self._hints()
-                if not (self._took(self._source.poll(names)) if only and names else not only and self.poll()):
-                    break
+            if not (self.poll() if everywhere else self._took(self._source.poll(self._hints()))):
+                return False
         except Exception:  # a source must not end the thread that serves everyone
             logger.exception("the configuration could not be read; what was in force stays")
-            return
-        self._push()
+            return False
+        if self._changed_at is None:
+            self._changed_at = now
+        self._quiet_at = min(now + self._debounce.quiet_s, self._changed_at + self._debounce.patience_s)
+        return True
+
+    def _settle(self, now: float) -> None:
+        """It has been quiet for long enough, unless something changed unheard."""
+        last = self._changed_at is None or now >= self._changed_at + self._debounce.patience_s
+        if last or self._told_of or not self._look(now, everywhere=True):
+            self._changed_at = self._quiet_at = None
+            self._push()
 
     def _push(self) -> None:
-        for stream in list(self._streams):
-            self._do(stream.push)
+        """Those that are told the same follow one another."""
+        self._turns.want(sorted(self._streams, key=_view))
 
-    @staticmethod
-    def _do(work: Callable[[], None]) -> None:
+    def _do(self, work: Callable[[], None]) -> None:
         try:
             work()
         except Exception:
+            self.meter.errors += 1
             logger.exception("a stream of the control plane failed")
+
+
+def _view(stream: Driven) -> int:
+    client = stream.session.client
+    return id(client.view) if client is not None else 0
 
 
 def _tokens(world: World) -> list[Object[RequestAuthentication]]:
@@ -340,8 +390,11 @@ def _renew_after_fork(plane: Plane) -> None:
             mine._starting = threading.Lock()
             mine._work = queue.SimpleQueue()
             mine._told = queue.SimpleQueue()
+            mine._told_of = False
+            mine._changed_at = mine._quiet_at = None
             mine._thread = None
-            mine._streams = []
+            mine._streams = {}
+            mine._turns = Turns(time.monotonic, mine._do)
             mine._keeper = mine._keeper.renewed(mine._keys_came)
             mine._keyed = None
             mine._names = mine._names.renewed(mine._addresses_came)

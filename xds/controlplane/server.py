@@ -21,9 +21,12 @@ import grpc.aio
 from .authority.callers import AuthorityError, Caller
 from .authority.service import METHOD as CREATE
 from .authority.service import SERVICE as CERTIFICATES
-from .local import Ended, LocalStream
+from .discovery.answers import Told
+from .gate import Gate
 from .plane import Plane
 from .secure import Security, abort, shown
+from .stream import Ended
+from .stream import Stream as Driven
 
 logger = logging.getLogger(__name__)
 
@@ -31,8 +34,18 @@ SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 DEFAULT_LISTEN = "127.0.0.1:15010"
 _UNLIMITED = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 _BOUNDED = [("grpc.max_receive_message_length", 16 << 20), ("grpc.max_send_message_length", -1)]
+_KEPT_ALIVE = [  # as istiod's: a client that has gone without a word is noticed, and may ask in its turn twice as often
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 15_000),
+]
+_NONE_REFUSED = [  # else grpc cancels some where more than a thousand connect before the first is looked at
+    ("grpc.server.max_pending_requests", 100_000),
+    ("grpc.server.max_pending_requests_hard_limit", 100_000),
+]
 _GRACE_S = 0.5
-_UNANSWERED = 64  # requests and responses of one stream
+_UNANSWERED = 64  # requests of one stream
+_UNSENT = 8  # responses to them
 
 
 Context = grpc.aio.ServicerContext[bytes, bytes]
@@ -54,6 +67,7 @@ class Server:
         self._host = host
         self._ready = threading.Event()
         self._error: Exception | None = None
+        self._gate = Gate()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping: asyncio.Event | None = None
         self.host, self.port = host, port
@@ -100,7 +114,7 @@ class Server:
 
     @staticmethod
     def _server(options: list[tuple[str, int]], sotw: Stream, delta: Stream, create: Create | None = None) -> Any:
-        server = grpc.aio.server(options=[*options, ("grpc.so_reuseport", 0)])
+        server = grpc.aio.server(options=[*options, *_KEPT_ALIVE, *_NONE_REFUSED, ("grpc.so_reuseport", 0)])
         methods = {
             "StreamAggregatedResources": grpc.stream_stream_rpc_method_handler(sotw),
             "DeltaAggregatedResources": grpc.stream_stream_rpc_method_handler(delta),
@@ -173,13 +187,13 @@ class Server:
         than it is answered is not listened to meanwhile.
         """
         loop = asyncio.get_running_loop()
-        out: asyncio.Queue[bytes | Ended | None] = asyncio.Queue()
+        out: asyncio.Queue[Told | Ended | None] = asyncio.Queue()
         written = asyncio.Event()
 
-        def deliver(item: bytes | Ended) -> None:
+        def deliver(item: Told | Ended) -> None:
             loop.call_soon_threadsafe(out.put_nowait, item)
 
-        stream = LocalStream(
+        stream = Driven(
             self.plane, deliver, delta=delta, on_end=deliver, peer=context.peer(), paced=True, caller=caller
         )
 
@@ -188,7 +202,7 @@ class Server:
                 stream.send(request)
                 if stream.waiting >= _UNANSWERED:
                     await asyncio.wrap_future(stream.answered())
-                while out.qsize() >= _UNANSWERED:
+                while out.qsize() >= _UNSENT:
                     written.clear()
                     await written.wait()
             await out.put(None)
@@ -199,7 +213,9 @@ class Server:
                 if isinstance(item, Ended):
                     await context.abort(grpc.StatusCode[item.status], item.reason)
                 else:
-                    await context.write(item)
+                    async with self._gate.passed(len(item)):
+                        await context.write(item.encoded())
+                    del item
                     stream.written()
                     written.set()
         finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from .discovery.rules import TYPES
@@ -11,14 +12,19 @@ from .objects import Fault
 
 @dataclass(frozen=True, slots=True)
 class SubscriptionStatus:
-    """One type of one client. `error` is what the client said when it refused the last response."""
+    """One type of one client. `error` is what the client said when it refused the last response.
+
+    `sent_at`: when the last response was made, in seconds since the epoch; `size`: its bytes.
+    """
 
     type: str
-    names: tuple[str, ...]
+    names: frozenset[str]
     sent: str
     acked: str
     version: str
     error: str = ""
+    sent_at: float = 0.0
+    size: int = 0
 
     @property
     def state(self) -> str:
@@ -42,6 +48,17 @@ class ClientStatus:
     version: str
     rejected: int
     subscriptions: tuple[SubscriptionStatus, ...]
+    since: float = 0.0
+    cluster: str = ""
+    istio_version: str = ""
+    program: str = ""
+    labels: Mapping[str, str] | None = None
+
+    @property
+    def name(self) -> str:
+        """Pod and namespace, as `istioctl proxy-status` names a proxy."""
+        parts = self.node.split("~")
+        return parts[2] if len(parts) == 4 else self.node
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +72,18 @@ class PlaneStatus:
 
 
 def client_status(session: Session) -> ClientStatus:
-    node = session.node
+    client = session.client
+    node = client.node if client else None
     subscriptions = tuple(
         SubscriptionStatus(
             TYPES[url].label if url in TYPES else url,
-            tuple(sorted(watch.names)),
+            watch.names,
             watch.sent,
             watch.acked,
             watch.version,
             watch.error,
+            watch.sent_at,
+            watch.size,
         )
         for url, watch in list(session.watches.items())
     )
@@ -76,4 +96,9 @@ def client_status(session: Session) -> ClientStatus:
         version=session.version,
         rejected=session.rejected,
         subscriptions=subscriptions,
+        since=session.began,
+        cluster=node.cluster_id if node else "",
+        istio_version=node.text("ISTIO_VERSION") if node else "",
+        program=node.agent if node else "",
+        labels=client.proxy.labels if client else None,
     )

@@ -8,9 +8,11 @@ from typing import Any
 
 import grpc
 
+from ..model.own_channels import OWN_CHANNEL
 from ..wire import certificate_service as service
 from ..wire.refused import RefusedError as UnreadableError
 from .bearer import read, token
+from .bootstrap import NOT_IN_THE_CLEAR
 from .refusals import Reason, RefusedError
 from .settings import FromAuthority
 
@@ -18,6 +20,7 @@ ANSWER_S = 20.0
 """How long an answer may take, the connection included."""
 
 OPTIONS = (
+    OWN_CHANNEL,
     ("grpc.initial_reconnect_backoff_ms", 200),
     ("grpc.use_local_subchannel_pool", 1),
 )
@@ -51,6 +54,8 @@ class AuthorityClient:
     def __call__(self, request: bytes) -> tuple[str, ...]:
         """Raises RefusedError."""
         settings = self._settings
+        if settings.token_file and not settings.tls and not settings.token_in_the_clear:
+            raise RefusedError("refused", NOT_IN_THE_CLEAR, final=True)
         raw = service.encode_request(request, settings.ttl_s, settings.signer)
         call = self._connect().unary_unary(service.METHOD, None, None)
         bearer = token(settings.token_file) if settings.token_file else ""

@@ -14,6 +14,10 @@ DEFAULT_DISCOVERY = "istiod.istio-system.svc:15012"
 PLAINTEXT_PORT = 15010
 TLS_PORT = 15012
 PLAINTEXT_TOKEN = "the token goes over a connection without TLS: everybody on the way can read it"
+NOT_IN_THE_CLEAR = (
+    "it has no TLS, and everybody on the way could read the token: it is not sent there, unless PROXYLESS_TOKEN_FILE "
+    "names it"
+)
 
 
 class BootstrapError(ValueError):

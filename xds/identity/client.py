@@ -19,9 +19,9 @@ from typing import Any, Self
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from ..model.tls import SanMatcher, UpstreamTls, Validation
+from ..model.tls import Presented, SanMatcher, UpstreamTls, Validation
 from .contexts import VERSIONS, domains_of, load, set_ciphers, trust
-from .names import Names, expected, matches, names_of
+from .names import Names, chain_of, expected, matches, named, names_of, presented
 from .secrets import IdentityError, Secrets
 
 CIPHERS = (
@@ -46,6 +46,7 @@ class _Object(ssl.SSLObject):
 
     resumable = ""
     kept = False
+    names: Names | None = None
 
     def do_handshake(self) -> None:
         _verified(self, super().do_handshake)
@@ -66,6 +67,7 @@ class _Socket(ssl.SSLSocket):
     """TLS over a socket."""
 
     resumable = ""
+    names: Names | None = None
 
     def do_handshake(self, block: bool = False) -> None:
         _verified(self, super().do_handshake, block)
@@ -91,7 +93,7 @@ class ClientContext(ssl.SSLContext):
 
     def __init__(self, tls: UpstreamTls, secrets: Secrets, alpn: tuple[str, ...], names: tuple[str, ...]) -> None:
         common = tls.common
-        self.validation = common.validation
+        self.validation = secrets.complete(common.validation) if common.validation is not None else None
         if self.validation is not None and names:
             self.validation = replace(self.validation, sans=tuple(SanMatcher("exact", each) for each in names))
         self.sessions = OrderedDict()
@@ -106,8 +108,11 @@ class ClientContext(ssl.SSLContext):
         self.options |= ssl.OP_NO_COMPRESSION
         if not tls.allow_renegotiation:
             self.options |= ssl.OP_NO_RENEGOTIATION
+        self.own = Names()
         if common.certificate is not None:
-            load(self, secrets.key_pair(common.certificate))
+            pair = secrets.key_pair(common.certificate)
+            load(self, pair)
+            self.own = names_of(x509.load_pem_x509_certificate(pair.chain))
         validation = self.validation
         roots = secrets.roots(validation) if validation is not None else None
         if roots is not None and validation is not None and not validation.accept_untrusted:
@@ -143,7 +148,7 @@ class ClientContext(ssl.SSLContext):
         if not der:
             raise _refused(self.expected(sni), "no certificate")
         certificate = x509.load_der_x509_certificate(der)
-        names = names_of(certificate)
+        names = tls.names = names_of(certificate)  # type: ignore[union-attr]
         if sans and not matches(names, sans):
             raise _refused(self.expected(sni), names)
         if hashes:
@@ -164,6 +169,25 @@ class ClientContext(ssl.SSLContext):
         chain = tls._sslobj.get_verified_chain() or ()  # public from Python 3.13 on
         if not chain or ssl.PEM_cert_to_DER_cert(chain[-1].public_bytes()) not in roots:
             raise _refused(f"a certificate of {domain}'s own roots", f"{names}, which comes from another domain's")
+
+    def principals(self, tls: ssl.SSLObject | ssl.SSLSocket) -> tuple[str, str]:
+        """The first URIs of our certificate and of theirs, which has to be a verified one."""
+        names: Names | None = tls.names  # type: ignore[union-attr]
+        if names is None and self.verify_mode == ssl.CERT_REQUIRED and (der := tls.getpeercert(True)):
+            names = names_of(x509.load_der_x509_certificate(der))
+        return _first_uri(self.own), _first_uri(names) if names is not None else ""
+
+    def chain(self, tls: ssl.SSLObject | ssl.SSLSocket) -> tuple[bytes, ...]:
+        """The certificates that the other side has shown, in DER."""
+        der = tls.getpeercert(True)
+        return chain_of(tls, der) if der else ()
+
+    def presented(self, chain: tuple[bytes, ...]) -> Presented:
+        """All that they say."""
+        if not chain:
+            return Presented(local=named(self.own))
+        names = names_of(x509.load_der_x509_certificate(chain[0]))
+        return presented(chain, names, named(self.own), validated=self.verify_mode == ssl.CERT_REQUIRED)
 
     def session(self, endpoint: str) -> ssl.SSLSession | None:
         """One to resume; it is used once (RFC 8446, appendix C.4)."""
@@ -251,6 +275,10 @@ class ClientContexts:
                 if len(self._made) > MOST_CONTEXTS:
                     self._made.popitem(last=False)
         return EndpointContext(found, sni, endpoint)
+
+
+def _first_uri(names: Names) -> str:
+    return names.uris[0] if names.uris else ""
 
 
 def _verified(tls: Any, handshake: Any, *arguments: Any) -> None:

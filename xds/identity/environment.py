@@ -19,6 +19,7 @@ from .bootstrap import (
     DEFAULT_ROOT,
     DEFAULT_TOKEN,
     PLAINTEXT_PORT,
+    PLAINTEXT_TOKEN,
     Bootstrap,
     BootstrapError,
     Node,
@@ -26,6 +27,7 @@ from .bootstrap import (
 )
 from .finding import find
 from .grpc_bootstrap import from_file
+from .settings import FromAuthority
 
 LABELS_FILE = "/etc/istio/pod/labels"
 ANNOTATIONS_FILE = "/etc/istio/pod/annotations"
@@ -44,9 +46,14 @@ def from_environment(environ: Mapping[str, str] | None = None, root: Path = Path
     """
     environ = os.environ if environ is None else environ
     bootstrap = _bootstrap(environ, root)
+    identity = find(bootstrap, environ, root)
+    warnings = bootstrap.warnings
+    if isinstance(identity, FromAuthority) and not identity.tls and identity.token_in_the_clear:
+        warnings = (*warnings, f"{identity.said}: {PLAINTEXT_TOKEN}")
     return replace(
         bootstrap,
-        identity=find(bootstrap, environ, root),
+        identity=identity,
+        warnings=warnings,
         more_roots=_more_roots(_proxy_config(environ)),
         follow_roots=_flag(environ, "PROXY_CONFIG_XDS_AGENT"),
     )

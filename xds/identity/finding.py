@@ -86,9 +86,9 @@ def authority(bootstrap: Bootstrap, environ: Mapping[str, str], root: Path) -> F
     """The certificate authority, if there is something to prove oneself to it with."""
     provided = environ.get("PROV_CERT", "")
     address = environ.get("CA_ADDR", "")
-    token = bootstrap.token_file
-    if not token and address and not bootstrap.tls and _there(root, DEFAULT_TOKEN).exists():
-        token = DEFAULT_TOKEN  # nobody else needs it where the control plane has no TLS
+    token, named = bootstrap.token_file, environ.get("PROXYLESS_TOKEN_FILE", "")
+    if not token and address and not bootstrap.tls:  # nobody else needs it where the control plane has no TLS
+        token = named or (DEFAULT_TOKEN if _there(root, DEFAULT_TOKEN).exists() else "")
     if not (token or provided) or not (bootstrap.tls or address):
         return None
     settings = from_bootstrap(replace(bootstrap, token_file=token), environ.get("TRUST_DOMAIN") or DEFAULT_DOMAIN)
@@ -117,6 +117,7 @@ def authority(bootstrap: Bootstrap, environ: Mapping[str, str], root: Path) -> F
         },
         own_chain=f"{provided}/cert-chain.pem" if provided else "",
         own_key=f"{provided}/key.pem" if provided else "",
+        token_in_the_clear=bool(named) and token == named,
     )
 
 

@@ -19,7 +19,10 @@ from typing import Any, Self
 from ..model.identity import IdentityState
 from ..model.tls import CertificateFiles, DataSource, SecretName, Validation
 from .certificates import roots as roots_of
+from .discovered import SAID as CONTROL_PLANE
+from .discovered import DiscoveredSecrets
 from .files import FileStore, system_roots
+from .merging import merged
 from .secrets import IdentityError, KeyPair, Roots
 from .settings import DEFAULT, ROOT, FromAuthority, FromFiles, FromSocket, IdentitySettings
 from .sources import Source
@@ -60,6 +63,8 @@ class Identity:
         self._told: list[Callable[[], None]] = []
         self._extra = b""
         self._files = FileStore(clock)
+        self.discovered = DiscoveredSecrets(clock, self._changed)
+        """What the control plane sends."""
         self._source = self._make(settings, node or {"id": "proxyless"}, clock, uniform)
 
     @classmethod
@@ -123,6 +128,8 @@ class Identity:
         """
         if isinstance(wanted, CertificateFiles):
             return self._pair(wanted.chain.filename or "the certificate of the configuration", wanted)
+        if wanted.ads:
+            return self._pair(wanted.name, self.discovered.pair(wanted.name))
         name = self._named(wanted)
         if name.startswith(FILE_CERT):
             chain, mark, key = name.removeprefix(FILE_CERT).partition("~")
@@ -142,6 +149,8 @@ class Identity:
             IdentityError: it is not there, not there yet, or cannot be used.
         """
         secret = wanted.secret
+        if secret is not None and secret.ads:
+            return self._with(secret.name, self.discovered.validation(secret.name), wanted)
         if secret is not None:
             return self._of_secret(self._named(secret), wanted)
         if not (wanted.roots or wanted.spiffe_domains or wanted.system_roots):
@@ -159,10 +168,34 @@ class Identity:
             if not settings.roots:
                 raise IdentityError(f"no roots were given beside {settings.chain}: peers cannot be verified")
             return self._of(name, replace(said, roots=DataSource(settings.roots)), extra=True)
-        found = self._from_source(name).validation(name)
-        domains = wanted.spiffe_domains + found.spiffe_domains
-        merged = Validation(found.roots or wanted.roots, crl=found.crl or wanted.crl, spiffe_domains=domains)
-        return self._of(name, merged, extra=name == ROOT)
+        return self._with(name, self._from_source(name).validation(name), wanted, extra=name == ROOT)
+
+    def _with(self, name: str, found: Validation, wanted: Validation, *, extra: bool = False) -> Roots:
+        """What a secret brings goes before what is said beside it."""
+        both = Validation(
+            found.roots or wanted.roots,
+            system_roots=found.system_roots,
+            crl=found.crl or wanted.crl,
+            spiffe_domains=wanted.spiffe_domains + found.spiffe_domains,
+        )
+        return self._of(name, both, extra=extra)
+
+    def complete(self, wanted: Validation) -> Validation:
+        """With what its secret asks of a peer beside roots (CombinedCertificateValidationContext: both, merged).
+
+        Raises:
+            IdentityError: the secret is not there.
+        """
+        secret = wanted.secret
+        if secret is None:
+            return wanted
+        if secret.ads:
+            return merged(wanted, self.discovered.validation(secret.name))
+        name = self._named(secret)
+        settings = self._settings
+        if name == SYSTEM or name.startswith(FILE_ROOT) or (isinstance(settings, FromFiles) and name == ROOT):
+            return wanted
+        return merged(wanted, self._from_source(name).validation(name))
 
     def _of(self, name: str, wanted: Validation, *, extra: bool = False) -> Roots:
         """The texts behind the sources."""
@@ -232,13 +265,13 @@ class Identity:
         source, files = self._source, self._files
         errors = [*([source.error] if source is not None and source.error else []), *files.errors()]
         failures = dict(source.failures()) if source is not None else {}
-        ready = self.ready
+        ready = self.ready or (self._settings is None and bool(self.discovered))
         return IdentityState(
-            self._settings.said if self._settings is not None else "files",
+            self._settings.said if self._settings is not None else CONTROL_PLANE if self.discovered else "files",
             ready,
             self._generation,
-            (*(source.held() if source is not None else ()), *files.held()),
-            {**files.rotations(), **(source.rotations() if source is not None else {})},
+            (*(source.held() if source is not None else ()), *self.discovered.held(), *files.held()),
+            {**files.rotations(), **self.discovered.rotations(), **(source.rotations() if source is not None else {})},
             failures,
             "; ".join(errors),
         )

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
+from typing import Any
 
 import re2
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from ..model.tls import SanMatcher, Validation
+from ..model.tls import Named, Presented, SanMatcher, Validation
 
 SHORT = {
     NameOID.EMAIL_ADDRESS: "emailAddress",
@@ -74,6 +76,43 @@ def serial_of(certificate: x509.Certificate) -> str:
     """The serial number as the hexadecimal of its bytes."""
     number = certificate.serial_number
     return f"{number:0{max(1, (number.bit_length() + 7) // 8) * 2}x}"
+
+
+def named(names: Names) -> Named:
+    """The same for those who know nothing of certificates."""
+    return Named(names.subject, names.uris, names.dns, names.ips, names.emails)
+
+
+def presented(chain: tuple[bytes, ...], names: Names, local: Named, *, validated: bool) -> Presented:
+    """What a peer has shown, in DER; there is at least one certificate."""
+    certificates = [x509.load_der_x509_certificate(each) for each in chain]
+    leaf = certificates[0]
+    return Presented(
+        names.subject,
+        names.uris,
+        names.dns,
+        names.ips,
+        names.emails,
+        chain,
+        validated,
+        local,
+        subject_of(leaf.issuer),
+        serial_of(leaf),
+        tuple(map(serial_of, certificates)),
+        leaf.not_valid_before_utc.timestamp(),
+        leaf.not_valid_after_utc.timestamp(),
+    )
+
+
+def chain_of(tls: Any, own: bytes) -> tuple[bytes, ...]:
+    """All that the peer of a connection has presented; the certificate alone where a session was resumed."""
+    inner = tls._sslobj  # public from Python 3.13 on
+    return (own, *(each for each in ders(inner.get_unverified_chain() or ()) if each != own))
+
+
+def ders(chain: Any) -> list[bytes]:
+    """The certificates of a chain, as ssl has it."""
+    return [ssl.PEM_cert_to_DER_cert(each.public_bytes()) for each in chain]
 
 
 def expected(validation: Validation) -> str:

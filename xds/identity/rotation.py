@@ -160,9 +160,11 @@ class Rotation:
         if self._issued is not None:
             left = self._issued.leaf.not_valid_after_utc.timestamp() - now
             kept = f"; the one in use is valid for {left:.0f} s" if left > 0 else "; the one in use has expired"
+        again = final and text == self.error
         self.error = text
         self._final = final
-        log.warning("no certificate from the %s: %s%s (again in %.1f s)", self._settings.said, text, kept, wait_s)
+        level = logging.DEBUG if again else logging.WARNING
+        log.log(level, "no certificate from the %s: %s%s (again in %.1f s)", self._settings.said, text, kept, wait_s)
         if final:
             self._tell()
         return now + wait_s

@@ -17,19 +17,19 @@ from typing import Any
 import grpc
 
 from ..model.identity import HeldCertificate
+from ..model.own_channels import OWN_CHANNEL
 from ..model.tls import CertificateFiles, Validation
 from ..transport.backoff import Backoff
 from ..wire import secrets as wire
 from ..wire.envelope import node_message
 from ..wire.refused import RefusedError
-from .certificates import check_pair, held, roots
-from .files import read
+from .judging import as_certificate, as_validation, judged, names_of
 from .secrets import IdentityError, KeyPair
 from .settings import DEFAULT, ROOT, FromSocket
 
 log = logging.getLogger("proxyless.identity")
 
-OPTIONS = (("grpc.use_local_subchannel_pool", 1), ("grpc.default_authority", "localhost"))
+OPTIONS = (OWN_CHANNEL, ("grpc.use_local_subchannel_pool", 1), ("grpc.default_authority", "localhost"))
 
 
 @dataclass(slots=True)
@@ -88,16 +88,10 @@ class SocketSecrets:
         return all(self._followed[each].value is not None for each in (DEFAULT, ROOT))
 
     def key_pair(self, name: str) -> KeyPair | CertificateFiles:
-        value = self._get(name)
-        if isinstance(value, Validation):
-            raise IdentityError(f"{self._settings.said}: {name!r} is no certificate but what peers are verified by")
-        return value
+        return as_certificate(self._get(name), name, self._settings.said)
 
     def validation(self, name: str) -> Validation:
-        value = self._get(name)
-        if isinstance(value, CertificateFiles):
-            raise IdentityError(f"{self._settings.said}: {name!r} is a certificate, and not what peers are verified by")
-        return value
+        return as_validation(self._get(name), name, self._settings.said)
 
     def _get(self, name: str) -> wire.Secret:
         followed = self._followed.get(name) or self._follow(name)
@@ -190,24 +184,12 @@ class SocketSecrets:
     def _take(self, followed: _Followed, secret: wire.Secret) -> None:
         """Raises IdentityError."""
         now, name = self._clock(), followed.name
-        if isinstance(secret, CertificateFiles):
-            # Files are read when they are used, and followed then; what came inline is judged here.
-            if not secret.chain.filename and not secret.key.filename:
-                leaf = check_pair(KeyPair(secret.chain.inline, secret.key.inline), f"secret {name!r}")
-                followed.held = [held(name, leaf, now)]
-        else:
-            sources = [source for _, source in secret.spiffe_domains] + ([secret.roots] if secret.roots else [])
-            followed.held = [
-                held(name, each, now, root=True)
-                for source in sources
-                for each in roots(read(source, f"secret {name!r}"), f"secret {name!r}")[1]
-            ]
+        followed.held = judged(name, secret, now)
         if secret == followed.value:
             return
-        said = ", ".join(dict.fromkeys(each.subject for each in followed.held)) or "in files"
         if followed.value is not None:
             followed.rotations += 1
-        log.info("%s: secret %r: %s", self._settings.said, name, said)
+        log.info("%s: secret %r: %s", self._settings.said, name, names_of(followed.held))
         followed.value, followed.obtained = secret, now
         self._tell()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -35,6 +35,16 @@ class Roots:
     """A revocation list that came with the roots: PEM."""
 
 
+class SecretKeeper(Protocol):
+    """Who takes what the control plane sends."""
+
+    def take(self, name: str, raw: bytes) -> None:
+        """A secret in its bytes. Raises IdentityError: it cannot be used, and what was there before stays."""
+
+    def forget(self, names: Iterable[str]) -> None:
+        """Nothing needs these any more."""
+
+
 class Secrets(Protocol):
     """The identity of a workload, kept fresh. Safe from all threads; nothing here waits for a network."""
 
@@ -47,6 +57,9 @@ class Secrets(Protocol):
 
     def roots(self, wanted: Validation) -> Roots | None:
         """What to verify peers by; None where the context says that nothing is verified. Raises IdentityError."""
+
+    def complete(self, wanted: Validation) -> Validation:
+        """With what its secret asks of a peer beside roots. Raises IdentityError."""
 
     def on_change(self, tell: Callable[[], None]) -> Callable[[], None]:
         """Be told, by any thread, of each new generation; the result ends it."""

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from ..model.tls import DownstreamTls, Presented, Validation
 from .contexts import alpn_of, domains_of, load, server_base, trust
-from .names import Names, expected, matches, names_of, serial_of, subject_of
+from .names import Names, chain_of, ders, expected, matches, named, names_of, presented
 from .secrets import IdentityError, Secrets
 
 NOT_SPOKEN = frozenset({"istio-peer-exchange"})
@@ -30,14 +30,15 @@ class ServerContext:
 
     def __init__(self, tls: DownstreamTls, secrets: Secrets, spoken: frozenset[str]) -> None:
         common = tls.common
-        self._validation = validation = common.validation
+        validation = secrets.complete(common.validation) if common.validation is not None else None
+        self._validation = validation
         self._domains: dict[str, frozenset[bytes]] = {}
         self.context = context = server_base(common)
         if common.certificate is None:
             raise IdentityError("a server's context without a certificate")
         pair = secrets.key_pair(common.certificate)
         load(context, pair)
-        self._local = names_of(x509.load_pem_x509_certificate(pair.chain))
+        self._local = named(names_of(x509.load_pem_x509_certificate(pair.chain)))
         roots = secrets.roots(validation) if validation is not None else None
         self.required = tls.require_client_certificate
         if roots is not None and validation is not None:
@@ -71,25 +72,14 @@ class ServerContext:
             ssl.SSLCertVerificationError: somebody that the context does not let in.
         """
         der = tls.getpeercert(True)
-        local = self._local
         if not der:
-            return Presented(local_uri_sans=local.uris, local_dns_sans=local.dns)
+            return Presented(local=self._local)
         certificate = x509.load_der_x509_certificate(der)
         names = names_of(certificate)
         validated = self.context.verify_mode != ssl.CERT_NONE
         if self._validation is not None and validated:
             self._check(self._validation, certificate, der, names, tls)
-        return Presented(
-            _chain(tls, der),
-            names.subject,
-            names.uris,
-            names.dns,
-            validated,
-            local.uris,
-            local.dns,
-            subject_of(certificate.issuer),
-            serial_of(certificate),
-        )
+        return presented(chain_of(tls, der), names, self._local, validated=validated)
 
     def _check(self, validation: Validation, certificate: x509.Certificate, der: bytes, names: Names, tls: Any) -> None:
         if validation.sans and not matches(names, validation.sans):
@@ -106,7 +96,7 @@ class ServerContext:
             roots = self._domains.get(domain) if domain else None
             if roots is None:
                 raise _refused(f"a trust domain of {', '.join(sorted(self._domains))}", names, "")
-            verified = _ders(tls._sslobj.get_verified_chain() or ())
+            verified = ders(tls._sslobj.get_verified_chain() or ())
             if not verified or roots.isdisjoint(verified):
                 raise _refused(f"a certificate of {domain}'s own roots", names, ", which comes from another domain's")
 
@@ -144,13 +134,3 @@ class ServerContexts:
 
 def _refused(wanted: str, names: Names, more: str) -> ssl.SSLCertVerificationError:
     return ssl.SSLCertVerificationError(f"expected {wanted}; presented {names}{more}")
-
-
-def _chain(tls: Any, own: bytes) -> tuple[bytes, ...]:
-    """All that was presented; the certificate alone where a session was resumed."""
-    inner = tls._sslobj  # public from Python 3.13 on
-    return (own, *(each for each in _ders(inner.get_unverified_chain() or ()) if each != own))
-
-
-def _ders(chain: Any) -> list[bytes]:
-    return [ssl.PEM_cert_to_DER_cert(each.public_bytes()) for each in chain]

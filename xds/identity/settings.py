@@ -54,6 +54,8 @@ class FromAuthority:
     headers: Mapping[str, str] = field(default_factory=dict)
     own_chain: str = ""
     own_key: str = ""
+    token_in_the_clear: bool = False
+    """Whether the token may go where there is no TLS: its file was named for that."""
     ask: Callable[[bytes], Sequence[str]] | None = None
     """An authority in this process, which is asked directly; `address` then says for people where it is."""
 

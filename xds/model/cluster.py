@@ -5,6 +5,7 @@ from typing import Literal
 
 from .dns import DnsCache, DnsOptions
 from .endpoint import ClusterLoadAssignment
+from .extension import Extension
 from .health_check import HealthCheck
 from .matchers import ResponsePredicate
 from .route import HashPolicy, MirrorPolicy, RetryPolicy
@@ -15,7 +16,15 @@ from .values import FilterMetadata, MetadataValue, Note
 DiscoveryType = Literal[
     "STATIC", "STRICT_DNS", "LOGICAL_DNS", "EDS", "ORIGINAL_DST", "DYNAMIC_FORWARD_PROXY", "AGGREGATE", "UNKNOWN"
 ]
-LbPolicy = Literal["ROUND_ROBIN", "LEAST_REQUEST", "RING_HASH", "RANDOM", "MAGLEV", "CLUSTER_PROVIDED"]
+LbPolicy = Literal[
+    "ROUND_ROBIN",
+    "LEAST_REQUEST",
+    "RING_HASH",
+    "RANDOM",
+    "MAGLEV",
+    "CLUSTER_PROVIDED",
+    "LOAD_BALANCING_POLICY_CONFIG",
+]
 UpstreamProtocol = Literal["http1", "http2", "http3", "downstream", "auto"]
 
 UNLIMITED = 4294967295
@@ -201,6 +210,8 @@ class LbConfig:
     """Headers that name endpoints to take before the policy is asked (OverrideHost.override_host_sources)."""
     subset: SubsetConfig | None = None
     client_side: ClientSideWeights | None = None
+    extension: Extension | None = None
+    """The policy of another package (LOAD_BALANCING_POLICY_CONFIG)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +237,8 @@ class Cluster:
     """CommonLbConfig.close_connections_on_host_set_change."""
     transport_socket: TransportSocket = TransportSocket()
     transport_socket_matches: tuple[TransportSocketMatch, ...] = ()
+    secrets: frozenset[str] = frozenset()
+    """What its sockets take from the control plane by name: without them nobody can be spoken to."""
     dns: DnsOptions = DnsOptions()
     dns_cache: DnsCache | None = None
     """Of a dynamic forward proxy: where its hosts are found."""

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Literal
 
 from .dns import DnsCache
 from .ext_authz import ExtAuthz, ExtAuthzPerRoute
+from .extension import Extension
 from .jwt import JwtAuthentication, JwtPerRoute
 from .matchers import HeaderMatcher, StringMatcher
 from .overload import AdaptiveConcurrency, AdmissionControl
@@ -231,6 +232,7 @@ FilterConfig = (
     | Buffer
     | JwtAuthentication
     | JwtPerRoute
+    | Extension
     | InertFilter
     | DisabledFilter
     | UnenforceableFilter

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from .access_log import AccessLog
 from .filters import HttpFilter
 from .forwarding import SIDECAR, ClientCert, Forwarding
 from .local_reply import LocalReplyConfig
@@ -11,6 +12,7 @@ from .matching import MatcherTree
 from .rbac import NetworkRbac
 from .route import BackOff, RouteConfiguration
 from .tls import DownstreamTls
+from .tracing import Tracing
 from .values import Address, Cidr, MetadataValue, Note
 
 
@@ -56,7 +58,8 @@ class HttpConnectionManager:
     request_timeout_s: float | None = None
     stream_idle_timeout_s: float | None = 300.0
     max_stream_duration_s: float | None = None
-    tracing: bool = False
+    tracing: Tracing | None = None
+    access_logs: tuple[AccessLog, ...] = ()
     max_request_headers_kb: int = 60
     max_headers: int = 100
     """common_http_protocol_options.max_headers_count."""
@@ -82,6 +85,7 @@ class TcpProxy:
     max_connect_attempts: int = 1
     back_off: BackOff | None = None
     hash_source_ip: bool = False
+    access_logs: tuple[AccessLog, ...] = ()
     metadata_match: Mapping[str, MetadataValue] = field(default_factory=dict, hash=False)
     """Of the namespace `envoy.lb`."""
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
+from .extension import Extension
 from .matchers import StringMatcher
 from .values import Cidr, Fraction
 
@@ -28,15 +29,17 @@ InputKind = Literal[
     "uri_san",
     "dns_san",
     "subject",
+    "extension",
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """What is looked at; `name` is that of a header."""
+    """What is looked at; `name` is that of a header. `extension`: what another package looks at."""
 
     kind: InputKind
     name: str = ""
+    extension: Extension | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,7 @@ class HashedRest:
     seed: int = 0
 
 
-ValueMatcher = StringMatcher | IpRanges | HashedShare | HashedRest
+ValueMatcher = StringMatcher | IpRanges | HashedShare | HashedRest | Extension
 
 
 @dataclass(frozen=True, slots=True)

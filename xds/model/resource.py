@@ -20,6 +20,7 @@ class ResourceType(Enum):
     ENDPOINT = PREFIX + "envoy.config.endpoint.v3.ClusterLoadAssignment"
     EXTENSION = PREFIX + "envoy.config.core.v3.TypedExtensionConfig"
     NAMES = PREFIX + "istio.networking.nds.v1.NameTable"
+    SECRET = PREFIX + "envoy.extensions.transport_sockets.tls.v3.Secret"
 
     # Members are hashed on every subscription; identity is all that equality means here.
     __hash__ = object.__hash__

@@ -17,6 +17,7 @@ from .matchers import (
 )
 from .matching import MatcherTree
 from .resource import ResourceError
+from .tracing import RouteTracing
 from .values import Cidr, FilterMetadata, Fraction, HeaderMutation, HeaderMutations, MetadataValue, Note
 
 DEFAULT_ROUTE_TIMEOUT_S = 15.0
@@ -281,6 +282,7 @@ class Route:
     filters: Mapping[str, FilterConfig] = field(default_factory=dict)
     decorator: str | None = None
     decorator_propagate: bool = True
+    tracing: RouteTracing | None = None
     metadata: FilterMetadata = field(default_factory=dict)
     body_limit: int | None = None
     """request_body_buffer_limit; `old_body_limit` is per_request_buffer_limit_bytes, which counts less."""

@@ -29,5 +29,8 @@ class Snapshot:
     """What DNS says of STRICT_DNS and LOGICAL_DNS clusters, by cluster name."""
     extensions: Mapping[str, Resource[FilterConfig]] = field(default_factory=dict)
     names: NameTable = field(default_factory=NameTable)
+    secrets: frozenset[str] = frozenset()
+    """Names of secrets that need not be waited for: they are there, or were refused, or nobody sends them. What is in
+    them is not in here."""
     warming: frozenset[str] = frozenset()
     """Clusters whose next version waits for its endpoints while the one before serves."""

@@ -27,12 +27,13 @@ class SecretName:
     """SdsSecretConfig. `name` is what istiod calls it: `default`, `ROOTCA`, `file-cert:CHAIN~KEY`, `file-root:PATH` ...
 
     `cluster` or `path` is where the configuration says that it is served (`sds-grpc` is the workload's own agent);
-    both empty: by the control plane, or in the bootstrap.
+    `ads`: by the control plane, on the stream of everything else. None of them: in the bootstrap.
     """
 
     name: str
     cluster: str = ""
     path: str = ""
+    ads: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,12 @@ class CommonTls:
     curves: tuple[str, ...] = ()
     signature_algorithms: tuple[str, ...] = ()
 
+    @property
+    def discovered(self) -> frozenset[str]:
+        """The names of the secrets that the control plane sends."""
+        named = (self.certificate, self.validation.secret if self.validation is not None else None)
+        return frozenset(each.name for each in named if isinstance(each, SecretName) and each.ads)
+
 
 @dataclass(frozen=True, slots=True)
 class UpstreamTls:
@@ -117,15 +124,28 @@ class DownstreamTls:
 
 
 @dataclass(frozen=True, slots=True)
-class Presented:
-    """What the peer of a connection has shown: DER, its certificate first, and the names that this one holds."""
+class Named:
+    """The names of a certificate."""
 
-    chain: tuple[bytes, ...] = ()
     subject: str = ""
     uri_sans: tuple[str, ...] = ()
     dns_sans: tuple[str, ...] = ()
+    ip_sans: tuple[str, ...] = ()
+    email_sans: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Presented(Named):
+    """What the peer of a connection has shown: DER, its certificate first, and what this one says.
+
+    `local` are the names that were shown to it. Times are Unix times.
+    """
+
+    chain: tuple[bytes, ...] = ()
     validated: bool = False
-    local_uri_sans: tuple[str, ...] = ()
-    local_dns_sans: tuple[str, ...] = ()
+    local: Named = Named()
     issuer: str = ""
     serial: str = ""
+    chain_serials: tuple[str, ...] = ()
+    begins: float = 0.0
+    ends: float = 0.0

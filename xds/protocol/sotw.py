@@ -14,7 +14,15 @@ from .events import Rejection, Request, Response, error_text
 FIRST = (ResourceType.CLUSTER, ResourceType.LISTENER, ResourceType.NAMES)
 """Wildcards, asked for at once and in Envoy's order: clusters before listeners, so that a route finds its cluster."""
 
-ORDER = (*FIRST[:1], ResourceType.ENDPOINT, *FIRST[1:], ResourceType.ROUTE, ResourceType.EXTENSION)
+ORDER = (
+    ResourceType.CLUSTER,
+    ResourceType.ENDPOINT,
+    ResourceType.SECRET,
+    ResourceType.LISTENER,
+    ResourceType.NAMES,
+    ResourceType.ROUTE,
+    ResourceType.EXTENSION,
+)
 
 
 class _Subscription:

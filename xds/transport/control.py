@@ -9,18 +9,18 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from queue import Empty, SimpleQueue
 from threading import Event, Thread
 from typing import Any
 
 from ..graph import Graph
-from ..identity.secrets import IdentityError
+from ..identity.secrets import IdentityError, SecretKeeper
 from ..model.cluster import Cluster
 from ..model.resource import Resource, ResourceError, ResourceType
 from ..model.snapshot import Snapshot
 from ..protocol.delta import DeltaMachine
-from ..protocol.events import AdsMachine, Rejection, Request, Response
+from ..protocol.events import AdsMachine, NamedResource, Rejection, Request, Response
 from ..protocol.sotw import SotwMachine
 from ..wire import codec, envelope, trust_bundle
 from ..wire.refused import RefusedError
@@ -94,6 +94,8 @@ class Control(Thread):
         on_event: Callable[[Connection], None] | None = None,
         on_tick: Callable[[], None] | None = None,
         on_roots: Callable[[bytes], None] | None = None,
+        secrets: Callable[[], SecretKeeper] | None = None,
+        dns: type[DnsClusters] = DnsClusters,
     ) -> None:
         super().__init__(name="proxyless-control", daemon=True)
         self._queue: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
@@ -108,12 +110,14 @@ class Control(Thread):
         self._tick = on_tick
         self._on_roots = on_roots
         """Who takes more roots (PCDS); None: they are not asked for."""
+        self._secrets = secrets
+        """Who takes secrets; None: they are refused."""
         self.graph = Graph(codec.resource, self._pace, await_names=True, on_late_reject=log_late_reject)
         self._machine: AdsMachine = DeltaMachine() if delta else SotwMachine()
         self._backoff = Backoff(uniform)
         self._stream: Stream | None = None
         self._epoch = 0
-        self._dns = DnsClusters(self.graph.resolved, self._dns_answered, uniform)
+        self._dns = dns(self.graph.resolved, self._dns_answered, uniform)
         self._resolving: dict[str, Resource[Cluster] | None] = {}
         self._timers: dict[str, float] = {}
         self._subscribed: dict[ResourceType, set[str]] = {each: set() for each in ResourceType}
@@ -143,6 +147,19 @@ class Control(Thread):
         self._queue.put(None)
         if self.is_alive():
             self.join(timeout_s)
+
+    def work_off(self) -> None:
+        """Connect, and do all that waits, in the caller's thread: for a process that wants no thread of ours, and does
+        not start this one. One caller at a time."""
+        if not self.connection.attempts:
+            self._at("connect", 0.0)
+        work: Callable[[], None] | None = _nothing
+        while work is not None:
+            self._do(work)
+            try:
+                work = self._queue.get_nowait()
+            except Empty:
+                work = None
 
     # -- the thread ----------------------------------------------------------------------------------------------
 
@@ -249,13 +266,16 @@ class Control(Thread):
         if self._on_roots is not None and response.type_url == trust_bundle.TYPE:
             self._take_roots(self._on_roots, raw, response)
             return
-        if response.type is None:
+        type_ = response.type
+        if type_ is None:
             log.warning("control plane %s sent a type that nobody asked for: %s", self._link.address, response.type_url)
             connection.error = f"unknown resource type {response.type_url}"
             return
+        if type_ is ResourceType.SECRET:
+            response = self._take_secrets(response)
         rejections = self.graph.apply(response)
         self._send(self._machine.answer(response, rejections))
-        self._count(response.type, rejections)
+        self._count(type_, rejections)
 
     def _take_roots(self, take: Callable[[bytes], None], raw: bytes, response: Response) -> None:
         """More roots than the authority's; what cannot be used leaves those before."""
@@ -267,6 +287,21 @@ class Control(Thread):
             error = str(caught)
             log.error("rejected ProxyConfig: %s", error)
         self._send([Request(trust_bundle.TYPE, self._roots_version, response.nonce, error=error)])
+
+    def _take_secrets(self, response: Response) -> Response:
+        """Hand them over to who uses them, and on without what is in them; what cannot be used is refused."""
+        good: list[NamedResource] = []
+        broken = list(response.broken)
+        for each in response.resources:
+            try:
+                if self._secrets is None:
+                    raise IdentityError("nobody here uses secrets")
+                if each.name in self.graph.wanted[ResourceType.SECRET]:
+                    self._secrets().take(each.name, each.raw)
+                    good.append(replace(each, raw=b""))
+            except IdentityError as error:
+                broken.append(Rejection(each.name, str(error)))
+        return replace(response, resources=tuple(good), broken=tuple(broken))
 
     def _break_off(self, reason: str) -> None:
         """What came cannot be answered, and the server would wait for an answer: begin anew, as Envoy does."""
@@ -322,10 +357,13 @@ class Control(Thread):
                 self._send(self._machine.subscribe(type_, sorted(new)))
             if gone := subscribed - names:
                 self._send(self._machine.unsubscribe(type_, sorted(gone)))
+                if type_ is ResourceType.SECRET and self._secrets is not None:
+                    self._secrets().forget(gone)
             self._subscribed[type_] = set(names)
-        if graph.held_back and "release" not in self._timers:
+        waits = graph.held_back or graph.missing_secrets
+        if waits and "release" not in self._timers:
             self._at("release", HOLD_S)
-        elif not graph.held_back:
+        elif not waits:
             self._timers.pop("release", None)
         if graph.lacks_names_only and "names" not in self._timers:
             self._at("names", NAMES_AFTER_S)
@@ -340,7 +378,8 @@ class Control(Thread):
             self._on_event(self.connection)
 
     def _on_release(self) -> None:
-        log.warning("put in force without what it refers to: %s", ", ".join(self.graph.held_back))
+        missing = [f"Secret {each}" for each in self.graph.missing_secrets]
+        log.warning("put in force without what it refers to: %s", ", ".join([*self.graph.held_back, *missing]))
         self.graph.release()
 
     def _on_names(self) -> None:
@@ -417,7 +456,7 @@ class Control(Thread):
         responses = [
             envelope.write_response(type_, self.graph.versions.get(type_, ""), resources.values())
             for type_, resources in self.graph.newest.items()
-            if resources
+            if resources and type_ is not ResourceType.SECRET
         ]
         try:
             self._cache.save(responses)

@@ -118,6 +118,14 @@ class DnsClusters:
             self._on_resolved(cluster.name, assignment)
 
 
+class DnsAtOnce(DnsClusters):
+    """The same without a thread: whoever needs a cluster waits for its names."""
+
+    def _submit(self, followed: _Followed, target: _Target) -> None:
+        answer = look_up_host(target.host, followed.cluster.dns, self._resolve)
+        self._post(lambda: self._answered(followed, target, answer))
+
+
 def targets_of(cluster: Cluster) -> list[_Target]:
     """One for each endpoint, in the order configured."""
     configured = cluster.load_assignment or ClusterLoadAssignment(cluster.name)

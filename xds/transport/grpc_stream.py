@@ -14,12 +14,14 @@ from typing import Any
 import grpc
 
 from ..identity.bootstrap import Bootstrap
+from ..model.own_channels import OWN_CHANNEL
 from .link import Ended, LinkError, Stream
 
 log = logging.getLogger("proxyless.xds")
 
 SERVICE = "/envoy.service.discovery.v3.AggregatedDiscoveryService/"
 OPTIONS = (
+    OWN_CHANNEL,
     # A large mesh's CDS is megabytes, and keepalive notices a connection that a network has swallowed.
     ("grpc.max_receive_message_length", -1),
     ("grpc.keepalive_time_ms", 30_000),
@@ -109,14 +111,17 @@ def refuse_unfit_process() -> None:
     """Name what makes grpc hang in this process, before it does; make it fit for gevent where that is in charge.
 
     Raises:
-        LinkError: a fork would hang, or eventlet is in charge.
+        LinkError: a fork would hang.
     """
     if os.environ.get("GRPC_ENABLE_FORK_SUPPORT", "").lower() in ("1", "true"):
         raise LinkError(
             "GRPC_ENABLE_FORK_SUPPORT=1 makes forked children hang: unset it (children start a stream of their own)"
         )
-    if "eventlet" in sys.modules and sys.modules["eventlet"].patcher.is_monkey_patched("thread"):
-        raise LinkError("eventlet is not supported: grpc cannot run under it")
+    fit_for_gevent()
+
+
+def fit_for_gevent() -> None:
+    """Where gevent is in charge grpc waits by its means from now on, and not for ever."""
     if "gevent" in sys.modules:
         from gevent import monkey
 

@@ -17,12 +17,12 @@ from .decode.endpoint import load_assignment
 from .decode.http_filters import filter_config
 from .decode.listener import listener
 from .decode.names import name_table
-from .decode.route_configuration import VIRTUAL_HOSTS_FIELD, lazy_virtual_host, route_configuration, unchanged
+from .decode.route_configuration import lazy_virtual_host, route_configuration, unchanged
 from .opening import checked
 from .refused import UNEXPECTED, RefusedError
 from .schema import find
 from .schema import types as pb
-from .split import split_field
+from .split import VIRTUAL_HOSTS_FIELD, split_field
 
 log = logging.getLogger("proxyless.xds")
 
@@ -43,6 +43,7 @@ DECODERS: dict[ResourceType, Callable[[bytes], Any]] = {
     ResourceType.ENDPOINT: load_assignment,
     ResourceType.EXTENSION: _extension,
     ResourceType.NAMES: name_table,
+    ResourceType.SECRET: lambda raw: not raw,  # whoever uses it holds what is in it: see Graph.apply
 }
 
 

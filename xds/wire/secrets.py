@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from google.protobuf.message import DecodeError
 
+from ..model.resource import ResourceType
 from ..model.tls import CertificateFiles, DataSource, Validation
+from .decode.tls import validation
 from .envelope import INVALID_ARGUMENT
-from .refused import RefusedError
+from .refused import NotUnderstoodError, RefusedError
 from .schema import types as pb
-from .schema import unpack
 
 METHOD = "/envoy.service.secret.v3.SecretDiscoveryService/StreamSecrets"
-TYPE = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"
-SPIFFE = "envoy.extensions.transport_sockets.tls.v3.SPIFFECertValidatorConfig"
+TYPE = ResourceType.SECRET.value
 
 Secret = CertificateFiles | Validation
 
@@ -62,16 +61,24 @@ def decode_response(raw: bytes) -> Secrets:
             broken[each.type_url] = f"a {each.type_url or 'resource without a type'} is no secret"
             continue
         try:
-            secret = pb.tls_v3.Secret.FromString(each.value)
-        except DecodeError:
-            # The text of the error could hold a part of the bytes.
-            broken[""] = "a secret is truncated or malformed"
+            secret = read_secret(each.value)
+        except RefusedError as error:
+            broken[""] = str(error)
             continue
         try:
             found[secret.name] = decode_secret(secret)
         except RefusedError as error:
             broken[secret.name] = str(error)
     return Secrets(message.version_info, message.nonce, found, broken)
+
+
+def read_secret(raw: bytes) -> pb.tls_v3.Secret:
+    """A Secret. Raises RefusedError: the bytes are none."""
+    try:
+        return pb.tls_v3.Secret.FromString(raw)
+    except DecodeError:
+        # The text of the error could hold a part of the bytes.
+        raise RefusedError("a secret is truncated or malformed") from None
 
 
 def decode_secret(message: pb.tls_v3.Secret) -> Secret:
@@ -98,25 +105,13 @@ def _certificate(message: pb.tls_v3.TlsCertificate) -> CertificateFiles:
 
 
 def _validation(message: pb.tls_v3.CertificateValidationContext) -> Validation:
-    unknown = [
-        field.name
-        for field, _ in message.ListFields()
-        if field.name not in ("trusted_ca", "crl", "custom_validator_config", "trust_chain_verification")
-    ]
-    if unknown or message.trust_chain_verification:
-        raise RefusedError(f"a secret that asks for {', '.join(unknown) or 'ACCEPT_UNTRUSTED'} cannot be used")
-    domains: list[tuple[str, DataSource]] = []
-    if message.HasField("custom_validator_config"):
-        config: Any = unpack(message.custom_validator_config.typed_config)
-        if config is None or config.DESCRIPTOR.full_name != SPIFFE:
-            raise RefusedError("a validator other than SPIFFE's cannot be used")
-        if config.HasField("trust_bundles"):
-            raise RefusedError("trust_bundles of the SPIFFE validator cannot be used; trust_domains can")
-        domains = [(each.name, _source(each.trust_bundle)) for each in config.trust_domains]
-    roots = _source(message.trusted_ca)
-    if not roots and not domains:
+    try:
+        found = validation(message)
+    except NotUnderstoodError as error:
+        raise RefusedError(f"a secret cannot be used: {error}") from error
+    if not (found.roots or found.spiffe_domains or found.system_roots):
         raise RefusedError("no trusted certificates in it")
-    return Validation(roots, crl=_source(message.crl), spiffe_domains=tuple(domains))
+    return found
 
 
 def _source(message: pb.core_v3.DataSource) -> DataSource:

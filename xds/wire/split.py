@@ -2,6 +2,9 @@
 
 from .refused import RefusedError
 
+VIRTUAL_HOSTS_FIELD = 2
+"""Of a RouteConfiguration, which has thousands of them."""
+
 VARINT, FIXED64, DELIMITED, START_GROUP, END_GROUP, FIXED32 = range(6)
 
 

@@ -186,8 +186,9 @@ PEER: list[Effect] = [
 
 # -- secrets by name -----------------------------------------------------------------------------------------------
 
-ROOTS: Json = {"name": "ROOTCA", "sds_config": ADS}
-OWN: Json = {"name": "default", "sds_config": ADS}
+AGENT: Json = {"api_config_source": {"api_type": "GRPC", "cluster_names": ["sds-grpc"]}}
+ROOTS: Json = {"name": "ROOTCA", "sds_config": AGENT}
+OWN: Json = {"name": "default", "sds_config": AGENT}
 
 
 def combined(**default: Any) -> Shop:
@@ -250,6 +251,12 @@ BY_NAME: list[Effect] = [
         ),
         refused(),
         "insecure: secret 'default' is in a file '/etc/secret.yaml' of discovery responses: not read",
+    ),
+    effect(
+        TLS + "SdsSecretConfig.sds_config.ads",
+        secured({"tls_certificate_sds_secret_configs": [{"name": "default", "sds_config": ADS}]}),
+        refused(),
+        "insecure: the control plane: no secret 'default' has come that can be used",
     ),
 ]
 

@@ -6,7 +6,15 @@ from collections.abc import Iterable
 from typing import Any
 
 from proxyless.governance.balancing.host import HostState
-from proxyless.governance.events import Ejected, Event, HealthChanged, NotSecured, Unejected
+from proxyless.governance.events import (
+    Ejected,
+    Event,
+    ExtensionFailed,
+    HealthChanged,
+    NotEnforced,
+    NotSecured,
+    Unejected,
+)
 from proxyless.governance.outliers.detector import Detector
 from proxyless.governance.outliers.monitor import HostMonitor
 from proxyless.xds.model.cluster import OutlierDetection
@@ -73,3 +81,7 @@ def _short(event: Event) -> str:
             return f"{event.address} {event.health}"
         case NotSecured():
             return f"{event.address} {event.reason}"
+        case NotEnforced():
+            return f"{event.policy} {event.outcome}"
+        case ExtensionFailed():
+            return event.reason

@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
@@ -16,6 +16,7 @@ import pytest
 
 from proxyless.governance.actions import Failure, Service
 from proxyless.governance.runtime import Runtime
+from proxyless.governance.securing import Securing
 from proxyless.governance.services import http, reaching
 from proxyless.governance.services.authorization import authorizer
 from proxyless.governance.services.grpc import Services
@@ -219,6 +220,28 @@ def test_connections_are_kept_up_to_a_number(connections: Connections, monkeypat
     assert (other.fileno(), connections.take(("a", "b", None))) == (-1, one)
     assert connections.take(("a", "b", None)) is None
     one.close()
+
+
+def test_connections_are_kept_for_so_many_names(connections: Connections, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under auto_sni each Host has connections of its own: those that were used longest ago are closed."""
+    monkeypatch.setattr(http, "MOST_IDLE", 3)
+    with ExitStack() as stack:
+        pairs = [socket.socketpair() for _ in range(5)]
+        for one in (each for pair in pairs for each in pair):
+            stack.callback(one.close)
+        keys = [("a", "b", Securing(UpstreamTls(), sni=f"h{number}")) for number in range(5)]
+        for key, (mine, _) in zip(keys, pairs, strict=True):
+            connections.give(key, mine)
+        assert [mine.fileno() == -1 for mine, _ in pairs] == [True, True, False, False, False]
+        assert connections.take(keys[0]) is None
+        assert connections.take(keys[2]) is pairs[2][0]
+        connections.give(keys[2], pairs[2][0])
+        connections.sweep(lambda cluster, address: (cluster, address) == ("a", "b"))
+        assert connections.take(keys[3]) is pairs[3][0]
+        connections.sweep(lambda cluster, address: False)
+        assert [mine.fileno() == -1 for mine, _ in pairs] == [True, True, True, False, True]
+        connections.give(keys[3], pairs[3][0])
+        assert connections.take(keys[3]) is pairs[3][0]
 
 
 def test_unix_sockets_are_connected_to(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from proxyless.governance.runtime import Runtime
 from proxyless.governance.services import wire
 from proxyless.governance.services.grpc import Services, Unary
 from proxyless.governance.services.http2 import Exchange
+from proxyless.governance.sweeping import leads_somewhere
 from proxyless.xds.model.filters import GrpcTarget
 from tests.support.http2_services import Http2Service, Peer, echo
 from tests.support.model import cluster, snapshot
@@ -125,6 +127,26 @@ def test_a_request_that_is_refused_goes_again(world: Any) -> None:
     with Http2Service(on) as service:
         assert world(service).both() == [b"thread", b"task"]
         assert len(service.peers) == 1
+
+
+def test_a_connection_ends_with_its_cluster(world: Any) -> None:
+    """And with its endpoint; whoever is under way on it has his answer."""
+    with Http2Service(echo) as service, Http2Service(echo) as other:
+        made = world(service)
+        leads = partial(leads_somewhere, made.runtime)
+        assert made.both() == [b"thread", b"task"]
+        made.services.links.sweep(leads)
+        assert not made.idle()
+        made.runtime.publish(snapshot(clusters=[cluster("a", f"127.0.0.1:{other.port}")]))
+        made.runtime.plan.cluster("a")
+        made.services.links.sweep(leads)
+        assert not made.services.links._links
+        wait_for(lambda: all(peer.ended.is_set() for peer in service.peers))
+        assert made.ask(b"other") == b"other"
+        made.runtime.publish(snapshot())
+        made.services.links.sweep(leads)
+        assert not made.services.links._links
+        wait_for(lambda: all(peer.ended.is_set() for peer in other.peers))
 
 
 def reset(peer: Peer, event: Any) -> None:

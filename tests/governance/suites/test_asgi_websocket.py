@@ -12,7 +12,8 @@ import pytest
 import proxyless
 from proxyless.governance.actions import Collect
 from proxyless.governance.replies import LocalReply
-from proxyless.governance.suites.asgi import _decided
+from proxyless.governance.suites._incoming import decided_async
+from proxyless.governance.suites.asgi import nothing
 from proxyless.xds.model.snapshot import Snapshot
 
 
@@ -71,10 +72,10 @@ def test_one_that_says_nothing_of_an_upgrade_has_no_body() -> None:
     """RFC 8441: over HTTP/2 it is a CONNECT. Who asks a service with the body asks it all the same."""
 
     class Asking:
-        def run(self) -> Any:
+        def start(self) -> Any:
             length = yield Collect(100)
             return LocalReply(403, b"asked") if length == 0 else None
 
-    reply = asyncio.run(_decided(Asking(), None))  # type: ignore[arg-type]
+    reply = asyncio.run(decided_async(Asking(), nothing))  # type: ignore[arg-type]
     assert reply is not None
     assert reply.status == 403

@@ -7,10 +7,13 @@ from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any
 
+import aiohttp
 import httpx
 import pytest
+from aiohttp import web
 
 from proxyless.governance.actions import Collect
+from proxyless.governance.suites._aiohttp.serving import ServerMiddleware
 from proxyless.governance.suites._async import AsyncGovernedPool
 from proxyless.governance.suites.asgi import AsgiMiddleware
 from proxyless.xds.model.filters import Buffer, HttpFilter
@@ -61,6 +64,38 @@ def test_an_app_gets_a_body_as_it_came(parts: tuple[bytes, ...]) -> None:
 def test_an_app_never_hears_of_one_that_is_too_long() -> None:
     told, got = served(b"abc", b"def", b"ghi")
     assert (told[0]["status"], told[1]["body"], got) == (413, b"Payload Too Large", [])
+
+
+@pytest.mark.parametrize("parts", [(), (b"abc",), (b"ab", b"c", b"de"), (b"abc", b"def", b"ghi")])
+def test_so_does_an_application_of_aiohttps(parts: tuple[bytes, ...]) -> None:
+    got: list[bytes] = []
+
+    async def handler(request: web.Request) -> web.Response:
+        got.append(await request.read())
+        assert await request.read() == got[-1]
+        return web.Response(text="ok")
+
+    async def body() -> AsyncIterator[bytes]:
+        for part in parts:
+            yield part
+
+    async def work() -> tuple[int, str]:
+        app = web.Application(middlewares=[ServerMiddleware(HELD, 8080)])
+        app.router.add_post("/", handler)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        url = "http://{}:{}/".format(*runner.addresses[0])
+        async with aiohttp.ClientSession() as client, client.post(url, data=body()) as response:
+            found = response.status, await response.text()
+        await runner.cleanup()
+        return found
+
+    whole = b"".join(parts)
+    if len(whole) <= 5:
+        assert (asyncio.run(work()), got) == ((200, "ok"), [whole])
+    else:
+        assert (asyncio.run(work()), got) == ((413, "Payload Too Large"), [])
 
 
 @pytest.mark.parametrize(("most", "expected"), [(6, 6), (3, 4)])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import socket
 import ssl
 import threading
 from collections.abc import Iterator
@@ -34,6 +33,7 @@ from proxyless.xds.model.listener import TcpProxy
 from proxyless.xds.model.tls import CommonTls, SanMatcher, SecretName, UpstreamTls, Validation
 from tests.support.certificates import Authority, HeldSecrets, authority, spiffe, terminating, write
 from tests.support.model import cluster, route, snapshot, table
+from tests.support.tls_in_tls import endpoint
 
 VALIDATION = Validation(secret=SecretName("ROOTCA"), sans=(SanMatcher("exact", spiffe("server")),))
 SOCKET = TransportSocket("tls", UpstreamTls(CommonTls(SecretName("default"), VALIDATION, maximum="TLSv1_3"), sni="a.b"))
@@ -158,11 +158,27 @@ def test_a_session_is_resumed_and_its_peer_is_still_known(ca: Authority, server:
     gc.disable()  # a session is kept while its connection is open, not when it is collected
     try:
         for _ in range(3):
-            assert get(made, asynchronous=asynchronous).text == "ok"
+            found = get(made, asynchronous=asynchronous)
+            assert found.text == "ok"
+            assert found.extensions["proxyless"].principals == (spiffe("one"), spiffe("server"))
             close_idle(made)
     finally:
         gc.enable()
     assert [reused for _, reused in server.seen] == [False, True, True]
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_who_was_not_verified_is_nobody(ca: Authority, server: Server, asynchronous: bool) -> None:
+    """Without names to match an identity counts by its chain; without a chain that is verified it does not."""
+    for how, peer in (
+        (Validation(secret=SecretName("ROOTCA")), spiffe("server")),
+        (Validation(secret=SecretName("ROOTCA"), accept_untrusted=True), ""),
+        (None, ""),
+    ):
+        tls = UpstreamTls(CommonTls(SecretName("default"), how, maximum="TLSv1_3"), sni="a.b")
+        made = world(server.address, HeldSecrets(ca.workload("one"), ca.roots), TransportSocket("tls", tls))
+        found = get(made, asynchronous=asynchronous)
+        assert found.extensions["proxyless"].principals == (spiffe("one"), peer)
 
 
 @pytest.mark.parametrize("asynchronous", [False, True])
@@ -185,54 +201,24 @@ def test_a_tcp_cluster_has_its_own_tls_around_the_programs(ca: Authority, tmp_pa
     """The endpoint takes the mesh's TLS off, and finds the program's inside."""
     outer, inner = terminating(ca, "server", tmp_path), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     inner.load_cert_chain(*write(ca.leaf(dns=["db.example.com"], name="db"), tmp_path, "db"))
-    listening = socket.create_server(("127.0.43.4", 0))
-    port = listening.getsockname()[1]
+    with endpoint("127.0.43.4", outer, inner) as port:
+        made = world(f"127.0.43.4:{port}", HeldSecrets(ca.workload("one"), ca.roots))
+        route = TcpRoute("a", TcpProxy("a"))
+        context = ssl.create_default_context(cadata=ca.pem.decode())
 
-    def serve() -> None:
-        taken = outer.wrap_socket(listening.accept()[0], server_side=True)
-        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        tls = inner.wrap_bio(incoming, outgoing, server_side=True)
+        async def call() -> bytes:
+            backend: Any = AsyncTcpBackend(
+                made.runtime.plan.cluster, LIBRARY, route, made.runtime, httpcore.AnyIOBackend()
+            )
+            async with httpcore.AsyncConnectionPool(network_backend=backend, ssl_context=context) as pool:
+                return (await pool.request("GET", "https://db.example.com/")).content
 
-        def step(work: Any) -> Any:
-            while True:
-                try:
-                    found = work()
-                except ssl.SSLWantReadError:
-                    found = None
-                if outgoing.pending:
-                    taken.sendall(outgoing.read())
-                if found is not None:
-                    return found
-                incoming.write(taken.recv(65536))
-
-        def shake() -> bool:
-            tls.do_handshake()
-            return True
-
-        step(shake)
-        step(lambda: tls.read(65536))
-        step(lambda: tls.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"))
-        taken.close()
-
-    thread = threading.Thread(target=serve, daemon=True)
-    thread.start()
-    made = world(f"127.0.43.4:{port}", HeldSecrets(ca.workload("one"), ca.roots))
-    route = TcpRoute("a", TcpProxy("a"))
-    context = ssl.create_default_context(cadata=ca.pem.decode())
-
-    async def call() -> bytes:
-        backend: Any = AsyncTcpBackend(made.runtime.plan.cluster, LIBRARY, route, made.runtime, httpcore.AnyIOBackend())
-        async with httpcore.AsyncConnectionPool(network_backend=backend, ssl_context=context) as pool:
-            return (await pool.request("GET", "https://db.example.com/")).content
-
-    if asynchronous:
-        assert asyncio.run(call()) == b"ok"
-    else:
-        sync: Any = TcpBackend(made.runtime.plan.cluster, LIBRARY, route, made.runtime, httpcore.SyncBackend())
-        with httpcore.ConnectionPool(network_backend=sync, ssl_context=context) as pool:
-            assert pool.request("GET", "https://db.example.com/").content == b"ok"
-    thread.join(10)
-    listening.close()
+        if asynchronous:
+            assert asyncio.run(call()) == b"ok"
+        else:
+            sync: Any = TcpBackend(made.runtime.plan.cluster, LIBRARY, route, made.runtime, httpcore.SyncBackend())
+            with httpcore.ConnectionPool(network_backend=sync, ssl_context=context) as pool:
+                assert pool.request("GET", "https://db.example.com/").content == b"ok"
 
 
 def test_a_tcp_connection_to_somebody_else_is_not_made(ca: Authority, tmp_path: Path) -> None:

@@ -14,8 +14,12 @@ from typing import Any
 
 import httpx
 import pytest
+from aiohttp import web
 
 import proxyless
+import proxyless.aiohttp
+from proxyless.governance.suites.tls import MeshContext
+from proxyless.xds.identity.server import ServerContexts
 from tests.governance.suites.served import (
     FRONTEND,
     LEDGER,
@@ -216,3 +220,31 @@ def test_http2_is_chosen_where_the_server_speaks_it(ca: Authority) -> None:
         for each in threads:
             each.join()
     assert [(each["version"], each["uris"]) for each in told] == [("2", [CALLER])] * 10
+
+
+def test_aiohttps_server_takes_part_too(ca: Authority) -> None:
+    async def told(request: web.Request) -> web.Response:
+        found = proxyless.tls.peer()
+        return web.json_response([request.scheme, found.uri_sans if found is not None else None])
+
+    async def go(mesh: proxyless.Mesh) -> Any:
+        app = web.Application(middlewares=[proxyless.aiohttp.server(mesh, port=8080)])
+        app.router.add_get("/", told)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        context = MeshContext(mesh.runtime, ServerContexts(secrets_of(ca)), 8080, ("http/1.1",))
+        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
+        where = f"127.0.0.1:{runner.addresses[0][1]}"
+        offered = client_context(ca, ca.workload("caller"), ("istio-h2", "istio-http/1.1", "h2", "http/1.1"))
+        try:
+            async with httpx.AsyncClient(verify=offered, trust_env=False, http2=True) as client:
+                answer = await client.get(f"https://{where}/")
+                return answer.http_version, answer.json()
+        finally:
+            async with httpx.AsyncClient(trust_env=False) as client:
+                with pytest.raises(httpx.TransportError):
+                    await client.get(f"http://{where}/")
+            await runner.cleanup()
+
+    with proxyless.Mesh.from_recorded(LEDGER, registry=False) as mesh:
+        assert asyncio.run(asyncio.wait_for(go(mesh), 60)) == ("HTTP/1.1", ["https", [CALLER]])

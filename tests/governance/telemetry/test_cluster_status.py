@@ -156,6 +156,7 @@ def test_people_see_the_worst_word_about_an_endpoint() -> None:
         "process": {"pid": 1, "proxyless": "1", "python": "3", "grpcio": None},
         "node": {"id": "me"},
         "source": "a folder",
+        "options": {},
         "findings": [],
         "limits": {"note": ""},
     }

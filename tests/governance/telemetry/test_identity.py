@@ -56,7 +56,7 @@ def test_rotations_and_failures_are_counted() -> None:
 
 
 def test_the_page_explains_every_key_of_the_identity() -> None:
-    table = PAGE.partition("`identity` ([identity.md]")[2].partition("\n\nEach entry of `clusters`")[0]
+    table = PAGE.partition("`identity` ([identity.md]")[2].partition("\n\nEach entry of `inbound`")[0]
     keys = set(re.findall(r"^\| `(\w+)`", table, re.MULTILINE))
     document = identity_status(STATE, 90.0)
     assert keys == set(document)
@@ -68,6 +68,7 @@ def test_the_page_explains_every_key_of_the_identity() -> None:
 def test_findings_say_what_is_wrong_with_it() -> None:
     def of(state: IdentityState) -> list[str]:
         document: dict[str, Any] = {"control_plane": None, "ready": True, "rejected": []}
+        document["policies"] = {"mesh": [], "suites": []}
         document["identity"] = identity_status(state, 150.0)
         return findings(document)
 

@@ -6,12 +6,15 @@ from typing import Any
 
 import pytest
 
+from proxyless.governance.call import OutgoingCall
 from proxyless.governance.inbound import InboundRequest
-from proxyless.governance.peer import Peer
+from proxyless.governance.peer import Peer, Principals
 from proxyless.governance.replies import LocalReply, as_grpc, no_healthy_upstream
 from proxyless.governance.request import RequestView
 from proxyless.governance.runtime import Runtime
-from proxyless.governance.telemetry.labels import Service, Workload, flags_text, grpc_status, incoming
+from proxyless.governance.telemetry.catalogue import REQUEST_LABELS
+from proxyless.governance.telemetry.labels import Service, Workload, flags_text, grpc_status, incoming, outgoing
+from tests.support.world import FakeConnection
 
 CANONICAL = "service.istio.io/canonical-name"
 REVISION = "service.istio.io/canonical-revision"
@@ -107,10 +110,42 @@ def test_flags_are_written_as_in_the_access_log() -> None:
 def test_a_request_by_mtls_says_so() -> None:
     view = RequestView(b"GET", b"https", b"app", b"/")
     runtime = Runtime()
-    for peer, policy in (
-        (Peer(b"x", uri_sans=("spiffe://a",), local_uri_sans=("spiffe://b",)), "mutual_tls"),
-        (Peer(local_uri_sans=("spiffe://b",)), "none"),
-        (None, "none"),
+    shop, bank = "spiffe://a/ns/shop/sa/app", "spiffe://b/ns/bank/sa/ledger"
+    for peer, policy, source, destination, namespace in (
+        (Peer(b"x", True, (shop, "spiffe://c"), local_uri_sans=(bank,)), "mutual_tls", shop, bank, "shop"),
+        (Peer(b"x", True, ("spiffe://c",), local_uri_sans=(bank,)), "mutual_tls", "spiffe://c", bank, "unknown"),
+        (Peer(b"x", False, (shop,), local_uri_sans=(bank,)), "none", "unknown", bank, "unknown"),
+        (Peer(b"x", True, (shop,)), "none", shop, "unknown", "shop"),
+        (Peer(local_uri_sans=(bank,)), "none", "unknown", bank, "unknown"),
+        (None, "none", "unknown", "unknown", "unknown"),
     ):
         request = InboundRequest(runtime, view, 8080, peer=peer)
-        assert incoming(Workload(), request, None, None)[-1] == policy
+        labels = dict(zip(REQUEST_LABELS, incoming(Workload(), request, None, None), strict=True))
+        assert labels["connection_security_policy"] == policy
+        assert labels["source_principal"] == source
+        assert labels["destination_principal"] == destination
+        assert labels["source_workload_namespace"] == namespace
+
+
+def test_a_call_by_mtls_tells_who_was_at_both_ends() -> None:
+    call = OutgoingCall(Runtime(), None, RequestView(b"GET", b"http", b"app", b"/"), b"app", 80)
+    own = Workload(name="web", namespace="front")
+    for principals, expected in (
+        (None, ("unknown", "unknown", "unknown", "unknown")),
+        (Principals("spiffe://a/ns/x/sa/web"), ("spiffe://a/ns/x/sa/web", "unknown", "unknown", "unknown")),
+        (
+            Principals("spiffe://a/ns/x/sa/web", "spiffe://a/ns/shop/sa/app"),
+            ("spiffe://a/ns/x/sa/web", "spiffe://a/ns/shop/sa/app", "shop", "shop"),
+        ),
+    ):
+        call.secured_by = connection = FakeConnection()
+        connection.principals = principals
+        labels = dict(zip(REQUEST_LABELS, outgoing(own, call, None), strict=True))
+        found = (
+            labels["source_principal"],
+            labels["destination_principal"],
+            labels["destination_workload_namespace"],
+            labels["destination_service_namespace"],
+        )
+        assert found == expected
+        assert (labels["source_workload_namespace"], labels["connection_security_policy"]) == ("front", "unknown")

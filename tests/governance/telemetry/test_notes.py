@@ -11,7 +11,7 @@ from proxyless import Mesh
 from proxyless.cli._url import parse_url
 from proxyless.governance.explain import dry_call
 from proxyless.governance.plan import Plan
-from proxyless.governance.telemetry.notes import LOOK_EVERY, ConfigurationLog, not_honoured
+from proxyless.governance.telemetry.notes import LOOK_EVERY, ConfigurationLog, not_honoured, subjects
 from proxyless.xds.model.values import Note
 from tests.xds.controlplane.support import SHOP
 
@@ -91,7 +91,8 @@ def test_the_status_document_has_the_same_notes(mesh: Mesh) -> None:
 
 def test_the_inbound_listener_of_a_program_that_only_calls_is_nobodys() -> None:
     with Mesh.from_recorded(SHOP / "xds" / "payment", registry=False) as mesh:
-        mesh.runtime.plan.snapshot.listeners["virtualInbound"].get()
-        assert not [note for note in not_honoured(mesh.runtime.plan) if note.resource == "virtualInbound"]
-        mesh.runtime.plan.inbound(8080, "127.0.0.1")
-        assert [note for note in not_honoured(mesh.runtime.plan) if note.resource == "virtualInbound"]
+        plan = mesh.runtime.plan
+        plan.snapshot.listeners["virtualInbound"].get()
+        assert not [each.key for each in subjects(plan) if "virtualInbound" in each.key]
+        plan.inbound(8080, "127.0.0.1")
+        assert [each.key for each in subjects(plan) if "virtualInbound" in each.key]

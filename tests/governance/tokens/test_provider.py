@@ -134,6 +134,7 @@ def test_without_keys_nothing_passes(answer: object) -> None:
     own = Provider(JwtProvider("one", remote=REMOTE), remote, Nobody())
     assert ran(own.verify(token()), answer)[0] is reasons.NOT_FETCHED
     assert remote.fresh() is None
+    assert remote.got is None
 
 
 def test_keys_that_are_fetched_ahead_stay_until_there_are_new_ones() -> None:
@@ -142,9 +143,15 @@ def test_keys_that_are_fetched_ahead_stay_until_there_are_new_ones() -> None:
     remote.ahead(KEYS)
     assert remote.due == clock() + 55.0
     clock.advance(10**6)
-    remote.ahead(Failure("timeout", "x"))
+    assert (remote.got, remote.failure) == (clock() - 10**6, "")
+    remote.ahead(Failure("timeout", "no answer in time"))
     assert remote.due == clock() + 1.0
     assert remote.fresh()
+    assert (remote.got, remote.failure) == (clock() - 10**6, "no answer in time")
+    remote.ahead(b"{}")
+    assert remote.failure == "Jwks doesn't have any valid public key"
+    remote.ahead(KEYS)
+    assert (remote.got, remote.failure) == (clock(), "")
 
 
 def test_when_keys_are_fetched_again() -> None:

@@ -32,6 +32,7 @@ def test_mutual_tls_by_port(tmp_path: Path) -> None:
     (found,) = [each for each in changes(document, "policies") if each["field"] == "mtls"]
     assert (found["old"], found["new"], found["effect"]) == ("PERMISSIVE", "STRICT", "tightens")
     assert (found["of"], found["host"], found["ports"]) == ("inbound", "web.shop", ["others", 8080])
+    assert found["every_port"]
     assert policies(between(tmp_path, peer("STRICT"), peer("DISABLE")))["mtls"][2] == "loosens"
 
 

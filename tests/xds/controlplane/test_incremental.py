@@ -1,12 +1,14 @@
 """A world that was derived from the one before it gives what one that is made from scratch gives.
 
 Files of a folder are written, broken, repaired, taken away and made to claim what others claim; after each step all
-that is emitted for two clients is compared with what the same objects give to a plane that remembers nothing.
+that is emitted for two clients is compared with what the same objects give to a plane that remembers nothing, and what
+clients hold that were told of each step with what one gets that comes new.
 """
 
 from __future__ import annotations
 
 import tempfile
+from itertools import permutations
 from pathlib import Path
 
 import pytest
@@ -15,18 +17,22 @@ from hypothesis import strategies as st
 
 from proxyless.xds.controlplane import FolderSource, Plane
 from proxyless.xds.controlplane.discovery import rules
+from proxyless.xds.controlplane.discovery.answers import Delta, Response
+from proxyless.xds.controlplane.discovery.delta import DeltaSession, Request
 from proxyless.xds.controlplane.discovery.resources import Resources
 from proxyless.xds.controlplane.mesh import MeshConfig
 from proxyless.xds.controlplane.registry.node import parse_node
 from proxyless.xds.controlplane.registry.proxy import place
 from proxyless.xds.controlplane.registry.world import World
 from proxyless.xds.controlplane.source.documents import split
+from proxyless.xds.wire.schema import types as pb
 
 from .everything import EVERYTHING
 from .support import MESH, endpoints, istio, mesh, service
 
 A = "a.shop.svc.cluster.local"
 ROUTE = "{{hosts: [{host}], http: [{{timeout: {timeout}s, route: [{{destination: {{host: {host}}}}}]}}]}}"
+ROUTED = "{{route: [{{destination: {{host: {host}}}}}]}}"
 POD = (
     "---\napiVersion: v1\nkind: Pod\n"
     "metadata: {{name: {name}, namespace: shop, labels: {{app: a, version: {version}}}}}\n"
@@ -44,6 +50,17 @@ TEXTS = {
     "another account": POD.format(name="a-0", version="v2", account="z", ip="10.1.0.1"),
     "routes": istio("VirtualService", "a", ROUTE.format(host=A, timeout=1)),
     "other routes": istio("VirtualService", "a", ROUTE.format(host=A, timeout=2)),
+    "routes of TCP": istio(
+        "VirtualService", "a", f"{{hosts: [{A}], tcp: [{{route: [{{destination: {{host: {A}}}}}]}}]}}"
+    ),
+    "routes that lead elsewhere": istio(
+        "VirtualService", "a", ROUTE.format(host=A, timeout=6).replace(f"host: {A}", "host: b")
+    ),
+    "no routes for us": istio(
+        "VirtualService",
+        "a",
+        f"{{hosts: [{A}], http: [{{match: [{{sourceNamespace: far}}], route: [{{destination: {{host: {A}}}}}]}}]}}",
+    ),
     "routes of the same host": istio("VirtualService", "c", ROUTE.format(host=A, timeout=3)),
     "routes for all": istio("VirtualService", "c", ROUTE.format(host="'*.svc.cluster.local'", timeout=4)),
     "a rule": istio("DestinationRule", "a", f"{{host: {A}, subsets: [{{name: v1, labels: {{version: v1}}}}]}}"),
@@ -93,6 +110,32 @@ def emitted(resources: Resources, world: World, namespace: str) -> dict[str, lis
     }
 
 
+class Follower:
+    """A client that subscribed once and takes what it is pushed."""
+
+    def __init__(self, plane: Plane, namespace: str) -> None:
+        self._session = DeltaSession(plane)
+        self._node = pb.core_v3.Node(id=f"sidecar~10.1.0.1~x.{namespace}~{namespace}.svc.cluster.local")
+        self._node.metadata.update({"NAMESPACE": namespace, "LABELS": {"app": "a"}, "CLUSTER_ID": "Kubernetes"})
+        self.held: dict[str, dict[str, bytes]] = {}
+        for type_, names in ((rules.CLUSTER, ()), (rules.LISTENER, ()), (rules.ROUTE, ("80", "90"))):
+            self.held[type_.url] = {}
+            request = Request(node=self._node, type_url=type_.url, resource_names_subscribe=names)
+            self._take(self._session.receive(request))
+
+    def _take(self, responses: list[Response]) -> None:
+        for response in responses:
+            assert isinstance(response, Delta)
+            held = self.held[response.type_url]
+            for name in response.removed_resources:
+                held.pop(name, None)
+            held.update({each.name: each.resource.value for each in response.resources})
+            self._session.receive(Request(type_url=response.type_url, response_nonce=response.nonce))
+
+    def follow(self) -> None:
+        self._take(self._session.changed())
+
+
 def compare(plane: Plane) -> None:
     """What is emitted from what is remembered, with what is emitted from the same objects alone."""
     world = plane.state.world
@@ -106,10 +149,14 @@ def follow(steps: list[tuple[str, str | None, bool]]) -> None:
         folder = Path(temporary)
         plane = Plane(FolderSource(folder), MESH)
         source = plane._source
+        followers = {namespace: Follower(plane, namespace) for namespace in ("shop", "other")}
         for name, key, told in steps:
             write(folder, name, None if key is None else TEXTS[key])
             plane._took(source.poll({name} if told else None))
             compare(plane)
+            for namespace, each in followers.items():
+                each.follow()
+                assert each.held == Follower(plane, namespace).held
             assert not plane.poll(), "what was told of is not all that changed"
             if not plane.state.faults:
                 loaded = FolderSource(folder).poll()
@@ -127,6 +174,12 @@ def test_any_sequence_of_changes_gives_what_its_end_gives(steps: list[tuple[str,
 def test_one_object_changes_beside_others_and_back(key: str) -> None:
     start = [("a.yaml", "a service", True), ("b.yaml", "routes", False), ("c.yaml", "endpoints", True)]
     follow([*start, ("d.yaml", key, True), ("b.yaml", "other routes", True), ("d.yaml", None, True)])
+
+
+def test_a_virtual_service_says_something_else_of_the_same_host() -> None:
+    texts = [key for key in TEXTS if "routes" in key and "same host" not in key]
+    start = [("a.yaml", "its other port", True), ("c.yaml", "another service", True), ("d.yaml", "a rule", True)]
+    follow([*start, *(("b.yaml", key, True) for pair in permutations(texts, 2) for key in pair)])
 
 
 def test_each_object_of_everything_is_touched_alone(tmp_path: Path) -> None:

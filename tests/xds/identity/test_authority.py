@@ -12,11 +12,13 @@ from cryptography import x509
 
 from proxyless.xds.identity.authority import AuthorityClient
 from proxyless.xds.identity.bearer import account_of_token
+from proxyless.xds.identity.identity import Identity
 from proxyless.xds.identity.refusals import RefusedError
 from proxyless.xds.identity.requests import new_request
 from proxyless.xds.identity.settings import FromAuthority, KeyKind
 from tests.support.authorities import Asked, CertificateServer, RefusalError, certificate_server
 from tests.support.certificates import authority, spiffe
+from tests.support.waiting import wait_for
 
 _, CSR = new_request(spiffe("front"), KeyKind())
 
@@ -127,7 +129,27 @@ def test_a_name_of_its_own_is_verified(tmp_path: Path) -> None:
 
 def test_without_tls_there_is_no_root(tmp_path: Path) -> None:
     with certificate_server(tls=False) as server:
-        assert AuthorityClient(replace(settings(server, tmp_path), tls=False, root_cert="/nowhere"))(CSR)
+        found = replace(settings(server, tmp_path), tls=False, root_cert="/nowhere", token_in_the_clear=True)
+        assert AuthorityClient(found)(CSR)
+        assert AuthorityClient(replace(found, token_file="", token_in_the_clear=False))(CSR)
+
+
+def test_a_token_is_not_sent_in_the_clear(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """It is said once: nobody is asked again and again."""
+    with certificate_server(tls=False) as server:
+        found = replace(settings(server, tmp_path), tls=False)
+        with pytest.raises(RefusedError, match="everybody on the way could read the token") as caught:
+            AuthorityClient(found)(CSR)
+        assert caught.value.final
+        assert not server.asked
+        identity = Identity(found)
+        identity.start()
+        wait_for(lambda: sum(identity.state().failures.values()) > 1)
+        identity.close()
+        assert not server.asked
+    assert identity.settled
+    assert caplog.text.count("everybody on the way could read the token") == 1
+    assert "first-token" not in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from proxyless.xds.identity.bootstrap import Bootstrap, BootstrapError, Node
+from proxyless.xds.identity.bootstrap import DEFAULT_TOKEN, PLAINTEXT_TOKEN, Bootstrap, BootstrapError, Node
 from proxyless.xds.identity.environment import from_environment
 from proxyless.xds.identity.finding import find
 from proxyless.xds.identity.settings import FromAuthority, FromFiles, FromSocket, KeyKind
@@ -126,7 +126,30 @@ def test_an_authority_of_its_own_beside_a_control_plane_without_tls(tmp_path: Pa
     put(tmp_path, ISTIOD.token_file)
     found = authority({"CA_ADDR": "ca.example:443"}, tmp_path, plain)
     assert (found.address, found.tls, found.token_file) == ("ca.example:443", True, ISTIOD.token_file)
-    assert not authority({"CA_ADDR": "istiod:15010"}, tmp_path, plain).tls
+    plaintext = authority({"CA_ADDR": "istiod:15010"}, tmp_path, plain)
+    assert (plaintext.tls, plaintext.token_in_the_clear) == (False, False)
+
+
+@pytest.mark.parametrize(
+    ("environ", "sent"),
+    [
+        ({"CA_ADDR": "istiod:15010"}, False),
+        ({"CA_ADDR": "istiod:15010", "PROXYLESS_TOKEN_FILE": "/token"}, True),
+        ({"PROXYLESS_XDS": "xds://istiod", "CA_ADDR": "istiod:15010", "PROXYLESS_TOKEN_FILE": "/token"}, True),
+        ({"PROXYLESS_XDS": "xds://istiod", "CA_ADDR": "istiod:15010"}, False),
+        ({"PILOT_DISCOVERY_ADDRESS": "istiod:15010", "CA_ADDR": "a:15010", "PROXYLESS_TOKEN_FILE": "/token"}, True),
+    ],
+)
+def test_a_token_goes_in_the_clear_only_where_its_file_is_named(
+    tmp_path: Path, environ: dict[str, str], sent: bool
+) -> None:
+    put(tmp_path, DEFAULT_TOKEN)
+    bootstrap = from_environment(environ, tmp_path)
+    found = bootstrap.identity
+    assert isinstance(found, FromAuthority)
+    assert (found.tls, found.token_in_the_clear) == (False, sent)
+    warned = [each for each in bootstrap.warnings if f"{found.said}: {PLAINTEXT_TOKEN}" == each]
+    assert len(warned) == (1 if sent else 0)
 
 
 def test_files_come_before_sockets_and_sockets_before_the_authority(

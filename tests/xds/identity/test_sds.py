@@ -19,11 +19,12 @@ from proxyless.xds.identity.secrets import IdentityError, KeyPair, Roots
 from proxyless.xds.identity.settings import FromSocket
 from proxyless.xds.model.tls import SecretName, Validation
 from proxyless.xds.wire.schema import types as pb
-from proxyless.xds.wire.secrets import METHOD, SPIFFE, TYPE
+from proxyless.xds.wire.secrets import METHOD, TYPE
 from tests.support.certificates import authority, spiffe, write
 from tests.support.waiting import wait_for
 
 ROOT = authority()
+SPIFFE = "envoy.extensions.transport_sockets.tls.v3.SPIFFECertValidatorConfig"
 NODE = {"id": "sidecar~1.2.3.4~front.shop~shop.svc.cluster.local"}
 ROOTCA = Validation(secret=SecretName("ROOTCA", "sds-grpc"))
 
@@ -197,7 +198,7 @@ def test_what_cannot_be_used_is_refused_and_the_last_stays(agent: Agent, identit
     agent.put("ROOTCA", wrong)
     wait_for(lambda: len(agent.errors()) == 5)
     sans = bundle(ROOT.pem)
-    sans.validation_context.match_typed_subject_alt_names.add().matcher.exact = "x"
+    sans.validation_context.max_verify_depth.value = 1
     agent.put("ROOTCA", sans)
     wait_for(lambda: len(agent.errors()) == 6)
     assert key(identity) == pair
@@ -208,7 +209,7 @@ def test_what_cannot_be_used_is_refused_and_the_last_stays(agent: Agent, identit
     assert "not PEM" in errors[2]
     assert "neither certificate nor roots" in errors[3]
     assert errors[4] == "the answer holds 'other'"
-    assert "match_typed_subject_alt_names" in errors[5]
+    assert "max_verify_depth" in errors[5]
     assert all("PRIVATE" not in each for each in errors)
     assert identity.state().failures == {"refused": 6}
 

@@ -60,7 +60,7 @@ def run(code: str, server: AdsServer, **environment: str) -> subprocess.Complete
     return subprocess.run(
         [sys.executable, "-c", code, f"xds://{server.address}"],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PROXYLESS_ACCESS_LOG": "off", **environment},
         capture_output=True,
         text=True,
         timeout=60,

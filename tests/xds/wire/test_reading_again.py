@@ -149,3 +149,19 @@ def test_virtual_hosts_are_found_wherever_they_stand(old: str, new: str, expecte
 )
 def test_the_name_that_comes_first_is_a_hint(raw: bytes, expected: str) -> None:
     assert first_text(raw) == expected
+
+
+def test_what_is_kept_on_disk_is_what_protobuf_would_write() -> None:
+    graph = Graph(codec.resource)
+    graph.apply(envelope.read_response(response(table(host("a")), table(host("b")).replace(b"80", b"90"))))
+    held = graph.newest[ResourceType.ROUTE]
+    assert len(held) == 2
+    url = ResourceType.ROUTE.value
+    for version in ("", "é" * 100):
+        message = pb.discovery_v3.DiscoveryResponse(
+            type_url=url,
+            version_info=version,
+            resources=[pb.google_protobuf.Any(type_url=url, value=each.raw) for each in held.values()],
+        )
+        made = envelope.write_response(ResourceType.ROUTE, version, held.values())
+        assert made == message.SerializeToString(deterministic=True)

@@ -180,12 +180,16 @@ class Directory:
 
 
 def refuse_open(path: Path) -> None:
-    """Raises DirectoryError: others than the owner can read or write the file, or it is not there."""
+    """Raises DirectoryError: others than the owner can read or write the file, or it is not there.
+
+    The group may read a file that is somebody else's: so the kubelet hands a Secret to a pod that is not root.
+    """
     try:
-        mode = path.stat().st_mode
+        found = path.stat()
     except OSError as error:
         raise DirectoryError(f"{path}: {error.strerror}") from error
-    if mode & 0o077:
+    mode = found.st_mode
+    if mode & (0o077 if found.st_uid == os.geteuid() else 0o037):
         raise DirectoryError(f"{path} can be read or written by others (mode {mode & 0o777:04o}): chmod 600 {path}")
 
 

@@ -58,7 +58,7 @@ def new_signer(now: float) -> Signer:
         ]
     )
     made = (
-        _builder(subject, subject, key.public_key(), key, now - SKEW_S, now + ROOT_S, serial)
+        _builder(subject, subject, key.public_key(), _identifier(key), now - SKEW_S, now + ROOT_S, serial)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .add_extension(_usage(authority=True), critical=True)
     )
@@ -86,7 +86,7 @@ def sign(
     issuer = signer.certificate.subject
     serial = x509.random_serial_number()
     made = (
-        _builder(x509.Name([]), issuer, key, signer.key, now - SKEW_S, min(now + lifetime_s, ends), serial)
+        _builder(x509.Name([]), issuer, key, _vouching(signer), now - SKEW_S, min(now + lifetime_s, ends), serial)
         .add_extension(x509.SubjectAlternativeName([_name(each) for each in names]), critical=True)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(authority=False), critical=True)
@@ -149,7 +149,7 @@ def _builder(
     subject: x509.Name,
     issuer: x509.Name,
     key: PublicKey,
-    signer: PrivateKey,
+    by: x509.AuthorityKeyIdentifier,
     starts: float,
     ends: float,
     serial: int,
@@ -163,5 +163,19 @@ def _builder(
         .not_valid_before(dt.datetime.fromtimestamp(int(starts), dt.UTC))
         .not_valid_after(dt.datetime.fromtimestamp(int(ends), dt.UTC))
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False)
+        .add_extension(by, critical=False)
     )
+
+
+def _identifier(key: PrivateKey) -> x509.AuthorityKeyIdentifier:
+    return x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key())
+
+
+def _vouching(signer: Signer) -> x509.AuthorityKeyIdentifier:
+    """The identifier that the signer's certificate has. A root that others made (Go's, and so helm's) has one of
+    SHA-256, and a verifier looks for that."""
+    try:
+        said = signer.certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    except x509.ExtensionNotFound:
+        return _identifier(signer.key)
+    return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(said)

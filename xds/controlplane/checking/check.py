@@ -13,6 +13,7 @@ from ..source import Loaded
 from ..source.folder import FolderSource
 from ..source.locating import duplicate_keys, locate
 from ..source.reading import Reading
+from .annotations import misplaced
 from .effects import without_effect
 from .finding import Finding, Severity
 from .mesh import Mesh
@@ -69,6 +70,7 @@ def _semantic(name: str, line: int, text: str, reading: Reading, mesh: Mesh) -> 
     rule = RULES.get(item.kind)
     said = list(rule(item, mesh)) if rule is not None else []
     said += (("warning", keys, why) for keys, why in without_effect(item.kind, item.spec))
+    said += misplaced(item)
     for severity, keys, message in said:
         path = extended(reading.base, keys)
         at = locate(text, path, line)

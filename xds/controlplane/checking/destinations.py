@@ -1,4 +1,4 @@
-"""DestinationRules, ServiceEntries, Services and endpoints against the mesh."""
+"""DestinationRules, ServiceEntries and endpoints against the mesh."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from ..api.decode import nearest
 from ..api.destination_rule import ClientTLSSettings, DestinationRule, Subset, TrafficPolicy
 from ..api.service_entry import ServiceEntry
 from ..objects import Object
+from ..registry import protocols
 from ..registry.services import Service
 from . import refused
 from .finding import Keys, Said
@@ -84,6 +85,8 @@ def service_entry(source: Object[ServiceEntry], mesh: Mesh) -> Iterator[Said]:
         for other in mesh.world.by_host.get(host, {}).values():
             if other.source is not source and other.source.meta.namespace == namespace:
                 yield "warning", ("spec", "hosts", index), f"{host} is also defined by {other.source.ref}"
+    yield from _other_protocols(source, mesh)
+    yield from _told_apart(source, mesh)
     if not spec.ports:
         yield "warning", ("spec", "ports"), "is empty: nothing can be called"
     if spec.resolution == "STATIC" and not spec.endpoints and spec.workload_selector is None:
@@ -99,12 +102,30 @@ def service_entry(source: Object[ServiceEntry], mesh: Mesh) -> Iterator[Said]:
         yield "warning", ("spec", "workloadSelector"), "selects no workload"
 
 
-def service(source: Object[kubernetes.Service], mesh: Mesh) -> Iterator[Said]:
-    spec, meta = source.spec, source.meta
-    key = meta.namespace, f"{meta.name}.{meta.namespace}.svc.{mesh.world.mesh.domain_suffix}"
-    instances = mesh.world.instances.get(key)
-    if spec.type != "ExternalName" and not (instances and instances.all):
-        yield "warning", (), "has no endpoints: calls are answered 503"
+def _other_protocols(source: Object[ServiceEntry], mesh: Mesh) -> Iterator[Said]:
+    """Ports that another entry, seen by the same clients, says to carry something else."""
+    spec, namespace = source.spec, source.meta.namespace
+    for index, port in enumerate(spec.ports):
+        for host in spec.hosts:
+            for other in mesh.world.by_host.get(host, {}).values():
+                theirs = other.port(port.number)
+                if other.source is source or theirs is None or not mesh.world.exported.sees(namespace, other):
+                    continue
+                if theirs.protocol != protocols.parse(port.protocol):
+                    at: Keys = ("spec", "ports", index, "protocol")
+                    yield "warning", at, f"{host}:{port.number} is {theirs.protocol} for {other.source.ref}"
+
+
+def _told_apart(source: Object[ServiceEntry], mesh: Mesh) -> Iterator[Said]:
+    """TCP without addresses: one listener for all hosts of a port, and the first of them takes every connection."""
+    for index, port in enumerate(source.spec.ports):
+        hosts = [
+            each for each in mesh.anywhere.get(port.number, ()) if mesh.world.exported.sees(source.meta.namespace, each)
+        ]
+        if hosts and any(each.source is source for each in hosts[1:]):
+            first = hosts[0]
+            why = f"connections to port {port.number} all go to {first.hostname} ({first.source.ref}): give addresses"
+            yield "warning", ("spec", "ports", index), f"is not told apart: {why}"
 
 
 def endpoint_slice(source: Object[kubernetes.EndpointSlice], mesh: Mesh) -> Iterator[Said]:

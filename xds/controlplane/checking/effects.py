@@ -28,7 +28,7 @@ EFFECTS: Mapping[str, Mapping[str, str]] = {
         "inboundConnectionPool": _OWN_SERVER,
     },
     "Telemetry": {
-        "accessLogging": "has no effect yet: access logs are not written",
+        "accessLogging.filter.expression": "is not known to a process yet: it writes no line of such a log",
         "metrics": "has no effect in a process: it counts by itself, whatever is asked for",
     },
 }

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import cast
+from collections.abc import Iterator, Sequence
+from typing import Any, cast
 
 from ..api.backend_policy import BackendTLSPolicySpec
 from ..api.decode import extended, path_text
@@ -28,6 +28,7 @@ def route(source: Object[RouteSpec], mesh: Mesh) -> Iterator[Said]:
         yield "warning", ("spec",), "names no parent, so it has no effect"
     for index, ref in enumerate(refs):
         yield from _parent(source, index, ref, mesh)
+    yield from _ports(source, mesh)
     governs = any((ref.group, ref.kind) in _MESH for ref in refs)
     if governs and isinstance(source.spec, HTTPRouteSpec | GRPCRouteSpec) and source.spec.hostnames:
         yield "warning", ("spec", "hostnames"), "have no effect for services: their own hosts are taken"
@@ -71,6 +72,22 @@ def _parent(source: Object[RouteSpec], index: int, ref: ParentReference, mesh: M
         known = ", ".join(str(port.number) for port in service.ports) or "none"
         yield "warning", (*at, "port"), f"{ref.port} is no port of {host}: it has {known}"
     yield from _older(source, (*at, "name"), host, mesh)
+
+
+def _ports(source: Object[RouteSpec], mesh: Mesh) -> Iterator[Said]:
+    """Backends that are there, and have no such port: nothing says so in a route's conditions."""
+    rules: Sequence[Any] = source.spec.rules
+    for index, rule in enumerate(rules):
+        for place, ref in enumerate(rule.backend_refs):
+            if (ref.group, ref.kind) != ("", "Service") or not ref.port:
+                continue
+            namespace = ref.namespace or source.meta.namespace
+            host = f"{ref.name}.{namespace}.svc.{mesh.world.mesh.domain_suffix}"
+            service = mesh.world.service(namespace, host)
+            if service is not None and service.port(ref.port) is None:
+                known = ", ".join(str(port.number) for port in service.ports) or "none"
+                at = ("spec", "rules", index, "backendRefs", place, "port")
+                yield "error", at, f"{ref.port} is no port of {host}: it has {known}"
 
 
 def _older(source: Object[RouteSpec], at: tuple[str | int, ...], host: str, mesh: Mesh) -> Iterator[Said]:

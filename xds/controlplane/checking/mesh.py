@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cached_property
 
-from ..api.virtual_service import Destination
+from ..api.virtual_service import Destination, VirtualService
 from ..hosts import fully_qualified, matches
+from ..objects import Ref
 from ..registry.destination_rules import Rule
+from ..registry.endpoints import Workload
+from ..registry.protocols import TCP, TLS
 from ..registry.scope import Scope
-from ..registry.services import Service
+from ..registry.services import UNSPECIFIED, Port, Service
 from ..registry.virtual_services import Routing
 from ..registry.world import World
 
@@ -69,11 +72,68 @@ class Mesh:
 
     def selected(self, namespace: str, labels: Mapping[str, str]) -> bool:
         """Whether any workload has the labels; the root namespace's selectors reach everywhere."""
+        return bool(self.workloads(namespace, labels))
+
+    def workloads(self, namespace: str, labels: Mapping[str, str]) -> list[Workload]:
+        """The Pods that a selector of an object in that namespace picks."""
         everywhere = namespace == self.world.mesh.root_namespace
-        return any(
-            (everywhere or where == namespace) and labels.items() <= workload.labels.items()
+        return [
+            workload
             for (where, _), workload in self.world.workloads.items()
-        )
+            if (everywhere or where == namespace) and labels.items() <= workload.labels.items()
+        ]
+
+    @cached_property
+    def ports(self) -> dict[int, set[int]]:
+        """The ports of workloads that services name, by the workload's identity."""
+        out: dict[int, set[int]] = {}
+        for instances in self.world.instances.values():
+            for endpoint in instances.all:
+                out.setdefault(id(endpoint.workload), set()).add(endpoint.port)
+        return out
+
+    @cached_property
+    def anywhere(self) -> dict[int, list[Service]]:
+        """By port: hosts of ServiceEntries that carry TCP and have no address to tell them apart by, oldest first."""
+        out: dict[int, list[Service]] = {}
+        for service in self.world.services:
+            if service.registry == "External" and service.address == UNSPECIFIED and not service.assigned_addresses:
+                for port in service.ports:
+                    if port.protocol in TCP - TLS:
+                        out.setdefault(port.number, []).append(service)
+        return out
+
+    @cached_property
+    def served(self) -> dict[tuple[int, int], tuple[Service, Port]]:
+        """By a workload's identity and its port: the first service, the oldest, that says what it carries."""
+        out: dict[tuple[int, int], tuple[Service, Port]] = {}
+        for service in self.world.services:
+            instances = self.world.instances.get(service.key)
+            named = {port.name: port for port in service.ports}
+            for endpoint in instances.all if instances is not None and service.registry == "Kubernetes" else ():
+                port = named.get(endpoint.port_name)
+                if port is not None:
+                    out.setdefault((id(endpoint.workload), endpoint.port), (service, port))
+        return out
+
+    @cached_property
+    def namespaces(self) -> dict[str, object]:
+        """Those that have a workload or a service, or are there by themselves."""
+        own = {ref.name for ref in self.world.by_ref if ref.kind == "Namespace"}
+        return dict.fromkeys([*own, *(where for where, _ in self.world.workloads), *self._of_services()])
+
+    def _of_services(self) -> set[str]:
+        return {each.namespace for each in self.world.services}
+
+    @cached_property
+    def delegates(self) -> set[Ref]:
+        """VirtualServices that others name as delegates."""
+        return {
+            Ref("VirtualService", route.delegate.namespace or source.meta.namespace, route.delegate.name)
+            for source in self.world.of_kind("VirtualService", VirtualService)
+            for route in source.spec.http
+            if route.delegate is not None
+        }
 
     @cached_property
     def has_workloads(self) -> bool:

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from ..api.envoy_filter import EnvoyConfigObjectPatch, EnvoyFilter
+from ..api.decode import nearest
+from ..api.envoy_filter import ApplyTo, EnvoyConfigObjectPatch, EnvoyFilter, Operation
 from ..emit.patch import INSERTIONS, MESSAGES, ORDERED, PatchError, patch_value
 from ..objects import Object
 from .finding import Keys, Said
 from .mesh import Mesh
+
+MERGES: tuple[Operation, ...] = ("MERGE", "MERGE_AND_REPLACE_LIST")
+OPERATIONS: Mapping[ApplyTo, tuple[Operation, ...]] = {
+    "CLUSTER": ("ADD", "REMOVE", *MERGES),
+    "LISTENER": ("ADD", "REMOVE", *MERGES),
+    "FILTER_CHAIN": ("ADD", "REMOVE", *MERGES),
+    "ROUTE_CONFIGURATION": MERGES,
+    "VIRTUAL_HOST": ("ADD", "REMOVE", "REPLACE", *MERGES),
+    "HTTP_ROUTE": ("ADD", "REMOVE", *MERGES),
+    "EXTENSION_CONFIG": ("ADD",),
+}
+"""What istiod does where it does not do everything; insertions are spoken of by themselves."""
 
 
 def envoy_filter(source: Object[EnvoyFilter], mesh: Mesh) -> Iterator[Said]:
@@ -20,6 +33,10 @@ def envoy_filter(source: Object[EnvoyFilter], mesh: Mesh) -> Iterator[Said]:
         yield "warning", ("spec", "workloadSelector"), "selects no workload"
     for index, patch in enumerate(spec.config_patches):
         yield from _patch(("spec", "configPatches", index), patch)
+        service = patch.match.cluster.service if patch.match is not None and patch.match.cluster is not None else ""
+        if service and service not in mesh.hosts:
+            at: Keys = ("spec", "configPatches", index, "match", "cluster", "service")
+            yield "warning", at, f"{service} is no service{nearest(service, mesh.hosts)}"
 
 
 def _patch(at: Keys, written: EnvoyConfigObjectPatch) -> Iterator[Said]:
@@ -41,5 +58,9 @@ def _patch(at: Keys, written: EnvoyConfigObjectPatch) -> Iterator[Said]:
         patch_value(written.apply_to, value, strict=True)
     except PatchError as error:
         yield "warning", (*at, "patch", "value"), f"has a field without effect: {error}"
+    done = OPERATIONS.get(written.apply_to)
+    if done is not None and written.patch.operation not in (*done, *INSERTIONS):
+        why = f"{written.patch.operation} has no effect for {written.apply_to}: only {', '.join(done)} have"
+        yield "warning", (*at, "patch", "operation"), why
     if written.patch.operation in INSERTIONS and written.apply_to not in ORDERED:
         yield "warning", (*at, "patch", "operation"), f"{written.patch.operation} means ADD for {written.apply_to}"

@@ -7,15 +7,27 @@ from collections.abc import Iterator
 from ..api.security import AuthorizationPolicy, PeerAuthentication, RequestAuthentication
 from ..api.selectors import LabelSelector
 from ..api.telemetry import Telemetry
+from ..emit.rbac import DRY_RUN
 from ..objects import Object
 from ..registry.attachment import targets
-from . import providers
+from . import access, providers
 from .finding import Keys, Said
 from .mesh import Mesh
 
 
 def peer_authentication(source: Object[PeerAuthentication], mesh: Mesh) -> Iterator[Said]:
-    yield from _selects(source.meta.namespace, source.spec.selector, mesh)
+    namespace, selector = source.meta.namespace, source.spec.selector
+    yield from _selects(namespace, selector, mesh)
+    first = mesh.world.peer_authentications.whole(namespace)
+    if (selector is None or not selector.match_labels) and first is not None and first is not source:
+        yield "warning", (), f"has no effect: {first.ref} is older, or first by name, and holds for the namespace"
+    selected = mesh.workloads(namespace, selector.match_labels if selector is not None else {})
+    ports = {port for each in selected for port in mesh.ports.get(id(each), ())}
+    for port in source.spec.port_level_mtls:
+        if ports and port not in ports:
+            known = ", ".join(map(str, sorted(ports)))
+            why = f"is no port of the workloads that it selects (their own ports count: {known})"
+            yield "warning", ("spec", "portLevelMtls", str(port)), why
 
 
 def request_authentication(source: Object[RequestAuthentication], mesh: Mesh) -> Iterator[Said]:
@@ -30,15 +42,22 @@ def request_authentication(source: Object[RequestAuthentication], mesh: Mesh) ->
 def authorization_policy(source: Object[AuthorizationPolicy], mesh: Mesh) -> Iterator[Said]:
     yield from _selects(source.meta.namespace, source.spec.selector, mesh)
     yield from _targets(source.spec)
+    yield from access.rules(source, mesh)
     if source.spec.action == "CUSTOM" and source.spec.provider is not None:
         why = providers.no_authorizer(source.spec.provider.name, mesh)
         if why:
             keys = ("spec", "provider", "name")
             yield "warning", keys, f"asks nobody: {why}; what the rules match is denied, as istiod does it"
+        elif source.meta.flag(DRY_RUN):
+            tried = "does not try a policy of action CUSTOM: istiod makes rules of it that deny, and nobody is asked"
+            yield "warning", ("metadata", "annotations", DRY_RUN), tried
 
 
 def telemetry(source: Object[Telemetry], mesh: Mesh) -> Iterator[Said]:
     yield from _selects(source.meta.namespace, source.spec.selector, mesh)
+    first = mesh.world.telemetries.first(source)
+    if first is not None:
+        yield "warning", (), f"has no effect: {first.ref} is older, or first by name, and holds for the namespace"
     yield from _targets(source.spec)
     for index, logging in enumerate(source.spec.access_logging):
         if logging.filter is not None and not logging.filter.expression:

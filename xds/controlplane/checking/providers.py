@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ..api.extension_providers import Datadog, EnvoyFileAccessLog, ExtensionProvider, Zipkin
+from ..api.extension_providers import Datadog, EnvoyFileAccessLog, ExtensionProvider, OpenTelemetry, Zipkin
 from ..api.mesh_config import IstioOperator, MeshConfig, MeshMap
 from ..emit.ext_authz import Authorizer
 from ..emit.log_providers import in_format_of_mesh, of_provider
@@ -19,6 +19,8 @@ from .mesh import Mesh
 
 _ANYBODY = Proxy(parse_node("sidecar~127.0.0.1~nobody.nowhere~nowhere.svc", {}), {}, ("", "", ""), (), "IPv4")
 _UNDEFINED = "it is no extension provider of the mesh"
+_NO_SERVICE = "a process sends no lines to a service"
+_NO_SPANS = "a process makes no spans for tracers of this kind"
 _NO_MESH = "is no mesh configuration in force: "
 
 
@@ -28,7 +30,9 @@ def no_log(name: str, mesh: Mesh) -> str:
     if provider is None:
         return _UNDEFINED
     try:
-        return "" if of_provider(provider, mesh.world) is not None else "it is of another kind"
+        if of_provider(provider, mesh.world) is None:
+            return "it is of another kind"
+        return "" if isinstance(provider.provider, EnvoyFileAccessLog) else _NO_SERVICE
     except ProviderError as error:
         return str(error)
 
@@ -42,7 +46,7 @@ def no_tracer(name: str, mesh: Mesh) -> str:
         tracer(provider, _ANYBODY, mesh.world)
     except ProviderError as error:
         return str(error)
-    return ""
+    return "" if isinstance(provider.provider, (OpenTelemetry, Zipkin)) else _NO_SPANS
 
 
 def no_authorizer(name: str, mesh: Mesh) -> str:
@@ -87,13 +91,8 @@ def _mesh(at: Keys, written: MeshConfig, mesh: Mesh) -> Iterator[Said]:
     if written.dns_refresh_rate <= 0.001:
         refused = "Envoy refuses clusters of names: it takes more than 1ms; istiod sends it all the same"
         yield "error", (*at, "dnsRefreshRate"), refused
-    for logs, field in (
-        (written.access_log_file, ("accessLogFile",)),
-        (written.enable_envoy_access_log_service, ("enableEnvoyAccessLogService",)),
-        (written.default_providers.access_logging, ("defaultProviders", "accessLogging")),
-    ):
-        if logs:
-            yield "warning", (*at, *field), "has no effect in a process yet: access logs are not written"
+    if written.enable_envoy_access_log_service:
+        yield "warning", (*at, "enableEnvoyAccessLogService"), f"has no effect: {_NO_SERVICE}"
     seen: set[str] = set()
     for index, provider in enumerate(written.extension_providers):
         keys = (*at, "extensionProviders", index)

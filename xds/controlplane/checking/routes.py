@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from ipaddress import ip_interface
 
 from ..api.decode import nearest
-from ..api.virtual_service import Destination, HTTPMatchRequest, HTTPRoute, VirtualService
+from ..api.virtual_service import Destination, HTTPRoute, VirtualService
 from ..hosts import is_ip
 from ..objects import Object
-from ..registry.virtual_services import MESH
+from ..registry.virtual_services import MESH, merge_routes
+from .conditions import impossible
 from .finding import Keys, Said
 from .mesh import Mesh
+from .overlaps import never_reached
 
 
 def virtual_service(source: Object[VirtualService], mesh: Mesh) -> Iterator[Said]:
@@ -23,6 +25,8 @@ def virtual_service(source: Object[VirtualService], mesh: Mesh) -> Iterator[Said
     for index, gateway in enumerate(spec.gateways):
         if gateway != MESH:
             yield "warning", ("spec", "gateways", index), "has no effect: only the gateway mesh is served"
+    if not spec.hosts and source.ref not in mesh.delegates:
+        yield "warning", (), "has no effect: it has no hosts, and no VirtualService delegates to it"
     yield from _hosts(source, mesh)
     for index, route in enumerate(spec.http):
         at: Keys = ("spec", "http", index)
@@ -35,7 +39,8 @@ def virtual_service(source: Object[VirtualService], mesh: Mesh) -> Iterator[Said
                 keys = ("spec", kind, index, "route", place, "destination")
                 yield from _destination(keys, target.destination, source.meta.namespace, mesh)
     yield from _subnets(spec)
-    yield from _unreachable(spec)
+    yield from never_reached(spec)
+    yield from impossible(source, mesh)
 
 
 def _subnets(spec: VirtualService) -> Iterator[Said]:
@@ -107,42 +112,8 @@ def _delegate(source: Object[VirtualService], at: Keys, route: HTTPRoute, mesh: 
             (*at, "delegate"),
             f"VirtualService {namespace}/{route.delegate.name} has hosts: it is no delegate",
         )
-
-
-def _unreachable(spec: VirtualService) -> Iterator[Said]:
-    whole: Keys | None = None
-    for index, route in enumerate(spec.http):
-        at: Keys = ("spec", "http", index)
-        if whole is not None:
-            yield "warning", at, f"is never reached: {_text(whole)} takes everything"
-            continue
-        for place, match in enumerate(route.match):
-            if _takes_all(match):
-                whole = (*at, "match", place)
-                for later in range(place + 1, len(route.match)):
-                    yield "warning", (*at, "match", later), f"is never reached: {_text(whole)} takes everything"
-                break
-        if not route.match:
-            whole = at
-
-
-def _text(keys: Keys) -> str:
-    return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys).lstrip(".")
-
-
-def _takes_all(match: HTTPMatchRequest) -> bool:
-    uri = match.uri
-    everything = uri is None or uri.prefix == "/" or uri.regex in (".*", "*")
-    others = (
-        match.scheme,
-        match.method,
-        match.authority,
-        match.headers,
-        match.port,
-        match.source_labels,
-        match.source_namespace,
-        match.query_params,
-        match.without_headers,
-        match.gateways,
-    )
-    return everything and not any(others)
+    else:
+        for index, theirs in enumerate(found.spec.http):
+            if theirs.delegate is None and not merge_routes(route, (theirs,)):
+                why = f"leaves out spec.http[{index}] of {found.ref}: its match is not within the one here"
+                yield "warning", (*at, "delegate"), why

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from ..objects import Object
-from . import destinations, gateway_routes, patches, pods, policies, processes, providers, routes, sidecars
+from . import destinations, gateway_routes, patches, pods, policies, processes, providers, routes, services, sidecars
 from .finding import Said
 from .mesh import Mesh
 
@@ -20,7 +20,7 @@ RULES: dict[str, Callable[[Object[Any], Mesh], Iterator[Said]]] = {
     "DestinationRule": destinations.destination_rule,
     "ServiceEntry": destinations.service_entry,
     "Sidecar": sidecars.sidecar,
-    "Service": destinations.service,
+    "Service": services.service,
     "Deployment": processes.deployment,
     "EndpointSlice": destinations.endpoint_slice,
     "EnvoyFilter": patches.envoy_filter,

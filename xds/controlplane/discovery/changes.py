@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ..api import kubernetes
 from ..api.security import RequestAuthentication
 from ..keys.sources import touched
-from ..objects import Object
+from ..objects import Object, Ref
+from ..registry.protocols import HTTP
 from ..registry.services import Service
+from ..registry.virtual_services import Routing, successors
 from ..registry.world import World
-from .rules import ENDPOINTS, SERVICE, Key
+from .rules import DNS_NAME, ENDPOINTS, SERVICE, Key
 
 # What becomes of the other kinds shows in services, endpoints and workloads.
 _CONFIG = frozenset(
@@ -28,6 +30,7 @@ _CONFIG = frozenset(
         "TrafficExtension",
     }
 )
+ISTIO = "istio.io"
 _COMPARED = tuple(
     field.name for field in dataclasses.fields(Service) if field.name not in ("source", "ports", "aliases")
 )
@@ -35,7 +38,7 @@ _COMPARED = tuple(
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """Keys of what changed. `headless`: services among them only because pods of a headless one came or went."""
+    """Keys of what changed. `headless`: services among them because pods of a headless one came or went."""
 
     keys: frozenset[Key] = frozenset()
     headless: bool = False
@@ -85,11 +88,8 @@ def between(before: World, after: World) -> Changes:
 
 def _configuration(before: World, after: World) -> Iterable[Key]:
     if before.virtual_services is not after.virtual_services:
-        old = {routing.source.ref: routing for routing in before.virtual_services.all}
-        new = {routing.source.ref: routing for routing in after.virtual_services.all}
-        for ref in old.keys() | new.keys():
-            if old.get(ref) is not new.get(ref):  # also where only a delegate changed
-                yield Key(ref.kind, ref.name, ref.namespace)
+        for ref in _rerouted(before.virtual_services.all, after.virtual_services.all):
+            yield Key(ref.kind, ref.name, ref.namespace)
     yield from _objects(before.backend_policies.rules, after.backend_policies.rules)
     for kind in _CONFIG:
         one, other = before.of_kind(kind, object), after.of_kind(kind, object)
@@ -101,11 +101,47 @@ def _configuration(before: World, after: World) -> Iterable[Key]:
             yield Key(item.kind, item.meta.name, item.meta.namespace)
 
 
+def _rerouted(before: Sequence[Routing], after: Sequence[Routing]) -> set[Ref]:
+    """The VirtualServices that mean something else, also where only a delegate changed."""
+    replaced = successors(before, after)
+    if replaced is not None:
+        return {routing.source.ref for pair in replaced.items() if not _only_marked(*pair) for routing in pair}
+    old, new = ({routing.source.ref: routing for routing in side} for side in (before, after))
+    return {ref for ref in old.keys() | new.keys() if not _only_marked(old.get(ref), new.get(ref))}
+
+
 def _objects(before: Iterable[Object[object]], after: Iterable[Object[object]]) -> Iterable[Key]:
     old, new = ({item.ref: item for item in side} for side in (before, after))
     for ref in old.keys() | new.keys():
-        if old.get(ref) is not new.get(ref):
+        one, other = old.get(ref), new.get(ref)
+        if one is not other and not (one is not None and other is not None and same_configuration(one, other)):
             yield Key(ref.kind, ref.name, ref.namespace)
+
+
+def _only_marked(one: Routing | None, other: Routing | None) -> bool:
+    """The same for routes, whose `spec` has their delegates' too."""
+    if one is other or one is None or other is None:
+        return one is other
+    return (
+        one.source.ref == other.source.ref
+        and (one.spec, one.export_to) == (other.spec, other.export_to)
+        and same_configuration(one.source, other.source)
+    )
+
+
+def same_configuration(one: Object[object], other: Object[object]) -> bool:
+    """Whether only metadata is different that is nobody's here: what a deploying tool writes is no change.
+
+    As in istiod: an object that has any label or annotation of Istio's counts as changed, and so does one of another
+    group. There the time of creation never changes; here it may, and it decides between objects.
+    """
+    marks = (*one.meta.labels, *one.meta.annotations, *other.meta.labels, *other.meta.annotations)
+    return (
+        one.group.endswith(ISTIO)
+        and one.spec == other.spec
+        and one.created == other.created
+        and not any(ISTIO in each for each in marks)
+    )
 
 
 def _services(before: World, after: World) -> Iterable[Key]:
@@ -142,24 +178,26 @@ def _targets(service: Service) -> list[object]:
 
 
 def _instances(before: World, after: World) -> Iterable[tuple[Key, bool]]:
-    """Services whose endpoints changed, and whether they are headless.
+    """Services whose endpoints changed; and whether a key is there only because pods of a headless service did.
 
     The key says more than an assignment where endpoints are named elsewhere too: in the identities that a cluster
-    accepts, in the listeners and names of a headless service, in a DNS cluster.
+    accepts, in a DNS cluster, in the listeners and names of a headless service.
     """
-    old, new = before.instances, after.instances
-    if old is new:
+    if before.instances is after.instances:
         return
-    for key in old.keys() | new.keys():
-        one, other = old.get(key), new.get(key)
-        if one is other:
+    for key in before.instances.keys() | after.instances.keys():
+        one, other = before.instances.get(key), after.instances.get(key)
+        if one is other or (one is None and other is not None and not other.all):
             continue
         service = after.service(*key)
-        headless = service is not None and service.resolution == "Passthrough"
-        whole = (
-            headless
-            or one is None
-            or (other is not None and one.accounts != other.accounts)
-            or (service is not None and service.is_dns)
-        )
-        yield Key(SERVICE if whole else ENDPOINTS, key[1], key[0]), headless
+        whole = service is not None and service.is_dns
+        if other is not None and other.all:
+            whole = whole or before.seen_accounts.get(key) != after.seen_accounts[key]
+        if service is not None and service.resolution == "Passthrough":
+            if service.registry != "Kubernetes":
+                whole = True  # istiod says nothing of its listeners, which hold the endpoints
+            elif all(port.protocol in HTTP for port in service.ports):
+                yield Key(DNS_NAME, key[1], key[0]), False
+            else:
+                yield Key(SERVICE, key[1], key[0]), True
+        yield Key(SERVICE if whole else ENDPOINTS, key[1], key[0]), False

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from collections.abc import Callable, Collection, Iterable
 
-from ...wire.schema.types import google_protobuf
+from ..collecting import uncollected
 from ..emit import self_discovery
 from ..hosts import parse_subset_key
 from ..objects import Ref
@@ -14,24 +12,14 @@ from ..registry.node import Node
 from ..registry.proxy import place
 from ..registry.world import World
 from . import rules
+from .answers import Answer, Resource
 from .changes import Changes
+from .kinship import traits
 from .named import scoped
 from .resources import Resources
 from .rules import ENDPOINTS, SERVICE, Key, ResourceType
 
-
-class Resource(NamedTuple):
-    name: str
-    content: google_protobuf.Any
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """Resources of one type. `whole`: what the client holds beside them is gone; else `removed` names what is."""
-
-    resources: list[Resource]
-    whole: bool = True
-    removed: list[str] = field(default_factory=list)
+_INBOUND = "inbound|"
 
 
 def _ref(key: Key) -> Ref:
@@ -39,22 +27,24 @@ def _ref(key: Key) -> Ref:
 
 
 class Client:
-    """Not for several threads."""
+    """Not for several threads. `view` is shared with clients that are told the same, `proxy` is this one's own."""
 
     def __init__(self, node: Node, world: World, resources: Resources) -> None:
         self.node = node
         self._resources = resources
+        self._traits = traits(node)
         self.world = world
-        self.view = resources.view(world, place(node, world))
+        self.proxy = place(node, world)
+        self.view = resources.shared_view(world, self.proxy, self._traits)
         self._before = self.view
 
     def move(self, world: World, changes: Changes) -> Changes:
         """Goes on to a new world; returns what of the changes concerns this client."""
-        proxy = place(self.node, world)
-        old = self.view.proxy
+        old, self.proxy = self.proxy, place(self.node, world)
+        proxy = self.proxy
         self._before = self.view
         self.world = world
-        self.view = self._resources.view(world, proxy)
+        self.view = self._resources.shared_view(world, proxy, self._traits)
         if changes.everything or (proxy.labels, proxy.locality) != (old.labels, old.locality):
             return Changes(everything=True)
         relevant = {key for key in changes.keys if self._concerns(key)}
@@ -84,8 +74,9 @@ class Client:
             mine = (self.world.mesh.root_namespace, self.node.namespace)
             keys = [key for key in keys if key.kind != "PeerAuthentication" or key.namespace in mine]
         if type_ in (rules.CLUSTER, rules.ROUTE) and changes.headless and not changes.services:
-            # Pods of a headless service are in its listeners, not in its clusters and routes.
-            return any(key.kind != SERVICE for key in keys)
+            # Pods of a headless service are in its listeners, not in its clusters and routes. istiod forgets that as
+            # soon as anything else is in the push, be it the same pods as endpoints.
+            return bool(keys) and any(key.kind != SERVICE for key in changes.keys)
         return bool(keys)
 
     def answer(self, type_: ResourceType, names: Collection[str], changes: Changes) -> Answer | None:
@@ -95,13 +86,27 @@ class Client:
             # Of a headless service an account may be new, and with it the identities that a cluster accepts.
             if not self.wants(type_, touching) and not (type_ is rules.CLUSTER and touching.has(SERVICE)):
                 return None
-            return Answer(self._made(type_, names))
+            return self._whole(type_, names)
         if not self.wants(type_, changes):
             return None
         if type_ is rules.ENDPOINT and self._is_partial(changes):
-            touched = [name for name in names if self._touches(name, changes)]
-            return Answer(self._made(type_, touched), whole=False)
-        return Answer(self._made(type_, names))
+            return self._kept(("touched", self._names(names), changes), lambda: self._touched(names, changes))
+        return self._whole(type_, names)
+
+    def _touched(self, names: Collection[str], changes: Changes) -> Answer:
+        touched = [name for name in names if self._touches(name, changes)]
+        return Answer(self._made(rules.ENDPOINT, touched), whole=False)
+
+    def _whole(self, type_: ResourceType, names: Collection[str]) -> Answer:
+        asked = self._names(names) if self.named(type_) or not type_.wildcard else None
+        return self._resources.answers.answer((self.view, type_, asked), lambda: Answer(self._made(type_, names)))
+
+    def _kept(self, key: tuple[object, ...], make: Callable[[], Answer]) -> Answer:
+        """An answer that depends on what changed, too."""
+        return self._resources.answers.answer((self.view, self._before, *key), make)
+
+    def _names(self, names: Collection[str]) -> frozenset[str]:
+        return names if isinstance(names, frozenset) else frozenset(names)
 
     def _is_partial(self, changes: Changes) -> bool:
         """Whether the changes say which assignments they touch."""
@@ -115,11 +120,24 @@ class Client:
             return None
         keys = [key for key in changes.keys if key.kind not in rules.CLUSTER.unaffected_by]
         if changes.everything or any(key.kind not in rules.PARTIAL_CLUSTERS or self._mesh_wide(key) for key in keys):
-            return Answer(self._made(rules.CLUSTER, ()))
-        hosts, gone = self._affected_clusters(held, keys)
+            return self._whole(rules.CLUSTER, ())
+        key = ("clusters", self._names(held), changes)
+        return self._kept(key, lambda: self._cluster_delta(held, keys))
+
+    def _cluster_delta(self, held: Collection[str], keys: Iterable[Key]) -> Answer:
+        if self._other_routes_only(keys):
+            hosts, gone = set[str](), {name for name in held if name.startswith(_INBOUND)}
+        else:
+            hosts, gone = self._affected_clusters(held, keys)
         made = self._clusters(hosts)
         built = {resource.name for resource in made}
         return Answer(made, whole=False, removed=sorted(gone - built))
+
+    def _other_routes_only(self, keys: Iterable[Key]) -> bool:
+        """Whether VirtualServices changed, and with them no service that is seen: then clusters are as they were."""
+        now, before = self.view, self._before
+        alike = now.world.beside_routes is before.world.beside_routes and now.scope.services is before.scope.services
+        return alike and all(key.kind == "VirtualService" for key in keys)
 
     def _mesh_wide(self, key: Key) -> bool:
         return key.kind == "PeerAuthentication" and key.namespace == self.world.mesh.root_namespace
@@ -195,4 +213,5 @@ class Client:
         return [Resource(*item) for item in self._resources.clusters(self.view, hosts)]
 
     def _made(self, type_: ResourceType, names: Collection[str]) -> list[Resource]:
-        return [Resource(*item) for item in self._resources.make(type_, self.view, names)]
+        with uncollected():
+            return [Resource(*item) for item in self._resources.make(type_, self.view, names)]

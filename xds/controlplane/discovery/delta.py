@@ -7,17 +7,17 @@ since a client that warms them may not ask.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from ...wire.schema.types import discovery_v3
 from . import rules
+from .answers import Answer, Response, Told
 from .changes import EVERYTHING, Changes
-from .client import Answer, Client
+from .client import Client
 from .rules import TYPES, ResourceType
 from .session import Session, Watch
 
 Request = discovery_v3.DeltaDiscoveryRequest
-Response = discovery_v3.DeltaDiscoveryResponse
 _ALL = "*"
 
 
@@ -27,6 +27,10 @@ class DeltaSession(Session):
     delta = True
 
     def receive(self, request: Request | bytes) -> list[Response]:
+        """`take`, as messages."""
+        return [told.parsed() for told in self.take(request)]
+
+    def take(self, request: Request | bytes) -> list[Told]:
         """Responses to a request. Raises SessionError where the client cannot be served."""
         if isinstance(request, bytes):
             request = Request.FromString(request)
@@ -47,18 +51,6 @@ class DeltaSession(Session):
             out += self._respond(client, rules.ENDPOINT, dependent, dependent.names, EVERYTHING)
         return out
 
-    def changed(self) -> list[Response]:
-        """What the newest state of the plane has for this client."""
-        changes = self._advance()
-        client = self.client
-        if changes is None or client is None:
-            return []
-        return [
-            response
-            for type_, watch in self._watched()
-            for response in self._respond(client, type_, watch, watch.names, changes)
-        ]
-
     def _due(self, request: Request) -> bool:
         """Takes the request in; says whether it must be answered."""
         url, nonce = request.type_url, request.response_nonce
@@ -67,29 +59,27 @@ class DeltaSession(Session):
             return False
         watch = self.watches.get(url)
         if watch is None:
-            watch = self.watches[url] = Watch(set())
+            watch = self.watches[url] = Watch(frozenset())
             self._subscribe(watch, request)
             return True
         if nonce and nonce != watch.sent:
+            self._expired(url)
             return False
         changed = self._subscribe(watch, request)
         if nonce:
             self._accepted(watch, nonce)
         return changed
 
-    @staticmethod
-    def _subscribe(watch: Watch, request: Request) -> bool:
-        before = set(watch.names)
+    def _subscribe(self, watch: Watch, request: Request) -> bool:
+        before = watch.names
         asked = {*request.resource_names_subscribe, *request.initial_resource_versions}
-        watch.names |= asked
-        watch.names -= set(request.resource_names_unsubscribe)
-        changed = watch.names != before
-        watch.names.discard(_ALL)
-        return changed
+        after = (before | asked) - set(request.resource_names_unsubscribe)
+        watch.names = self._names(after - {_ALL})
+        return after != before
 
     def _respond(
         self, client: Client, type_: ResourceType, watch: Watch, names: Collection[str], changes: Changes
-    ) -> list[Response]:
+    ) -> list[Told]:
         if type_ is rules.CLUSTER and not changes.everything and not client.named(type_):
             answer = client.cluster_delta(watch.names, changes)
         else:
@@ -100,22 +90,21 @@ class DeltaSession(Session):
         if not answer.resources and not removed:
             return []
         if type_.wildcard and not client.named(type_):
-            sent = {resource.name for resource in answer.resources}
-            watch.names = sent if answer.whole else (watch.names - set(removed)) | sent
-        made = Response(
+            watch.names = self._names(
+                answer.names if answer.whole else watch.names.difference(removed).union(answer.names)
+            )
+        head = discovery_v3.DeltaDiscoveryResponse(
             system_version_info=self.version,
             type_url=type_.url,
             nonce=self._nonce(watch),
             removed_resources=removed,
         )
-        for resource in answer.resources:
-            made.resources.add(name=resource.name, resource=resource.content)
-        return [made]
+        return [self._told(type_, watch, head, answer)]
 
     @staticmethod
-    def _removed(type_: ResourceType, names: Collection[str], answer: Answer) -> list[str]:
+    def _removed(type_: ResourceType, names: Collection[str], answer: Answer) -> Sequence[str]:
         if type_ is rules.EXTENSION:
-            return []  # Envoy lets go of extensions itself when nothing refers to them
+            return ()  # Envoy lets go of extensions itself when nothing refers to them
         if not answer.whole:
             return answer.removed
-        return sorted(set(names) - {resource.name for resource in answer.resources})
+        return sorted(frozenset(names) - answer.names)

@@ -9,15 +9,16 @@ from __future__ import annotations
 from collections.abc import Collection, Hashable, Iterator
 from functools import partial
 
-from ...wire.schema.types import google_protobuf
+from ...wire.schema.types import endpoint_v3, google_protobuf
+from ..api.envoy_filter import EnvoyFilter
 from ..emit import self_discovery
 from ..emit.clusters import Seen, clusters_of, passes_through
-from ..emit.endpoints import Caller, load_assignment
+from ..emit.endpoints import Caller, Made, load_assignment
 from ..emit.extensions import configuration
 from ..emit.grpc_clusters import grpc_clusters
 from ..emit.grpc_listeners import grpc_listeners
 from ..emit.inbound import inbound_listeners
-from ..emit.kept_routes import KeptRoutes
+from ..emit.kept_tables import KeptTables
 from ..emit.messages import pack, packed
 from ..emit.name_table import name_table
 from ..emit.outbound import outbound_listeners
@@ -26,10 +27,11 @@ from ..emit.patch import Patch, compiled
 from ..emit.patch_clusters import patch_cluster
 from ..emit.patch_routes import KINDS as TABLE_KINDS
 from ..emit.patch_routes import patch_table
-from ..emit.route_tables import RouteConfiguration, encoded_route_table, grpc_table, route_table
+from ..emit.route_tables import RouteConfiguration, grpc_table, route_table
 from ..emit.stock import stock_cluster, stock_listener
 from ..emit.view import View
 from ..hosts import parse_subset_key
+from ..objects import Object, same
 from ..registry.destination_rules import Rule
 from ..registry.proxy import Proxy
 from ..registry.scope import Scope
@@ -37,11 +39,29 @@ from ..registry.services import Port, Service
 from ..registry.sidecars import SidecarObject
 from ..registry.world import World
 from . import rules
+from .answers import Answers
 from .cache import Cache
+from .kinship import Kinship, Traits
 from .rules import ResourceType
 
 Any = google_protobuf.Any
+ClusterLoadAssignment = endpoint_v3.ClusterLoadAssignment
 Named = tuple[str, Any]
+
+
+_Listeners = tuple[tuple[object, ...], tuple[Named, ...]]
+"""What they were made of, and the listeners."""
+
+
+def _made_of(view: View) -> tuple[object, ...]:
+    """What the listeners of kin are made of: while each part is the same, they are, too.
+
+    Of VirtualServices they have what is not HTTP, and the services of a view may depend on any of them.
+    """
+    listeners = view.scope.listeners
+    routings = (each for listener in listeners for each in listener.routings if each.spec.tcp or each.spec.tls)
+    services = (listener.services for listener in listeners)
+    return (view.world.beside_routes, view.scope.services, *services, None, *routings)
 
 
 class Resources:
@@ -52,29 +72,65 @@ class Resources:
         self._clusters: Cache[tuple[Named, ...]] = Cache()
         self._assignments: Cache[Any] = Cache()
         self._tables: Cache[Any] = Cache()
-        self._routes = KeptRoutes()
+        self._routes = KeptTables()
+        self._listeners: dict[Hashable, _Listeners] = {}
+        self._old_listeners: dict[Hashable, _Listeners] = {}
         self._filters: Cache[tuple[Patch, ...]] = Cache()
         self._scopes: dict[tuple[str, SidecarObject | None], Scope] = {}
         self._old_scopes: dict[tuple[str, SidecarObject | None], Scope] = {}
         self._world: World | None = None
+        self._kinship = Kinship()
+        self._views: dict[Hashable, View] = {}
+        self.answers = Answers()
+
+    def shared_view(self, world: World, proxy: Proxy, traits: Traits) -> View:
+        """What a proxy sees; one for all that are told the same, and of the first of these."""
+        self._enter(world)
+        self._kinship.enter(world)
+        scope = self._scope(world, proxy)
+        kin = self._kinship.key(scope, proxy, traits)
+        found = self._views.get((scope, kin))
+        if found is None:
+            found = self._views[scope, kin] = View(
+                scope,
+                proxy,
+                self._compiled,
+                stock=self._stock,
+                kin=(scope.namespace, scope.sidecar, kin),
+                as_caller=self._kinship.as_caller(proxy),
+            )
+        return found
 
     def view(self, world: World, proxy: Proxy) -> View:
         """Views of one world share the scope of their namespace and Sidecar."""
-        if world is not self._world:
-            self._world = world
-            self._old_scopes = self._scopes
-            self._scopes = {}
-            self._clusters.age()
-            self._assignments.age()
-            self._tables.age()
-            self._filters.age()
-            self._routes.age()
+        self._enter(world)
+        return View(self._scope(world, proxy), proxy, self._compiled, stock=self._stock)
+
+    def _compiled(self, source: Object[EnvoyFilter]) -> tuple[Patch, ...]:
+        return self._filters.get(source, lambda: compiled(source))
+
+    def _enter(self, world: World) -> None:
+        if world is self._world:
+            return
+        self._world = world
+        self._old_scopes = self._scopes
+        self._scopes = {}
+        self._old_listeners, self._listeners = self._listeners, {}
+        self._views.clear()
+        self.answers.clear()
+        self._clusters.age()
+        self._assignments.age()
+        self._tables.age()
+        self._filters.age()
+        self._routes.age()
+
+    def _scope(self, world: World, proxy: Proxy) -> Scope:
         sidecar = world.sidecars.of_workload(proxy.namespace, proxy.labels)
         key = proxy.namespace, sidecar
         scope = self._scopes.get(key)
         if scope is None:
             scope = self._scopes[key] = Scope(world, proxy.namespace, sidecar, self._old_scopes.get(key))
-        return View(scope, proxy, lambda source: self._filters.get(source, lambda: compiled(source)), stock=self._stock)
+        return scope
 
     def make(self, type_: ResourceType, view: View, names: Collection[str]) -> Iterator[Named]:
         """All resources of a wildcard type, the named ones of another."""
@@ -84,11 +140,11 @@ class Resources:
         if type_ is rules.CLUSTER:
             yield from self.clusters(view, None)
         elif type_ is rules.ENDPOINT:
+            made: Made = {}
             for name in names:
-                yield name, self._assignment(name, view)
+                yield name, self._assignment(name, view, made)
         elif type_ is rules.LISTENER:
-            for listener in (*outbound_listeners(view), *inbound_listeners(view)):
-                yield listener.name, pack(stock_listener(listener) if view.stock else listener)
+            yield from self._all_listeners(view)
         elif type_ is rules.ROUTE:
             for name in names:
                 yield name, self._table(name, view)
@@ -96,6 +152,18 @@ class Resources:
             yield "", pack(name_table(view))
         elif type_ is rules.EXTENSION:
             yield from self._extensions(view, names)
+
+    def _all_listeners(self, view: View) -> tuple[Named, ...]:
+        made_of = _made_of(view)
+        known = self._old_listeners.get(view.kin) if view.kin is not None else None
+        if known is not None and same(known[0], made_of):
+            made = known[1]
+        else:
+            listeners = (*outbound_listeners(view), *inbound_listeners(view))
+            made = tuple((each.name, pack(stock_listener(each) if view.stock else each)) for each in listeners)
+        if view.kin is not None:
+            self._listeners[view.kin] = made_of, made
+        return made
 
     def clusters(self, view: View, hosts: Collection[str] | None) -> Iterator[Named]:
         """The clusters of some hosts, or of all, and always the proxy's own."""
@@ -169,13 +237,17 @@ class Resources:
         peers = view.world.peer_authentications
         return (name, service, instances, rule, peers, view.mesh, view.world.gateways, view.caller_key), rule
 
-    def _assignment(self, name: str, view: View) -> Any:
+    def _assignment(self, name: str, view: View, made: Made) -> Any:
         if name == self_discovery.NAME:
-            return pack(self_discovery.own_assignment(view))
+            return packed(ClusterLoadAssignment, self_discovery.own_assignment(view))
         key, rule = self._parts(name, view)
         proxy = view.proxy
         caller = Caller(proxy.locality, proxy.labels, proxy.node_name, proxy.standpoint, proxy.reach.local)
-        return self._assignments.get(key, lambda: pack(load_assignment(name, view.scope, rule, caller)))
+
+        def make() -> Any:
+            return packed(ClusterLoadAssignment, load_assignment(name, view.scope, rule, caller, made))
+
+        return self._assignments.get(key, make)
 
     def _table(self, name: str, view: View) -> Any:
         patches = tuple(view.patches.get(kind, ()) for kind in TABLE_KINDS)
@@ -183,8 +255,8 @@ class Resources:
 
         def make() -> Any:
             if not any(patches):
-                return packed(RouteConfiguration, encoded_route_table(name, view.scope, view.proxy, self._routes))
-            table = route_table(name, view.scope, view.proxy, self._routes)
+                return packed(RouteConfiguration, self._routes.encoded(name, view.scope, view.proxy))
+            table = route_table(name, view.scope, view.proxy, self._routes.routes)
             return pack(patch_table(table, view.patches, "SIDECAR_OUTBOUND"))
 
         return self._tables.get(key, make)

@@ -9,7 +9,8 @@ _PREFIX = "type.googleapis.com/"
 
 
 class Key(NamedTuple):
-    """What a change is about. Kinds are Istio's, but `ServiceEntry` is any service and `Endpoints` its instances."""
+    """What a change is about. Kinds are Istio's, but `ServiceEntry` is any service, `Endpoints` its instances, and
+    `DNSName` what a headless service's name stands for."""
 
     kind: str
     name: str
@@ -18,6 +19,7 @@ class Key(NamedTuple):
 
 SERVICE = "ServiceEntry"
 ENDPOINTS = "Endpoints"
+DNS_NAME = "DNSName"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,22 +40,22 @@ CLUSTER = ResourceType(
     "CDS",
     _PREFIX + "envoy.config.cluster.v3.Cluster",
     True,
-    _SECURITY | _WORKLOADS | _EXTENSIONS | {"Telemetry", "ProxyConfig", ENDPOINTS},
+    _SECURITY | _WORKLOADS | _EXTENSIONS | {"Telemetry", "ProxyConfig", ENDPOINTS, DNS_NAME},
 )
 ENDPOINT = ResourceType(
     "EDS",
     _PREFIX + "envoy.config.endpoint.v3.ClusterLoadAssignment",
     False,
-    _SECURITY | _EXTENSIONS | {"WorkloadGroup", "VirtualService", "Telemetry", "ProxyConfig", "Sidecar"},
+    _SECURITY | _EXTENSIONS | {"WorkloadGroup", "VirtualService", "Telemetry", "ProxyConfig", "Sidecar", DNS_NAME},
 )
 LISTENER = ResourceType(
-    "LDS", _PREFIX + "envoy.config.listener.v3.Listener", True, _WORKLOADS | {"ProxyConfig", ENDPOINTS}
+    "LDS", _PREFIX + "envoy.config.listener.v3.Listener", True, _WORKLOADS | {"ProxyConfig", ENDPOINTS, DNS_NAME}
 )
 ROUTE = ResourceType(
     "RDS",
     _PREFIX + "envoy.config.route.v3.RouteConfiguration",
     False,
-    _SECURITY | _WORKLOADS | _EXTENSIONS | {"PeerAuthentication", "Telemetry", "ProxyConfig", ENDPOINTS},
+    _SECURITY | _WORKLOADS | _EXTENSIONS | {"PeerAuthentication", "Telemetry", "ProxyConfig", ENDPOINTS, DNS_NAME},
 )
 NAMES = ResourceType(
     "NDS",
@@ -87,6 +89,7 @@ EXTENSION = ResourceType(
         "ProxyConfig",
         SERVICE,
         ENDPOINTS,
+        DNS_NAME,
     },
 )
 

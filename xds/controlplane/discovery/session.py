@@ -7,18 +7,22 @@ on. It is not for several threads: a plane drives all its sessions from one.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol
 
-from ...wire.schema.types import core_v3, google_protobuf, google_rpc
+from ...wire.schema.types import core_v3, discovery_v3, google_protobuf, google_rpc
 from ..authority.callers import Caller
+from ..meter import Meter
 from ..registry.node import Node, NodeError, parse_node
 from ..registry.world import World
-from .changes import Changes
+from .answers import Answer, Response, Told
+from .changes import EVERYTHING, Changes
 from .client import Client
 from .resources import Resources
 from .rules import PUSH_ORDER, TYPES, ResourceType
+
+Head = discovery_v3.DiscoveryResponse | discovery_v3.DeltaDiscoveryResponse
 
 
 class State(Protocol):
@@ -39,7 +43,13 @@ class Backend(Protocol):
     def state(self) -> State: ...
     @property
     def resources(self) -> Resources: ...
+    @property
+    def meter(self) -> Meter: ...
+    @property
+    def identifier(self) -> str: ...
     def changes_since(self, number: int) -> Changes: ...
+    def now(self) -> float:
+        """Seconds since the epoch."""
 
 
 class SessionError(Exception):
@@ -64,12 +74,14 @@ def _istio_object(type_url: str) -> bool:
 class Watch:
     """One subscription."""
 
-    names: set[str]
+    names: frozenset[str]
     sent: str = ""  # nonce
     acked: str = ""  # nonce
     version: str = ""  # that the client accepted
     versions: dict[str, str] = field(default_factory=dict)  # of responses that are not answered yet, by nonce
     error: str = ""
+    size: int = 0  # of the last response, bytes
+    sent_at: float = 0.0
     always_respond: bool = False
 
 
@@ -88,6 +100,14 @@ class Session:
         self.client: Client | None = None
         self.watches: dict[str, Watch] = {}
         self.rejected = 0
+        self.began = backend.now()
+        self._owed: dict[str, Changes] = {}
+        self._introduced = False
+
+    @property
+    def seen(self) -> int:
+        """The number of the state that the client is being told of."""
+        return self._seen
 
     @property
     def node(self) -> Node | None:
@@ -134,6 +154,55 @@ class Session:
         self._seen, self.version = state.number, state.version
         return self.client.move(state.world, changes) or None
 
+    def changed(self) -> list[Response]:
+        """`moved`, as messages."""
+        return [told.parsed() for told in self.moved()]
+
+    def moved(self) -> Iterator[Told]:
+        """What the newest state of the plane has for this client; each response is made when it is asked for.
+
+        What is not asked for is owed: it is part of what comes of the next call.
+        """
+        self._fall_due()
+        client = self.client
+        if client is None:
+            return
+        for type_, watch in self._watched():
+            changes = self._owed.get(type_.url)
+            if changes is not None:
+                told = self._respond(client, type_, watch, watch.names, changes)
+                del self._owed[type_.url]
+                yield from told
+
+    def fall_behind(self) -> None:
+        """Goes on to the newest state without a response, so that an older one is not held for this client."""
+        self._fall_due()
+
+    def _fall_due(self) -> None:
+        changes = self._advance()
+        if changes is None:
+            return
+        for url in self.watches:
+            # Two steps at once cannot be told in part: what was there before the first is not known any more.
+            self._owed[url] = EVERYTHING if url in self._owed else changes
+
+    def _respond(
+        self, client: Client, type_: ResourceType, watch: Watch, names: Collection[str], changes: Changes
+    ) -> list[Told]:
+        raise NotImplementedError
+
+    def _told(self, type_: ResourceType, watch: Watch, head: Head, answer: Answer) -> Told:
+        if not self._introduced:  # who reads it keeps it: it need not stand in each response
+            self._introduced = True
+            head.control_plane.identifier = self._backend.identifier
+        body = self._backend.resources.answers.body(type(head), answer)
+        made = Told(type_, watch.sent, head.SerializeToString(), body, type(head))
+        watch.size, watch.sent_at = len(made), self._backend.now()
+        return made
+
+    def _names(self, of: Iterable[str]) -> frozenset[str]:
+        return self._backend.resources.answers.names(of)
+
     def _watched(self) -> Iterator[tuple[ResourceType, Watch]]:
         """Subscriptions in the order of pushes."""
         for type_ in PUSH_ORDER:
@@ -143,9 +212,14 @@ class Session:
 
     def _refused(self, type_url: str, detail: google_rpc.Status) -> None:
         self.rejected += 1
+        self._backend.meter.rejects[short(type_url)] += 1
         watch = self.watches.get(type_url)
         if watch is not None:
             watch.error = detail.message or f"code {detail.code}"
+
+    def _expired(self, type_url: str) -> None:
+        """An answer to a response that is not the last one."""
+        self._backend.meter.expired[short(type_url)] += 1
 
     def _nonce(self, watch: Watch) -> str:
         nonce = f"{self.version}-{next(self._numbers)}"
@@ -178,6 +252,11 @@ def _compare(node: Node, caller: Caller) -> None:
         known = f"{caller.namespace}/{caller.service_account}"
         said = f"{node.namespace}/{account or '*'}"
         raise SessionError(f"the token is for {known} (namespace/account), the node says {said}", "PERMISSION_DENIED")
+
+
+def short(type_url: str) -> str:
+    """What istiod's metrics call a type."""
+    return TYPES[type_url].label.lower() if type_url in TYPES else type_url
 
 
 def struct(message: google_protobuf.Struct) -> dict[str, object]:

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from ...wire.schema.types import discovery_v3
+from .answers import Response, Told
 from .changes import EVERYTHING, Changes
 from .client import Client
 from .rules import TYPES, ResourceType
 from .session import Session, Watch
 
 Request = discovery_v3.DiscoveryRequest
-Response = discovery_v3.DiscoveryResponse
 
 
 class SotwSession(Session):
@@ -24,6 +24,10 @@ class SotwSession(Session):
     delta = False
 
     def receive(self, request: Request | bytes) -> list[Response]:
+        """`take`, as messages."""
+        return [told.parsed() for told in self.take(request)]
+
+    def take(self, request: Request | bytes) -> list[Told]:
         """Responses to a request, at most one. Raises SessionError where the client cannot be served."""
         if isinstance(request, bytes):
             request = Request.FromString(request)
@@ -36,21 +40,9 @@ class SotwSession(Session):
             return []
         return self._respond(client, type_, self.watches[type_.url], names, EVERYTHING)
 
-    def changed(self) -> list[Response]:
-        """What the newest state of the plane has for this client."""
-        changes = self._advance()
-        client = self.client
-        if changes is None or client is None:
-            return []
-        return [
-            response
-            for type_, watch in self._watched()
-            for response in self._respond(client, type_, watch, watch.names, changes)
-        ]
-
     def _due(self, request: Request, client: Client) -> Collection[str] | None:
         """The names that a request must be answered with; None for no answer."""
-        url, names = request.type_url, set(request.resource_names)
+        url, names = request.type_url, self._names(request.resource_names)
         if request.HasField("error_detail"):
             self._refused(url, request.error_detail)
             return None
@@ -66,6 +58,7 @@ class SotwSession(Session):
             self._warm(url)
             return names
         if request.response_nonce != watch.sent:
+            self._expired(url)
             return None
         added, removed = names - watch.names, watch.names - names
         watch.names = names
@@ -79,14 +72,10 @@ class SotwSession(Session):
 
     def _respond(
         self, client: Client, type_: ResourceType, watch: Watch, names: Collection[str], changes: Changes
-    ) -> list[Response]:
+    ) -> list[Told]:
         answer = client.answer(type_, names, changes)
         if answer is None or not (answer.resources or client.named(type_)):
             return []
-        made = Response(
-            version_info=self.version,
-            type_url=type_.url,
-            nonce=self._nonce(watch),
-            resources=[resource.content for resource in answer.resources],
-        )
-        return [made]
+        nonce = self._nonce(watch)
+        head = discovery_v3.DiscoveryResponse(version_info=self.version, type_url=type_.url, nonce=nonce)
+        return [self._told(type_, watch, head, answer)]

@@ -17,8 +17,8 @@ from . import dynamic_dns, filters, policy, stat_names
 from .cluster_policy import apply
 from .cluster_target import AGENTS, Certificates, Target
 from .endpoints import Caller, by_place, grouped
-from .locality import Group
-from .messages import ISTIO, ads, config_path, duration, pack, u32, value
+from .groups import Group
+from .messages import ISTIO, ads, config_path, duration, pack, u32
 
 Cluster = cluster_v3.Cluster
 _SESSION_STATUSES = [core_v3.HealthStatus.Value(name) for name in ("HEALTHY", "DRAINING", "UNKNOWN", "DEGRADED")]
@@ -119,13 +119,15 @@ def _cluster(service: Service, port: Port, subset: str, kind: int, seen: Seen) -
         if not groups:
             return None
         made.load_assignment.cluster_name = name
-        made.load_assignment.endpoints.extend(groups)
+        made.load_assignment.endpoints.extend([group.message() for group in groups])
         _resolve(made, service, seen)
     elif kind == Cluster.ORIGINAL_DST and port.number in service.target_ports:
         made.original_dst_lb_config.upstream_port_override.value = service.target_ports[port.number]
     if service.keeps_sessions and not subset:
         made.common_lb_config.override_host_status.statuses.extend(_SESSION_STATUSES)
-    made.metadata.filter_metadata[ISTIO].fields["services"].CopyFrom(value([named(service)]))
+    of = made.metadata.filter_metadata[ISTIO].fields["services"].list_value.values.add().struct_value.fields
+    for key, text in named(service).items():
+        of[key].string_value = text
     return made
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
-from ...wire.schema.types import core_v3, endpoint_v3
+from ...wire.schema.join import delimited, nested, number, tag, text, wrapped
+from ...wire.schema.types import core_v3, endpoint_v3, google_protobuf
 from ..api.destination_rule import ClientTLSSettings, DestinationRule, TrafficPolicy
 from ..hosts import is_ip, parse_subset_key
 from ..mesh import MeshConfig
@@ -19,14 +21,42 @@ from ..registry.world import World
 from . import policy
 from .across import through_gateways
 from .cluster_local import is_cluster_local
-from .locality import Locality, effective
+from .groups import Group, Locality, encoded_assignment
+from .locality import effective
 from .messages import ISTIO, TRANSPORT_SOCKET_MATCH, socket_address
-
-Assignment = endpoint_v3.ClusterLoadAssignment
 
 _STATUS = {"UNKNOWN": 0, "HEALTHY": 1, "UNHEALTHY": 2, "DRAINING": 3}
 _DRAINING = "istio.io/draining"
 _MOST = 2**32 - 1
+
+_ENDPOINT = tag(endpoint_v3.LbEndpoint, "endpoint")
+_HEALTH = tag(endpoint_v3.LbEndpoint, "health_status")
+_METADATA = tag(endpoint_v3.LbEndpoint, "metadata")
+_WEIGHT = tag(endpoint_v3.LbEndpoint, "load_balancing_weight")
+_ADDRESS = tag(endpoint_v3.Endpoint, "address")
+_SOCKET = tag(core_v3.Address, "socket_address")
+_HOST = tag(core_v3.SocketAddress, "address")
+_PORT = tag(core_v3.SocketAddress, "port_value")
+_FILTERS = tag(core_v3.Metadata, "filter_metadata")
+_FIELDS = tag(google_protobuf.Struct, "fields")
+_TEXT = tag(google_protobuf.Value, "string_value")
+_KEY, _VALUE = b"\x0a", b"\x12"  # of an entry of a map: both are always written
+_PLACED = ((_SOCKET, b""), (_ADDRESS, b""), (_ENDPOINT, b""))
+
+
+def _in_filter(name: str, key: str) -> tuple[tuple[bytes, bytes], ...]:
+    """Where metadata says one text to one filter: as a value, in a map of fields, in a map of filters."""
+    return (
+        (_TEXT, b""),
+        (_VALUE, delimited(_KEY, key.encode())),
+        (_FIELDS, b""),
+        (_VALUE, delimited(_KEY, name.encode())),
+        (_FILTERS, b""),
+    )
+
+
+_TLS_MODE = _in_filter(TRANSPORT_SOCKET_MATCH, "tlsMode")
+_WORKLOAD = _in_filter(ISTIO, "workload")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +70,17 @@ class Caller:
     local: bool = True  # in the cluster whose services these are
 
 
-def load_assignment(name: str, scope: Scope, rule: Rule | None, caller: Caller) -> Assignment:
-    """The assignment of an EDS cluster; empty for one that does not exist, or whose service is resolved by DNS."""
+def load_assignment(name: str, scope: Scope, rule: Rule | None, caller: Caller, made: Made | None = None) -> bytes:
+    """The assignment of an EDS cluster, encoded; empty for one that does not exist, or whose service is resolved by
+    DNS. `made`: what is encoded for several assignments of one world.
+    """
     key = parse_subset_key(name)
     service = scope.by_host.get(key.host) if key else None
     if key is None or service is None or service.is_dns:
-        return Assignment(cluster_name=name)
+        return encoded_assignment(name, ())
     port = service.port(key.port)
     if port is None:
-        return Assignment(cluster_name=name)
+        return encoded_assignment(name, ())
     found = scope.world.instances.get(service.key)
     far = bool(scope.world.gateways.by_network)  # then an endpoint may do without an address
     members = [
@@ -57,7 +89,7 @@ def load_assignment(name: str, scope: Scope, rule: Rule | None, caller: Caller) 
         if endpoint.port_name == port.name
         and (endpoint.port == 0 or is_ip(endpoint.address) or (far and not endpoint.address))
     ]
-    return assignment_of(name, service, key.subset, key.port, members, rule, caller, scope.world)
+    return assignment_of(name, service, key.subset, key.port, members, rule, caller, scope.world, made=made)
 
 
 def assignment_of(
@@ -71,17 +103,19 @@ def assignment_of(
     world: World,
     *,
     arranged: bool = True,
-) -> Assignment:
+    made: Made | None = None,
+) -> bytes:
     """`members` are the endpoints of the port, of every subset. `arranged`: with priorities and weights of places."""
     traffic = policy.for_cluster(rule.spec if rule else None, subset, port)
     mesh = world.mesh
     places = by_place(service, subset, port, members, rule, caller, mesh)
-    places, groups = grouped(places, subset, port, rule, mesh, world.peer_authentications, world.gateways, caller.at)
+    authn = world.peer_authentications
+    places, groups = grouped(places, subset, port, rule, mesh, authn, world.gateways, caller.at, made)
     setting = effective(policy.load_balancer(traffic), service, mesh)
     if setting is not None and groups and arranged:
         ejects = traffic is not None and traffic.outlier_detection is not None
         groups = setting.arrange(groups, list(places.values()), caller.locality, caller.labels, ejects=ejects)
-    return Assignment(cluster_name=name, endpoints=groups)
+    return encoded_assignment(name, groups)
 
 
 def by_place(
@@ -103,10 +137,11 @@ def by_place(
     forced = service.traffic_distribution != "Any"
     unready = forced or (mesh.send_unhealthy_endpoints and not (ejection and ejection.min_health_percent > 0))
     found: dict[str, list[Endpoint]] = {}
+    wanted = labels.items()
     for endpoint in members:
-        if not _wanted(endpoint, service, caller, unready=unready):
+        if labels and not wanted <= endpoint.workload.labels.items():
             continue
-        if labels and not labels.items() <= endpoint.workload.labels.items():
+        if not _wanted(endpoint, service, caller, unready=unready):
             continue
         found.setdefault(endpoint.workload.locality, []).append(endpoint)
     return {place: found[place] for place in sorted(found)}
@@ -121,9 +156,15 @@ def grouped(
     authn: PeerAuthentications | None,
     gateways: Gateways,
     at: Standpoint,
-) -> tuple[dict[str, list[Endpoint]], list[endpoint_v3.LocalityLbEndpoints]]:
+    made: Made | None = None,
+) -> tuple[dict[str, list[Endpoint]], list[Group]]:
     """The endpoints that are called, those of other networks by their gateways, and the groups that they make."""
-    making = _Making(mesh, _rule_mode(rule.spec if rule else None, subset, port), authn)
+    mode = _rule_mode(rule.spec if rule else None, subset, port)
+    making = made.get(mode) if made is not None else None
+    if making is None:
+        making = _Making(mesh, mode, authn)
+        if made is not None:
+            made[mode] = making
     if gateways.by_network:
         places = through_gateways(places, gateways, at, mesh.cluster_id, making.mutual_with)
     return places, [making.group(place, members) for place, members in places.items()]
@@ -145,29 +186,35 @@ def _health(endpoint: Endpoint) -> str:
 
 
 class _Making:
-    """Makes the endpoints of one assignment. Those of one workload share their metadata, which is most of the work."""
+    """Makes the endpoints of one world that are called in one TLS mode, encoded, since there are more of them than of
+    anything else, and only once: an endpoint is that of its subset and of the whole service.
+    """
 
     def __init__(self, mesh: MeshConfig, mode: str | None, authn: PeerAuthentications | None) -> None:
         self._mesh = mesh
         self._mode = mode
         self._authn = authn
-        self._metadata: dict[tuple[str, str], core_v3.Metadata] = {}
+        self._metadata: dict[tuple[str, str], bytes] = {}
         self._policies: dict[int, PeerPolicy] = {}
+        self._endpoints: dict[int, tuple[Endpoint, tuple[bytes, int]]] = {}
 
-    def group(self, place: str, members: Sequence[Endpoint]) -> endpoint_v3.LocalityLbEndpoints:
-        region, zone, subzone = locality_parts(place)
-        made = endpoint_v3.LocalityLbEndpoints(
-            locality=core_v3.Locality(region=region, zone=zone, sub_zone=subzone),
-        )
-        if members:
-            made.load_balancing_weight.value = min(sum(endpoint.weight or 1 for endpoint in members), _MOST)
-        for endpoint in members:
-            one = made.lb_endpoints.add(health_status=_STATUS[_health(endpoint)], metadata=self._of(endpoint))
-            one.endpoint.address.CopyFrom(socket_address(endpoint.address, endpoint.port))
-            one.load_balancing_weight.value = endpoint.weight or 1
-        return made
+    def group(self, place: str, members: Sequence[Endpoint]) -> Group:
+        """`weight` is what all of them weigh together."""
+        weight = min(sum(endpoint.weight or 1 for endpoint in members), _MOST) if members else None
+        return Group(locality_parts(place), [self._encoded(endpoint) for endpoint in members], weight)
 
-    def _of(self, endpoint: Endpoint) -> core_v3.Metadata:
+    def _encoded(self, endpoint: Endpoint) -> tuple[bytes, int]:
+        """With its weight."""
+        known = self._endpoints.get(id(endpoint))
+        if known is not None:
+            return known[1]
+        weight = endpoint.weight or 1
+        parts = (_address(endpoint), number(_HEALTH, _STATUS[_health(endpoint)]), self._of(endpoint), _weight(weight))
+        encoded = b"".join(parts), weight
+        self._endpoints[id(endpoint)] = endpoint, encoded
+        return encoded
+
+    def _of(self, endpoint: Endpoint) -> bytes:
         workload = endpoint.workload
         mode = workload.tls_mode
         gateway = endpoint.gateway is not None
@@ -175,10 +222,9 @@ class _Making:
         key = (_telemetry(endpoint, self._mesh), mode if mutual else "")
         made = self._metadata.get(key)
         if made is None:
-            made = self._metadata[key] = core_v3.Metadata()
-            made.filter_metadata[ISTIO].fields["workload"].string_value = key[0]
-            if mutual:
-                made.filter_metadata[TRANSPORT_SOCKET_MATCH].fields["tlsMode"].string_value = mode
+            filters = nested(mode.encode(), _TLS_MODE) if mutual else b""
+            made = delimited(_METADATA, filters + nested(key[0].encode(), _WORKLOAD))
+            self._metadata[key] = made
         return made
 
     def mutual_with(self, endpoint: Endpoint) -> bool:
@@ -198,6 +244,22 @@ class _Making:
         if policy is None:
             policy = self._policies[id(workload)] = self._authn.of_workload(workload.namespace, workload.labels)
         return policy.of(endpoint.port) != "DISABLE"
+
+
+Made = dict[str | None, _Making]
+"""What makes the endpoints of several assignments of one world, by TLS mode."""
+
+
+def _address(endpoint: Endpoint) -> bytes:
+    if endpoint.port == 0:
+        address = socket_address(endpoint.address, 0).SerializeToString(deterministic=True)
+        return nested(address, _PLACED[1:])
+    return nested(text(_HOST, endpoint.address) + number(_PORT, endpoint.port), _PLACED)
+
+
+@lru_cache(1024)
+def _weight(of: int) -> bytes:
+    return delimited(_WEIGHT, wrapped(of))
 
 
 def _telemetry(endpoint: Endpoint, mesh: MeshConfig) -> str:

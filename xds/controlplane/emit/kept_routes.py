@@ -70,11 +70,12 @@ class KeptRoutes:
     def __init__(self) -> None:
         self._young: dict[Hashable, _Made] = {}
         self._old: dict[Hashable, _Made] = {}
+        self._due = False
         self.hosts = KeptHosts()
 
-    def of(self, routing: Routing, around: Surroundings, caller: Hashable) -> list[Route]:
-        """`caller` is what of the source the surroundings come from."""
-        key = (routing, around.port, caller)
+    def of(self, routing: Routing, around: Surroundings) -> list[Route]:
+        """The routes of a VirtualService."""
+        key = _key(routing, around)
         found = self._young.get(key) or self._old.get(key)
         if found is None or not found.holds(around):
             services, rules = _Services(around.services), _Rules(around.rule)
@@ -83,8 +84,25 @@ class KeptRoutes:
         self._young[key] = found
         return found.routes
 
+    def forget(self, routing: Routing, around: Surroundings) -> None:
+        """There will be no such VirtualService any more."""
+        key = _key(routing, around)
+        self._young.pop(key, None)
+        self._old.pop(key, None)
+
     def age(self) -> None:
-        """A new world has come."""
-        self._old = self._young
-        self._young = {}
-        self.hosts.age()
+        """A new world has come. What it does not ask for goes when a table is made in it: until then all is kept, since
+        tables that are only patched do not ask for what they keep.
+        """
+        self._due = True
+
+    def renew(self) -> None:
+        """A table is going to be made."""
+        if self._due:
+            self._due = False
+            self._old, self._young = self._young, {}
+            self.hosts.age()
+
+
+def _key(routing: Routing, around: Surroundings) -> Hashable:
+    return (routing, around.port, around.caller)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ...wire.schema.types import cluster_v3, core_v3, endpoint_v3
+from ...wire.schema.types import cluster_v3
 from ..api.destination_rule import (
     Failover,
     LoadBalancerSettings,
@@ -16,10 +16,8 @@ from ..api.destination_rule import (
 from ..mesh import MeshConfig
 from ..registry.endpoints import HOSTNAME, NETWORK, REGION, SUBZONE, ZONE, Endpoint, locality_parts
 from ..registry.services import Service
-from .messages import percent, u32, u64
-
-Locality = tuple[str, str, str]
-Group = endpoint_v3.LocalityLbEndpoints
+from .groups import Group, Locality
+from .messages import percent, u64
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +56,11 @@ class Setting:
     ) -> None:
         """The same for a cluster that holds its endpoints; `first` are those of its first group, where they count."""
         held = cluster.load_assignment.endpoints
-        groups = [Group.FromString(each.SerializeToString()) for each in held]
+        groups = [Group.of(each) for each in held]
         known = [first] if first else []
         made = self.arrange(groups, known, own, labels, ejects=cluster.HasField("outlier_detection"))
         del held[:]
-        held.extend(made)
+        held.extend([group.message() for group in made])
 
     def arrange(
         self,
@@ -132,28 +130,27 @@ def _distribute(groups: list[Group], own: Locality, setting: LocalityLoadBalance
         for pattern, weight in rule.to.items():
             chosen = {}
             for index in list(left):
-                at = groups[index].locality
-                if _fits(at.region, at.zone, at.sub_zone, pattern):
+                group = groups[index]
+                if _fits(*group.locality, pattern):
                     del left[index]
-                    group = groups[index]
-                    chosen[index] = group.load_balancing_weight.value if group.HasField("load_balancing_weight") else 1
+                    chosen[index] = 1 if group.weight is None else group.weight
             total = sum(chosen.values())
             for index, original in chosen.items():
                 share = math.ceil(original * weight / total) if total else 0
                 if share > 0:
-                    groups[index].load_balancing_weight.CopyFrom(u32(share))
+                    groups[index].weight = share
         for index in left:
-            groups[index].ClearField("lb_endpoints")
+            groups[index].endpoints = []
         return
 
 
-def _distance(own: Locality, at: core_v3.Locality) -> int:
+def _distance(own: Locality, at: Locality) -> int:
     """0 same place, 1 same zone, 2 same region, 3 elsewhere."""
-    if at.region != own[0]:
+    if at[0] != own[0]:
         return 3
-    if at.zone != own[1]:
+    if at[1] != own[1]:
         return 2
-    return 0 if at.sub_zone == own[2] else 1
+    return 0 if at[2] == own[2] else 1
 
 
 def _compact(groups: list[Group], wanted: list[int]) -> None:
@@ -170,7 +167,7 @@ def _by_distance(groups: list[Group], own: Locality, failover: Sequence[Failover
         distance = _distance(own, at)
         if distance == 3:
             target = next((rule.to for rule in failover if rule.from_ == own[0]), None)
-            if target is not None and at.region != target:
+            if target is not None and at[0] != target:
                 distance = 4
         wanted.append(group.priority * 5 + distance)
     _compact(groups, wanted)
@@ -179,7 +176,7 @@ def _by_distance(groups: list[Group], own: Locality, failover: Sequence[Failover
 def _by_region(groups: list[Group], own: Locality, failover: Sequence[Failover]) -> None:
     wanted = []
     for group in groups:
-        region = group.locality.region
+        region = group.locality[0]
         target = next((rule.to for rule in failover if rule.from_ == own[0]), None)
         rank = 0 if region == own[0] else 1 if region == target else 2
         wanted.append(group.priority * 3 + rank)
@@ -200,10 +197,8 @@ def _by_labels(
         for index, endpoint in enumerate(members):
             by_rank.setdefault(_rank(endpoint, names, given, labels), []).append(index)
         for rank in sorted(by_rank):
-            part = Group(locality=group.locality, priority=rank)
-            part.lb_endpoints.extend([group.lb_endpoints[index] for index in by_rank[rank]])
-            part.load_balancing_weight.value = sum(item.load_balancing_weight.value for item in part.lb_endpoints)
-            out.append(part)
+            part = [group.endpoints[index] for index in by_rank[rank]]
+            out.append(Group(group.locality, part, sum(weight for _, weight in part), rank))
     _compact(out, [group.priority for group in out])
     return out
 

@@ -97,13 +97,20 @@ def value(of: object) -> google_protobuf.Value:
 
 def config_path(source: Object[object], namespace: str = "") -> str:
     """How istiod names the object that a resource comes from; a Sidecar is named in the namespace where it holds."""
-    kind = "".join(f"-{char.lower()}" if char.isupper() else char for char in source.kind).lstrip("-")
     meta = source.meta
+    kind = _hyphenated(source.kind)
     return f"/apis/{source.group}/{source.version}/namespaces/{namespace or meta.namespace}/{kind}/{meta.name}"
 
 
+@cache
+def _hyphenated(kind: str) -> str:
+    return "".join(f"-{char.lower()}" if char.isupper() else char for char in kind).lstrip("-")
+
+
 def config_metadata(source: Object[object], namespace: str = "") -> core_v3.Metadata:
-    return core_v3.Metadata(filter_metadata={ISTIO: texts({"config": config_path(source, namespace)})})
+    made = core_v3.Metadata()
+    made.filter_metadata[ISTIO].fields["config"].string_value = config_path(source, namespace)
+    return made
 
 
 @cache

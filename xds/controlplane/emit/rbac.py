@@ -16,7 +16,7 @@ from .providers import ProviderError
 from .rbac_rule import Context, translate
 
 RBAC = rbac_v3.RBAC
-_DRY_RUN = "istio.io/dry-run"
+DRY_RUN = "istio.io/dry-run"
 _BAD = "-deny-due-to-bad-CUSTOM-action"
 _SHADOW_PREFIX = {RBAC.ALLOW: "istio_dry_run_allow_", RBAC.DENY: "istio_dry_run_deny_"}
 
@@ -119,7 +119,7 @@ def _never() -> rbac_v3.Policy:
 
 
 def _is_dry(policy: PolicyObject) -> bool:
-    return policy.meta.flag(_DRY_RUN)
+    return policy.meta.flag(DRY_RUN)
 
 
 @dataclass(frozen=True, slots=True)

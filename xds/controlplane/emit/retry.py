@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from http import HTTPStatus
 
 from ...wire.schema.types import route_v3
@@ -15,8 +16,11 @@ ATTEMPTS = 2
 HOST_ATTEMPTS = 5
 
 
+@lru_cache(256)
 def outbound(wanted: HTTPRetry | None, mesh: HTTPRetry | None = None, *, hashed: bool) -> route_v3.RetryPolicy | None:
-    """None where retries are switched off. A hashed request goes to the same host again."""
+    """None where retries are switched off. A hashed request goes to the same host again. To be copied, never changed:
+    most routes of a mesh have the same.
+    """
     wanted = wanted or mesh
     if wanted is not None and wanted.attempts <= 0:
         return None

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from ...wire.schema.types import route_v3
+from ..api.destination_rule import DestinationRule
 from ..api.sidecar import OutboundTrafficPolicy
 from ..hosts import (
     SubsetKey,
@@ -29,7 +30,7 @@ from .kept_routes import KeptRoutes
 from .messages import UNIX, duration, flag
 from .proxy_headers import Headers, headers_of
 from .routes import Route, Surroundings, default_route, hash_of_service
-from .virtual_hosts import Domains, Host, KeptHosts, encoded_table, member, table
+from .virtual_hosts import Domains, Host, KeptHosts, table
 
 VirtualHost = route_v3.VirtualHost
 RouteConfiguration = route_v3.RouteConfiguration
@@ -48,42 +49,51 @@ class _Group:
     routes: list[Route]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Members:
+    """The virtual hosts of a table, what became of its VirtualServices, and the host for names that nobody knows."""
+
+    hosts: list[Host]
+    routes: Mapping[Routing, list[Route]]
+    rest: list[VirtualHost]
+    listener: EgressListener | None
+    around: Surroundings | None
+
+
 def route_table(name: str, scope: Scope, proxy: Proxy, kept: KeptRoutes | None = None) -> RouteConfiguration:
     """The table of a port (`80`), of one service on a port (`host:80`), of a Unix socket; of another name an empty one.
 
     A Unix socket and a forward proxy (`http_proxy`) have the services of every port.
     """
-    found = _members(name, scope, proxy, kept or KeptRoutes())
+    found = members_of(name, scope, proxy, kept or KeptRoutes())
     if found is None:
-        return RouteConfiguration(name=name, validate_clusters=flag(False))
-    hosts, rest = found
-    return table(name, [*(host.message() for host in hosts), *rest])
+        return no_table(name)
+    return table(name, [*(host.message() for host in found.hosts), *found.rest])
 
 
-def encoded_route_table(name: str, scope: Scope, proxy: Proxy, kept: KeptRoutes) -> bytes:
-    """The same, encoded, from virtual hosts that were encoded before."""
-    found = _members(name, scope, proxy, kept)
-    if found is None:
-        return RouteConfiguration(name=name, validate_clusters=flag(False)).SerializeToString(deterministic=True)
-    hosts, rest = found
-    return encoded_table(name, (*map(kept.hosts.encoded, hosts), *map(member, rest)))
+def no_table(name: str) -> RouteConfiguration:
+    """What is said of a name that means nothing."""
+    return RouteConfiguration(name=name, validate_clusters=flag(False))
 
 
-def _members(name: str, scope: Scope, proxy: Proxy, kept: KeptRoutes) -> tuple[list[Host], list[VirtualHost]] | None:
-    """The virtual hosts of a table, and the one for hosts that nobody knows; None for a name that means nothing."""
-    host, colon, number = name.rpartition(":")
-    everywhere = name.startswith(UNIX) or name == FORWARD_PROXY
-    if everywhere:
-        colon = ""
-    elif not number.isdecimal():
+def members_of(name: str, scope: Scope, proxy: Proxy, kept: KeptRoutes) -> Members | None:
+    """What a table is put together from; None for a name that means nothing."""
+    port = _port(name)
+    if port is None:
         return None
-    port = 0 if everywhere else int(number)
-    listener = scope.listener_for(port, name)
+    kept.renew()
+    listener = listener_of(name, scope)
     if listener is not None and listener.protocol == "HTTP_PROXY":
         port = 0
-    hosts = _virtual_hosts(port, listener, scope, proxy, kept) if listener is not None else []
+    colon = ":" in name and not name.startswith(UNIX)
+    hosts: list[Host] = []
+    routes: Mapping[Routing, list[Route]] = {}
+    around = None
+    if listener is not None:
+        around = surroundings(port, listener, scope, proxy)
+        hosts, routes = _virtual_hosts(around, listener, proxy, kept)
     if colon:
-        hosts = _only(hosts, name, host)
+        hosts = _only(hosts, name, name.rpartition(":")[0])
     hosts.sort(key=lambda item: item.name)
     headers = headers_of(proxy.config.proxy_headers)
     for each in hosts:
@@ -92,7 +102,20 @@ def _members(name: str, scope: Scope, proxy: Proxy, kept: KeptRoutes) -> tuple[l
     if not colon:
         rest.append(catch_all(scope.outbound_policy, forwarded_host=headers.forwarded_host))
         rest[0].include_request_attempt_count = headers.attempts
-    return hosts, rest
+    return Members(hosts, routes, rest, listener, around)
+
+
+def listener_of(name: str, scope: Scope) -> EgressListener | None:
+    """The egress listener that a table of some meaning belongs to."""
+    return scope.listener_for(_port(name) or 0, name)
+
+
+def _port(name: str) -> int | None:
+    """The port that a name says; 0 for the services of every port, None for a name that means nothing."""
+    if name.startswith(UNIX) or name == FORWARD_PROXY:
+        return 0
+    number = name.rpartition(":")[2]
+    return int(number) if number.isdecimal() else None
 
 
 def _only(hosts: list[Host], name: str, host: str) -> list[Host]:
@@ -109,7 +132,9 @@ def grpc_table(name: str, scope: Scope, proxy: Proxy) -> RouteConfiguration | No
     if key is None or not key.host or not key.port:
         return None
     listener = scope.listener_for(key.port, name)
-    hosts = _virtual_hosts(key.port, listener, scope, proxy, KeptRoutes()) if listener is not None else []
+    hosts: list[Host] = []
+    if listener is not None:
+        hosts, _ = _virtual_hosts(surroundings(key.port, listener, scope, proxy), listener, proxy, KeptRoutes())
     attempts = headers_of(proxy.config.proxy_headers).attempts
     taken = [host for host in hosts if any(_takes(domain.lower(), key) for domain in host.domains)]
     for host in taken:
@@ -163,26 +188,37 @@ def catch_all_table(name: str, policy: OutboundTrafficPolicy, headers: Headers) 
     return table(name, [host])
 
 
-def _virtual_hosts(port: int, listener: EgressListener, scope: Scope, proxy: Proxy, kept: KeptRoutes) -> list[Host]:
-    services = _on_port(listener.services, port)
-    routings = listener.routings
-    if port != 80:
-        routings = _naming(routings, services)
-    around = Surroundings(
+def surroundings(port: int, listener: EgressListener, scope: Scope, proxy: Proxy) -> Surroundings:
+    """What routes on a port are made in."""
+    return Surroundings(
         port=port,
-        services=services,
-        rule=lambda host: rule.spec if (rule := scope.rule(proxy, host)) else None,
+        services=_on_port(listener.services, port),
+        rule=rule_of(scope, proxy),
         labels=proxy.labels,
         namespace=proxy.namespace,
         mesh=scope.world.mesh,
         forwarded_host=headers_of(proxy.config.proxy_headers).forwarded_host,
         grpc=proxy.is_grpc,
     )
-    caller = (proxy.namespace, tuple(sorted(proxy.labels.items())), around.forwarded_host, around.grpc)
-    made = {routing: kept.of(routing, around, caller) for routing in routings}
+
+
+def rule_of(scope: Scope, proxy: Proxy) -> Callable[[str], DestinationRule | None]:
+    """The DestinationRule for a host."""
+    return lambda host: rule.spec if (rule := scope.rule(proxy, host)) else None
+
+
+def _virtual_hosts(
+    around: Surroundings, listener: EgressListener, proxy: Proxy, kept: KeptRoutes
+) -> tuple[list[Host], Mapping[Routing, list[Route]]]:
+    """The virtual hosts, and the routes of the VirtualServices that may stand in them."""
+    port, services = around.port, around.services
+    routings = listener.routings
+    if port != 80:
+        routings = _naming(routings, services)
+    made = {routing: kept.of(routing, around) for routing in routings}
     groups = _groups(made, services, listener.most_specific_routings, around, kept.hosts)
     hosts = _named_hosts(groups, port, proxy, kept.hosts)
-    return hosts if port else [host for host in hosts if _only_with_port(host)]
+    return hosts if port else [host for host in hosts if _only_with_port(host)], made
 
 
 def _only_with_port(host: Host) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 
 from ...wire.schema.types import (
@@ -66,6 +66,11 @@ class Surroundings:
     mesh: MeshConfig
     forwarded_host: bool = False  # whether a rewritten host goes on as x-forwarded-host
     grpc: bool = False  # for gRPC's own xDS
+
+    @property
+    def caller(self) -> Hashable:
+        """What of the source routes are made of."""
+        return self.namespace, tuple(sorted(self.labels.items())), self.forwarded_host, self.grpc
 
 
 def routes_of(routing: Routing, around: Surroundings) -> list[Route]:

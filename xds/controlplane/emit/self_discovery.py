@@ -8,7 +8,8 @@ from __future__ import annotations
 from ..hosts import is_ip
 from ..registry.endpoints import Endpoint, locality_parts
 from ..registry.services import Service
-from .endpoints import Assignment, Caller, assignment_of
+from .endpoints import Caller, assignment_of
+from .groups import encoded_assignment
 from .view import View
 
 NAME = "local_cluster"
@@ -22,11 +23,11 @@ def own_service(view: View) -> tuple[Service, int] | None:
     return None
 
 
-def own_assignment(view: View) -> Assignment:
-    """Endpoints of the proxy's own service, workload and region. Balancing is not for them: it is done by them."""
+def own_assignment(view: View) -> bytes:
+    """Encoded endpoints of the proxy's own service, workload and region. Balancing is done by them, not for them."""
     own = own_service(view)
     if own is None or own[0].is_dns:
-        return Assignment(cluster_name=NAME)
+        return encoded_assignment(NAME, ())
     service, port = own
     proxy, world = view.proxy, view.world
     members = [endpoint for endpoint in world.endpoints(service, port) if _beside(endpoint, view)]

@@ -38,13 +38,27 @@ _OWN_PORTS = (
 
 
 class View:
-    """One proxy in one world. Parts are made when first asked for. `stock`: it is not Istio's build of Envoy."""
+    """One proxy in one world. Parts are made when first asked for. `stock`: it is not Istio's build of Envoy. `kin`:
+    equal for views, of this world or another, that are told the same of the same. `as_caller`: what of the proxy
+    decides how it sees others, where that is known to be less than everything.
+    """
 
-    def __init__(self, scope: Scope, proxy: Proxy, compile_filter: Compile = compiled, *, stock: bool = False) -> None:
+    def __init__(
+        self,
+        scope: Scope,
+        proxy: Proxy,
+        compile_filter: Compile = compiled,
+        *,
+        stock: bool = False,
+        kin: Hashable = None,
+        as_caller: Hashable = None,
+    ) -> None:
+        self.kin = kin
         self.scope = scope
         self.proxy = proxy
         self.stock = proxy.is_stock or (stock and proxy.node.agent != PROCESS)
         self._compile = compile_filter
+        self._as_caller = as_caller
 
     @property
     def world(self) -> World:
@@ -74,6 +88,8 @@ class View:
     def caller_key(self) -> Hashable:
         """What of a proxy decides how it sees others."""
         proxy = self.proxy
+        if self._as_caller is not None:
+            return self._as_caller
         return proxy.locality, tuple(sorted(proxy.labels.items())), proxy.node_name, proxy.reach, proxy.standpoint
 
     @cached_property

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 
+from ...wire.schema.join import delimited, tag
 from ...wire.schema.types import route_v3
 from ..registry.proxy import Proxy
 from ..registry.services import Service
@@ -17,7 +18,7 @@ from .messages import flag, u32
 from .routes import Route
 
 _DIRECT_RESPONSE_LIMIT = 1024 * 1024
-_VIRTUAL_HOSTS = b"\x12"  # field 2, length-delimited
+_VIRTUAL_HOSTS = tag(route_v3.RouteConfiguration, "virtual_hosts")
 Domains = tuple[list[str], list[str]]
 
 
@@ -55,12 +56,18 @@ class KeptHosts:
 
     def encoded(self, host: Host) -> bytes:
         """A virtual host as a member of its table."""
-        key = (host.name, host.attempts, id(host.routes), *host.domains)
+        key = _key(host)
         found = self._encoded.get(key) or self._old_encoded.get(key)
         if found is None or found[0] is not host.routes:  # another list may stand where one was that is gone
             found = host.routes, member(host.message())
         self._encoded[key] = found
         return found[1]
+
+    def forget(self, host: Host) -> None:
+        """There will be no such virtual host any more."""
+        key = _key(host)
+        self._encoded.pop(key, None)
+        self._old_encoded.pop(key, None)
 
     def default(self, key: Hashable, rule: object, mesh: object) -> list[Route] | None:
         """The routes that were kept of a service without a VirtualService, if they were made of the same."""
@@ -85,6 +92,10 @@ class KeptHosts:
         self._domains[service, port, proxy.node.domain, proxy.reach] = domains
 
 
+def _key(host: Host) -> Hashable:
+    return (host.name, host.attempts, id(host.routes), *host.domains)
+
+
 def table(name: str, hosts: Iterable[route_v3.VirtualHost]) -> route_v3.RouteConfiguration:
     return route_v3.RouteConfiguration(
         name=name,
@@ -104,14 +115,4 @@ def encoded_table(name: str, hosts: Iterable[bytes]) -> bytes:
 
 def member(host: route_v3.VirtualHost) -> bytes:
     """One member of a table's virtual hosts."""
-    raw = host.SerializeToString(deterministic=True)
-    return _VIRTUAL_HOSTS + _varint(len(raw)) + raw
-
-
-def _varint(number: int) -> bytes:
-    out = bytearray()
-    while number > 0x7F:
-        out.append(0x80 | (number & 0x7F))
-        number >>= 7
-    out.append(number)
-    return bytes(out)
+    return delimited(_VIRTUAL_HOSTS, host.SerializeToString(deterministic=True))

@@ -25,6 +25,9 @@ class PeerPolicy:
         return self.ports.get(port, self.mode)
 
 
+_PERMISSIVE = PeerPolicy()
+
+
 def selects(selector: Mapping[str, str] | None, labels: Mapping[str, str]) -> bool:
     """No selector, or an empty one, selects everything."""
     return not selector or all(labels.get(key) == value for key, value in selector.items())
@@ -55,6 +58,10 @@ class PeerAuthentications:
                 self._whole[namespace] = source
             self._by_namespace.setdefault(namespace, []).append(source)
 
+    def whole(self, namespace: str) -> PeerAuthenticationObject | None:
+        """The one that counts for a whole namespace, or the mesh."""
+        return self._whole.get(namespace)
+
     def namespace_mode(self, namespace: str) -> Mode | None:
         """The mode of the namespace or the mesh; None where no policy says one."""
         mesh_wide = self._whole.get(self._root)
@@ -66,6 +73,8 @@ class PeerAuthentications:
 
     def of_workload(self, namespace: str, labels: Mapping[str, str]) -> PeerPolicy:
         """The narrowest of mesh, namespace and workload policy that says a mode."""
+        if not self._by_namespace:
+            return _PERMISSIVE
         mode: Mode = "PERMISSIVE"
         if self._root in self._whole:
             mode = _mode(self._whole[self._root].spec) or mode

@@ -72,8 +72,16 @@ def augmented(labels: Mapping[str, str], locality: str, node: str, cluster: str,
     """A workload's labels with its topology, which failoverPriority may name."""
     region, zone, subzone = locality_parts(locality)
     out = dict(labels)
-    topology = ((REGION, region), (ZONE, zone), (SUBZONE, subzone), (CLUSTER, cluster), (HOSTNAME, node))
-    out.update((name, value) for name, value in topology if value)
+    if region:
+        out[REGION] = region
+    if zone:
+        out[ZONE] = zone
+    if subzone:
+        out[SUBZONE] = subzone
+    if cluster:
+        out[CLUSTER] = cluster
+    if node:
+        out[HOSTNAME] = node
     if network and not out.get(NETWORK):
         out[NETWORK] = network
     return out
@@ -87,7 +95,10 @@ def locality_parts(text: str) -> tuple[str, str, str]:
 
 def locality_label(labels: Mapping[str, str]) -> str:
     """The label that says a workload's locality, as it is written."""
-    return next((labels[name] for name in _LOCALITIES if name in labels), "")
+    for name in _LOCALITIES:
+        if name in labels:
+            return labels[name]
+    return ""
 
 
 def locality_of_labels(labels: Mapping[str, str]) -> str:

@@ -52,6 +52,21 @@ class Instances:
 NOWHERE = Instances()
 
 
+def seen_accounts(
+    instances: Mapping[ServiceKey, Instances], before: Mapping[ServiceKey, frozenset[str]], world: World
+) -> dict[ServiceKey, frozenset[str]]:
+    """The accounts of each service's endpoints; of a service of Kubernetes' that has none left, of those that it had.
+
+    istiod remembers them, so that a service which comes and goes is no new one to its clients.
+    """
+    out = {key: found.accounts for key, found in instances.items() if found.all}
+    for key, known in before.items():
+        service = world.service(*key) if key not in out else None
+        if service is not None and service.registry == "Kubernetes":
+            out[key] = known
+    return out
+
+
 @dataclass(slots=True)
 class EndpointMemory:
     """What the gatherings of one world leave for those of the next, by what it was made of."""

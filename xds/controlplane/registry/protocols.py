@@ -21,7 +21,7 @@ Protocol = Literal[
 ]
 """`Unsupported` is Istio's word for undeclared: the proxy looks at the bytes."""
 
-_NAMES: dict[str, Protocol] = {
+NAMES: dict[str, Protocol] = {
     "tcp": "TCP",
     "udp": "UDP",
     "grpc": "GRPC",
@@ -55,7 +55,7 @@ UNSNIFFABLE = frozenset({25, 53, 3306, 27017})
 
 def parse(name: str) -> Protocol:
     """A protocol by its name in Istio's API, in any case."""
-    return _NAMES.get(name.lower(), "Unsupported")
+    return NAMES.get(name.lower(), "Unsupported")
 
 
 def of_service_port(number: int, name: str, transport: str, app_protocol: str | None) -> Protocol:

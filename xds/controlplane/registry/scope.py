@@ -38,7 +38,7 @@ class Scope:
         self.listeners = self._listeners(before)
         self.services = self._services(before)
         self.by_host = {service.hostname: service for service in self.services}
-        self._rules = self._found_rules(before)
+        self.rules = self._found_rules(before)
 
     @classmethod
     def of(cls, world: World, proxy: Proxy) -> Scope:
@@ -153,12 +153,12 @@ class Scope:
     def _found_rules(self, before: Scope | None) -> dict[str, list[Rule]]:
         rules = self.world.destination_rules
         if before is not None and before.services is self.services and before.world.destination_rules is rules:
-            return before._rules
+            return before.rules
         return {s.hostname: rules.find(self.namespace, s.hostname, s.namespace) for s in self.services}
 
     def rules_of(self, host: str) -> list[Rule]:
         """Every DestinationRule for a host, whichever workloads it selects."""
-        return self._rules.get(host, [])
+        return self.rules.get(host, [])
 
     def rule(self, proxy: Proxy, host: str, *, outbound: bool = True) -> Rule | None:
         """The DestinationRule for a host; one whose selector picks this proxy goes before the general one."""
@@ -196,7 +196,7 @@ class Scope:
         domain = self.world.mesh.domain_suffix
         return {
             source.ref: fully_qualified(source.spec.host, source.meta.namespace, domain)
-            for rules in self._rules.values()
+            for rules in self.rules.values()
             for rule in rules
             for source in rule.sources
         }

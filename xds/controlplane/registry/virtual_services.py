@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+import operator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import compress
 
 from ..api.virtual_service import Destination, HTTPMatchRequest, HTTPRoute, StringMatch, VirtualService
 from ..hosts import fully_qualified
@@ -151,6 +153,25 @@ class VirtualServices:
         public = [self.all[place] for place in sorted(place for places in spaces for place in places)]
         found = [each for group in (private, exported, public) for each in sorted(group, key=_first(namespace))]
         return found if within is None else [each for each in found if each.namespace in within]
+
+
+def successors(before: Sequence[Routing], after: Sequence[Routing]) -> dict[Routing, Routing] | None:
+    """Those that say something else of the same hosts, by the ones that they take the place of.
+
+    None where more is different: others came, went or moved, or are seen elsewhere.
+    """
+    if len(before) != len(after):
+        return None
+    out = {}
+    for old, new in compress(zip(before, after, strict=True), map(operator.is_not, before, after)):
+        if _stands_as(old) != _stands_as(new):
+            return None
+        out[old] = new
+    return out
+
+
+def _stands_as(routing: Routing) -> object:
+    return routing.spec.hosts, routing.namespace, routing.export_to, routing.gateway_semantics
 
 
 def _first(namespace: str) -> Callable[[Routing], bool]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import compress
 from typing import Any, TypeVar, cast
 from weakref import WeakValueDictionary
 
@@ -33,7 +35,7 @@ from .exports import Exports
 from .extensions import Extensions
 from .gateway_routes import ROUTE_KINDS, GatewayRoutes, Parents, RouteObject, converted
 from .gateway_rules import Backends
-from .instances import NOWHERE, EndpointMemory, Gathering, Instances, ServiceKey
+from .instances import NOWHERE, EndpointMemory, Gathering, Instances, ServiceKey, seen_accounts
 from .meshes import HOME, Settings, holds, settings
 from .networks import NO_ADDRESSES, Addresses, Gateways, Ranges
 from .policies import Policies
@@ -57,6 +59,7 @@ class Memory:
     workloads: dict[tuple[object, ...], Workload] = field(default_factory=dict)
     endpoints: EndpointMemory = field(default_factory=EndpointMemory)
     instances: dict[ServiceKey, Instances] = field(default_factory=dict)
+    accounts: dict[ServiceKey, frozenset[str]] = field(default_factory=dict)
     rules: dict[tuple[object, ...], Rule] = field(default_factory=dict)
     routings: dict[tuple[object, ...], Routing] = field(default_factory=dict)
     lists: dict[str, list[Object[Any]]] = field(default_factory=dict)
@@ -72,7 +75,7 @@ def _replaced(before: World, objects: tuple[Object[object], ...], mesh: MeshConf
     """The objects that say something else than before, where nothing else is different and the mesh stays the same."""
     if mesh is not before.settings.base or before.mesh.discovery_selectors or len(objects) != len(before.given):
         return None
-    pairs = [(old, new) for old, new in zip(before.given, objects, strict=True) if old is not new]
+    pairs = list(compress(zip(before.given, objects, strict=True), map(operator.is_not, before.given, objects)))
     if any(old.ref != new.ref or holds(old) or holds(new) for old, new in pairs):
         return None
     return [new for _, new in pairs]
@@ -95,6 +98,8 @@ class World:
     ) -> None:
         self.keys = keys
         self.addresses = addresses
+        self.beside_routes: object = object()
+        """The same for worlds that differ in VirtualServices alone."""
         self.given: tuple[Object[object], ...] = tuple(objects)
         replaced = _replaced(before, self.given, mesh) if before is not None else None
         if before is not None and replaced is not None:
@@ -121,7 +126,10 @@ class World:
         self.memory = Memory(trimmed=self._kept.trimmed, lists=dict(self._kept.lists))
         for item in replaced:
             self.by_ref[item.ref] = item
-        for kind in {item.kind for item in replaced}:
+        kinds = {item.kind for item in replaced}
+        if kinds <= {"VirtualService"} and self.keys is before.keys and self.addresses is before.addresses:
+            self.beside_routes = before.beside_routes
+        for kind in kinds:
             self.memory.lists[kind] = [self.by_ref[item.ref] for item in self._kept.lists[kind]]
 
     def settle(self) -> None:
@@ -296,7 +304,15 @@ class World:
         made = self._part("instances", (self.services, self.workloads, *kinds), self._all_instances)
         self.memory.endpoints = self.memory.endpoints.or_else(self._kept.endpoints)
         self.memory.instances = made
+        kept = self._kept
+        self.memory.accounts = kept.accounts if made is kept.instances else seen_accounts(made, kept.accounts, self)
         return made
+
+    @property
+    def seen_accounts(self) -> dict[ServiceKey, frozenset[str]]:
+        """The accounts of each service's endpoints, or of those that it had last."""
+        _ = self.instances
+        return self.memory.accounts
 
     def _all_instances(self) -> dict[ServiceKey, Instances]:
         out = {}

@@ -113,7 +113,9 @@ class _Lines(dict[str, _Parsed]):
         number = self._heads.get(head)
         rest = rest.strip(" ")
         if number is not None and rest:
-            value = self._scalar(rest)
+            value = self._scalars.get(rest, self)
+            if value is self:
+                value = self._scalars[rest] = _resolved(rest)
             made = (_BAD, None) if value is _NOTHING else (number, value)
         else:
             made = self._parsed(line)
@@ -159,11 +161,16 @@ class _Lines(dict[str, _Parsed]):
 
 
 def _resolved(text: str) -> Any:
-    if _QUOTED.fullmatch(text):
-        return text[1:-1]
-    if text in ("=", "<<") or not _PLAIN.fullmatch(text):
+    first = text[0]
+    if first in "\"'":
+        return text[1:-1] if _QUOTED.fullmatch(text) else _NOTHING
+    if not _PLAIN.fullmatch(text) or text in ("=", "<<"):
         return _NOTHING
-    if not any(pattern.match(text) for _, pattern in Loader.yaml_implicit_resolvers.get(text[0], ())):
+    # Hardly anything but words for booleans, null and numbers begins as those do.
+    for _, pattern in Loader.yaml_implicit_resolvers.get(first, ()):
+        if pattern.match(text):
+            break
+    else:
         return text
     try:
         value = yaml.load(text, Loader=Loader)  # noqa: S506  Loader is a safe one

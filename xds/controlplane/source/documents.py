@@ -38,11 +38,16 @@ class DocumentError(Exception):
 
 _MARKER = re.compile(r"^---(?=[ \t\r\n]|\Z)[^\n]*\n?|^\.\.\.[ \t]*\r?\n?", re.MULTILINE)
 
+_BARE = "\n---\n"
+
 
 def split(text: str) -> Iterator[tuple[int, str]]:
     """(line, text) of each document of a YAML file. What follows a marker on its line stays with its document."""
     if text.startswith("\ufeff"):
         text = text[1:]
+    if not text.startswith(("---", "...")) and "\n..." not in text and text.count("\n---") == text.count(_BARE):
+        yield from _split_at_bare(text)
+        return
     start, line = 0, 1
     while start < len(text):
         marker = _MARKER.search(text, start)
@@ -64,6 +69,21 @@ def split(text: str) -> Iterator[tuple[int, str]]:
         else:
             line += marker[0].count("\n")
             start = marker.end()
+
+
+def _split_at_bare(text: str) -> Iterator[tuple[int, str]]:
+    """Where no marker is more than three dashes on a line of their own, between documents."""
+    start, line = 0, 1
+    while start < len(text):
+        marker = text.find(_BARE, start)
+        # The line's end before a marker belongs to the document; the first line may be a marker's own.
+        part = text[start:] if marker < 0 else text[start : marker + 1]
+        if part.strip():
+            yield line, part
+        if marker < 0:
+            return
+        line += part.count("\n") + 1
+        start = marker + len(_BARE)
 
 
 def parse_yaml(text: str, line: int, reader: BlockReader) -> object:

@@ -88,17 +88,18 @@ class FolderSource:
         `names`: what may have changed; where they are all files that were there before, nothing else is looked at.
         """
         try:
-            stamps = dict(self._scan()) if names is None else self._stamps(names)
+            told = None if names is None else self._stamps(names)
+            stamps = dict(self._scan()) if told is None else told
         except OSError as error:
             fault = Fault(Place(str(self._folder)), f"cannot be read: {error.strerror}")
             changed = self._fault != fault
             self._fault, self._joined = fault, None
             return self._loaded() if changed else None
-        changed = not self._polled or self._fault is not None or stamps.keys() != self._files.keys()
+        changed = told is None and not (self._polled and self._fault is None and stamps.keys() == self._files.keys())
         self._polled, self._fault = True, None
         if changed:
             self._joined = None
-        files = {}
+        files = {} if told is None else dict(self._files)
         block = BlockReader()
         quick = QuickReader(block)
         replaced: list[tuple[_File, _File]] = []
@@ -119,18 +120,18 @@ class FolderSource:
         """Tells of changes as the operating system does, where it does; returns what ends it."""
         return Watcher(str(self._folder), heard).stop
 
-    def _stamps(self, names: Collection[str]) -> dict[str, Stamp | str]:
-        """What stands in the folder now, if nothing but files changed that were there."""
+    def _stamps(self, names: Collection[str]) -> dict[str, Stamp | str] | None:
+        """Those of the files of these names; None if anything else may have changed than files that were there."""
         if not self._polled or self._fault is not None or not all(name in self._files for name in names):
-            return dict(self._scan())
-        stamps = {name: file.stamp for name, file in self._files.items()}
+            return None
+        stamps: dict[str, Stamp | str] = {}
         for name in names:
             try:
                 stat = (self._folder / name).stat()
             except OSError:
-                return dict(self._scan())
+                return None
             if not S_ISREG(stat.st_mode):
-                return dict(self._scan())
+                return None
             stamps[name] = _stamp(stat, self._now())
         return stamps
 
@@ -200,7 +201,7 @@ class FolderSource:
         if isinstance(stamp, str):
             return _File(stamp, before, (Fault(Place(name), stamp),))
         try:
-            text = (self._folder / name).read_text(encoding="utf-8")
+            text = _text(os.path.join(self._folder, name))  # noqa: PTH118  # a mesh has thousands of files
         except (OSError, UnicodeDecodeError) as error:
             said = error.strerror if isinstance(error, OSError) else "is not UTF-8"
             return _File(stamp, before, (Fault(Place(name), f"cannot be read: {said}"),))
@@ -286,7 +287,15 @@ class FolderSource:
         known = self._last_good.get(ref)
         if known is None or known is read or known.place.file != read.place.file:
             return read
-        return known if (known.meta, known.spec) == (read.meta, read.spec) else read
+        alike = (known.meta, known.spec, known.status) == (read.meta, read.spec, read.status)
+        return known if alike else read
+
+
+def _text(path: str) -> str:
+    """As a text file is read: every end of a line is a newline."""
+    with open(path, "rb", buffering=0) as file:  # noqa: PTH123
+        text = file.read().decode("utf-8")
+    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
 
 
 def _objects(file: _File) -> list[Object[object]] | None:

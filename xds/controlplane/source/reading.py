@@ -12,7 +12,7 @@ from typing import Any
 
 from ..api.decode import Path, decode, extended, nearest, path_text, shown
 from ..api.export_validity import export_to
-from ..kinds import GROUPS, KINDS, UNREAD, Kind
+from ..kinds import EXPERIMENTAL, GROUPS, KINDS, UNREAD, Kind
 from ..objects import Fault, Meta, Object, Place, Ref
 from .documents import Document
 from .locating import locate
@@ -109,6 +109,9 @@ class Reader:
         return Object(kind_name, kind.version, kind.group, meta, spec, place, status)
 
     def _unread(self, kind: str, group: str) -> None:
+        if group in EXPERIMENTAL:
+            self((self._base, "kind"), f"{kind} of {group} has no effect: it is not read", inert=True)
+            return
         if group not in GROUPS:
             return
         if kind in UNREAD:

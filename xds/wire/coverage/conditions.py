@@ -36,6 +36,12 @@ def not_the_codec(value: Any, message: Any) -> bool:
     return not type_of(value.typed_config).endswith(".UpstreamCodec")
 
 
+def not_without_query(value: Any, message: Any) -> bool:
+    """A formatter other than the one of `%REQ_WITHOUT_QUERY(...)%`."""
+    del message
+    return str(value.name) != "envoy.formatter.req_without_query"
+
+
 def not_websocket(value: Any, message: Any) -> bool:
     """An upgrade to something else."""
     del message

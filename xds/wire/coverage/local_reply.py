@@ -10,7 +10,7 @@ from .status import Entry, honoured, meaningless, not_yet
 LOG = "envoy.config.accesslog.v3."
 MANAGER = "envoy.extensions.filters.network.http_connection_manager.v3."
 
-TAKES_NONE = "the mapper takes no reply"
+TAKES_NONE = "it takes nothing"
 
 LOCAL_REPLY: Mapping[str, Entry] = {
     MANAGER + "LocalReplyConfig": honoured("mappers body_format"),
@@ -25,8 +25,8 @@ LOCAL_REPLY: Mapping[str, Entry] = {
             "status_code_filter duration_filter not_health_check_filter runtime_filter and_filter or_filter "
             "header_filter response_flag_filter grpc_status_filter metadata_filter log_type_filter"
         ),
-        **not_yet(f"nothing is traced yet: {TAKES_NONE}", "traceable_filter"),
-        **not_yet(f"filters by extension are not known: {TAKES_NONE}", "extension_filter"),
+        **not_yet(f"whether it is traced is not asked: {TAKES_NONE}", "traceable_filter"),
+        **not_yet(f"filters by extension (CEL) are not known: {TAKES_NONE}", "extension_filter"),
     },
     LOG + "StatusCodeFilter": honoured("comparison"),
     LOG + "DurationFilter": honoured("comparison"),

@@ -8,8 +8,10 @@ from google.protobuf.message import DecodeError, Message
 
 from ...model.resource import ResourceType
 from ...model.values import Note
+from ..refused import RefusedError
 from ..schema import find
 from ..schema import types as pb
+from ..split import VIRTUAL_HOSTS_FIELD, split_field
 from .walk import Walk, unknown
 
 NAMES = {ResourceType.ENDPOINT: "cluster_name"}
@@ -22,14 +24,16 @@ def notes(type_: ResourceType, raw: bytes, *, hosts: bool = True, meaningless: b
     `meaningless` the fields that mean nothing in process are named too. Bytes that are no such message have no notes:
     they are refused.
     """
-    if type_ is ResourceType.NAMES:
+    if type_ in (ResourceType.NAMES, ResourceType.SECRET):
         return ()
     kind = find(type_.value)
     if kind is None:
         return ()
     try:
+        if type_ is ResourceType.ROUTE and not hosts:
+            raw, _ = split_field(raw, VIRTUAL_HOSTS_FIELD)  # a thousand hosts need not be parsed to be left out
         message: Any = kind.FromString(raw)
-    except DecodeError:
+    except (DecodeError, RefusedError):
         return ()
     name = getattr(message, NAMES.get(type_, "name"))
     return _notes(name, message, hosts=hosts, meaningless=meaningless)

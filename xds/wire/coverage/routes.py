@@ -44,12 +44,11 @@ ROUTES: Mapping[str, Entry] = {
     ROUTE + "FilterConfig": honoured("config is_optional disabled"),
     ROUTE + "Route": {
         **honoured(
-            "name match route redirect direct_response non_forwarding_action decorator typed_per_filter_config "
+            "name match route redirect direct_response non_forwarding_action decorator tracing typed_per_filter_config "
             "metadata " + LEVEL
         ),
         **meaningless(STATISTICS, "stat_prefix"),
         **not_yet(f"filter_action {ANSWERS}", "filter_action"),
-        **not_yet("nothing is traced yet", "tracing"),
         **honoured("per_request_buffer_limit_bytes request_body_buffer_limit"),
     },
     ROUTE + "Decorator": honoured("operation propagate"),

@@ -57,8 +57,9 @@ TLS_CONTEXTS: Mapping[str, Entry] = {
     TLS + "TlsCertificate.private_key": DATA,
     TLS + "SdsSecretConfig": honoured("name sds_config"),
     TLS + "SdsSecretConfig.sds_config": {
-        **meaningless("secrets come from the workload's own agent, authority or files", "ads self api_config_source"),
-        **meaningless("secrets come from the workload's own agent, authority or files", "path path_config_source"),
+        **honoured("ads"),
+        **meaningless("secrets come from the workload's own agent, authority or files", "self api_config_source"),
+        **not_yet(f"responses in files are not read: {CLOSED}", "path path_config_source"),
         **meaningless("only version 3 is spoken", "resource_api_version authorities"),
         **meaningless("calls wait within their own deadline", "initial_fetch_timeout"),
     },

@@ -7,6 +7,7 @@ from typing import Any
 
 from google.protobuf.message import DecodeError, Message
 
+from ..installed import problem
 from ..schema import Unknown, find, find_unknown, type_of, unpack
 from .authorization import AUTHORIZATION
 from .clusters import CLUSTERS
@@ -20,6 +21,7 @@ from .routes import ROUTES
 from .status import Entry, Status
 from .tls import TLS_CONTEXTS
 from .trees import TREES
+from .watching import WATCHING
 
 ANY = "google.protobuf.Any"
 
@@ -35,10 +37,14 @@ TABLE: Mapping[str, Entry] = {
     **TLS_CONTEXTS,
     **AUTHORIZATION,
     **EXTERNAL,
+    **WATCHING,
 }
 """By the full name of a message, or `<message>.<field>` where a field of it makes other use of the same message."""
 
 NOT_KNOWN = Status("not yet", "this version of proxyless does not know it")
+
+UPSTREAM = "typed_extension_protocol_options["
+"""Below it stand filters between a cluster and its endpoints, of which no package brings any."""
 
 LEAVES = "google.protobuf."
 """Messages of this package are values."""
@@ -80,6 +86,12 @@ class Walk:
     def _any(self, packed: Any, path: str) -> None:
         type_name = type_of(packed)
         if not type_name:
+            return
+        ours = isinstance(TABLE.get(type_name), Mapping) or path.startswith(UPSTREAM)
+        broken = None if ours else problem(type_name)
+        if broken is not None:  # a package brings it, whose fields are its own
+            if broken:
+                self._add(path, Status("not yet", broken), None)
             return
         opened = unpack(packed) if find(type_name) is not None else None
         if opened is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from ...model.cluster import (
@@ -32,6 +33,10 @@ STRICT_DNS = 1
 """Of Cluster.DiscoveryType."""
 
 DNS_TYPES = frozenset({"STRICT_DNS", "LOGICAL_DNS"})
+
+
+def _secrets(sockets: Iterable[TransportSocket]) -> frozenset[str]:
+    return frozenset().union(*(each.upstream.common.discovered for each in sockets if each.upstream is not None))
 
 
 def cluster(raw: bytes) -> Cluster:
@@ -79,6 +84,7 @@ def cluster(raw: bytes) -> Cluster:
         drains_on_change=message.common_lb_config.close_connections_on_host_set_change,
         transport_socket=socket,
         transport_socket_matches=matches,
+        secrets=_secrets((socket, *(each.socket for each in matches))),
         dns=dns_options(message, type_),
         dns_cache=dns_cache(message, options_of(message)),
         aggregate=aggregated(message),

@@ -21,6 +21,7 @@ from ...model.tls import DownstreamTls
 from ..opening import type_of
 from ..refused import NotUnderstoodError, RefusedError
 from ..schema import types as pb
+from .access_log import END_OF_TCP, access_logs
 from .extensions import DOWNSTREAM_TRANSPORT_SOCKETS, NETWORK_FILTERS, TERMINAL_NETWORK_FILTERS, extension
 from .http_connection_manager import http_connection_manager
 from .inert import INERT_NETWORK_FILTERS, INERT_NETWORK_TYPES, NOT_DONE
@@ -202,6 +203,7 @@ def _last(
     if message.HasField("tunneling_config"):
         raise NotUnderstoodError("tunneling_config is not supported")
     return TcpProxy(
+        access_logs=access_logs(message.access_log, END_OF_TCP),
         cluster=message.cluster,
         weighted_clusters=tuple((each.name, each.weight) for each in message.weighted_clusters.clusters),
         weighted_metadata=tuple(
@@ -220,4 +222,7 @@ def _last(
 
 def _back_off(message: pb.core_v3.BackoffStrategy) -> BackOff:
     base_s = seconds(message.base_interval)
-    return BackOff(base_s, seconds(message.max_interval) if message.HasField("max_interval") else 10 * base_s)
+    longest_s = seconds(message.max_interval) if message.HasField("max_interval") else 10 * base_s
+    if int(longest_s * 1000) < int(base_s * 1000):  # Envoy has milliseconds
+        raise RefusedError("max_backoff_interval must be greater or equal to base_backoff_interval")
+    return BackOff(base_s, longest_s)

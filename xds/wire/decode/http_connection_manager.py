@@ -12,9 +12,11 @@ from ..opening import open_any, type_of
 from ..refused import NotUnderstoodError, RefusedError
 from ..schema import find
 from ..schema import types as pb
+from .access_log import access_logs
 from .http_filters import http_filters
 from .local_reply import local_reply_config
 from .route_configuration import inline_configuration
+from .tracing import tracing
 from .values import cidrs, named, seconds
 
 ESCAPED_SLASHES: tuple[PathAction, ...] = (
@@ -84,7 +86,8 @@ def http_connection_manager(
         request_timeout_s=seconds(message.request_timeout) or None,
         stream_idle_timeout_s=idle,
         max_stream_duration_s=seconds(message.common_http_protocol_options.max_stream_duration) or None,
-        tracing=message.HasField("tracing"),
+        tracing=tracing(message),
+        access_logs=access_logs(message.access_log),
         max_request_headers_kb=message.max_request_headers_kb.value or MAX_HEADERS_KB,
         max_headers=message.common_http_protocol_options.max_headers_count.value or MAX_HEADERS,
         spelling=_spelling(message.http_protocol_options.header_key_format),

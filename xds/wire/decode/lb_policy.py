@@ -11,10 +11,12 @@ from math import isnan
 from typing import Any
 
 from ...model.cluster import ClientSideWeights, LbConfig, LbPolicy, SlowStart, ZoneAware
+from ..installed import BALANCERS
 from ..opening import checked, type_of, unchecked
 from ..refused import RefusedError
 from ..schema import find
 from ..schema import types as pb
+from .brought import brought
 from .extensions import LOAD_BALANCING_POLICIES
 from .route_policies import hash_policies
 from .subsets import subset_config
@@ -169,13 +171,17 @@ def _by_config(message: pb.cluster_v3.Cluster) -> Choice:
 
 
 def _first(policies: pb.cluster_v3.LoadBalancingPolicy, base: LbConfig, refusal: str) -> Choice:
-    """The first policy that Envoy has. One that nobody here knows may be one that it has: round robin then."""
+    """The first policy that Envoy or another package has. One that nobody here knows may be one that Envoy has: round
+    robin then."""
     unknown = False
     for each in policies.policies:
         packed = each.typed_extension_config.typed_config
         type_name = type_of(packed)
         if type_name in LOAD_BALANCING_POLICIES:
             return BY_MESSAGE[type_name.rpartition(".")[2]](base, unchecked(packed))
+        own = brought(BALANCERS, each.typed_extension_config.name, packed, ("choose_host",))
+        if own is not None:
+            return "LOAD_BALANCING_POLICY_CONFIG", replace(base, extension=own)
         unknown = unknown or (bool(type_name) and find(type_name) is None)
     if unknown:
         return "ROUND_ROBIN", base

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Literal
 
 from ...model.local_reply import (
@@ -28,20 +28,36 @@ from .values import data_source, fraction, header_options, named, optional, stru
 OPS: tuple[Literal["EQ", "GE", "LE", "NE"], ...] = ("EQ", "GE", "LE", "NE")
 
 
-def body_format(message: pb.core_v3.SubstitutionFormatString) -> BodyFormat:
-    """A body's format, checked as Envoy's parser does.
+def body_format(message: pb.core_v3.SubstitutionFormatString, commands: frozenset[str] = frozenset()) -> BodyFormat:
+    """A body's format, checked as Envoy's parser does. `commands`: those of extensions that it may have besides, each
+    of the kind of `%REQ(...)%`.
 
     Raises:
         NotUnderstoodError: a text that lies in a file.
     """
     if message.WhichOneof("format") == "json_format":
-        json = struct(message.json_format)
-        for each in _texts(json):
-            checked_format(each)
+        json = checked_json(struct(message.json_format), commands)
         return BodyFormat("", json, message.omit_empty_values, message.content_type or JSON)
     given = message.WhichOneof("format") == "text_format"
     text = message.text_format if given else data_source(message.text_format_source).decode("utf-8", "surrogateescape")
-    return BodyFormat(checked_format(text), None, message.omit_empty_values, message.content_type)
+    return BodyFormat(_checked(text, commands), None, message.omit_empty_values, message.content_type)
+
+
+def checked_json(
+    json: Mapping[str, MetadataValue], commands: frozenset[str] = frozenset()
+) -> Mapping[str, MetadataValue]:
+    """The same for a format of JSON."""
+    for each in _texts(json):
+        _checked(each, commands)
+    return json
+
+
+def _checked(text: str, commands: frozenset[str]) -> str:
+    plain = text
+    for each in commands:
+        plain = plain.replace(f"%{each}(", "%REQ(")
+    checked_format(plain)
+    return text
 
 
 def _texts(value: MetadataValue) -> Iterator[str]:
@@ -86,9 +102,9 @@ def _inline_format(message: pb.core_v3.SubstitutionFormatString) -> BodyFormat |
         return None
 
 
-def log_filter(message: pb.accesslog_v3.AccessLogFilter) -> LogFilter:
-    """A filter of access logs as it decides about local replies: none is a health check or traced, and nothing has
-    written metadata."""
+def log_filter(message: pb.accesslog_v3.AccessLogFilter, kind: int = 0) -> LogFilter:
+    """A filter of access logs: none is a health check or traced, and nothing has written metadata. `kind` is what is
+    being logged (envoy.data.accesslog.v3.AccessLogType); nothing at all where it decides about local replies."""
     match message.WhichOneof("filter_specifier"):
         case "status_code_filter":
             return _comparison("status", message.status_code_filter.comparison)
@@ -100,9 +116,9 @@ def log_filter(message: pb.accesslog_v3.AccessLogFilter) -> LogFilter:
             share = message.runtime_filter
             return Share(fraction(share.percent_sampled), share.use_independent_randomness)
         case "and_filter":
-            return Joined("all", tuple(log_filter(each) for each in message.and_filter.filters))
+            return Joined("all", tuple(log_filter(each, kind) for each in message.and_filter.filters))
         case "or_filter":
-            return Joined("any", tuple(log_filter(each) for each in message.or_filter.filters))
+            return Joined("any", tuple(log_filter(each, kind) for each in message.or_filter.filters))
         case "header_filter":
             try:
                 return header_matcher(message.header_filter.header)
@@ -117,7 +133,7 @@ def log_filter(message: pb.accesslog_v3.AccessLogFilter) -> LogFilter:
             return Decided(found.match_if_key_not_found.value if found.HasField("match_if_key_not_found") else True)
         case "log_type_filter":
             types = message.log_type_filter
-            return Decided((0 in types.types) != types.exclude)  # no log is being written: NotSet
+            return Decided((kind in types.types) != types.exclude)
         case _:
             return Decided(False)
 

@@ -25,6 +25,7 @@ from .matchers import header_matcher, query_matcher, regex, regex_rewrite, strin
 from .rate_limits import rate_limits
 from .route_policies import hash_policies, internal_redirect, mirror_policies, refuse_unusable, retry_policy
 from .templates import template_pattern
+from .tracing import route_tracing
 from .values import data_source, header_mutations, metadata, named, optional, runtime_fraction, seconds
 
 REDIRECT_STATUSES = (301, 302, 303, 307, 308)
@@ -46,6 +47,7 @@ def route(message: pb.route_v3.Route, max_body: int = MAX_BODY) -> Route:
         filters=per_filter_configs(message.typed_per_filter_config),
         decorator=message.decorator.operation if message.HasField("decorator") else None,
         decorator_propagate=not message.decorator.HasField("propagate") or message.decorator.propagate.value,
+        tracing=route_tracing(message.tracing) if message.HasField("tracing") else None,
         metadata=metadata(message.metadata),
         body_limit=optional(message, "request_body_buffer_limit"),
         old_body_limit=optional(message, "per_request_buffer_limit_bytes"),

@@ -25,7 +25,7 @@ from ...model.values import Note
 from ..opening import checked
 from ..refused import UNEXPECTED, NotUnderstoodError, RefusedError
 from ..schema import types as pb
-from ..split import first_text, split_field
+from ..split import VIRTUAL_HOSTS_FIELD, first_text, split_field
 from .extensions import CLUSTER_SPECIFIERS, HTTP_INPUTS, ROUTE_TREE_ACTIONS, extension, type_at
 from .http_filters import per_filter_configs
 from .http_filters.cors import cors_policy
@@ -39,7 +39,6 @@ log = logging.getLogger("proxyless.xds")
 
 OnReject = Callable[[ResourceError], None]
 
-VIRTUAL_HOSTS_FIELD = 2
 DELTA_GRPC = 3
 TLS: tuple[Literal["NONE", "EXTERNAL_ONLY", "ALL"], ...] = ("NONE", "EXTERNAL_ONLY", "ALL")
 
@@ -250,7 +249,14 @@ def _tree(
         return tuple(range(first, len(routes)))
 
     violation = "requirement violation while creating route match tree: {}".format
-    place = Place(action, HTTP_INPUTS, keeps_matching=False, refuse_input=only_request_headers, violation=violation)
+    place = Place(
+        action,
+        HTTP_INPUTS,
+        keeps_matching=False,
+        refuse_input=only_request_headers,
+        violation=violation,
+        of_requests=True,
+    )
     try:
         tree = matcher_tree(message.matcher, place)
     except NotUnderstoodError as error:

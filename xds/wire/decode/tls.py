@@ -133,6 +133,8 @@ def secret_name(message: pb.tls_v3.SdsSecretConfig) -> SecretName:
             return SecretName(message.name, path=source.path_config_source.path)
         case "path":
             return SecretName(message.name, path=source.path)
+        case "ads":
+            return SecretName(message.name, ads=True)
         case _:
             return SecretName(message.name)
 

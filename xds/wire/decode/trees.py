@@ -28,8 +28,10 @@ from ...model.matching import (
     Single,
     ValueMatcher,
 )
+from ..installed import MATCHERS
 from ..refused import NotUnderstoodError, RefusedError
 from ..schema import types as pb
+from .brought import brought
 from .extensions import CUSTOM_MATCHERS, INPUT_MATCHERS, extension
 from .matchers import string_matcher
 from .values import cidrs, runtime_fraction, xds_cidrs
@@ -72,7 +74,8 @@ def _any(type_name: str) -> str | None:
 @dataclass(frozen=True, slots=True)
 class Place(Generic[A]):
     """Where a tree stands. `inputs` are those that Envoy has there; `refuse_input` says why one may not be used, and
-    `violation` wraps that in Envoy's words.
+    `violation` wraps that in Envoy's words. `of_requests`: whether there are requests to look at, for inputs that
+    other packages bring.
     """
 
     action: Action[A]
@@ -81,6 +84,7 @@ class Place(Generic[A]):
     refuse_input: Callable[[str], str | None] = _any
     violation: Callable[[str], str] = str
     understood: Mapping[str, InputKind] = field(default_factory=lambda: INPUTS)
+    of_requests: bool = False
 
 
 def matcher_tree(message: pb.xds_matcher_v3.Matcher, place: Place[A]) -> MatcherTree[A]:
@@ -185,6 +189,10 @@ class _Decoder(Generic[A]):
 
     def _input(self, message: pb.xds_core_v3.TypedExtensionConfig) -> Input:
         opened = extension(message.name, message.typed_config, self.place.inputs)
+        if opened is None and self.place.of_requests:
+            own = brought(MATCHERS, message.name, message.typed_config, ("get",))
+            if own is not None:
+                return Input("extension", own.config.type_name, own)
         type_name = opened.DESCRIPTOR.full_name if opened is not None else ""
         violation = self.place.refuse_input(type_name)
         if violation is not None:
@@ -210,7 +218,10 @@ def _value_matcher(message: pb.xds_matcher_v3.Matcher.MatcherList.Predicate.Sing
         case pb.consistent_hashing_v3.ConsistentHashing():
             return HashedRest(opened.threshold, opened.modulo, opened.seed)
         case _:
-            raise NotUnderstoodError(f"matcher {custom.name} is not supported")
+            own = brought(MATCHERS, custom.name, custom.typed_config, ("match",))
+            if own is None:
+                raise NotUnderstoodError(f"matcher {custom.name} is not supported")
+            return own
 
 
 def _string_matcher(message: pb.xds_matcher_v3.StringMatcher) -> StringMatcher:

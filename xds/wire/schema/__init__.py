@@ -14,7 +14,7 @@ rules (about 2 ms).
 
 from ._pool import find, pool
 from ._unknown import Unknown, find_unknown
-from ._unpack import type_of, unpack
+from ._unpack import type_of, typed_struct, unpack
 from ._validate import ConstraintError, validate, violation
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "find_unknown",
     "pool",
     "type_of",
+    "typed_struct",
     "unpack",
     "validate",
     "violation",

@@ -45,6 +45,14 @@ def open_typed_struct(packed: google_protobuf.Any) -> tuple[str, google_protobuf
     return opened.type_url, opened.value
 
 
+def typed_struct(packed: google_protobuf.Any) -> google_protobuf.Struct | None:
+    """The content of the TypedStruct in an Any; None where it is no TypedStruct.
+
+    Raises google.protobuf.message.DecodeError if the bytes are none.
+    """
+    return open_typed_struct(packed)[1] if packed.type_url.rpartition("/")[2] in TYPED_STRUCTS else None
+
+
 def _from_struct(struct: google_protobuf.Struct, target: type[Message]) -> Message:
     # Needed for few Anys, and costs as much to import as the rest of the module.
     from google.protobuf import json_format

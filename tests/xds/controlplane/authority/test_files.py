@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -133,6 +134,20 @@ def test_a_key_that_others_can_read_is_refused(tmp_path: Path) -> None:
     (tmp_path / "ca" / "ca-key.pem").chmod(0o640)
     with pytest.raises(DirectoryError, match="chmod 600"):
         Directory(tmp_path / "ca", NOW)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+@pytest.mark.parametrize(("mode", "taken"), [(0o440, True), (0o444, False), (0o460, False)])
+def test_a_secret_as_the_kubelet_mounts_it_is_taken(tmp_path: Path, mode: int, taken: bool) -> None:
+    made = Directory(tmp_path / "ca", NOW)
+    key = tmp_path / "ca" / "ca-key.pem"
+    os.chown(key, os.geteuid() + 1, -1)
+    key.chmod(mode)
+    if taken:
+        assert Directory(tmp_path / "ca", NOW).current().roots == made.current().roots
+    else:
+        with pytest.raises(DirectoryError, match="chmod 600"):
+            Directory(tmp_path / "ca", NOW)
 
 
 def test_a_folder_of_something_else_is_not_written_to(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from proxyless.xds.controlplane.authority.authority import DAY_S, MOST_S
 from proxyless.xds.controlplane.authority.callers import AuthorityError, Caller, bearer
-from proxyless.xds.controlplane.authority.issuing import ROOT_S, key_pem
+from proxyless.xds.controlplane.authority.issuing import ROOT_S, Signer, key_pem, new_signer, sign
 from proxyless.xds.controlplane.authority.requests import LONGEST, judged
 from proxyless.xds.controlplane.authority.rotating import RotationError
 from tests.xds.controlplane.authority.support import CART, Clock, authority, csr, ec_key, uris
@@ -202,6 +202,19 @@ def test_a_root_follows_another_in_three_steps_and_in_no_other_order() -> None:
         made.rotate("announce")
     made.rotate("retire")
     assert kept.current().roots == announced.roots[1:]
+
+
+@pytest.mark.parametrize("said", [b"as Go's SHA-256", None])
+def test_a_leaf_names_the_key_of_its_root_as_the_root_does(said: bytes | None) -> None:
+    key, clock = ec_key(), Clock()
+    own = new_signer(clock()).certificate
+    root = x509.CertificateBuilder(own.subject, own.subject, key.public_key(), own.serial_number)
+    root = root.not_valid_before(own.not_valid_before_utc).not_valid_after(own.not_valid_after_utc)
+    if said is not None:
+        root = root.add_extension(x509.SubjectKeyIdentifier(said), critical=False)
+    leaf = sign(Signer(root.sign(key, hashes.SHA256()), key), ec_key().public_key(), ["a.shop"], clock(), 60)
+    named = leaf.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
+    assert named == (said or x509.SubjectKeyIdentifier.from_public_key(key.public_key()).digest)
 
 
 def test_keys_are_in_no_repr() -> None:

@@ -44,7 +44,9 @@ NOT_EMITTED = {
     ("Sidecar", "inboundConnectionPool"): istio("Sidecar", "a", "{inboundConnectionPool: {tcp: {maxConnections: 1}}}"),
     ("DestinationRule", "*.tunnel"): rule("tunnel: {protocol: CONNECT, targetHost: a.example.com, targetPort: 80}"),
     ("Telemetry", "metrics"): istio("Telemetry", "a", "{metrics: [{providers: [{name: prometheus}]}]}"),
-    ("Telemetry", "accessLogging"): istio("Telemetry", "a", "{accessLogging: [{providers: [{name: envoy}]}]}"),
+    ("Telemetry", "accessLogging.filter.expression"): istio(
+        "Telemetry", "a", "{accessLogging: [{providers: [{name: envoy}], filter: {expression: response.code >= 400}}]}"
+    ),
 }
 """Named by `check`; what is sent for it stands where no request passes."""
 

@@ -11,7 +11,7 @@ from proxyless.xds.wire.coverage import notes
 from tests.xds.controlplane.everything import EVERYTHING
 
 NAMED = {
-    "access logs": "spec.accessLogging",
+    "filters by extension (CEL)": "spec.accessLogging[0].filter.expression",
     "envoy.filters.network.sni_dynamic_forward_proxy": "spec.resolution",
     "envoy.filters.http.dynamic_forward_proxy": "spec.resolution",
     "envoy.filters.http.lua": "spec",

@@ -42,7 +42,6 @@ def test_names_that_lead_nowhere_are_named(tmp_path: Path) -> None:
         'defaultProviders.accessLogging[0] "zip" is of no use here: it is of another kind',
         f'defaultProviders.accessLogging[2] "nobody" is of no use here: {unknown}',
         'defaultProviders.tracing[0] "lost" is of no use here: nobody is no service',
-        "defaultProviders.accessLogging has no effect in a process yet: access logs are not written",
     }
 
 
@@ -77,7 +76,14 @@ def test_telemetry_is_held_against_the_meshs_providers(tmp_path: Path) -> None:
     )
     assert second == "warning: spec.tracing[1] switches tracing off: the mesh has no default provider of tracing"
     providers = f"extensionProviders: [{ZIPKIN}]\n"
-    assert said(tmp_path, tracing + mesh(f"{providers}defaultProviders: {{tracing: [zip]}}")) == []
+    found = said(tmp_path, tracing + mesh(f"{providers}defaultProviders: {{tracing: [zip]}}"))
+    assert found == []
+    datadog = "extensionProviders: [{name: zip, datadog: {service: web.shop.svc.cluster.local, port: 80}}]\n"
+    service = (
+        "---\napiVersion: v1\nkind: Service\nmetadata: {name: web, namespace: shop}\nspec: {ports: [{port: 80}]}\n"
+    )
+    found = said(tmp_path, service + tracing + mesh(f"{datadog}defaultProviders: {{tracing: [zip]}}"))
+    assert any("takes no spans: a process makes no spans for tracers of this kind" in each for each in found)
     found = said(tmp_path, tracing + mesh(f"{providers}defaultProviders: {{tracing: [envoy]}}"))
     assert 'warning: spec.tracing[1] switches tracing off: "envoy" takes no spans: envoy takes no spans' in found
 

@@ -33,3 +33,14 @@ def test_an_authorizer_that_is_there_is_not_spoken_of() -> None:
 def test_one_that_is_not_there_denies(providers: str, why: str) -> None:
     expected = f"spec.provider.name: asks nobody: {why}; what the rules match is denied, as istiod does it"
     assert said(mesh(f"extensionProviders: [{providers}]") + CUSTOM) == [expected]
+
+
+def test_a_custom_policy_that_is_to_be_tried_denies() -> None:
+    tried = istio(
+        "AuthorizationPolicy",
+        "p",
+        "{action: CUSTOM, provider: {name: asker}, rules: [{}]}",
+        annotations={"istio.io/dry-run": "true"},
+    )
+    (found,) = said(service("authz", "grpc:9000", namespace="auth") + mesh(f"extensionProviders: [{ASKER}]") + tried)
+    assert found.startswith("metadata.annotations.istio.io/dry-run: does not try a policy of action CUSTOM")

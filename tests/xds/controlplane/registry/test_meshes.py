@@ -129,7 +129,7 @@ def test_settings_are_followed_while_it_runs_and_stay_when_they_become_wrong(tmp
     (tmp_path / "web.yaml").write_text(service("web", "http:80"))
     file.write_text(mesh("connectTimeout: 2s"))
     plane = Plane(FolderSource(tmp_path))
-    session = SotwSession(plane)
+    session: Any = SotwSession(plane)
     node = pb.core_v3.Node(id="sidecar~10.0.0.1~client.shop~shop.svc.cluster.local")
     (response,) = session.receive(pb.discovery_v3.DiscoveryRequest(node=node, type_url=CLUSTER))
     assert _timeouts(session, response) == {"2s"}

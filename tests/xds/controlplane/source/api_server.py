@@ -41,6 +41,7 @@ class Small(ThreadingHTTPServer):
         self.silent: set[str] = set()  # plural names whose watches bring nothing
         self.asked: list[tuple[str, dict[str, str]]] = []
         self.tokens: list[str] = []
+        self.wrote: list[tuple[str, str]] = []  # method, path
         self.starting = False
         self.generation = 0  # watches of an earlier one end
         self.page = 500
@@ -107,6 +108,11 @@ def _version(name: str) -> str:
     return f"{kind.group}/{kind.versions[0]}" if kind.group else kind.versions[0]
 
 
+def _place(parts: list[str]) -> tuple[str, str]:
+    """(plural name, key) of one object's path."""
+    return parts[-2], f"{parts[-3] if 'namespaces' in parts else ''}/{parts[-1]}"
+
+
 class Handler(BaseHTTPRequestHandler):
     server: Small
     protocol_version = "HTTP/1.1"
@@ -119,6 +125,10 @@ class Handler(BaseHTTPRequestHandler):
         parts = url.path.strip("/").split("/")
         if url.path == "/readyz":
             self._say(500 if self.server.starting else 200, {})
+        elif url.path == "/version":
+            self._say(200, {"gitVersion": "v1.36.3"})
+        elif "namespaces" in parts[:-3] or parts[-2] == "validatingwebhookconfigurations":
+            self._one(*_place(parts))
         elif parts[0] == "apis" and len(parts) == 2:
             self._group(parts[1])
         elif len(parts) == (2 if parts[0] == "api" else 3):
@@ -142,6 +152,69 @@ class Handler(BaseHTTPRequestHandler):
             and version in [f"{kind.group}/{each}" if kind.group else each for each in kind.versions]
         ]
         self._say(200, {"resources": [*found, {"name": "services/status", "kind": "Service"}]})
+
+    def do_POST(self) -> None:
+        parts, body = self._written()
+        name, namespace = parts[-1], parts[-2] if "namespaces" in parts else ""
+        key = f"{namespace}/{body['metadata']['name']}"
+        if self._refused(name):
+            return
+        if key in self.server.objects.get(name, {}):
+            self._fail(409, f"{name} {key} already exists")
+        else:
+            self._say(201, self._put(name, key, body))
+
+    def do_PUT(self) -> None:
+        parts, body = self._written()
+        status = parts[-1] == "status"
+        name, key = _place(parts[:-1] if status else parts)
+        held = self.server.objects.get(name, {}).get(key)
+        if self._refused(name):
+            return
+        if held is None:
+            self._fail(404, f'{name} "{key}" not found')
+        elif held["metadata"]["resourceVersion"] != body["metadata"].get("resourceVersion"):
+            self._fail(409, f"{name} {key} has been modified")
+        else:
+            self._say(200, self._put(name, key, {**held, "status": body.get("status")} if status else body))
+
+    def do_PATCH(self) -> None:
+        parts, body = self._written()
+        name, key = _place(parts)
+        held = self.server.objects.get(name, {}).get(key)
+        if held is None:
+            self._fail(404, f'{name} "{key}" not found')
+        else:
+            self._say(200, self._put(name, key, {**held, "data": {**held.get("data", {}), **body.get("data", {})}}))
+
+    def _written(self) -> tuple[list[str], Json]:
+        parts = urlparse(self.path).path.strip("/").split("/")
+        self.server.wrote.append((self.command, self.path))
+        return parts, json.loads(self.rfile.read(int(self.headers["content-length"])))
+
+    def _refused(self, name: str) -> bool:
+        code = self.server.codes.get(name)
+        if code is not None:
+            self._fail(code, f"{name} is not to be written by you")
+        return code is not None
+
+    def _put(self, name: str, key: str, body: Json) -> Json:
+        with self.server.turn:
+            self.server.version += 1
+            made = {**body, "metadata": {**body["metadata"], "resourceVersion": str(self.server.version)}}
+            self.server.objects.setdefault(name, {})[key] = made
+            return made
+
+    def _one(self, name: str, key: str) -> None:
+        if name in self.server.codes:
+            self._fail(self.server.codes[name], f"{name} is not to be read by you")
+            return
+        item = self.server.objects.get(name, {}).get(key)
+        if item is None:
+            self._fail(404, f'{name} "{key}" not found')
+        else:
+            kind = next((each for each in KINDS if plural(each) == name), "")
+            self._say(200, {**({"kind": kind, "apiVersion": _version(kind)} if kind else {}), **item})
 
     def _missing(self) -> set[str]:
         return self.server.missing

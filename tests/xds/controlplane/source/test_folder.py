@@ -240,3 +240,20 @@ def test_a_file_written_twice_within_one_tick_of_the_clock_is_read_twice(tmp_pat
         assert found is not None
         assert found.objects[0].spec.http[0].timeout == float(time[0])  # type: ignore[attr-defined]
     assert source.poll() is None
+
+
+def test_an_edit_of_the_status_alone_counts_where_a_status_does(tmp_path: Path) -> None:
+    entry = istio("ServiceEntry", "outside", "{hosts: [outside.example], ports: [{number: 80, name: http}]}")
+    address = "status: {addresses: [{host: outside.example, value: 240.240.0.1}]}\n"
+    write(tmp_path / "a.yaml", entry + address)
+    source = FolderSource(tmp_path)
+    first = source.poll()
+    write(tmp_path / "a.yaml", entry + "# the same in other words\n" + address)
+    same = source.poll()
+    assert first is not None
+    assert same is not None
+    assert same.objects[0] is first.objects[0]
+    write(tmp_path / "a.yaml", entry + address.replace("240.0.1", "240.0.22"))
+    after = source.poll()
+    assert after is not None
+    assert "240.240.0.22" in str(after.objects[0].status)

@@ -71,7 +71,7 @@ def test_an_upstream_context_has_envoys_defaults() -> None:
         ),
         ({"path_config_source": {"path": "/f"}}, SecretName("a", path="/f")),
         ({"path": "/f"}, SecretName("a", path="/f")),
-        ({"ads": {}}, SecretName("a")),
+        ({"ads": {}}, SecretName("a", ads=True)),
     ],
     ids=["envoy_grpc", "cluster_names", "google_grpc", "path_config_source", "path", "ads"],
 )

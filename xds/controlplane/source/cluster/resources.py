@@ -41,12 +41,16 @@ def readable(without: frozenset[str] = frozenset()) -> dict[str, Kind]:
     return {name: kind for name, kind in KINDS.items() if name not in _ELSEWHERE | without}
 
 
-def selection(kind: str, root_namespace: str) -> Selection:
+MESH_MAP = "istio"
+"""The ConfigMap with the mesh's settings, without a revision."""
+
+
+def selection(kind: str, root_namespace: str, mesh_map: str = MESH_MAP) -> Selection:
     """As istiod: no Pods that have failed. Of ConfigMaps only the mesh's own, so that no other needs to be readable."""
     if kind == "Pod":
         return Selection(fields="status.phase!=Failed")
     if kind == "ConfigMap":
-        return Selection(root_namespace, "metadata.name=istio")
+        return Selection(root_namespace, f"metadata.name={mesh_map}")
     return Selection()
 
 

@@ -14,14 +14,14 @@ from ...registry.meshes import HOME
 from .. import Loaded
 from .conditions import GOOD, KindStatus
 from .reflector import Pace, Reflector
-from .resources import readable, selection
+from .resources import MESH_MAP, readable, selection
 
 
 class KubernetesSource:
     """What a cluster holds, followed from `start` until `close`.
 
-    `without` names kinds that are not read. `root_namespace` holds the mesh's ConfigMap `istio`. `uniform` gives
-    numbers from 0 to 1.
+    `without` names kinds that are not read. `root_namespace` holds the mesh's ConfigMap `mesh_map`: `istio`, or
+    `istio-` and a revision. `uniform` gives numbers from 0 to 1.
 
     Raises:
         ValueError: `without` names what is not read anyway.
@@ -33,6 +33,7 @@ class KubernetesSource:
         *,
         without: Iterable[str] = (),
         root_namespace: str = HOME,
+        mesh_map: str = MESH_MAP,
         uniform: Callable[[], float] = random.random,
         pace: Pace = Pace(),
     ) -> None:
@@ -45,7 +46,7 @@ class KubernetesSource:
         self._heard: Callable[[set[str]], None] | None = None
         self._threads: list[threading.Thread] = []
         self._reflectors = [
-            Reflector(api, name, kind, selection(name, root_namespace), self._changed, uniform, pace)
+            Reflector(api, name, kind, selection(name, root_namespace, mesh_map), self._changed, uniform, pace)
             for name, kind in readable(left_out).items()
         ]
 

@@ -26,9 +26,11 @@ from ....model.filters import (
     RouterFilter,
     UnenforceableFilter,
 )
+from ...installed import FILTERS, BrokenError
 from ...opening import open_any, type_of
 from ...refused import RefusedError
 from ...schema import types as pb
+from ..brought import brought
 from ..cluster_type import cache_config
 from ..extensions import HTTP_FILTERS, WITHOUT_ROUTES, extension
 from ..inert import INERT_NAMES, INERT_TYPES, NOT_DONE
@@ -117,7 +119,11 @@ def filter_config(name: str, packed: pb.google_protobuf.Any, *, optional: bool =
         return replace(config, known=True) if isinstance(config, UnenforceableFilter) else config
     if type_name in INERT_TYPES or name in INERT_NAMES:
         return InertFilter()
-    return UnenforceableFilter(type_name, NOT_DONE)
+    try:
+        own = brought(FILTERS, name, packed, ("on_request", "on_response"))
+    except BrokenError as error:
+        return UnenforceableFilter(type_name, str(error), known=True)
+    return own if own is not None else UnenforceableFilter(type_name, NOT_DONE)
 
 
 def _alpn(message: pb.istio_alpn_v2alpha1.FilterConfig) -> FilterConfig:

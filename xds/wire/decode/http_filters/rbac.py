@@ -49,6 +49,7 @@ PLACE = Place(
     refuse_input=_refuse_input,
     violation=lambda why: f"requirement violation while creating RBAC match tree: {why}",
     understood=OF_PEERS,
+    of_requests=True,
 )
 
 

@@ -36,6 +36,12 @@ SELECTORS: Json = {"subset_selectors": [{"keys": ["a"]}], "locality_weight_aware
 NOBODY: Json = {"cluster_name": "x", "endpoints": [locality(endpoint("localhost"))]}
 
 
+def backing_off(base: str, longest: str) -> Json:
+    """A TCP proxy that connects anew after such pauses."""
+    pauses = {"base_interval": base, "max_interval": longest}
+    return listener(extension(TCP_PROXY, "t", stat_prefix="s", cluster="c", backoff_options=pauses))
+
+
 def resolved(**fields: Any) -> Json:
     """A cluster that DNS resolves."""
     return cluster(**{"type": "STRICT_DNS", "load_assignment": NOBODY, **fields})
@@ -160,6 +166,15 @@ CASES = [
         "TCP proxy: early data without a limit",
         listener(extension(TCP_PROXY, "t", stat_prefix="s", cluster="c", upstream_connect_mode="ON_DOWNSTREAM_DATA")),
         "max_early_data_bytes must be set when upstream_connect_mode is not IMMEDIATE",
+    ),
+    Case(
+        "tcp: back-off that becomes shorter",
+        backing_off("2s", "1.999s"),
+        "max_backoff_interval must be greater or equal to base_backoff_interval",
+    ),
+    Case(
+        "tcp: back-off that stays",
+        backing_off("0.0017s", "0.0012s"),
     ),
     Case(
         "rate limit service: an old version",

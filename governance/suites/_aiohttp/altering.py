@@ -1,0 +1,53 @@
+"""Requests and responses of aiohttp's, with other headers than they came with."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from aiohttp import ClientRequest, ClientResponse, hdrs
+from multidict import CIMultiDict, CIMultiDictProxy
+from yarl import URL
+
+from ...headers import HeaderList
+from ...request import RequestView
+
+
+def cloned(request: ClientRequest) -> ClientRequest:
+    """The same request; what is set on it is set on nobody else's."""
+    made: ClientRequest = object.__new__(type(request))
+    made.__dict__.update(request.__dict__)
+    return made
+
+
+def change(request: ClientRequest, changed: RequestView) -> None:
+    """A request that goes out by the library's own means, as policies of the user's have left it."""
+    others = [pair for pair in changed.raw_headers if pair[0].lower() != b"host"]
+    request.headers = CIMultiDict(decoded([(b"Host", changed.authority), *others]))
+    url, path = request.url, changed.path.decode("utf-8", "surrogateescape")
+    if path != url.raw_path_qs:
+        request.url = URL(f"{url.scheme}://{url.raw_authority}{path}", encoded=True)
+
+
+def decoded(headers: HeaderList) -> list[tuple[str, str]]:
+    """As aiohttp has them."""
+    return [(name.decode(), value.decode("utf-8", "surrogateescape")) for name, value in headers]
+
+
+@lru_cache(1024)
+def _lower(name: bytes) -> str:
+    return name.lower().decode()
+
+
+def in_lower_case(headers: HeaderList) -> list[tuple[str, str]]:
+    """The same, names in lower case."""
+    return [(_lower(name), value.decode("utf-8", "surrogateescape")) for name, value in headers]
+
+
+def rewrite(response: ClientResponse, headers: HeaderList) -> None:
+    """A response with these headers."""
+    response._headers = CIMultiDictProxy(CIMultiDict(decoded(headers)))
+    response._raw_headers = tuple(headers)
+    for name in ("headers", "raw_headers"):
+        response._cache.pop(name, None)  # what aiohttp has remembered of them
+    cookies = tuple(response._headers.getall(hdrs.SET_COOKIE, ()))
+    response._raw_cookie_headers = cookies or None

@@ -1,0 +1,224 @@
+"""Incoming requests of aiohttp's server: a middleware on the same machine as all servers' suites."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiohttp import hdrs, web
+from multidict import CIMultiDict
+from yarl import URL
+
+from ...actions import Collect
+from ...composition.compose import Policies
+from ...entrance import plain
+from ...headers import HeaderList
+from ...hello import ISTIO
+from ...inbound import InboundRequest
+from ...peer import Served
+from ...replies import CLOSE, LocalReply, reply_body, reply_headers
+from ...request import RequestView
+from ...runtime import Runtime
+from .._current import current
+from .._incoming import PROTOCOLS, decided_async
+from .._layers import Layer
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+DECIDED = "proxyless_decided"
+"""Where a request says who has let it in already: it comes here again where its path has become another one."""
+
+
+class ServerMiddleware:
+    """Governs the requests of an application. `port`: the app's port in the pod; by default the one of its socket."""
+
+    __middleware_version__ = 1
+
+    def __init__(self, runtime: Runtime, port: int | None, policies: Policies | None = None) -> None:
+        self.runtime = runtime
+        self.port = port
+        self.policies = policies
+        self._layer = Layer("proxyless.aiohttp.server")
+
+    async def __call__(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Let a request in, or answer it."""
+        decided_by = request.__dict__.get(DECIDED)
+        if decided_by is not None:
+            if decided_by is not self:
+                self._layer.inner()
+            return await handler(request)
+        inbound, view = self._came(request)
+        target, headers = view.path, view.raw_headers
+        held = _Held(request)
+        try:
+            reply = await decided_async(inbound, held.collect)
+        except BaseException:
+            inbound.ended(0, ("DC",))
+            raise
+        if reply is not None:
+            return await _answer(request, inbound, reply)
+        given = held.given_back()
+        given.__dict__[DECIDED] = self
+        if view.path is target and view.raw_headers is headers:
+            return await _serve(given, given, inbound, handler)
+        changed: dict[str, Any] = {}
+        if view.raw_headers is not headers:
+            changed["headers"] = CIMultiDict(
+                [(name.decode(), value.decode("utf-8", "surrogateescape")) for name, value in view.raw_headers]
+            )
+        if view.path is not target:
+            changed["rel_url"] = URL(view.path.decode(), encoded=True)
+        moved = given.clone(**changed)
+        moved.__dict__[DECIDED] = self
+        if view.path is target:
+            moved._match_info = request._match_info
+            return await _serve(request, moved, inbound, handler)
+        # aiohttp has looked for a handler by the path that came; what was let in is another one.
+        again: Handler = request.app._handle
+        return await _serve(request, moved, inbound, again)
+
+    def _came(self, request: web.Request) -> tuple[InboundRequest, RequestView]:
+        transport = request.transport
+        info = transport.get_extra_info if transport is not None else _nothing
+        peer_name, own = info("peername"), info("sockname")
+        address, source_port = (peer_name[0], peer_name[1]) if isinstance(peer_name, tuple) else ("", 0)
+        local, port = (own[0], own[1]) if isinstance(own, tuple) else ("", 0)
+        if self.port is not None:
+            port = self.port
+        served: Served | None = getattr(info("ssl_object"), "served", None)
+        if served is not None and (not served.open or served.port != port):
+            served = None  # a connection that no context of the mesh's has let in
+        scheme = b"https" if request.scheme == "https" else b"http"
+        if served is not None and served.peer is None:
+            scheme = b"http"
+        headers: Any = request.raw_headers
+        target = request.rel_url.raw_path_qs
+        view = RequestView(
+            request.method.encode(),
+            scheme,
+            next((value for name, value in headers if name.lower() == b"host"), b""),
+            request.raw_path.encode("utf-8", "surrogateescape") if request.raw_path[:1] == "/" else target.encode(),
+            list(headers),
+            plain(address) if address else "",
+        )
+        inbound = InboundRequest(
+            self.runtime,
+            view,
+            port,
+            peer=served.peer if served is not None else None,
+            hello=served.hello if served is not None else ISTIO,
+            local=plain(local) if local else "",
+            source_port=source_port,
+            protocol=PROTOCOLS.get(f"{request.version.major}.{request.version.minor}", "HTTP/1.1"),
+            policies=self.policies,
+        )
+        return inbound, view
+
+
+def _nothing(name: str) -> None:
+    del name
+
+
+class _Held:
+    """What is read of a body before the app is asked; the app reads it again."""
+
+    def __init__(self, request: web.Request) -> None:
+        self._request = request
+        self._body = b""
+
+    async def collect(self, action: Collect) -> int:
+        """The length of the body, read as far as its `most` bytes."""
+        content = self._request.content
+        while len(self._body) <= action.most:
+            part = await content.readany()
+            if not part:
+                break
+            self._body += part
+        action.body = self._body
+        return len(self._body)
+
+    def given_back(self) -> web.Request:
+        """The request, as if nobody had read of it."""
+        body, content = self._body, self._request.content
+        if body:
+            content._buffer.appendleft(body)
+            content._size += len(body)
+            content._cursor -= len(body)
+        return self._request
+
+
+async def _serve(
+    request: web.Request, moved: web.Request, inbound: InboundRequest, handler: Handler
+) -> web.StreamResponse:
+    """Have the app answer, and send that: the call lasts until it is sent. `moved`: the request as the app gets it."""
+    status = 0
+
+    async def prepared(response: web.StreamResponse) -> None:
+        nonlocal status
+        await type(request)._prepare_hook(moved, response)
+        status = response.status
+        headers: HeaderList = [(name.lower().encode(), value.encode()) for name, value in response.headers.items()]
+        changed = inbound.response(status, headers)
+        if changed is not headers:
+            _replace(response, changed)
+
+    for each in {id(request): request, id(moved): moved}.values():
+        each.__dict__["_prepare_hook"] = prepared
+    flags: tuple[str, ...] = ()
+    try:
+        with current(inbound):
+            try:
+                response = await handler(moved)
+            except web.HTTPException as answer:
+                await _send(request, answer)
+                raise
+            await _send(request, response)
+        return response
+    except web.HTTPException:
+        raise
+    except ConnectionError:
+        flags = ("DC",)
+        raise
+    except Exception:
+        status = status or 500
+        raise
+    except BaseException:
+        flags = ("DC",)
+        raise
+    finally:
+        inbound.received = getattr(request.content, "total_bytes", 0)
+        inbound.ended(status, flags)
+
+
+async def _send(request: web.Request, response: Any) -> None:
+    """The whole response; aiohttp, which would do so afterwards, finds it done."""
+    if isinstance(response, web.StreamResponse) and not isinstance(response, web.WebSocketResponse):
+        await response.prepare(request)
+        await response.write_eof()
+
+
+def _replace(response: web.StreamResponse, headers: HeaderList) -> None:
+    own = response.headers
+    own.clear()
+    own.extend([(name.decode(), value.decode("utf-8", "surrogateescape")) for name, value in headers])
+    if CLOSE in headers:
+        response.force_close()
+
+
+async def _answer(request: web.Request, inbound: InboundRequest, reply: LocalReply) -> web.StreamResponse:
+    head = inbound.request.method == b"HEAD"
+    headers, body = reply_headers(reply, head=head), reply_body(reply, head=head)
+    response = web.Response(status=reply.status, body=body or None)
+
+    async def prepared(made: web.StreamResponse) -> None:
+        kept = [name for name in (hdrs.DATE, hdrs.SERVER) if name in made.headers]
+        own = [(name.encode(), made.headers[name].encode()) for name in kept]
+        _replace(made, [*headers, *own])
+
+    request.__dict__["_prepare_hook"] = prepared
+    try:
+        await _send(request, response)
+    finally:
+        inbound.sent = len(body)
+        inbound.ended(reply.status)
+    return response

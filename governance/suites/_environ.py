@@ -1,0 +1,216 @@
+"""A request as WSGI tells it (PEP 3333), for the policies and back: the environ, the target, the body.
+
+An environ has lost how names of headers were written and which of them were repeated; policies see what the app sees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from io import BytesIO
+from typing import Any
+from urllib.parse import quote, unquote
+
+from ..actions import Collect
+from ..entrance import plain
+from ..inbound import InboundRequest
+from ..request import HeaderList, RawHeaders, RequestView
+
+Environ = dict[str, Any]
+
+SAFE = "/:@!$&'()*+,;=~"
+"""What a path may hold besides letters, digits and `-._` (RFC 3986, section 3.3)."""
+
+BODY = {"CONTENT_LENGTH": b"content-length", "CONTENT_TYPE": b"content-type"}
+"""The headers that an environ holds by a name of their own."""
+
+MOST_NAMES = 1000
+"""Names of headers that are remembered: clients choose them."""
+
+PIECE = 65536
+"""Bytes that are read at once of a body that is held."""
+
+
+def number(text: str | None) -> int:
+    """Of a variable; 0 where it says none."""
+    return int(text) if text and text.isdecimal() else 0
+
+
+class Names:
+    """Names of headers, and of the variables that hold them."""
+
+    __slots__ = ("_variables", "headers")
+
+    def __init__(self) -> None:
+        self.headers: dict[str, bytes] = dict(BODY)
+        """By their variables, as far as they are remembered; empty where a variable is something else."""
+        self._variables: dict[bytes, str] = {name: key for key, name in BODY.items()}
+
+    def header(self, key: str) -> bytes:
+        """The header that a variable holds which is not remembered; empty where it is something else."""
+        name = key[5:].lower().replace("_", "-").encode("latin-1", "replace") if key[:5] == "HTTP_" else b""
+        if len(self.headers) < MOST_NAMES:
+            self.headers[key] = name
+        return name
+
+    def variable(self, name: bytes) -> str:
+        """Where a header goes to."""
+        key = self._variables.get(name)
+        if key is None:
+            low = name.lower()
+            own = next((each for each, header in BODY.items() if header == low), None)
+            key = own or "HTTP_" + low.decode("latin-1").upper().replace("-", "_")
+            if len(self._variables) < MOST_NAMES:
+                self._variables[name] = key
+        return key
+
+
+def view_of(environ: Environ, names: Names) -> RequestView:
+    """The request as the policies see it."""
+    known = names.headers
+    headers: HeaderList = []
+    for key, value in environ.items():
+        name = known.get(key)
+        if name is None:
+            name = names.header(key)
+        if name and (value or key not in BODY):
+            headers.append((name, value.encode("latin-1", "replace")))
+    return RequestView(
+        environ["REQUEST_METHOD"].encode("latin-1", "replace"),
+        b"https" if environ.get("wsgi.url_scheme") == "https" else b"http",
+        environ.get("HTTP_HOST", "").encode("latin-1", "replace"),
+        _target(environ),
+        headers,
+        plain(environ.get("REMOTE_ADDR", "")),
+    )
+
+
+def _target(environ: Environ) -> bytes:
+    """The path as it was written where the server tells it (which no standard asks for), with the app's query.
+
+    What counts is what the app is asked: a target that does not lead to its path (a proxy or a middleware has
+    rewritten that) is not believed.
+    """
+    path: str = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
+    written: str = (environ.get("RAW_URI") or environ.get("REQUEST_URI") or "").partition("?")[0]
+    if not written or not (written == path or unquote(written, "latin-1") == path):
+        written = quote(path.encode("latin-1", "replace"), SAFE) or "/"
+    query: str = environ.get("QUERY_STRING", "")
+    return (f"{written}?{query}" if query else written).encode("latin-1", "replace")
+
+
+def put_headers(environ: Environ, names: Names, before: RawHeaders, headers: RawHeaders) -> None:
+    """Tell the app these, in the place of those that have come."""
+    told: dict[str, str] = {}
+    for name, value in headers:
+        key = names.variable(name)
+        text = value.decode("latin-1")
+        if key in told:
+            text = f"{told[key]}{'; ' if key == 'HTTP_COOKIE' else ','}{text}"
+        told[key] = text
+    for name, _ in before:
+        key = names.variable(name)
+        if key not in told:
+            environ.pop(key, None)
+    environ.update(told)
+
+
+def put_target(environ: Environ, target: bytes) -> None:
+    """Tell the app another path; it stays mounted where it is, if the path still leads there."""
+    written, _, query = target.decode("latin-1").partition("?")
+    path = unquote(written, "latin-1")
+    script: str = environ.get("SCRIPT_NAME", "")
+    if script and path.startswith(script) and path[len(script) : len(script) + 1] in ("", "/"):
+        path = path[len(script) :]
+    else:
+        environ["SCRIPT_NAME"] = ""
+    environ["PATH_INFO"] = path
+    environ["QUERY_STRING"] = query
+    for key in ("RAW_URI", "REQUEST_URI"):
+        if key in environ:
+            environ[key] = f"{written}?{query}" if query else written
+
+
+def hold(environ: Environ, action: Collect) -> int:
+    """Read the body as far as it may be long; the app reads it again from the beginning. Its length."""
+    source = environ["wsgi.input"]
+    if environ.get("wsgi.input_terminated"):
+        left = action.most + 1
+    else:
+        left = min(number(environ.get("CONTENT_LENGTH")), action.most + 1)
+    pieces: list[bytes] = []
+    while left > 0 and (piece := source.read(min(left, PIECE))):
+        pieces.append(piece)
+        left -= len(piece)
+    action.body = b"".join(pieces)
+    length = len(action.body)
+    if length <= action.most:
+        environ["wsgi.input"] = BytesIO(action.body)
+    else:
+        environ["wsgi.input"] = Joined(action.body, source)
+    return length
+
+
+class Joined:
+    """What was read of a body that is longer than a filter wants, then the rest of it."""
+
+    def __init__(self, begun: bytes, rest: Any) -> None:
+        self._begun = BytesIO(begun)
+        self._rest = rest
+
+    def read(self, size: int | None = -1) -> bytes:
+        """As of a file."""
+        if size is None or size < 0:
+            whole: bytes = self._begun.read() + self._rest.read()
+            return whole
+        return self._begun.read(size) or self._more(self._rest.read, size)
+
+    def readline(self, size: int | None = -1) -> bytes:
+        """As of a file."""
+        most = -1 if size is None else size
+        line = self._begun.readline(most)
+        if line.endswith(b"\n") or (most >= 0 and len(line) == most):
+            return line
+        return line + self._more(self._rest.readline, most - len(line) if most >= 0 else -1)
+
+    def readlines(self, hint: int | None = -1) -> list[bytes]:
+        """As of a file; the hint counts nothing."""
+        del hint
+        return list(self)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self.readline, b"")
+
+    @staticmethod
+    def _more(read: Any, size: int) -> bytes:
+        data: bytes = read(size) if size >= 0 else read()
+        return data
+
+
+class Counted:
+    """`wsgi.input`, whose bytes are counted."""
+
+    def __init__(self, source: Any, inbound: InboundRequest) -> None:
+        self._source = source
+        self._inbound = inbound
+
+    def _count(self, data: bytes) -> bytes:
+        self._inbound.received += len(data)
+        return data
+
+    def read(self, *size: int) -> bytes:
+        """As of a file."""
+        return self._count(self._source.read(*size))
+
+    def readline(self, *size: int) -> bytes:
+        """As of a file."""
+        return self._count(self._source.readline(*size))
+
+    def readlines(self, *hint: int) -> list[bytes]:
+        """As of a file."""
+        return [self._count(each) for each in self._source.readlines(*hint)]
+
+    def __iter__(self) -> Iterator[bytes]:
+        return map(self._count, self._source)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._source, name)

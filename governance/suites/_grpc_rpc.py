@@ -1,0 +1,415 @@
+"""One gRPC call under way: what channels of sync code and of asyncio have in common.
+
+The call is a POST with its metadata for headers; a message of a unary request is at hand, a stream of them is kept as
+far as it may be sent again (`Requests`). Its response has begun with the first message, or with metadata that the
+server has sent before; what ends before that may be retried.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any, Self, final
+from urllib.parse import unquote
+
+from ..actions import AwaitSlot, BodyEnd, Bypass, Deliver, Failure, Head, OpenConnection, Send
+from ..call import Machine, OutgoingCall
+from ..composition.compose import Policies
+from ..copies import CopyCall
+from ..driver import finish
+from ..headers import HeaderList
+from ..mirroring import Copy
+from ..replies import LocalReply
+from ..request import RequestView
+from ..runtime import Runtime
+from ._grpc_metadata import MESSAGE, STATUS, TRANSPORT, UNTIMED, Metadata, grpc_timeout, headers_of, metadata_of
+from ._grpc_status import (
+    CANCELLED,
+    DEADLINE_EXCEEDED,
+    SAID,
+    UNAVAILABLE,
+    UNKNOWN,
+    Ended,
+    failure_of,
+    head_of,
+    http_status,
+)
+
+CONFIGURATION_S = 15.0
+"""How long a call without a deadline waits for its configuration, unless it waits until all is ready."""
+EARLY_S = 0.005
+"""grpcio's clock and ours differ a little."""
+AGAIN_S = (0.02, 1.0)
+"""Pauses of a call that waits until somebody is ready: the first, and the longest."""
+GRPC_TIMEOUT = b"grpc-timeout"
+UNREADY = frozenset({"UF", "UH"})
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a channel leads. `says`: what grpcio says with each of its calls, of itself and of the program."""
+
+    host: bytes
+    port: int
+    scheme: bytes
+    authority: bytes
+    says: HeaderList
+
+
+@final
+class Asked:
+    """What a program says with a call."""
+
+    __slots__ = ("compression", "credentials", "metadata", "timeout_s", "wait_for_ready")
+
+    def __init__(
+        self,
+        timeout_s: float | None = None,
+        metadata: Any = None,
+        credentials: Any = None,
+        wait_for_ready: bool | None = None,
+        compression: Any = None,
+    ) -> None:
+        self.timeout_s = timeout_s
+        self.metadata = metadata
+        self.credentials = credentials
+        self.wait_for_ready = wait_for_ready
+        self.compression = compression
+
+
+@dataclass(slots=True)
+class Answer:
+    """A response of grpcio's: `message` where the first one has been read, `native` the call that goes on.
+
+    `ended`: how it ended, where it has. `headers`: what it began with. `ends`: who hears how it ends, if somebody does.
+    """
+
+    native: Any = None
+    message: bytes | None = None
+    ended: Ended | None = None
+    headers: HeaderList = field(default_factory=list)
+    ends: Any = None
+
+
+class RefusedError(Exception):
+    """The call ends without a response, for a reason of the caller's own."""
+
+    def __init__(self, ended: Ended) -> None:
+        super().__init__(ended.details)
+        self.ended = ended
+
+
+class Rpc:
+    """`body`: the message of a unary request, else the `Requests` that are streamed."""
+
+    __slots__ = (
+        "asked",
+        "body",
+        "call",
+        "cancelled",
+        "connection",
+        "headers",
+        "kind",
+        "machine",
+        "native",
+        "owner",
+        "path",
+        "place",
+        "policies",
+        "runtime",
+        "started",
+        "until",
+    )
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        owner: Any,
+        place: Place,
+        kind: str,
+        path: bytes,
+        body: Any,
+        asked: Asked,
+        until: float | None,
+        policies: Policies | None = None,
+    ) -> None:
+        """`until`: when the caller gives up, by the monotonic clock."""
+        self.policies = policies
+        self.runtime = runtime
+        self.owner = owner
+        self.place = place
+        self.kind = kind
+        self.path = path
+        self.body = body
+        self.asked = asked
+        self.started = monotonic()
+        self.until = until
+        self.headers = headers_of(asked.metadata)
+        self.cancelled = False
+        self.native: Any = None
+        self.connection: Any = None
+        self.begin()
+
+    def begin(self) -> None:
+        """The machine, from the beginning."""
+        place = self.place
+        headers = place.says
+        if self.until is not None:
+            headers = [*headers, (GRPC_TIMEOUT, grpc_timeout(max(0.0, self.until - monotonic())))]
+        view = RequestView(b"POST", place.scheme, place.authority, self.path, headers + self.headers)
+        self.call = OutgoingCall(self.runtime, self.owner, view, place.host, place.port, self.policies)
+        self.call.protocol = "HTTP/2"
+        self.call.uploading = not isinstance(self.body, bytes)
+        self.machine: Machine = self.call.run()
+
+    @classmethod
+    def of_copy(cls, rpc: Rpc, copy: Copy, body: Any) -> Self:
+        """A copy of a call: nobody waits for it."""
+        made = object.__new__(cls)
+        made.runtime, made.owner, made.place, made.kind = rpc.runtime, rpc.owner, rpc.place, rpc.kind
+        made.path, made.body, made.asked, made.until = rpc.path, body, Asked(), None
+        made.headers, made.started, made.cancelled = [], monotonic(), False
+        made.native = made.connection = made.policies = None
+        made.call = CopyCall(rpc.runtime, rpc.owner, copy)
+        made.machine = made.call.run()
+        return made
+
+    # -- the caller's patience -------------------------------------------------------------------------------------
+
+    def expired(self, what: str = "") -> RefusedError:
+        """The caller's own deadline has passed."""
+        details = f"Deadline Exceeded{': ' if what else ''}{what}"
+        return RefusedError(Ended(DEADLINE_EXCEEDED, details, debug=f"proxyless: {details}"))
+
+    def withdrawn(self) -> RefusedError:
+        """The caller has cancelled it."""
+        return RefusedError(Ended(CANCELLED, "Locally cancelled by application!"))
+
+    def left(self, what: str = "") -> float | None:
+        """Seconds until the caller gives up; None if it never does.
+
+        Raises:
+            RefusedError: it has.
+        """
+        if self.cancelled:
+            raise self.withdrawn()
+        if self.until is None:
+            return None
+        left = self.until - monotonic()
+        if left <= 0:
+            raise self.expired(what)
+        return left
+
+    def patience(self, missing: str) -> float | None:
+        """How long to wait for configuration."""
+        left = self.left(missing)
+        if left is None and not self.asked.wait_for_ready:
+            left = self.started + CONFIGURATION_S - monotonic()
+            if left <= 0:
+                raise self.unconfigured(missing)
+        return left
+
+    def unconfigured(self, missing: str) -> RefusedError:
+        """What the call is for did not come in time."""
+        if self.until is not None:
+            return self.expired(missing)
+        return RefusedError(Ended(UNAVAILABLE, f"timed out waiting for {missing}"))
+
+    def slot_limit(self, action: AwaitSlot) -> tuple[float | None, bool]:
+        """How long to wait for a connection, and whether it is the caller who waits no longer."""
+        left = self.left()
+        own = left is not None and (action.timeout_s is None or left < action.timeout_s)
+        return (left if own else action.timeout_s), own
+
+    def without_slot(self, *, own: bool) -> bool:
+        """The time is over: the caller's, who is told, or the machine's."""
+        if own:
+            raise self.expired("waiting for a connection")
+        return False
+
+    def connect_limit(self, action: OpenConnection) -> tuple[float, bool]:
+        """How long a connection may take, and whether it is the caller who waits no longer."""
+        left = self.left()
+        return (left, True) if left is not None and left < action.timeout_s else (action.timeout_s, False)
+
+    @property
+    def authority(self) -> bytes:
+        """Whom the request is for, as it goes out."""
+        upstream = self.call.upstream
+        return self.place.authority if upstream is None else upstream.authority
+
+    @property
+    def replayable(self) -> bool:
+        """Whether the request could be sent once more."""
+        return isinstance(self.body, bytes) or bool(self.body.replayable)
+
+    def unrouted(self, action: Bypass) -> tuple[str, dict[str, Any]]:
+        """(the method, what is said with the call) for grpcio itself: the program's, as policies of the user's left it.
+
+        The authority stays that of the channel.
+        """
+        changed, asked = action.changed, self.asked
+        path = self.path if changed is None else changed.path
+        return path.decode("latin-1"), {
+            "timeout": self.left(),
+            "metadata": asked.metadata if changed is None else metadata_of(list(changed.raw_headers)) or None,
+            "credentials": asked.credentials,
+            "wait_for_ready": asked.wait_for_ready,
+            "compression": asked.compression,
+        }
+
+    def waits_again(self, reply: LocalReply, tries: int) -> float | None:
+        """After what pause a call that waits until somebody is ready (`wait_for_ready`) begins anew; None: never."""
+        if not self.asked.wait_for_ready or not UNREADY.intersection(reply.flags):
+            return None
+        first, most = AGAIN_S
+        left = self.left()
+        pause: float = min(most, first * 2 ** min(tries, 10))
+        return pause if left is None else min(left, pause)
+
+    # -- one try -----------------------------------------------------------------------------------------------------
+
+    def prepared(self, action: Send) -> tuple[Any, dict[str, Any], float | None]:
+        """(grpcio's callable, what it is called with, until when the mesh waits for the response to begin).
+
+        The caller's deadline goes to grpcio, which tells the server of it, unless the mesh says another to it. Where
+        there is none, the server is told what the mesh says, and grpcio keeps out of it.
+        """
+        held: Any = action.slot.connection
+        self.connection = held
+        headers, asked, left = action.headers, self.asked, self.left()
+        limit = left
+        if left is not None:
+            for name, value in headers:
+                if name.lower() == GRPC_TIMEOUT:
+                    limit = min(left, _seconds(value, left))
+        more = {"timeout": limit, "metadata": metadata_of(headers, TRANSPORT if limit is not None else UNTIMED) or None}
+        if asked.credentials is not None:
+            more["credentials"] = asked.credentials
+        if asked.compression is not None:
+            more["compression"] = asked.compression
+        until = self.sooner(action.deadline, action.idle_s)
+        return held.callable(self.kind, action.path, action.authority), more, until
+
+    def sooner(self, deadline: float | None, idle_s: float | None = None) -> float | None:
+        """When the mesh ends what is under way; None where the caller's own deadline does that before, or just then:
+        the mesh may have its limit from there (`grpc-timeout`)."""
+        until = deadline
+        if idle_s is not None:
+            idle = monotonic() + idle_s
+            until = idle if until is None or idle < until else until
+        return None if until is None or (self.until is not None and until >= self.until - EARLY_S) else until
+
+    def judged(self, ended: Ended, error: BaseException | None) -> Head | Failure:
+        """What the machine is told of a call that ended before its response had begun, or with it.
+
+        Raises:
+            RefusedError: it was the caller who ended it.
+        """
+        if self.cancelled:
+            raise self.withdrawn()
+        if ended.code == DEADLINE_EXCEEDED and self.until is not None and monotonic() >= self.until - EARLY_S:
+            raise self.expired()
+        failure = failure_of(ended, error, replayable=self.replayable)
+        if failure is None:
+            if ended.initial and http_status(ended) == 200:  # the response had begun: its status is not its head
+                headers = headers_of(ended.initial)
+                return Head(200, headers, Answer(None, None, ended, headers), self.replayable)
+            return head_of(ended, Answer(ended=ended), replayable=self.replayable)
+        if failure.kind in ("reset", "connect-failure", "connect-timeout") and self.connection is not None:
+            self.connection.broken = True
+        return failure
+
+    def too_late(self, action: Send) -> Failure:
+        """The mesh's own limit has ended a try."""
+        late = action.deadline is not None and monotonic() >= action.deadline - EARLY_S
+        return Failure("timeout" if late or action.idle_s is None else "idle", "", None, self.replayable)
+
+    # -- the end -----------------------------------------------------------------------------------------------------
+
+    def sent(self) -> int:
+        """Bytes of the request."""
+        return len(self.body) if isinstance(self.body, bytes) else int(self.body.sent)
+
+    def said(self, code: int) -> None:
+        """The status that the response ended with, for those who count calls."""
+        self.call.grpc_status = b"%d" % code
+
+    def end(self, *, complete: bool, sent: int, received: int, kind: str = "") -> None:
+        """The response is over."""
+        finish(self.machine, BodyEnd(complete, sent, received, kind))
+
+
+def _seconds(value: bytes, otherwise: float) -> float:
+    from ..routing import grpc_timeout as read
+
+    found = read(value)
+    return otherwise if found is None else found
+
+
+def initial_of(deliver: Deliver, before: HeaderList, own: Metadata) -> Metadata:
+    """The metadata at the beginning of a response, with the mesh's changes."""
+    headers = deliver.head.headers
+    return own if headers is before else metadata_of(headers)
+
+
+def whole(deliver: Deliver, answer: Answer) -> Ended:
+    """How a response without a message ended, with the mesh's changes to its headers."""
+    ended, headers = answer.ended, deliver.head.headers
+    if ended is None:
+        raise AssertionError("a response that goes on")
+    if answer.headers:
+        initial = initial_of(deliver, answer.headers, ended.initial)
+        return Ended(ended.code, ended.details, initial, ended.trailing, ended.debug)
+    code, details = ended.code, ended.details
+    for name, value in headers:
+        if name.lower() == STATUS and value.isdigit():
+            code = int(value)
+        elif name.lower() == MESSAGE:
+            details = unquote(value.decode("utf-8", "replace")) if value != ended.details.encode() else ended.details
+    if code > 16:
+        code = UNKNOWN
+    return Ended(code, details, ended.initial, metadata_of(headers, SAID), ended.debug)
+
+
+def whole_unary(rpc: Rpc, deliver: Deliver | None, ended: Ended | None) -> tuple[bytes | None, Ended]:
+    """The end of a call with one response, which is there: its message, unless it failed, and how it ended."""
+    if deliver is None:
+        if ended is None:
+            raise AssertionError("a call without an end")
+        return None, ended
+    answer: Answer = deliver.head.handle
+    if answer.ended is None:
+        raise AssertionError("a response that goes on")
+    rpc.said(answer.ended.code)
+    message = answer.message
+    if message is None:
+        ended = whole(deliver, answer)
+    else:
+        ended = answer.ended
+        initial = initial_of(deliver, answer.headers, ended.initial)
+        if initial is not ended.initial:
+            ended = Ended(ended.code, ended.details, initial, ended.trailing, ended.debug, ended.rest)
+    rpc.end(complete=True, sent=rpc.sent(), received=0 if message is None else len(message))
+    return message, ended
+
+
+def unsupported(rpc: Rpc, action: Bypass) -> Ended:
+    """A port that the mesh takes for TCP."""
+    text = f"{rpc.place.authority.decode()} leads to cluster {action.cluster} by TCP: name its port grpc or http2"
+    return Ended(UNAVAILABLE, text)
+
+
+def cut_as(rpc: Rpc, deliver: Deliver, ended: Ended, initial: Metadata, *, late: bool) -> tuple[Ended, str]:
+    """How a stream of responses ended as the program gets it, and what has cut it, if it was cut. `late`: the mesh."""
+    ended = Ended(ended.code, ended.details, initial, ended.trailing, ended.debug)
+    if late:
+        due = deliver.deadline is not None and monotonic() >= deliver.deadline - EARLY_S
+        text = "the route's timeout passed" if due else "it stalled for longer than the route allows"
+        details = f"{text} before the response was complete"
+        return Ended(DEADLINE_EXCEEDED, details, initial, (), f"proxyless: {details}"), "timeout" if due else "idle"
+    gave_up = rpc.until is not None and monotonic() >= rpc.until - EARLY_S and ended.code == DEADLINE_EXCEEDED
+    if rpc.cancelled or gave_up:
+        return ended, "caller"
+    failure = failure_of(Ended(ended.code, ended.details, (), ended.trailing, ended.debug), None)
+    return ended, "" if failure is None else failure.kind

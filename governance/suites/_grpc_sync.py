@@ -1,0 +1,338 @@
+"""The actions of a call's machine for gRPC in sync code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from copy import copy
+from typing import TYPE_CHECKING, Any, Self
+
+import grpc
+
+from ..actions import (
+    AwaitConfig,
+    Bypass,
+    Collect,
+    Deliver,
+    Discard,
+    Failure,
+    Head,
+    OpenConnection,
+    Run,
+    Send,
+    Sleep,
+    Start,
+)
+from ..bodies import most_kept
+from ..driver import drive
+from ..framing import framed
+from ..mirroring import Copy
+from ._background import in_thread
+from ._blocking import ask, await_race, await_slot, beside, pause
+from ._grpc_metadata import headers_of
+from ._grpc_native import opened
+from ._grpc_rpc import Answer, RefusedError, Rpc, unsupported, whole_unary
+from ._grpc_status import OK, WELL, Ended, failure_of, head_of, local, read
+
+if TYPE_CHECKING:
+    from ._grpc_alarms import Alarm, Alarms
+
+
+class SyncRpc(Rpc):
+    """`abortable`: another thread may end it while it waits for grpcio. `brief`: where it does well, nobody asks for
+    more than its message."""
+
+    __slots__ = ("abortable", "alarm", "alarms", "brief", "bypass", "late", "received")
+
+    def __init__(
+        self, *arguments: Any, alarms: Alarms, bypass: Callable[[], Any], abortable: bool, brief: bool
+    ) -> None:
+        super().__init__(*arguments)
+        self.alarms = alarms
+        self.bypass = bypass
+        self.abortable = abortable
+        self.brief = brief
+        self.alarm: Alarm | None = None
+        self.late = False
+        self.received = 0
+
+    @classmethod
+    def of_copy(cls, rpc: Rpc, copy: Copy, body: Any) -> Self:
+        made = super().of_copy(rpc, copy, body)
+        made.abortable, made.brief, made.alarm, made.late, made.received = False, True, None, False, 0
+        if isinstance(rpc, SyncRpc):
+            made.alarms, made.bypass = rpc.alarms, rpc.bypass
+        return made
+
+    def cancel(self) -> None:
+        """From any thread."""
+        self.cancelled = True
+        native = self.native
+        if native is not None:
+            native.cancel()
+
+    def until_then(self, until: float | None) -> None:
+        """The mesh ends it at that moment, and at no other."""
+        self.call_off()
+        self.late = False
+        if until is not None:
+            self.alarm = self.alarms.at(until, self._ring)
+
+    def call_off(self) -> None:
+        """The mesh does not end it any more."""
+        alarm, self.alarm = self.alarm, None
+        if alarm is not None:
+            alarm.off()
+
+    def _ring(self) -> None:
+        self.late = True
+        native = self.native
+        if native is not None:
+            native.cancel()
+
+    def given(self) -> Any:
+        """The request as grpcio takes it."""
+        body = self.body
+        if isinstance(body, bytes):
+            return body
+        body.on_end = self._uploaded
+        call = self.call
+        body.keep(most_kept(call) if call.retry is not None or call.route is None else 0)
+        return iter(body)
+
+    def _uploaded(self) -> None:
+        self.until_then(self.sooner(self.call.uploaded(), self.call.idle_s()))
+
+    def run(self) -> tuple[Deliver | None, Ended | None]:
+        """Until there is a response, or an end without one."""
+        tries = 0
+        while True:
+            try:
+                outcome = drive(self.machine, PERFORM, self)
+                if isinstance(outcome, Deliver):
+                    if not isinstance(self.body, bytes):
+                        self.body.settle()
+                    return outcome, None
+                wait_s = self.waits_again(outcome, tries)
+            except RefusedError as refused:
+                return None, refused.ended
+            if wait_s is None:
+                return None, local(outcome)
+            pause(wait_s)
+            tries += 1
+            self.begin()
+
+    def unary(self) -> tuple[bytes | None, Ended]:
+        """A call with one response: its message, unless it failed, and how it ended."""
+        return whole_unary(self, *self.run())
+
+
+def await_config(rpc: SyncRpc, action: AwaitConfig) -> None:
+    """Wait for the next snapshot."""
+    if not rpc.runtime.changes.wait(action.seen, rpc.patience(action.missing)):
+        raise rpc.unconfigured(action.missing)
+
+
+def open_connection(rpc: SyncRpc, action: OpenConnection) -> Any:
+    """A channel to the endpoint."""
+    limit, own = rpc.connect_limit(action)
+    made = opened(rpc.runtime, rpc.owner, action, rpc.authority, limit)
+    if own and isinstance(made, Failure) and made.kind == "connect-timeout":
+        raise rpc.expired(f"connecting to {action.host.address}")
+    return made
+
+
+def send(rpc: SyncRpc, action: Send) -> Head | Failure:
+    """One try."""
+    function, more, until = rpc.prepared(action)
+    if rpc.kind.endswith("_stream"):
+        return _streamed(rpc, function(rpc.given(), **more), action, until)
+    return _answered(rpc, function, more, action, until)
+
+
+def _answered(rpc: SyncRpc, function: Any, more: dict[str, Any], action: Send, until: float | None) -> Head | Failure:
+    given = rpc.given()
+    native: Any = None
+    try:
+        if until is None and not rpc.abortable and given is rpc.body:
+            message, native = function.with_call(given, **more)
+        else:
+            native = rpc.native = function.future(given, **more)
+            rpc.until_then(until)
+            if rpc.cancelled:
+                native.cancel()
+            try:
+                message = native.result()
+            except grpc.FutureCancelledError:
+                return _cancelled(rpc, action, native)
+            finally:
+                rpc.call_off()
+                rpc.native = None
+    except grpc.RpcError as error:
+        if rpc.late:
+            return rpc.too_late(action)
+        return rpc.judged(read(error), error)
+    initial = native.initial_metadata()
+    headers = headers_of(initial)
+    if rpc.brief:
+        return Head(200, headers, Answer(None, message, WELL, headers))
+    ended = Ended(OK, native.details() or "", initial or (), native.trailing_metadata() or ())
+    return Head(200, headers, Answer(None, message, ended, headers))
+
+
+def _cancelled(rpc: SyncRpc, action: Send, native: Any) -> Head | Failure:
+    """grpcio says that it was cancelled here: by the caller, by the mesh's own limit, or by the server's reset."""
+    if rpc.late:
+        return rpc.too_late(action)
+    return rpc.judged(read(native), None)
+
+
+def _streamed(rpc: SyncRpc, native: Any, action: Send, until: float | None) -> Head | Failure:
+    rpc.native = native
+    rpc.until_then(until)
+    if rpc.cancelled:
+        native.cancel()
+    try:
+        initial = native.initial_metadata()
+        if initial:
+            headers = headers_of(initial)
+            return Head(200, headers, Answer(native, None, None, headers), rpc.replayable)
+        message = next(native)
+        none = headers_of(None)
+        return Head(200, none, Answer(native, message, None, none), rpc.replayable)
+    except StopIteration:
+        return rpc.judged(read(native), None)
+    except (grpc.RpcError, grpc.FutureCancelledError) as error:
+        if rpc.late:
+            return rpc.too_late(action)
+        return rpc.judged(read(native), error)
+    finally:
+        rpc.call_off()
+
+
+def discard(rpc: SyncRpc, action: Discard) -> None:
+    """Throw a response away."""
+    del rpc
+    native = action.head.handle.native
+    if native is not None:
+        native.cancel()
+
+
+def sleep(rpc: SyncRpc, action: Sleep) -> None:
+    """The pause before another try; no longer than the caller waits."""
+    left = rpc.left()
+    pause(action.seconds if left is None else min(left, action.seconds))
+    rpc.left()
+
+
+def bypass(rpc: SyncRpc, action: Bypass) -> Head:
+    """grpcio's own channel to what the program named."""
+    if action.tcp is not None:
+        raise RefusedError(unsupported(rpc, action))
+    path, more = rpc.unrouted(action)
+    function = getattr(rpc.bypass(), rpc.kind)(path)
+    given = rpc.given()
+    native: Any = None
+    ended: Ended | None = None
+    message: bytes | None = None
+    headers = headers_of(None)
+    if rpc.kind.endswith("_stream"):
+        native = rpc.native = function(given, **more)
+        return Head(200, headers, Answer(native, None, None, headers))
+    try:
+        native = rpc.native = function.future(given, **more)
+        if rpc.cancelled:
+            native.cancel()
+        message = native.result()
+        ended = read(native)
+    except grpc.FutureCancelledError:
+        ended = read(native)
+    except grpc.RpcError as error:
+        ended = read(error)
+        failure = failure_of(ended, error)
+        if failure is not None and failure.kind.startswith("connect"):
+            rpc.call.unreached = "UF"
+            raise RefusedError(ended) from error
+    if message is None:
+        return head_of(ended, Answer(ended=ended))
+    headers = headers_of(ended.initial)
+    return Head(200, headers, Answer(None, message, ended, headers))
+
+
+def collect(rpc: SyncRpc, action: Collect) -> int:
+    """Have the messages at hand, framed as they travel."""
+    body = rpc.body
+    if isinstance(body, bytes):
+        action.body = framed(body)
+    else:
+        body.keep(None)
+        action.body = body.collect(action.most)
+    return len(action.body)
+
+
+def start(rpc: SyncRpc, action: Start) -> None:
+    """A copy in the background; a stream of requests is not copied."""
+    background = rpc.runtime.background
+    if not isinstance(rpc.body, bytes):
+        background.drop()
+    elif background.begin():
+        made = SyncRpc.of_copy(rpc, action.copy, rpc.body)
+        in_thread(background, lambda: run_copy(made))
+
+
+def run_copy(rpc: SyncRpc) -> None:
+    """A copy to its end."""
+    try:
+        deliver, _ = rpc.run()
+        if deliver is not None:
+            consume(rpc, deliver)
+    except Exception:  # nobody is there to hear of it; the machine has counted it
+        rpc.machine.close()
+
+
+def consume(rpc: SyncRpc, deliver: Deliver) -> None:
+    """Read a response that nobody wants."""
+    native = deliver.head.handle.native
+    if native is not None:
+        with suppress(grpc.RpcError, grpc.FutureCancelledError):
+            for _ in native:
+                pass
+    rpc.end(complete=True, sent=0, received=0)
+
+
+def run(rpc: SyncRpc, action: Run) -> Beside:
+    """A try beside others, in a thread of its own."""
+    branch = copy(rpc)
+    branch.abortable = True
+    branch.native = branch.alarm = None
+    beside(action, PERFORM, branch)
+    return Beside(branch)
+
+
+class Beside:
+    """A try in a thread of its own."""
+
+    __slots__ = ("_branch",)
+
+    def __init__(self, branch: SyncRpc) -> None:
+        self._branch = branch
+
+    def abandon(self) -> None:
+        """End it."""
+        self._branch.cancel()
+
+
+PERFORM: tuple[Callable[[Any, Any], Any], ...] = (
+    await_config,
+    open_connection,
+    await_slot,
+    send,
+    discard,
+    sleep,
+    bypass,
+    ask,
+    start,
+    run,
+    await_race,
+    collect,
+)

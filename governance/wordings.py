@@ -1,0 +1,77 @@
+"""How formats spell response flags and gRPC statuses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+FLAGS_LONG: Mapping[str, str] = {
+    "DC": "DownstreamConnectionTermination",
+    "DF": "DnsResolutionFailed",
+    "DI": "DelayInjected",
+    "DO": "DropOverLoad",
+    "DPE": "DownstreamProtocolError",
+    "DR": "DownstreamRemoteReset",
+    "DT": "DurationTimeout",
+    "FI": "FaultInjected",
+    "IH": "InvalidEnvoyRequestHeaders",
+    "LH": "FailedLocalHealthCheck",
+    "LR": "LocalReset",
+    "NC": "NoClusterFound",
+    "NFCF": "NoFilterConfigFound",
+    "NR": "NoRouteFound",
+    "OM": "OverloadManagerTerminated",
+    "RFCF": "ResponseFromCacheFilter",
+    "RL": "RateLimited",
+    "RLSE": "RateLimitServiceError",
+    "SI": "StreamIdleTimeout",
+    "UAEX": "UnauthorizedExternalService",
+    "UC": "UpstreamConnectionTermination",
+    "UF": "UpstreamConnectionFailure",
+    "UH": "NoHealthyUpstream",
+    "UMSDR": "UpstreamMaxStreamDurationReached",
+    "UO": "UpstreamOverflow",
+    "UPE": "UpstreamProtocolError",
+    "UR": "UpstreamRemoteReset",
+    "URX": "UpstreamRetryLimitExceeded",
+    "UT": "UpstreamRequestTimeout",
+}
+"""Response flags spelled out."""
+
+GRPC_CAMEL = (
+    "OK",
+    "Canceled",
+    "Unknown",
+    "InvalidArgument",
+    "DeadlineExceeded",
+    "NotFound",
+    "AlreadyExists",
+    "PermissionDenied",
+    "ResourceExhausted",
+    "FailedPrecondition",
+    "Aborted",
+    "OutOfRange",
+    "Unimplemented",
+    "Internal",
+    "Unavailable",
+    "DataLoss",
+    "Unauthenticated",
+)
+GRPC_SNAKE = (
+    "OK",
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
+)

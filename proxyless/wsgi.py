@@ -1,0 +1,36 @@
+"""`proxyless.wsgi.Middleware`: incoming requests of a WSGI app, governed.
+
+app.wsgi_app = proxyless.wsgi.Middleware(app.wsgi_app, mesh)
+"""
+
+from collections.abc import Iterable
+
+from ._composing import policies_of
+from ._fitness import refuse_own_tls
+from .governance.suites.wsgi import App, WsgiMiddleware
+from .mesh import Mesh, runtime_of
+
+__all__ = ["Middleware"]
+
+
+class Middleware(WsgiMiddleware):
+    """Governs a WSGI app by the inbound chain of its port.
+
+    Args:
+        app: the app.
+        mesh: the mesh; by default the process-wide one, from the environment.
+        port: the app's port as the mesh knows it; by default the port that the server says it listens on.
+        policies: own policies, fallbacks and switches (docs/composition.md).
+
+    Raises:
+        UnsupportedError: the server terminates TLS where the mesh cannot (granian).
+    """
+
+    def __init__(
+        self, app: App, mesh: Mesh | None = None, *, port: int | None = None, policies: Iterable[object] = ()
+    ) -> None:
+        runtime = runtime_of(mesh)
+        if runtime is not None:
+            refuse_own_tls()
+        own = policies_of(runtime, policies, "proxyless.wsgi.Middleware", blocking=True, incoming=True)
+        super().__init__(app, runtime, port, own)

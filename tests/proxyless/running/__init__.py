@@ -1,0 +1,1 @@
+"""`proxyless run`: the interpreters below it, and real programs."""
