@@ -71,12 +71,38 @@ class Came:
     tries: tuple[Arrived, ...]
 
 
+class Tries:
+    """What arrived of each call, at whichever server: a call's plan goes on where its next try arrives."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._of: dict[str, list[Arrived]] = {}
+
+    def began(self, mark: str, arrived: Arrived) -> int:
+        """How many tries of the call there were before."""
+        with self._lock:
+            tries = self._of.setdefault(mark, [])
+            tries.append(arrived)
+            return len(tries) - 1
+
+    def heard(self, mark: str, number: int, arrived: Arrived) -> None:
+        """More of a try, unless nobody waits for it any more."""
+        with self._lock:
+            tries = self._of.get(mark, [])
+            if number < len(tries):
+                tries[number] = arrived
+
+    def taken(self, mark: str) -> tuple[Arrived, ...]:
+        """The tries of a call."""
+        with self._lock:
+            return tuple(self._of.pop(mark, ()))
+
+
 class Planned(_GenericRpcHandler):  # type: ignore[misc]
     """A server of bytes, of which every method does what it is told."""
 
-    def __init__(self, host: str = "127.0.0.1") -> None:
-        self._lock = threading.Lock()
-        self._tries: dict[str, list[Arrived]] = {}
+    def __init__(self, tries: Tries, host: str = "127.0.0.1") -> None:
+        self._tries = tries
         self._released = threading.Event()
         self._server = grpc.server(ThreadPoolExecutor(16), options=[("grpc.so_reuseport", 0)])
         self._server.add_generic_rpc_handlers((self,))
@@ -90,11 +116,6 @@ class Planned(_GenericRpcHandler):  # type: ignore[misc]
         self._released.set()
         self._server.stop(0).wait(PATIENCE_S)
 
-    def taken(self, mark: str) -> tuple[Arrived, ...]:
-        """The tries of a call."""
-        with self._lock:
-            return tuple(self._tries.pop(mark, ()))
-
     def service(self, handler_call_details: Any) -> Any:
         return grpc.stream_stream_rpc_method_handler(self._do)
 
@@ -104,16 +125,11 @@ class Planned(_GenericRpcHandler):  # type: ignore[misc]
         left = context.time_remaining()
         within = None if left is None or left > LIMITS_S[-1] else next(each for each in LIMITS_S if left <= each)
         plan = str(said.get("x-plan", "ok")).split(",")
-        with self._lock:
-            tries = self._tries.setdefault(str(said.get("x-mark")), [])
-            number = len(tries)
-            tries.append(Arrived(_shown(metadata), (), within))
+        mark = str(said.get("x-mark"))
+        number = self._tries.began(mark, Arrived(_shown(metadata), (), within))
         steps = plan[min(number, len(plan) - 1)].split(";")
         if "early" not in steps:
-            messages = tuple(requests)
-            with self._lock:
-                if number < len(tries):
-                    tries[number] = Arrived(_shown(metadata), messages, within)
+            self._tries.heard(mark, number, Arrived(_shown(metadata), tuple(requests), within))
         for step in steps:
             name, _, value = step.partition("=")
             if name == "initial":
@@ -134,8 +150,11 @@ class Planned(_GenericRpcHandler):  # type: ignore[misc]
 class World:
     """Servers, an Envoy, and a mesh for each API on the same configuration: what they remember is their own."""
 
-    def __init__(self, recording: Recording, servers: list[Planned], dialled: str = "10.96.1.2:80") -> None:
+    def __init__(
+        self, recording: Recording, servers: list[Planned], tries: Tries, dialled: str = "10.96.1.2:80"
+    ) -> None:
         self._recording = recording
+        self._tries = tries
         self._dialled = dialled
         self._listener = f"direct_{dialled.rpartition(':')[2]}"
         self._servers = servers
@@ -185,7 +204,7 @@ class World:
         else:
             found = self._sync(self._channel(how, call.host), call, metadata)
         code, details, messages, initial, trailing = found
-        tries = tuple(sorted((one for each in self._servers for one in each.taken(mark)), key=repr))
+        tries = tuple(sorted(self._tries.taken(mark), key=repr))
         return Came(code, details, messages, _shown(initial), _shown(trailing), tries)
 
     def _channel(self, how: str, host: str) -> Any:

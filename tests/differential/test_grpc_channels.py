@@ -13,7 +13,7 @@ from dataclasses import replace
 import pytest
 
 from tests.differential.custom import cluster, custom, host, route
-from tests.differential.grpc_calls import KINDS, Call, Came, Planned, World
+from tests.differential.grpc_calls import KINDS, Call, Came, Planned, Tries, World
 from tests.differential.probes.retries import H2
 from tests.differential.recording import Recording, Resource, address_of
 from tests.support.ports import free_port
@@ -128,7 +128,8 @@ def tables() -> list[Resource]:
 @contextmanager
 def built(base: Recording) -> Iterator[World]:
     """The world of the table."""
-    servers = [Planned(), Planned()]
+    tries = Tries()
+    servers = [Planned(tries), Planned(tries)]
     a, b = (("127.0.0.1", each.port) for each in servers)
     ejecting: Resource = {
         "consecutive_gateway_failure": 2,
@@ -155,7 +156,7 @@ def built(base: Recording) -> Iterator[World]:
     for chain in recording.listeners["0.0.0.0_80"]["filter_chains"]:
         for network in chain["filters"]:
             network["typed_config"]["http_filters"][:0] = filters
-    with World(recording, servers) as made:
+    with World(recording, servers, tries) as made:
         yield made
 
 
@@ -235,7 +236,8 @@ def test_the_recorded_route_to_a_grpc_service(frontend: Recording) -> None:
     held = frontend.assignments[f"outbound|50051||{RECOMMEND}"]["endpoints"]
     sockets = [one["endpoint"]["address"]["socket_address"] for each in held for one in each["lb_endpoints"]]
     addresses = [address_of(each) for each in sockets]
-    servers = [Planned(host) for host, _ in addresses]
+    tries = Tries()
+    servers = [Planned(tries, host) for host, _ in addresses]
     ports = {address: each.port for address, each in zip(addresses, servers, strict=True)}
-    with World(frontend.rewritten(ports), servers, "10.96.1.6:50051") as world:
+    with World(frontend.rewritten(ports), servers, tries, "10.96.1.6:50051") as world:
         assert world.differences(RECORDED, alike) == []

@@ -30,7 +30,7 @@ from tests.support.waiting import wait_for
 Some = Callable[[int], None]
 Kind = Callable[[], Any]
 SELDOM = 50
-MOST = 500
+MOST = 1000
 """Objects that may have come up besides: caches that have a bound."""
 FAILED = (grpc.RpcError, grpc.FutureCancelledError, ConnectionError, asyncio.CancelledError)
 POLICY = """\
@@ -302,11 +302,12 @@ def held() -> tuple[int, int]:
     return threading.active_count(), len(list(Path("/proc/self/fd").iterdir()))
 
 
+@pytest.mark.no_cover  # coverage keeps objects for each thread that it has seen
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="descriptors are counted in /proc")
 @pytest.mark.parametrize("suite", SUITES)
 def test_many_calls_leave_nothing_behind(suite: str, mesh: proxyless.Mesh) -> None:
     with SUITES[suite](mesh) as some:
-        some(max(50, CALLS // 10))
+        some(max(200, CALLS // 10))
         objects_before, before = objects(), held()
         some(CALLS)
         growth: list[int] = []
