@@ -66,7 +66,7 @@ def spread(own: OwnCluster, world: World) -> list[Pod]:
         if len({each.node for each in pods}) > 1:
             return pods
         world.api.delete(world.path("pods", pods[0].name))
-        world.until(lambda: pods[0].name not in world.names("catalog", "v1"), "it does not go")  # noqa: B023
+        world.until(pods[0].gone.is_set, "it does not go")
         world.rolled_out("catalog-v1")
     raise AssertionError("all Pods are on one node")
 

@@ -30,7 +30,9 @@ def refuse_eventlet(modules: Mapping[str, ModuleType] = sys.modules) -> None:
 
 def refuse_forked(environ: Mapping[str, str] = os.environ) -> None:
     """Raises UnsupportedError in a child of a process that has called by gRPC, unless grpcio is told of forks."""
-    if environ.get("GRPC_ENABLE_FORK_SUPPORT", "").lower() not in ("1", "true"):
+    from .xds.transport.grpc_stream import supports_forks
+
+    if not supports_forks(environ):
         raise UnsupportedError(
             "this process was forked from one that has made calls by this gRPC channel, and grpcio crashes or hangs "
             "there: make the channel in the child, or fork before its first call (docs/grpc.md)"

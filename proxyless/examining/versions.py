@@ -81,6 +81,10 @@ def switches(environ: Mapping[str, str]) -> Iterator[Finding]:
         value = environ.get(name, "")
         if value and value != "0" and (name != "PROXYLESS_IDENTITY" or value == "none"):
             yield Finding("environment", WARNING, f"{name}={value}: {what}", do)
-    if environ.get("GRPC_ENABLE_FORK_SUPPORT") == "1":
-        text = "GRPC_ENABLE_FORK_SUPPORT=1: a process that has forked would hang, so a mesh refuses to start"
+    from ..xds.transport.grpc_stream import FORK_SUPPORT, supports_forks
+
+    if supports_forks(environ):
+        text = (
+            f"{FORK_SUPPORT}={environ[FORK_SUPPORT]}: forked processes would hang, so a mesh refuses to start"
+        )
         yield Finding("environment", ERROR, text, "take it away: forked children are looked after without it")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
@@ -19,6 +19,7 @@ from .link import Ended, LinkError, Stream
 
 log = logging.getLogger("proxyless.xds")
 
+FORK_SUPPORT = "GRPC_ENABLE_FORK_SUPPORT"
 SERVICE = "/envoy.service.discovery.v3.AggregatedDiscoveryService/"
 OPTIONS = (
     OWN_CHANNEL,
@@ -113,7 +114,7 @@ def refuse_unfit_process() -> None:
     Raises:
         LinkError: a fork would hang.
     """
-    if os.environ.get("GRPC_ENABLE_FORK_SUPPORT", "").lower() in ("1", "true"):
+    if supports_forks(os.environ):
         raise LinkError(
             "GRPC_ENABLE_FORK_SUPPORT=1 makes forked children hang: unset it (children start a stream of their own)"
         )
@@ -191,3 +192,8 @@ def describe(error: grpc.RpcError) -> Ended:
         hint = next((hint for sign, hint in UNAVAILABLE.items() if sign in details), hint)
     planned = code == "UNAVAILABLE" and "max connection age" in details.lower()
     return Ended(f"{hint}: {details}" if hint else details or code, code, planned)
+
+
+def supports_forks(environ: Mapping[str, str]) -> bool:
+    """Whether grpcio has been told to look after itself in forked children."""
+    return environ.get(FORK_SUPPORT, "").lower() in ("1", "true")
