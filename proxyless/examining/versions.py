@@ -84,7 +84,5 @@ def switches(environ: Mapping[str, str]) -> Iterator[Finding]:
     from ..xds.transport.grpc_stream import FORK_SUPPORT, supports_forks
 
     if supports_forks(environ):
-        text = (
-            f"{FORK_SUPPORT}={environ[FORK_SUPPORT]}: forked processes would hang, so a mesh refuses to start"
-        )
+        text = f"{FORK_SUPPORT}={environ[FORK_SUPPORT]}: forked processes would hang, so a mesh refuses to start"
         yield Finding("environment", ERROR, text, "take it away: forked children are looked after without it")
