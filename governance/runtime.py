@@ -121,6 +121,7 @@ class Runtime:
         "asked",
         "authorizer",
         "background",
+        "behind",
         "changes",
         "clock",
         "closed",
@@ -177,6 +178,8 @@ class Runtime:
         self.rng: Random = chance if rng is None else rng
         self.uniform = self.rng.random
         self.subscribe = subscribe
+        self.behind: Callable[[], str] = str
+        """What keeps configuration away; empty where nothing is known to."""
         self.closed = False
         self.draining = False
         """Whether clients are to take their next requests elsewhere."""
@@ -226,6 +229,11 @@ class Runtime:
         """Ask for what a decision lacks."""
         if missing.type is not None:
             self.subscribe(missing.type, missing.names)
+
+    def late(self, missing: str) -> str:
+        """What to say of configuration that has not come in time."""
+        why = self.behind()
+        return f"timed out waiting for {missing} ({why})" if why else f"timed out waiting for {missing}"
 
     def reset(self) -> None:
         """In a forked child: keep the configuration, drop connections, counts and locks that belong to the parent.

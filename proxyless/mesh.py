@@ -404,6 +404,7 @@ class Mesh(Dials):
             secrets=self._identity.keeper,
         )
         self._first, self._graph, self._connection = first, self._control.graph, self._control.connection
+        self.runtime.behind = self._control.connection.trouble
         self._control.start()
 
     def _subscribe(self, type_: ResourceType, names: Iterable[str]) -> None:

@@ -16,9 +16,9 @@ from ._underway import Underway
 
 
 async def await_config(exchange: Underway, action: AwaitConfig) -> None:
-    changes = exchange.pool.runtime.changes
-    if not await changes.wait_async(action.seen, exchange.patience(action.started)):
-        raise exchange.library.connect_timeout(f"timed out waiting for {action.missing}")
+    runtime = exchange.pool.runtime
+    if not await runtime.changes.wait_async(action.seen, exchange.patience(action.started)):
+        raise exchange.library.connect_timeout(runtime.late(action.missing))
 
 
 async def await_slot(call: Patient, action: AwaitSlot) -> bool:

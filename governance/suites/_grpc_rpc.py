@@ -197,7 +197,7 @@ class Rpc:
             return None
         left = self.until - monotonic()
         if left <= 0:
-            raise self.expired(what)
+            raise self.expired(what and self.runtime.late(what))
         return left
 
     def patience(self, missing: str) -> float | None:
@@ -212,8 +212,8 @@ class Rpc:
     def unconfigured(self, missing: str) -> RefusedError:
         """What the call is for did not come in time."""
         if self.until is not None:
-            return self.expired(missing)
-        return RefusedError(Ended(UNAVAILABLE, f"timed out waiting for {missing}"))
+            return self.expired(self.runtime.late(missing))
+        return RefusedError(Ended(UNAVAILABLE, self.runtime.late(missing)))
 
     def slot_limit(self, action: AwaitSlot) -> tuple[float | None, bool]:
         """How long to wait for a connection, and whether it is the caller who waits no longer."""

@@ -73,9 +73,9 @@ class GovernedPool(PoolBase):
 
     @staticmethod
     def await_config(exchange: Exchange, action: AwaitConfig) -> None:
-        changes = exchange.pool.runtime.changes
-        if not changes.wait(action.seen, exchange.patience(action.started)):
-            raise exchange.library.connect_timeout(f"timed out waiting for {action.missing}")
+        runtime = exchange.pool.runtime
+        if not runtime.changes.wait(action.seen, exchange.patience(action.started)):
+            raise exchange.library.connect_timeout(runtime.late(action.missing))
 
     @staticmethod
     def open_connection(exchange: Exchange, action: OpenConnection) -> Any:

@@ -69,8 +69,8 @@ def _look(runtime: Runtime, host: str, port: int) -> TcpRoute | Missing:
     return found
 
 
-def _late(missing: Missing, host: str, port: int) -> TimeoutError:
-    return TimeoutError(f"{host}:{port}: timed out while waiting for {missing.what}")
+def _late(runtime: Runtime, missing: Missing, host: str, port: int) -> TimeoutError:
+    return TimeoutError(f"{host}:{port}: {runtime.late(missing.what)}")
 
 
 def _left(deadline: float | None) -> float | None:
@@ -151,7 +151,7 @@ def create_connection(
     seen = runtime.changes.generation
     while isinstance(found := _look(runtime, host, port), Missing):
         if not runtime.changes.wait(seen, _left(deadline)):
-            raise _late(found, host, port)
+            raise _late(runtime, found, host, port)
         seen = runtime.changes.generation
     if found is DIRECT:
         return socket.create_connection((host, port), timeout, source)
@@ -335,7 +335,7 @@ async def open_connection(
     seen = runtime.changes.generation
     while isinstance(found := _look(runtime, host, port), Missing):
         if not await runtime.changes.wait_async(seen, _left(deadline)):
-            raise _late(found, host, port)
+            raise _late(runtime, found, host, port)
         seen = runtime.changes.generation
     if found is DIRECT:
         async with asyncio.timeout(_left(deadline)):

@@ -1,16 +1,20 @@
 """Who asks: every kind of workload that both folders have, or who is named.
 
 Pods that share namespace, labels, service account and locality are one kind: nothing that is decided for them can
-differ. A folder without Pods is asked about by one client in each of its namespaces.
+differ. Processes of a Deployment that says where they are count as its Pods. A folder without either is asked about by
+one client in each of its namespaces.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ..errors import ConfigurationError
+from ..xds.controlplane.api.kubernetes import Deployment
+from ..xds.controlplane.registry import processes
+from ..xds.controlplane.registry.endpoints import Workload
 from ..xds.controlplane.registry.world import World
 from ..xds.identity.bootstrap import BootstrapError, Node
 
@@ -111,21 +115,29 @@ def client_of(said: str) -> Client:
 def _kinds(world: World) -> dict[Identity, Node]:
     found: dict[Identity, Node] = {}
     for (namespace, name), pod in sorted(world.pods.items()):
-        workload = world.workloads[namespace, name]
-        labels = tuple(sorted((k, v) for k, v in pod.meta.labels.items() if k not in INSTANCE_LABELS))
-        account = workload.service_account.rpartition("/")[2]  # of a SPIFFE identity
-        identity = namespace, labels, account, workload.locality
-        if identity not in found:
-            found[identity] = Node(
-                app=_app(labels),
-                namespace=namespace,
-                ip=pod.spec.status.pod_ip or "127.0.0.1",
-                pod=name,
-                service_account=account,
-                labels=dict(labels),
-                locality=workload.locality or None,
-            )
+        _add(found, world.workloads[namespace, name], name, pod.meta.labels, pod.spec.status.pod_ip)
+    for deployment in world.of_kind("Deployment", Deployment):  # whose annotation says where its processes are
+        places = [each.address for each in processes.processes(deployment)]
+        labels = deployment.spec.template.metadata.labels
+        workload = processes.workload(deployment, world.mesh)
+        _add(found, workload, deployment.meta.name, labels, places[0] if places else "")
     return found
+
+
+def _add(found: dict[Identity, Node], workload: Workload, name: str, labels: Mapping[str, str], ip: str) -> None:
+    kept = tuple(sorted((k, v) for k, v in labels.items() if k not in INSTANCE_LABELS))
+    account = workload.service_account.rpartition("/")[2]  # of a SPIFFE identity
+    identity = workload.namespace, kept, account, workload.locality
+    if identity not in found:
+        found[identity] = Node(
+            app=_app(kept),
+            namespace=workload.namespace,
+            ip=ip or "127.0.0.1",
+            pod=name,
+            service_account=account,
+            labels=dict(kept),
+            locality=workload.locality or None,
+        )
 
 
 def _app(labels: Iterable[tuple[str, str]]) -> str:

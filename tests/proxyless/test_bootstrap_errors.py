@@ -9,9 +9,13 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import grpc
+import httpx
 import pytest
 
 import proxyless
+import proxyless.grpc
+import proxyless.httpx
 from proxyless import ConfigurationError, Mesh, Node
 from proxyless.beginnings import alone
 from proxyless.examining.finding import Finding
@@ -128,3 +132,24 @@ def test_what_may_be_a_sidecar_is_a_warning(caplog: pytest.LogCaptureFixture) ->
     assert "something listens here at 15021" in caplog.text
     with pytest.raises(ConfigurationError, match="a proxy listens here at 15001"):
         alone(annotated({}), lambda annotations: seen(annotations, lambda port: port == 15001))
+
+
+def test_whoever_waits_for_configuration_in_vain_is_told_what_keeps_it_away() -> None:
+    told: list[str] = []
+    with (
+        Mesh("xds://127.0.0.1:1", node=Node(app="web", namespace="shop"), registry=False, cache_dir=False) as mesh,
+        httpx.Client(transport=proxyless.httpx.Transport(mesh)) as client,
+        proxyless.grpc.channel("catalog.shop:80", mesh) as channel,
+    ):
+        wait_for(lambda: bool(mesh.runtime.behind()))
+        with pytest.raises(httpx.ConnectTimeout) as by_httpx:
+            client.get("http://catalog.shop/", timeout=0.1)
+        with pytest.raises(grpc.RpcError) as by_grpc:
+            channel.unary_unary("/shop.Catalog/Get")(b"", timeout=0.1)
+        with pytest.raises(TimeoutError) as by_tcp:
+            mesh.create_connection(("catalog.shop", 6379), timeout=0.1)
+        told += [str(by_httpx.value), by_grpc.value.details(), str(by_tcp.value)]
+    for text in told:
+        assert "timed out waiting for the first complete configuration (127.0.0.1:1: failed to connect" in text
+    mesh.runtime.behind = str
+    assert mesh.runtime.late("a filter") == "timed out waiting for a filter"

@@ -76,6 +76,10 @@ class Connection:
     from_disk: float | None = None
     """When the configuration in force was saved, if it comes from disk."""
 
+    def trouble(self) -> str:
+        """Who does not answer, and why; empty where nothing is wrong."""
+        return f"{self.address}: {self.error}" if self.error else ""
+
 
 class Control(Thread):
     """One mesh's control thread."""

@@ -97,3 +97,29 @@ def test_local_limits(tmp_path: Path) -> None:
     found = policies(between(tmp_path, limit(5), limit(5, "5s")))
     assert found[f"{name}.token_bucket.fill_interval"] == ("10s", "5s", "loosens")
     assert not between(tmp_path, limit(5), limit(5, prefix="other"))["differs"]
+
+
+LOCAL = """\
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: till, namespace: shop, annotations: {proxyless.dev/endpoints: "%s"}}
+spec:
+  template:
+    metadata: {labels: {app: till}}
+    spec: {serviceAccountName: tills, containers: [{name: c}]}
+"""
+
+
+def test_a_deployment_that_says_where_its_processes_are_is_asked_for(tmp_path: Path) -> None:
+    def limited(where: str, path: str) -> str:
+        rules = f"[{{to: [{{operation: {{paths: [{path}]}}}}]}}]"
+        rule = f"{{selector: {{matchLabels: {{app: till}}}}, action: DENY, rules: {rules}}}"
+        return LOCAL % where + istio("AuthorizationPolicy", "till", rule)
+
+    document = compared(tmp_path, limited("127.0.0.1:9000", "/a"), limited("127.0.0.1:9000", "/b"))
+    (group,) = document["groups"]
+    assert [(each["name"], each["service_account"]) for each in group["clients"]] == [("till.shop", "tills")]
+    assert [each["policy_name"] for each in group["policies"]] == ["shop/till"]
+    # One that has none at the moment is asked for all the same.
+    assert compared(tmp_path, limited("", "/a"), limited("", "/b"))["differs"]

@@ -94,9 +94,10 @@ def shown(value: object) -> str:
 
 
 def nearest(name: str, known: Mapping[str, object]) -> str:
-    """` (did you mean "weight"?)`, or nothing if no known name is near."""
-    found = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    return f' (did you mean "{found[0]}"?)' if found else ""
+    """` (did you mean "weight"?)`, or nothing if no known name is near, whatever the case of its letters."""
+    lowered = {each.lower(): each for each in known}
+    found = difflib.get_close_matches(name.lower(), lowered, n=1, cutoff=0.6)
+    return f' (did you mean "{lowered[found[0]]}"?)' if found else ""
 
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")

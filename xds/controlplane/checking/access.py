@@ -8,7 +8,7 @@ from ..api.decode import nearest
 from ..api.security import AuthorizationPolicy, Rule
 from ..objects import Object
 from ..registry.endpoints import Workload
-from .conditions import lower_case_method
+from .conditions import lower_case_method, no_path
 from .finding import Keys, Said
 from .mesh import Mesh
 
@@ -25,11 +25,13 @@ def rules(source: Object[AuthorizationPolicy], mesh: Mesh) -> Iterator[Said]:
         at: Keys = ("spec", "rules", index)
         yield from _operations(at, rule, ports)
         for place, sender in enumerate(rule.from_):
-            if sender.source is not None and mesh.has_workloads:
-                keys: Keys = (*at, "from", place, "source", "namespaces")
-                for name in sender.source.namespaces:
-                    if "*" not in name and name not in mesh.namespaces:
-                        yield "warning", keys, f"{name} has no workload{nearest(name, mesh.namespaces)}"
+            if sender.source is None:
+                continue
+            keys: Keys = (*at, "from", place, "source")
+            yield from _principals((*keys, "principals"), sender.source.principals)
+            for name in sender.source.namespaces if mesh.has_workloads else ():
+                if "*" not in name and name not in mesh.namespaces:
+                    yield "warning", (*keys, "namespaces"), f"{name} has no workload{nearest(name, mesh.namespaces)}"
         if selected and _asks_for_tokens(rule) and not any(_verifies(each, mesh) for each in selected):
             why = "asks for a token, and no RequestAuthentication verifies any for the workloads that it selects"
             yield "warning", at, f"{why}: no request has one"
@@ -50,6 +52,17 @@ def _operations(at: Keys, rule: Rule, ports: set[int]) -> Iterator[Said]:
             why = lower_case_method(method)
             if why:
                 yield "warning", (*at, "to", place, "operation", "methods"), f"{method} {why}"
+        for path in operation.paths:
+            if no_path(path):
+                yield "warning", (*at, "to", place, "operation", "paths"), no_path(path)
+
+
+def _principals(at: Keys, names: tuple[str, ...]) -> Iterator[Said]:
+    for name in names:
+        if name.startswith("spiffe://"):
+            yield "warning", at, f'"{name}" is never met: a principal is written without spiffe://'
+        elif "*" not in name and "/ns/" not in name:
+            yield "warning", at, f'"{name}" is no identity of Istio\'s: TRUST-DOMAIN/ns/NAMESPACE/sa/ACCOUNT'
 
 
 def _asks_for_tokens(rule: Rule) -> bool:

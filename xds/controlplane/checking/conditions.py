@@ -22,6 +22,11 @@ def lower_case_method(method: str) -> str:
     )
 
 
+def no_path(path: str) -> str:
+    """What to say of a path that no request has; empty if it is one, or a pattern."""
+    return f'"{path}" is never met: paths begin with /' if path and path[0] not in "/*{" else ""
+
+
 def impossible(source: Object[VirtualService], mesh: Mesh) -> Iterator[Said]:
     """What of a VirtualService's matches no request can meet."""
     spec, namespace = source.spec, source.meta.namespace
@@ -45,6 +50,10 @@ def impossible(source: Object[VirtualService], mesh: Mesh) -> Iterator[Said]:
             why = lower_case_method((request.method.exact if request.method is not None else None) or "")
             if why:
                 yield "warning", ("spec", "http", index, "match", place, "method"), why
+            uri = request.uri
+            for key, path in (("exact", uri.exact), ("prefix", uri.prefix)) if uri is not None else ():
+                if no_path(path or ""):
+                    yield "warning", ("spec", "http", index, "match", place, "uri", key), no_path(path or "")
 
 
 def _ports(spec: VirtualService, namespace: str, mesh: Mesh) -> set[int]:

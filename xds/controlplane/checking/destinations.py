@@ -25,10 +25,11 @@ def destination_rule(source: Object[DestinationRule], mesh: Mesh) -> Iterator[Sa
     if not services:
         yield "warning", ("spec", "host"), f"{name} is no service that {namespace} can see{nearest(name, mesh.hosts)}"
     yield from _merged(source, name, mesh)
-    yield from _policy(("spec", "trafficPolicy"), spec.traffic_policy, services)
+    picked = spec.workload_selector is not None
+    yield from _policy(("spec", "trafficPolicy"), spec.traffic_policy, services, picked=picked)
     for index, subset in enumerate(spec.subsets):
         at: Keys = ("spec", "subsets", index)
-        yield from _policy((*at, "trafficPolicy"), subset.traffic_policy, services)
+        yield from _policy((*at, "trafficPolicy"), subset.traffic_policy, services, picked=picked)
         yield from _subset(at, subset, services, mesh)
     selector = spec.workload_selector
     if selector is not None and mesh.has_workloads and not mesh.selected(namespace, selector.match_labels):
@@ -55,24 +56,35 @@ def _subset(at: Keys, subset: Subset, services: list[Service], mesh: Mesh) -> It
             yield "warning", (*at, "labels"), f"pick no endpoint of {service.hostname}"
 
 
-def _policy(at: Keys, policy: TrafficPolicy | None, services: list[Service]) -> Iterator[Said]:
+def _policy(at: Keys, policy: TrafficPolicy | None, services: list[Service], *, picked: bool) -> Iterator[Said]:
     if policy is None:
         return
     balancer = policy.load_balancer
     setting = balancer.locality_lb_setting if balancer else None
     if setting is not None and (setting.failover or setting.failover_priority) and policy.outlier_detection is None:
         yield "warning", at, "has failover but no outlierDetection: no endpoint ever counts as failed"
-    yield from _tls((*at, "tls"), policy.tls)
+    yield from _tls((*at, "tls"), policy.tls, picked=picked)
     numbers = {port.number for service in services for port in service.ports}
     for index, own in enumerate(policy.port_level_settings):
         here: Keys = (*at, "portLevelSettings", index)
         if services and own.port is not None and own.port.number not in numbers:
             yield "error", (*here, "port"), f"{own.port.number} is no port of {services[0].hostname}"
-        yield from _tls((*here, "tls"), own.tls)
+        yield from _tls((*here, "tls"), own.tls, picked=picked)
 
 
-def _tls(at: Keys, tls: ClientTLSSettings | None) -> Iterator[Said]:
+_WITHOUT_SECRET = "configmap://", "builtin://", "sds://"
+"""Credentials that are no Secret: roots of a ConfigMap, the mesh's own certificates, those of a server of their own."""
+
+
+def _tls(at: Keys, tls: ClientTLSSettings | None, *, picked: bool) -> Iterator[Said]:
+    """`picked`: whether the rule is for the workloads of a selector."""
     if tls is not None and tls.mode in ("SIMPLE", "MUTUAL"):
+        if tls.credential_name and not picked and not tls.credential_name.startswith("configmap://"):
+            why = "has no effect without a workloadSelector, as on a sidecar: calls go out in plaintext"
+            yield "warning", (*at, "credentialName"), why
+        elif tls.credential_name and not tls.credential_name.startswith(_WITHOUT_SECRET):
+            why = "is a Secret, which istiod sends and a folder does not: from a folder calls wait for it, and fail"
+            yield "warning", (*at, "credentialName"), why
         if not tls.ca_certificates and not tls.credential_name and not tls.insecure_skip_verify:
             yield "warning", at, "names no caCertificates: the system's roots decide who is trusted"
         if not tls.subject_alt_names and not tls.sni and not tls.insecure_skip_verify:

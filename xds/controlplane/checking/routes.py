@@ -16,6 +16,8 @@ from .finding import Keys, Said
 from .mesh import Mesh
 from .overlaps import never_reached
 
+_NEARLY_ALL = frozenset(range(90, 111)) - {100}
+
 
 def virtual_service(source: Object[VirtualService], mesh: Mesh) -> Iterator[Said]:
     spec = source.spec
@@ -32,6 +34,7 @@ def virtual_service(source: Object[VirtualService], mesh: Mesh) -> Iterator[Said
         at: Keys = ("spec", "http", index)
         for keys, destination in _destinations(route):
             yield from _destination(at + keys, destination, source.meta.namespace, mesh)
+        yield from _weights((*at, "route"), [target.weight for target in route.route])
         yield from _delegate(source, at, route, mesh)
     for kind in ("tls", "tcp"):
         for index, route in enumerate(getattr(spec, kind)):
@@ -41,6 +44,14 @@ def virtual_service(source: Object[VirtualService], mesh: Mesh) -> Iterator[Said
     yield from _subnets(spec)
     yield from never_reached(spec)
     yield from impossible(source, mesh)
+
+
+def _weights(at: Keys, weights: list[int]) -> Iterator[Said]:
+    """Weights are shares of their sum. One near 100 was meant to be 100, unless all are alike (thirds of 33)."""
+    total = sum(weights)
+    if total in _NEARLY_ALL and len(set(weights)) > 1:
+        shares = ", ".join(f"{100 * weight / total:.3g} %" for weight in weights)
+        yield "warning", at, f"has weights that add up to {total}: the shares are {shares}"
 
 
 def _subnets(spec: VirtualService) -> Iterator[Said]:

@@ -19,7 +19,10 @@ def service(source: Object[kubernetes.Service], mesh: Mesh) -> Iterator[Said]:
     made = mesh.world.service(meta.namespace, f"{meta.name}.{meta.namespace}.svc.{mesh.world.mesh.domain_suffix}")
     instances = mesh.world.instances.get(made.key, NOWHERE) if made is not None else NOWHERE
     if spec.type != "ExternalName" and not instances.all:
-        yield "warning", (), "has no endpoints: calls are answered 503"
+        where = "no EndpointSlice says where, nor a Deployment's proxyless.dev/endpoints"
+        why = where if spec.selector else "it has no selector, and no EndpointSlice is its own"
+        yield "warning", (), f"has no endpoints ({why}): calls are answered 503"
+    yield from _names(spec.ports)
     for index, port in enumerate(spec.ports):
         at: Keys = ("spec", "ports", index)
         if port.protocol == "SCTP":
@@ -35,6 +38,18 @@ def service(source: Object[kubernetes.Service], mesh: Mesh) -> Iterator[Said]:
         yield "warning", ("spec", "clusterIPs"), why
     if made is not None:
         yield from _one_port(source, made, mesh)
+
+
+def _names(ports: tuple[kubernetes.ServicePort, ...]) -> Iterator[Said]:
+    """Names by which endpoints are found; Kubernetes refuses a Service that lacks one."""
+    known: set[str] = set()
+    for index, port in enumerate(ports):
+        at: Keys = ("spec", "ports", index)
+        if not port.name and len(ports) > 1:
+            yield "error", at, "has no name: where there are several ports Kubernetes refuses that"
+        elif port.name in known:
+            yield "error", (*at, "name"), f'"{port.name}" is another port\'s name already: Kubernetes refuses that'
+        known.add(port.name)
 
 
 def _one_port(source: Object[kubernetes.Service], made: Service, mesh: Mesh) -> Iterator[Said]:

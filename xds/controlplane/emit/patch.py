@@ -123,7 +123,7 @@ def patch_value(apply_to: ApplyTo, value: dict[str, object], *, strict: bool) ->
     try:
         json_format.ParseDict(value, made, ignore_unknown_fields=not strict, descriptor_pool=pool())
     except (json_format.ParseError, TypeError, ValueError) as error:
-        raise PatchError(str(error)) from error
+        raise PatchError(" ".join(str(error).split())) from error
     return made
 
 

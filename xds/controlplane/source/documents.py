@@ -96,6 +96,8 @@ def parse_yaml(text: str, line: int, reader: BlockReader) -> object:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         said = " ".join(part for part in (error.context, error.problem) if part)
+        if mark and text.split("\n")[mark.line][mark.column :].startswith("\t"):
+            said = "a tab stands where YAML wants spaces"
         at = (mark.line + line, mark.column + 1) if mark else (line, 0)
         raise DocumentError(f"is not YAML: {said}", *at) from error
     except (yaml.YAMLError, ValueError) as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from typing import Any
 
 from ..api.decode import Path, decode, extended, nearest, path_text, shown
@@ -46,6 +47,7 @@ def _items(value: object, path: Path) -> Iterator[tuple[Path, object]]:
 
 
 _NO_LABELS: dict[str, str] = {}
+_MISSPELT = 0.9  # how near a group has to be to one that has the kind: other projects have kinds of the same names
 
 
 class Reader:
@@ -59,6 +61,8 @@ class Reader:
         self._found: list[tuple[Path, str, bool]] = []
 
     def __call__(self, path: Path, message: str, *, inert: bool = False) -> None:
+        if not inert and any(path == at and not harmless for at, _, harmless in self._found):
+            return  # what was not read has its default, which a rule would find fault with once more
         self._found.append((path, message, inert))
 
     def read(self, value: object) -> Reading:
@@ -83,10 +87,10 @@ class Reader:
         group, _, version = api_version.rpartition("/")
         kind = KINDS.get(kind_name)
         if kind is None or kind.group != group:
-            self._unread(kind_name, group)
+            self._unread(kind_name, group, api_version)
             return None
         if kind.concerns is not None and not kind.concerns(value):
-            self._unread(kind_name, group)
+            self._unread(kind_name, group, api_version)
             return None
         meta = self.meta(value.get("metadata"), kind)
         if meta is None:
@@ -108,17 +112,27 @@ class Reader:
         place = Place(self._file, self._document.line)
         return Object(kind_name, kind.version, kind.group, meta, spec, place, status)
 
-    def _unread(self, kind: str, group: str) -> None:
+    def _unread(self, kind: str, group: str, api_version: str) -> None:
         if group in EXPERIMENTAL:
             self((self._base, "kind"), f"{kind} of {group} has no effect: it is not read", inert=True)
             return
         if group not in GROUPS:
+            self._misplaced(kind, group, api_version)
             return
         if kind in UNREAD:
             self((self._base, "kind"), f"{kind} has no effect: it is not read", inert=True)
         elif kind not in KINDS or KINDS[kind].group != group:
             named = {name: None for name, known in KINDS.items() if known.group == group}
             self((self._base, "kind"), f"{group} has no kind {shown(kind)}{nearest(kind, named)}")
+
+    def _misplaced(self, kind: str, group: str, api_version: str) -> None:
+        """A kind of Istio's or the Gateway API's in a group of Kubernetes' own, or in one that is misspelt."""
+        known = KINDS.get(kind)
+        if known is None or known.group not in GROUPS:
+            return
+        if group in ("", "apps") or SequenceMatcher(None, group, known.group).ratio() > _MISSPELT:
+            right = ", ".join(f"{known.group}/{version}" for version in known.versions)
+            self((self._base, "apiVersion"), f"of {kind} must be one of {right}, not {shown(api_version)}")
 
     def meta(self, value: object, kind: Kind) -> Meta | None:
         """The metadata of an object; None where it has no name."""

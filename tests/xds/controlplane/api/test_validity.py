@@ -250,6 +250,30 @@ def test_refused(kind: str, spec: str, said: str) -> None:
     assert any(each.startswith(said) for each in found), found
 
 
+@pytest.mark.parametrize(
+    ("kind", "spec", "said"),
+    [
+        (
+            "DestinationRule",
+            "{host: web, trafficPolicy: {outlierDetection: {interval: 3}}}",
+            "spec.trafficPolicy.outlierDetection.interval must be a duration such as 1.5s or 500ms, not the number 3",
+        ),
+        (
+            "AuthorizationPolicy",
+            rule("to: [{operation: {ports: [80]}}]"),
+            "spec.rules[0].to[0].operation.ports[0] must be a string, not the number 80",
+        ),
+        (
+            "AuthorizationPolicy",
+            "{action: deny}",
+            'spec.action must be one of ALLOW, DENY, AUDIT, CUSTOM, not "deny" (did you mean "DENY"?)',
+        ),
+    ],
+)
+def test_a_field_that_cannot_be_read_is_told_once(kind: str, spec: str, said: str) -> None:
+    assert faults(kind, spec) == [said]
+
+
 ACCEPTED: list[tuple[str, str]] = [
     ("ServiceEntry", entry("resolution: STATIC")),
     ("ServiceEntry", entry("resolution: STATIC, endpoints: [{network: elsewhere}]")),

@@ -50,6 +50,11 @@ def matched(*matches: str, to: str = TO_WEB) -> str:
     return f"{{match: [{', '.join(matches)}], {to}}}"
 
 
+def weighed(*weights: int) -> str:
+    shares = ", ".join(f"{{destination: {{host: web}}, weight: {weight}}}" for weight in weights)
+    return f"{{match: [{{uri: {{exact: /{'-'.join(map(str, weights))}}}}}], route: [{shares}]}}"
+
+
 def allowed(rule: str, selector: str = "selector: {matchLabels: {app: web}}, ") -> str:
     return istio("AuthorizationPolicy", "a", f"{{{selector}rules: [{rule}]}}")
 
@@ -59,8 +64,13 @@ def patched(apply_to: str, operation: str, match: str = "{context: SIDECAR_OUTBO
     return istio("EnvoyFilter", "e", f"{{configPatches: [{patch}]}}")
 
 
+def secured(selector: str, tls: str) -> str:
+    return istio("DestinationRule", "d", f"{{host: web, {selector}trafficPolicy: {{tls: {{mode: SIMPLE, {tls}}}}}}}")
+
+
 ENTRY = "{hosts: [db.test], ports: [{number: 5, name: a, protocol: %s}], resolution: DNS}"
 ROUTE = "VirtualService shop/web: spec."
+SECURED = "DestinationRule shop/d: spec.trafficPolicy.tls.credentialName"
 RULE = "AuthorizationPolicy shop/a: spec.rules[0]"
 OWN_PORTS = "the workloads that it selects (their own ports count: 8080)"
 
@@ -153,6 +163,49 @@ OWN_PORTS = "the workloads that it selects (their own ports count: 8080)"
             allowed("{to: [{operation: {methods: [post]}}]}"),
             f"{RULE}.to[0].operation.methods post is never met: methods are compared in their own case, POST",
             id="a method of a rule in lower case",
+        ),
+        pytest.param(
+            routed(weighed(50, 40)),
+            f"{ROUTE}http[0].route has weights that add up to 90: the shares are 55.6 %, 44.4 %",
+            id="weights of 90",
+        ),
+        pytest.param(routed(weighed(9, 1), weighed(33, 33, 33), weighed(90, 10)), None, id="shares"),
+        pytest.param(
+            routed(matched("{uri: {prefix: items}}")),
+            f'{ROUTE}http[0].match[0].uri.prefix "items" is never met: paths begin with /',
+            id="a path without its slash",
+        ),
+        pytest.param(routed(matched("{uri: {exact: /items}}"), matched("{uri: {prefix: ''}}")), None, id="paths"),
+        pytest.param(
+            allowed("{to: [{operation: {paths: ['admin*']}}]}"),
+            f'{RULE}.to[0].operation.paths "admin*" is never met: paths begin with /',
+            id="a rule's path without its slash",
+        ),
+        pytest.param(allowed("{to: [{operation: {paths: ['/a', '*/b', '{*}/c']}}]}"), None, id="paths of a rule"),
+        pytest.param(
+            allowed("{from: [{source: {principals: ['spiffe://cluster.local/ns/shop/sa/web']}}]}"),
+            f'{RULE}.from[0].source.principals "spiffe://cluster.local/ns/shop/sa/web" is never met: a principal is '
+            "written without spiffe://",
+            id="a principal as a URI",
+        ),
+        pytest.param(
+            allowed("{from: [{source: {principals: [shop/web]}}]}"),
+            f'{RULE}.from[0].source.principals "shop/web" is no identity of Istio\'s: '
+            "TRUST-DOMAIN/ns/NAMESPACE/sa/ACCOUNT",
+            id="a principal that is none",
+        ),
+        pytest.param(
+            allowed("{from: [{source: {principals: ['*/sa/web', cluster.local/ns/shop/sa/web]}}]}"),
+            None,
+            id="principals",
+        ),
+        pytest.param(
+            patched("HTTP_FILTER", "INSERT_FIRST").replace("name: x", "nam: x"),
+            "EnvoyFilter shop/e: spec.configPatches[0].patch.value has a field without effect: Message type "
+            '"envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter" has no field named "nam" at '
+            '"HttpFilter". Available Fields(except extensions): '
+            "\"['name', 'typedConfig', 'configDiscovery', 'isOptional', 'disabled']\".",
+            id="an unknown field of Envoy's, on one line",
         ),
         pytest.param(
             allowed("{from: [{source: {namespaces: [shopp]}}]}"),
@@ -271,6 +324,42 @@ OWN_PORTS = "the workloads that it selects (their own ports count: 8080)"
             'ConfigMap istio-system/istio: data.mesh.defaultProviders.tracing[0] "z" is of no use here: a process '
             "makes no spans for tracers of this kind",
             id="spans of the mesh",
+        ),
+        pytest.param(
+            secured("", "credentialName: roots, subjectAltNames: [web]"),
+            f"{SECURED} has no effect without a workloadSelector, as on a sidecar: calls go out in plaintext",
+            id="a Secret for everybody",
+        ),
+        pytest.param(
+            secured("workloadSelector: {matchLabels: {app: web}}, ", "credentialName: roots, subjectAltNames: [web]"),
+            f"{SECURED} is a Secret, which istiod sends and a folder does not: from a folder calls wait for it, and "
+            "fail",
+            id="a Secret",
+        ),
+        pytest.param(
+            secured("", "credentialName: 'configmap://roots', subjectAltNames: [web]"), None, id="roots of a ConfigMap"
+        ),
+        pytest.param(
+            service("two", ":80:8080", ":81:8081", ip="10.96.0.3"),
+            "Service shop/two: spec.ports[1] has no name: where there are several ports Kubernetes refuses that",
+            id="ports without names",
+        ),
+        pytest.param(
+            service("two", "a:80:8080", "a:81:8081", ip="10.96.0.3"),
+            'Service shop/two: spec.ports[1].name "a" is another port\'s name already: Kubernetes refuses that',
+            id="ports of one name",
+        ),
+        pytest.param(
+            service("alone", "http:80:8080", ip="10.96.0.3"),
+            "Service shop/alone:  has no endpoints (no EndpointSlice says where, nor a Deployment's "
+            "proxyless.dev/endpoints): calls are answered 503",
+            id="a service without endpoints",
+        ),
+        pytest.param(
+            service("alone", "http:80:8080", ip="10.96.0.3").replace("  selector:", "  selectors:"),
+            "Service shop/alone:  has no endpoints (it has no selector, and no EndpointSlice is its own): calls are "
+            "answered 503",
+            id="a service without a selector",
         ),
         pytest.param(
             "---\napiVersion: gateway.networking.x-k8s.io/v1alpha1\nkind: XMesh\nmetadata: {name: x}\n",

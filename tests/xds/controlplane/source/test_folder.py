@@ -178,6 +178,13 @@ def test_a_broken_file_keeps_what_it_said_and_the_rest_changes(tmp_path: Path) -
             'kind networking.istio.io has no kind "VirtualServic" (did you',
         ),
         ("kind: VirtualService\n", "", "is no Kubernetes object: kind is missing"),
+        ("networking.istio.io/v1", "v1", "apiVersion of VirtualService must be one of networking.istio.io/v1, net"),
+        ("networking.istio.io/v1", "networking.istio.io", 'networking.istio.io/v1alpha3, not "networking.istio.io"'),
+        (
+            "networking.istio.io/v1",
+            "networkin.istio.io/v1",
+            "apiVersion of VirtualService must be one of networking.is",
+        ),
         ("  name: web\n", "  nam: web\n", "metadata.name is missing"),
         ("metadata:\n", "meta:\n", "metadata is missing"),
     ],
@@ -195,6 +202,14 @@ def test_a_document_that_lost_its_kind_or_name_takes_nothing_away(
     assert [said in fault for fault in faults] == [True], faults
     file.write_text(WEB)
     assert loaded(source) == (["web"], [])
+
+
+def test_a_tab_is_called_one(tmp_path: Path) -> None:
+    (tmp_path / "web.yaml").write_text("kind: Service\nmetadata:\n\tname: web\n")
+    assert loaded(FolderSource(tmp_path)) == (
+        [],
+        ["web.yaml:3:1: is not YAML: a tab stands where YAML wants spaces"],
+    )
 
 
 def test_a_document_of_somebody_elses_kind_replaces_what_it_was(tmp_path: Path) -> None:
