@@ -73,7 +73,7 @@ def wait_for_connection(
             pool.abandoned()
             return call.timed_out()
         pool.failed(made.kind, made.reason, made.transport)
-        if made.transport and host.state.not_secured != made.transport:
+        if made.transport and pool.secure is not None and host.state.not_secured != made.transport:
             # Said once, and again when it is another reason or there was a connection between.
             host.state.not_secured = made.transport
             call.runtime.emit(NotSecured(host.state.cluster, host.address, made.transport))

@@ -1,4 +1,4 @@
-"""Processes in which a mesh cannot work: refused at start, by name."""
+"""What a mesh cannot work in or with: processes, and ports that are none, refused at start by name."""
 
 from __future__ import annotations
 
@@ -15,6 +15,19 @@ PATCHED = ("thread", "socket", "select")
 CERTIFICATE = "--ssl-certificate"
 """The option of granian's that makes it speak TLS, and its variable."""
 CERTIFICATE_VARIABLE = "GRANIAN_SSL_CERTIFICATE"
+
+
+def refuse_no_port(port: object) -> None:
+    """Raises TypeError or ValueError where an app's port is none. `"8000"` would be taken by the catch-all chain.
+
+    None is right: the server says it.
+    """
+    if port is None:
+        return
+    if isinstance(port, bool) or not isinstance(port, int):
+        raise TypeError(f"port={port!r} is not a number, such as int(os.environ['PORT'])")
+    if not 1 <= port <= 65535:
+        raise ValueError(f"port={port!r} is none: it is the app's own, from 1 to 65535")
 
 
 def refuse_eventlet(modules: Mapping[str, ModuleType] = sys.modules) -> None:

@@ -14,6 +14,7 @@ except ModuleNotFoundError as error:
     raise ModuleNotFoundError(text, name=error.name) from error
 
 from ._composing import policies_of
+from ._fitness import refuse_no_port
 from ._versions import require
 from .governance.suites._underway import ErrorMode
 from .governance.suites.aiohttp import Middleware, call_of, client, governor_of
@@ -68,6 +69,7 @@ def server(mesh: Mesh | None = None, *, port: int | None = None, policies: Itera
         UnsupportedError: another version of aiohttp is installed.
     """
     require("aiohttp", "3.12.15", "4")
+    refuse_no_port(port)
     runtime = runtime_of(mesh)
     own = policies_of(runtime, policies, "proxyless.aiohttp.server", blocking=False, incoming=True)
     return serving(runtime, port, own)

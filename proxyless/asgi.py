@@ -6,7 +6,7 @@ app = proxyless.asgi.Middleware(app, mesh)
 from collections.abc import Iterable
 
 from ._composing import policies_of
-from ._fitness import refuse_own_tls
+from ._fitness import refuse_no_port, refuse_own_tls
 from .governance.suites.asgi import App, AsgiMiddleware
 from .mesh import Mesh, runtime_of
 
@@ -23,12 +23,14 @@ class Middleware(AsgiMiddleware):
         policies: own policies, fallbacks and switches (docs/composition.md).
 
     Raises:
+        TypeError, ValueError: an argument makes no sense.
         UnsupportedError: the server terminates TLS where the mesh cannot (granian).
     """
 
     def __init__(
         self, app: App, mesh: Mesh | None = None, *, port: int | None = None, policies: Iterable[object] = ()
     ) -> None:
+        refuse_no_port(port)
         runtime = runtime_of(mesh)
         if runtime is not None:
             refuse_own_tls()

@@ -11,6 +11,7 @@ import ssl
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ._fitness import refuse_no_port
 from .errors import UnsupportedError
 from .governance.peer import SERVED, Peer
 from .governance.suites.tls import MeshContext
@@ -65,7 +66,9 @@ def server_context(mesh: Mesh | None = None, *, port: int, alpn: Sequence[str] |
 
     Raises:
         RuntimeError: governance is switched off (PROXYLESS_DISABLE=1), so nobody would terminate TLS.
+        TypeError, ValueError: an argument makes no sense.
     """
+    refuse_no_port(port)
     runtime = runtime_of(mesh)
     if runtime is None:
         raise RuntimeError("PROXYLESS_DISABLE=1: serve without a context")

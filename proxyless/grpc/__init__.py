@@ -10,7 +10,7 @@ from typing import Any
 import grpc
 
 from .._composing import policies_of
-from .._fitness import refuse_forked
+from .._fitness import refuse_forked, refuse_no_port
 from ..governance.suites.grpc import channel_to
 from ..governance.suites.grpc_server import GovernedServer
 from ..mesh import Mesh, runtime_of
@@ -60,6 +60,7 @@ class ServerInterceptor(GovernedServer):
     """
 
     def __init__(self, mesh: Mesh | None = None, *, port: int, policies: Iterable[object] = ()) -> None:
+        refuse_no_port(port)
         runtime = runtime_of(mesh)
         own = policies_of(runtime, policies, "proxyless.grpc.ServerInterceptor", blocking=True, incoming=True)
         super().__init__(runtime, lambda: server_context(mesh, port=port, alpn=("h2",)), port, own)

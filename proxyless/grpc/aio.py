@@ -11,7 +11,7 @@ import grpc
 import grpc.aio
 
 from .._composing import policies_of
-from .._fitness import refuse_forked
+from .._fitness import refuse_forked, refuse_no_port
 from ..governance.suites.grpc_aio import channel_to
 from ..governance.suites.grpc_aio_server import GovernedAioServer
 from ..mesh import Mesh, runtime_of
@@ -61,6 +61,7 @@ class ServerInterceptor(GovernedAioServer):
     """
 
     def __init__(self, mesh: Mesh | None = None, *, port: int, policies: Iterable[object] = ()) -> None:
+        refuse_no_port(port)
         runtime = runtime_of(mesh)
         own = policies_of(runtime, policies, "proxyless.grpc.aio.ServerInterceptor", blocking=False, incoming=True)
         super().__init__(runtime, lambda: server_context(mesh, port=port, alpn=("h2",)), port, own)

@@ -190,6 +190,18 @@ def test_a_connection_that_cannot_be_secured_is_told_once_until_there_is_another
     assert describe(made.heard.events[0]) == f"cluster a: {ADDRESS}: TLS failed, no request goes there: one"
 
 
+def test_what_fails_in_plaintext_is_no_failure_of_tls() -> None:
+    made = World(tables=[table(route("/", "a"))], clusters=[cluster("a", ADDRESS)])
+    (target,) = made.cluster().hosts
+    steps = made.steps("http://shop/")
+    assert isinstance(steps.until(OpenConnection), OpenConnection)
+    steps.answer(Failure("connect-failure", "no", transport="the mesh speaks HTTP/1.1 to it"))
+    assert steps.reply is not None
+    assert steps.reply.transport == "the mesh speaks HTTP/1.1 to it"
+    assert not made.heard.events
+    assert not target.state.not_secured
+
+
 def test_explain_tells_what_is_offered_and_asked() -> None:
     made = world(http=AUTO)
     call, missing = dry_call(made.runtime, "GET", parse_url("http://shop/"), [])

@@ -1,15 +1,23 @@
-"""What a mesh says of a process that it cannot work in: the real eventlet, and granian with TLS of its own."""
+"""What a mesh says of what it cannot work in or with: the real eventlet, a granian with TLS of its own, ports."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
 import proxyless
+import proxyless.aiohttp
+import proxyless.asgi
+import proxyless.grpc.aio
+import proxyless.tls
+import proxyless.wsgi
+from proxyless import Mesh, Node
 from proxyless._fitness import refuse_own_tls
 
 ROOT = Path(__file__).parents[2]
@@ -66,3 +74,34 @@ def test_granian_with_tls_of_its_own_is_refused(arguments: list[str], environ: d
         refuse_own_tls(arguments, environ, {"granian": ModuleType("granian")})
     refuse_own_tls(arguments, environ, {})  # another server's
     refuse_own_tls(["granian", "app:app"], {}, {"granian": ModuleType("granian")})
+
+
+@pytest.mark.parametrize(
+    ("port", "error"),
+    [
+        ("8000", "port='8000' is not a number"),
+        (True, "port=True is not"),
+        (0, "port=0 is none"),
+        (65536, "port=65536 is"),
+    ],
+)
+def test_a_port_that_is_none_is_refused_before_it_is_taken_for_one_that_no_chain_knows(port: Any, error: str) -> None:
+    with Mesh.from_config(
+        ROOT / "tests/docs/istio", node=Node(app="storefront", namespace="shop"), registry=False
+    ) as mesh:
+        makers: list[Callable[[], object]] = [
+            lambda: proxyless.asgi.Middleware(nobody, mesh, port=port),
+            lambda: proxyless.wsgi.Middleware(nobody, mesh, port=port),
+            lambda: proxyless.aiohttp.server(mesh, port=port),
+            lambda: proxyless.grpc.ServerInterceptor(mesh, port=port),
+            lambda: proxyless.grpc.aio.ServerInterceptor(mesh, port=port),
+            lambda: proxyless.tls.server_context(mesh, port=port),
+        ]
+        for made in makers:
+            with pytest.raises((TypeError, ValueError)) as caught:
+                made()
+            assert str(caught.value).startswith(error)
+
+
+def nobody(*_: Any) -> Any:
+    raise NotImplementedError
