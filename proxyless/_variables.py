@@ -7,12 +7,12 @@ from collections.abc import Mapping
 
 DISABLE = "PROXYLESS_DISABLE"
 UNGOVERNED = "PROXYLESS_UNGOVERNED"
-YES = ("1", "true")
+YES = ("1", "true", "yes", "on")
 
 
 def switched(variable: str, environ: Mapping[str, str] = os.environ) -> bool:
     """Whether a switch is on."""
-    return environ.get(variable, "") in YES
+    return environ.get(variable, "").lower() in YES
 
 
 def names(text: str) -> list[str]:

@@ -111,8 +111,10 @@ class Fallback:
             named = ", ".join(map(repr, unknown))
             raise PolicyError(f"Fallback(on=...): {named}: there are {', '.join(ON)} and {', '.join(sorted(FLAGS))}")
         for status in self.statuses:
-            if not 400 <= status <= 599:
+            if status not in range(400, 600):
                 raise PolicyError(f"Fallback(statuses=...): {status!r} is not the status of a failure, 400 to 599")
+        if not self.on and not self.statuses:
+            raise PolicyError("Fallback(on=[]): it would be asked for nothing; without `on` it is for all failures")
         self.flags = frozenset(flag for each in self.on for flag in ON.get(each, (each,)))
         self.host, self.port = b"", 0
         if isinstance(answer, str):

@@ -194,7 +194,7 @@ class Response:
         headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
         flags: tuple[str, ...] = (),
     ) -> None:
-        if not 200 <= status <= 599:
+        if status not in range(200, 600):
             raise ValueError(f"status={status!r}: it is a number from 200 to 599")
         self._status = status
         self._body = body.encode() if isinstance(body, str) else body

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, requires, version
 
+from .._variables import YES
 from .finding import ERROR, GOOD, WARNING, Finding
 
 OLDEST, NEWEST = (3, 11), (3, 14)
@@ -75,11 +76,17 @@ SWITCHES: Mapping[str, tuple[str, str]] = {
 }
 
 
+def _acts(name: str, value: str) -> bool:
+    if name == "PROXYLESS_IDENTITY":
+        return value == "none"
+    return value not in ("", "0") if name == "PROXYLESS_ALLOW_UNENFORCED" else value.lower() in YES
+
+
 def switches(environ: Mapping[str, str]) -> Iterator[Finding]:
     """What somebody has switched off."""
     for name, (what, do) in SWITCHES.items():
         value = environ.get(name, "")
-        if value and value != "0" and (name != "PROXYLESS_IDENTITY" or value == "none"):
+        if _acts(name, value):
             yield Finding("environment", WARNING, f"{name}={value}: {what}", do)
     from ..xds.transport.grpc_stream import FORK_SUPPORT, supports_forks
 

@@ -135,6 +135,8 @@ def test_coroutines_are_welcome_where_they_can_be_awaited() -> None:
         (lambda: Fallback("http://x:y"), "http://HOST or http://HOST:PORT"),
         (lambda: Fallback(Response(200), on=["brake"]), "'brake': there are breaker, limit, failure and"),
         (lambda: Fallback(Response(200), statuses=[200]), "200 is not the status of a failure"),
+        (lambda: Fallback(Response(200), statuses=["503"]), "'503' is not the status of a failure"),  # type: ignore[list-item]
+        (lambda: Fallback(Response(200), on=[]), "it would be asked for nothing"),
     ],
 )
 def test_what_cannot_be_meant_is_said_at_once(make: Any, text: str) -> None:

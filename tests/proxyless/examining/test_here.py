@@ -15,8 +15,10 @@ from typing import Any
 
 import pytest
 
+from proxyless._variables import switched
 from proxyless.examining.finding import Finding
 from proxyless.examining.here import Place, examine
+from proxyless.examining.versions import switches
 from proxyless.xds.controlplane.authority.authority import Authority
 from proxyless.xds.controlplane.authority.callers import Caller
 from tests.support.certificates import authority as other_authority
@@ -265,3 +267,16 @@ def test_plaintext_and_switches_are_said(world: World) -> None:
     assert any("spoken to in plaintext" in each for each in found)
     assert any("PROXYLESS_DISABLE=1: every suite passes requests through" in each for each in found)
     assert any(each.startswith("error environment: GRPC_ENABLE_FORK_SUPPORT=1") for each in found)
+
+
+def test_a_switch_that_is_off_is_none() -> None:
+    said = {
+        "PROXYLESS_DISABLE": "Yes",
+        "PROXYLESS_ALLOW_SIDECAR": "false",
+        "PROXYLESS_IDENTITY": "auto",
+        "PROXYLESS_ALLOW_UNENFORCED": "x",
+    }
+    found = [each.text.partition(":")[0] for each in switches(said)]
+    assert found == ["PROXYLESS_DISABLE=Yes", "PROXYLESS_ALLOW_UNENFORCED=x"]
+    assert switched("PROXYLESS_DISABLE", said)
+    assert not switched("PROXYLESS_ALLOW_SIDECAR", said)
