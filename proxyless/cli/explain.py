@@ -64,7 +64,8 @@ def command(
     with open_mesh(source, rng=random.Random(seed), overrides=overrides) as mesh:
         look_up_at_once(mesh.runtime)
         if requests is None:
-            line: dict[str, Any] = {"method": method, "url": url, "headers": [_header(each) for each in headers]}
+            spelled = str(method) if inbound is not None else str(method).upper()  # as the libraries send it
+            line: dict[str, Any] = {"method": spelled, "url": url, "headers": [_header(each) for each in headers]}
             if repeat is not None:
                 line["count"] = repeat
             try:

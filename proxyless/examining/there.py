@@ -146,16 +146,22 @@ def _in_folder(namespace: str, name: str, folder: str) -> Iterator[Finding]:
     from ..xds.controlplane import FolderSource, SourceError
     from ..xds.controlplane.mesh import MeshConfig
     from ..xds.controlplane.registry.world import World
+    from ..xds.controlplane.source import Loaded
 
     try:
-        loaded = FolderSource(folder).poll()
+        loaded = FolderSource(folder).poll() or Loaded(())
     except SourceError as error:
         raise ConfigurationError(str(error)) from error
-    world = World(loaded.objects if loaded is not None else (), MeshConfig())
+    if loaded.faults:
+        first, more = loaded.faults[0], len(loaded.faults) - 1
+        text = f"{first}{f', and {more} more' if more else ''}: what is refused is not looked at"
+        yield Finding("fields", ERROR, text, f"mend what `proxyless check {folder}` names")
+    world = World(loaded.objects, MeshConfig())
     workload = world.workloads.get((namespace, name))
     if workload is None:
-        known = ", ".join(f"{where}/{each}" for where, each in list(world.workloads)[:5]) or "none"
-        yield Finding("pod", ERROR, f"{folder} has no Pod {namespace}/{name}: there are {known}", "name one of them")
+        known = ", ".join(f"{where}/{each}" for where, each in list(world.workloads)[:5])
+        text = f"{folder} has no Pod {namespace}/{name}: there are {known or 'none'}"
+        yield Finding("pod", ERROR, text, "name one of them" if known else "write it, or ask a cluster: --kubeconfig")
         return
     do = "look at the Pod itself: --kubeconfig, or kubectl exec"
     yield Finding("pod", UNKNOWN, "what a Pod was given is not in a folder: a certificate is assumed", do)

@@ -499,3 +499,10 @@ def test_for_people_it_says_why_and_the_figures_that_matter(explain: Explain) ->
     assert "location: http://catalog.shop/new" in out
     code, out = explain("GET", "http://catalog/\udcff", *FRONTEND)
     assert code == 0
+
+
+def test_a_method_in_lower_case_is_what_a_client_makes_of_it(explain: Explain) -> None:
+    assert explain.one("get", "http://catalog/items", *STOREFRONT)["request"]["method"] == "GET"
+    # What comes in is compared as it is.
+    _, out = explain("get", "http://storefront/", "--inbound", "8000", *STOREFRONT, "--json")
+    assert json.loads(out)["request"]["method"] == "get"

@@ -115,6 +115,21 @@ def test_a_folder_tells_of_modes_and_fields(tmp_path: Path, capsys: pytest.Captu
     assert "has no Pod shop/none: there are shop/web" in capsys.readouterr().out
 
 
+def test_what_is_refused_in_a_folder_is_not_passed_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "mesh.yaml").write_text(f"{WEB}{backed('web')}{peers('STRICKT')}")
+    (tmp_path / "other.yaml").write_text("hello\n")
+    with pytest.raises(SystemExit) as ended:
+        main(["doctor", "--config", str(tmp_path), "--pod", "shop/web"])
+    out = capsys.readouterr().out
+    assert ended.value.code == 1
+    assert "PeerAuthentication shop/default: spec.mtls.mode must be one of UNSET" in out
+    assert ", and 1 more: what is refused is not looked at" in out
+    (tmp_path / "mesh.yaml").write_text("")
+    with pytest.raises(SystemExit):
+        main(["doctor", "--config", str(tmp_path), "--pod", "shop/web"])
+    assert "there are none\n          -> write it, or ask a cluster: --kubeconfig" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
