@@ -365,7 +365,7 @@ class Failure:
     transport: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # one for every call: to be frozen would take it three times as long
 class BodyEnd:
     """How the response body ended: complete, cut by a deadline, by the upstream or by the caller."""
 

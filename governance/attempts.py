@@ -31,7 +31,7 @@ from .replies import (
     upstream_reset,
 )
 from .reporting import deliver, heed, report
-from .retry import BackOff, CompiledRetry, Retry
+from .retry import TOO_EARLY, BackOff, CompiledRetry, Retry
 from .securing import securing_of
 from .selection import Tried, choose
 from .timing import reply_of
@@ -223,7 +223,7 @@ def _redirected(call: OutgoingCall, policy: InternalRedirectPolicy, head: Head) 
 
 def _judge_head(retry: CompiledRetry, head: Head, call: OutgoingCall) -> Retry:
     """Whether the policy wants another try in place of a response; without the body there is none."""
-    early = b"early-data" in call.request.headers
+    early = head.status == TOO_EARLY and b"early-data" in call.request.headers
     return retry.wants_response(head.status, head.headers, early=early) if head.replayable else ""
 
 

@@ -55,9 +55,14 @@ def report(monitor: HostMonitor, result: Head | Failure, call: OutgoingCall, clu
         else:
             monitor.result("connect-failed")
         return
+    request = call.request
+    is_grpc = b"content-type" in request.headers and request.is_grpc
+    if not is_grpc and cluster.is_error is None and not monitor.detector.config.detect_degraded_hosts:
+        monitor.status(result.status)  # nothing in its headers counts
+        return
     view = view_of(result.status, result.headers)
     monitor.status(
-        status_of(view, is_grpc=call.request.is_grpc, is_error=cluster.is_error),
+        status_of(view, is_grpc=is_grpc, is_error=cluster.is_error),
         degraded=DEGRADED in view.headers,
     )
 

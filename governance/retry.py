@@ -98,9 +98,10 @@ class CompiledRetry:
     def wants_response(self, status: int, headers: RawHeaders, *, early: bool = False) -> Retry:
         """Whether a response with these headers is a failure that is retried; `early`: the request is early data."""
         conditions = self.conditions
-        if _rate_limited(headers):
-            # An Envoy behind this one said that it limits.
-            return "pause" if "envoy-ratelimited" in conditions else ""
+        for name, _ in headers:
+            if len(name) == 19 and name.lower() == b"x-envoy-ratelimited":
+                # An Envoy behind this one said that it limits.
+                return "pause" if "envoy-ratelimited" in conditions else ""
         if 500 <= status < 600 and (
             "5xx" in conditions or ("gateway-error" in conditions and status in GATEWAY_ERRORS)
         ):
@@ -170,10 +171,6 @@ def _interval_ms(value: bytes, now: float | None) -> int | None:
         if number < 0:
             return None
     return number * 1000
-
-
-def _rate_limited(headers: RawHeaders) -> bool:
-    return any(len(name) == 19 and name.lower() == b"x-envoy-ratelimited" for name, _ in headers)
 
 
 def compile_retry(policy: RetryPolicy | None) -> CompiledRetry | None:

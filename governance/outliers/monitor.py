@@ -75,9 +75,15 @@ class HostMonitor:
         detector = self.detector
         with detector.lock:
             detector.catch_up()
-            self._count_status(code)
-            if degraded and not 500 <= code < 600 and detector.config.detect_degraded_hosts:
-                detector.degrade(self)
+            external = self.external
+            external.total += 1
+            if 500 <= code < 600:
+                self._count_failure(code)
+            else:
+                external.good += 1
+                self.server_errors = self.gateway_failures = 0
+                if degraded and detector.config.detect_degraded_hosts:
+                    detector.degrade(self)
         detector.tell()
 
     def result(self, result: Result, code: int | None = None) -> None:
@@ -101,12 +107,7 @@ class HostMonitor:
                     detector.row(self, "CONSECUTIVE_LOCAL_ORIGIN_FAILURE")
         detector.tell()
 
-    def _count_status(self, code: int) -> None:
-        good = not 500 <= code < 600
-        self.external.count(good=good)
-        if good:
-            self.server_errors = self.gateway_failures = 0
-            return
+    def _count_failure(self, code: int) -> None:
         detector = self.detector
         if code in GATEWAY_ERRORS:
             self.gateway_failures += 1

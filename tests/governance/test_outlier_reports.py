@@ -141,6 +141,13 @@ def test_others_may_have_such_a_header() -> None:
     assert counted(one)[0] == (1, 1)
 
 
+@pytest.mark.parametrize("heard", [True, False])
+def test_a_host_that_calls_itself_degraded_is_heard_where_the_cluster_wants_that(heard: bool) -> None:
+    one = world(OutlierDetection(detect_degraded_hosts=heard))
+    one.call(answers=[Head(200, [(b"X-Envoy-Degraded", b"")], None)])
+    assert (one.cluster().hosts[0].state.self_degraded, counted(one)[0]) == (heard, (1, 1))
+
+
 def test_every_try_is_reported() -> None:
     one = world(OutlierDetection(), retry=AGAIN)
     one.call(answers=[503, "timeout", 200])

@@ -95,13 +95,14 @@ def test_the_id_of_a_request_says_whether_it_is_traced(
 
 
 def test_an_id_that_is_none_is_never_traced_and_stays() -> None:
-    for said in ("notauuid", "1", "0000001"):
+    for said in ("notauuid", "1", "0000001", "0000_001", "+0000001", "00x00001", "0o000001"):
         made = world(W3C)
         run = made.call(headers=[("x-request-id", said)])
         assert (id_of(run), spans(made).made) == (said, [])
-    made = world(W3C)
-    assert id_of(made.call(headers=[("x-request-id", "0000000a")])) == "0000000a"
-    assert len(spans(made).made) == 1
+    for said in ("0000000a", "0X00000a", "0b000001"):
+        made = world(W3C)
+        assert id_of(made.call(headers=[("x-request-id", said)])) == said
+        assert len(spans(made).made) == 1
 
 
 def test_an_internal_request_may_force_its_trace() -> None:
