@@ -6,13 +6,11 @@ so gives back what it holds.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, TypeVar, overload
+from typing import Any
 
 from .actions import Action, BodyEnd, Deliver
 from .call import Machine
 from .replies import LocalReply
-
-A = TypeVar("A", bound=Action)
 
 
 def drive(machine: Machine, perform: Sequence[Callable[[Any, Any], Any]], suite: Any) -> Deliver | LocalReply:
@@ -30,38 +28,13 @@ def drive(machine: Machine, perform: Sequence[Callable[[Any, Any], Any]], suite:
     return action
 
 
-@overload
 async def drive_async(
-    machine: Machine, perform: Sequence[Callable[[Any, Any], Awaitable[Any]]], suite: Any, answer: Any = None
-) -> Deliver | LocalReply: ...
-
-
-@overload
-async def drive_async(
-    machine: Machine,
-    perform: Sequence[Callable[[Any, Any], Awaitable[Any]]],
-    suite: Any,
-    answer: Any = None,
-    *,
-    until: tuple[type[A], ...],
-) -> A | LocalReply: ...
-
-
-async def drive_async(
-    machine: Machine,
-    perform: Sequence[Callable[[Any, Any], Awaitable[Any]]],
-    suite: Any,
-    answer: Any = None,
-    *,
-    until: tuple[type[Any], ...] = (Deliver,),
-) -> Any:
-    """The same, awaiting each action.
-
-    `answer`: to the action that it was left with. `until`: it is left with one of these, too.
-    """
+    machine: Machine, perform: Sequence[Callable[[Any, Any], Awaitable[Any]]], suite: Any
+) -> Deliver | LocalReply:
+    """The same, awaiting each action."""
     try:
-        action = machine.send(answer)
-        while not isinstance(action, until):
+        action = next(machine)
+        while not isinstance(action, Deliver):
             action = machine.send(await perform[action.kind](suite, action))
     except StopIteration as stop:
         reply: LocalReply = stop.value
@@ -70,6 +43,15 @@ async def drive_async(
         machine.close()
         raise
     return action
+
+
+def step(machine: Machine, answer: Any = None) -> Action | LocalReply:
+    """What a machine wants next, or its reply: for who leaves it in between, and closes it himself."""
+    try:
+        return machine.send(answer)
+    except StopIteration as stop:
+        reply: LocalReply = stop.value
+        return reply
 
 
 def finish(machine: Machine, end: BodyEnd) -> None:

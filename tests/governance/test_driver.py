@@ -10,7 +10,7 @@ import pytest
 
 from proxyless.governance.actions import Action, BodyEnd, Deliver, Discard, Head, Sleep
 from proxyless.governance.call import Machine
-from proxyless.governance.driver import drive, drive_async, finish
+from proxyless.governance.driver import drive, drive_async, finish, step
 from proxyless.governance.replies import LocalReply
 
 REPLY = LocalReply(503)
@@ -102,3 +102,12 @@ def test_a_machine_that_wants_more_after_the_body_is_closed() -> None:
     run(machine, asynchronous=False)
     finish(machine, BodyEnd(complete=True))
     assert script.closed
+
+
+def test_a_machine_is_driven_step_by_step_by_who_leaves_it_in_between() -> None:
+    script = Script(Sleep(0), Discard(HEAD))
+    machine = script.run()
+    assert isinstance(step(machine), Sleep)
+    assert isinstance(step(machine, "slept"), Discard)
+    assert step(machine, "discarded") is REPLY
+    assert script.told == ["slept", "discarded"]

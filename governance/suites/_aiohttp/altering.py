@@ -15,7 +15,7 @@ from ...request import RequestView
 def cloned(request: ClientRequest) -> ClientRequest:
     """The same request; what is set on it is set on nobody else's."""
     made: ClientRequest = object.__new__(type(request))
-    made.__dict__.update(request.__dict__)
+    made.__dict__ = request.__dict__.copy()
     return made
 
 
@@ -40,7 +40,10 @@ def _lower(name: bytes) -> str:
 
 def in_lower_case(headers: HeaderList) -> list[tuple[str, str]]:
     """The same, names in lower case."""
-    return [(_lower(name), value.decode("utf-8", "surrogateescape")) for name, value in headers]
+    try:
+        return [(_lower(name), value.decode()) for name, value in headers]  # its arguments would cost as much again
+    except UnicodeDecodeError:
+        return [(_lower(name), value.decode("utf-8", "surrogateescape")) for name, value in headers]
 
 
 def rewrite(response: ClientResponse, headers: HeaderList) -> None:

@@ -42,7 +42,8 @@ class Handler(ResponseHandler):
         attempt = self.attempt
         if attempt is not None:
             # Of an answer that is there already nobody waits for a byte.
-            self._read_timeout = None if attempt.plain else attempt.exchange.reads()
+            exchange = attempt.exchange
+            self._read_timeout = None if attempt.plain or exchange.read_s is None else exchange.reads()
         super().start_timeout()
 
     def data_received(self, data: bytes) -> None:

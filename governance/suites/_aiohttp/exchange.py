@@ -36,7 +36,7 @@ from ...actions import (
 )
 from ...call import OutgoingCall
 from ...copies import CopyCall
-from ...driver import drive_async
+from ...driver import step
 from ...headers import HeaderList
 from ...mirroring import Copy
 from ...replies import LocalReply
@@ -63,6 +63,10 @@ SCHEMES = {"http": b"http", "https": b"https", "ws": b"http", "wss": b"https"}
 LIBRARY = Library()
 BACKEND = Backend()
 HTTP2 = HttpVersion(2, 0)
+ANSWERS = (Send, Bypass, Deliver, LocalReply)
+"""What the first leg can do something with."""
+OUTCOMES = (Deliver, LocalReply)
+"""What a call comes to in the end."""
 KINDS: dict[type[Exception], str] = {DeadlineError: "timeout", IdleError: "idle"}
 LEG = "_proxyless"
 """Where a request says to which leg of a call it belongs."""
@@ -163,8 +167,8 @@ class Exchange(Underway):
         """Decide what becomes of a request, as it is once all middlewares have seen it."""
         headers = request.headers
         if (
-            hdrs.CONTENT_TYPE not in headers
-            and request.method in ClientRequest.POST_METHODS
+            request.method in ClientRequest.POST_METHODS
+            and hdrs.CONTENT_TYPE not in headers
             and hdrs.CONTENT_TYPE not in request.skip_auto_headers
         ):
             headers[hdrs.CONTENT_TYPE] = "application/octet-stream"  # as aiohttp does later
@@ -186,16 +190,16 @@ class Exchange(Underway):
         if body is not None:
             self.source = source_of(body)
             call.uploading = b"transfer-encoding" in known or known.get(b"content-length", b"0") != b"0"
-        self.machine = call.run()
-        until: Any = (Send, Bypass, Deliver)
-        action: Any = await drive_async(self.machine, PERFORM, self, until=until)
+        machine = self.machine = call.run()
+        action = step(machine)
+        while not isinstance(action, ANSWERS):
+            action = step(machine, await PERFORM[action.kind](self, action))
         if isinstance(action, Deliver):
             raise Settled(action)
         if isinstance(action, LocalReply):
             self.reply = action
             self.pool.refuse(action, request)
-        found: Send | Bypass | LocalReply = action
-        return found
+        return action
 
     def patience_to_connect(self) -> float | None:
         patience, own = super().patience_to_connect(), self.timeouts.get("sock_connect")
@@ -229,7 +233,8 @@ class Exchange(Underway):
         attempt = leg.attempt
         if attempt is None:
             raise RuntimeError("a middleware inside proxyless.aiohttp.middleware has answered: put it before that one")
-        self.waits()
+        if self.read_s is not None:
+            self.waits()
         attempt.response = response
         response._request_info = self.original.request_info
         response.__dict__["_proxyless_call"] = self.call
@@ -240,7 +245,7 @@ class Exchange(Underway):
                 rewrite(response, list(response.raw_headers)[:-1])
         if handler is not None and handler.read_timeout != self.read_s and not attempt.plain:
             handler.read_timeout = self.read_s
-        return Head(response.status, list(response.raw_headers), attempt, self._replayable())
+        return Head(response.status, list(response._raw_headers), attempt, self._replayable())
 
     async def _failed(self, error: Exception, request: ClientRequest, leg: Leg) -> Failure:
         attempt = leg.attempt
@@ -358,7 +363,7 @@ class Exchange(Underway):
         if response is None:
             raise AssertionError("a head without a response")
         headers = deliver.head.headers
-        if len(headers) != len(response.raw_headers) or tuple(headers) != response.raw_headers:
+        if tuple(headers) != response._raw_headers:
             rewrite(response, headers)
         attempt.deliver(deliver)
         return response

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from contextvars import ContextVar
 from typing import Any
 
@@ -17,13 +18,13 @@ from aiohttp import (
 
 from ...actions import Bypass, Deliver
 from ...composition.compose import Policies
-from ...driver import drive_async
+from ...driver import drive_async, step
 from ...mirroring import Copy
 from ...replies import LocalReply
 from ...runtime import Runtime
 from .._background import as_task
 from .._underway import ErrorMode, checked_mode
-from .exchange import LEG, PERFORM, Exchange, Handle, Leg, Settled
+from .exchange import LEG, OUTCOMES, PERFORM, Exchange, Handle, Leg, Settled
 from .tcp import Connectors
 
 _raised: ContextVar[tuple[Any, Exception] | None] = ContextVar("proxyless_aiohttp_raised", default=None)
@@ -84,7 +85,10 @@ class Governor:
                 return exchange.respond(settled.args[0])
             if exchange.reply is not None:
                 return self._told(result)
-            outcome = await drive_async(exchange.machine, PERFORM, exchange, result)
+            machine = exchange.machine
+            outcome = step(machine, result)
+            while not isinstance(outcome, OUTCOMES):
+                outcome = step(machine, await PERFORM[outcome.kind](exchange, outcome))
         except BaseException:
             if hasattr(exchange, "machine"):
                 exchange.machine.close()
@@ -152,11 +156,11 @@ def lead(connector: BaseConnector) -> None:
     """From now on what is governed gets its connections from the mesh, all else from the connector."""
     led = Led(connector)
 
-    async def connect(request: ClientRequest, traces: Any, timeout: Any) -> Any:  # noqa: ASYNC109
+    def connect(request: ClientRequest, traces: Any, timeout: Any) -> Awaitable[Any]:
         leg: Leg | None = request.__dict__.get(LEG)
         if leg is None:
-            return await led.connect(request, traces, timeout)
-        return await leg.connect(request, led, traces, timeout)
+            return led.connect(request, traces, timeout)
+        return leg.connect(request, led, traces, timeout)
 
     connector.__dict__.update(connect=connect, close=led.close)
 
