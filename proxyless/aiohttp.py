@@ -9,6 +9,7 @@ from typing import Any
 
 try:
     import aiohttp
+    from aiohttp import web
 except ModuleNotFoundError as error:
     text = f"proxyless.aiohttp needs aiohttp ({error}): pip install 'proxyless[aiohttp]'"
     raise ModuleNotFoundError(text, name=error.name) from error
@@ -16,6 +17,7 @@ except ModuleNotFoundError as error:
 from ._composing import policies_of
 from ._fitness import refuse_no_port
 from ._versions import require
+from .governance.suites._layers import governs_itself
 from .governance.suites._underway import ErrorMode
 from .governance.suites.aiohttp import Middleware, call_of, client, governor_of
 from .governance.suites.aiohttp import server as serving
@@ -73,3 +75,9 @@ def server(mesh: Mesh | None = None, *, port: int | None = None, policies: Itera
     runtime = runtime_of(mesh)
     own = policies_of(runtime, policies, "proxyless.aiohttp.server", blocking=False, incoming=True)
     return serving(runtime, port, own)
+
+
+def govern_application(app: web.Application) -> None:
+    """`proxyless run`: an application that is about to be served, governed by the mesh of the process, unless it is."""
+    if not governs_itself(app):
+        app.middlewares.insert(0, server())

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from ._composing import policies_of
 from ._fitness import refuse_no_port, refuse_own_tls
+from .governance.suites._layers import governs_itself
 from .governance.suites.wsgi import App, WsgiMiddleware
 from .mesh import Mesh, runtime_of
 
@@ -36,3 +37,8 @@ class Middleware(WsgiMiddleware):
             refuse_own_tls()
         own = policies_of(runtime, policies, "proxyless.wsgi.Middleware", blocking=True, incoming=True)
         super().__init__(app, runtime, port, own)
+
+
+def govern_own(app: App) -> App:
+    """`proxyless run`: an app that a server has loaded, governed by the mesh of the process, unless it is governed."""
+    return app if governs_itself(app) else Middleware(app)

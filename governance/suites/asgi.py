@@ -23,7 +23,7 @@ from ..request import RequestView
 from ..runtime import Runtime
 from ._current import current
 from ._incoming import PROTOCOLS, decided_async
-from ._layers import GOVERNED, Layer
+from ._layers import GOVERNED, Governs, Layer
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -50,7 +50,7 @@ VERSIONS = {"TLSv1.2": 0x0303, "TLSv1.3": 0x0304}
 SCHEMES = {"http": b"http", "https": b"https", "ws": b"http", "wss": b"https"}
 
 
-class AsgiMiddleware:
+class AsgiMiddleware(Governs):
     """Governs an ASGI app. `port`: the app's port in the pod; by default the one the server says."""
 
     def __init__(

@@ -24,7 +24,7 @@ from ..runtime import Runtime
 from ._current import context_of, made_in, run_in
 from ._environ import Counted, Environ, Names, hold, number, put_headers, put_target, view_of
 from ._incoming import decided
-from ._layers import GOVERNED, Layer
+from ._layers import GOVERNED, Governs, Layer
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
 Headers = list[tuple[str, str]]
@@ -43,7 +43,7 @@ SOCKETS = ("gunicorn.socket", "werkzeug.socket")
 """Where servers tell of the connection: a thread of theirs may have read another one last."""
 
 
-class WsgiMiddleware:
+class WsgiMiddleware(Governs):
     """Governs a WSGI app. `port`: the app's port in the pod; by default the one the server says."""
 
     def __init__(

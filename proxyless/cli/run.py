@@ -12,7 +12,7 @@ import click
 from .. import running
 from .._variables import DISABLE, UNGOVERNED, names, switched
 from ..errors import ConfigurationError
-from ..running.libraries import LIBRARIES
+from ..running.libraries import INCOMING
 
 BLIND = re.compile("-[a-zA-Z]*[EIS]")
 """Options of an interpreter that does not look at PYTHONPATH, or not at `sitecustomize`."""
@@ -27,12 +27,12 @@ BLIND = re.compile("-[a-zA-Z]*[EIS]")
     "--skip",
     multiple=True,
     metavar="LIBRARY",
-    help="leave a library alone",
+    help="leave a library alone (incoming: every server)",
 )
 @click.option("--json", "as_json", is_flag=True, help="say what is governed as one JSON document (docs/run.md)")
 @click.argument("command_line", nargs=-1, required=True, type=click.UNPROCESSED, metavar="COMMAND [ARGUMENT]...")
 def command(off: tuple[str, ...], skip: tuple[str, ...], as_json: bool, command_line: tuple[str, ...]) -> None:
-    """Run COMMAND with its outgoing calls governed by the mesh that the environment says (docs/bootstrap.md).
+    """Run COMMAND with its calls, and the requests to it, governed by the mesh of the environment (docs/bootstrap.md).
 
     Every Python interpreter below it is governed: workers of servers, children of multiprocessing. The first one says
     on stderr what it governs.
@@ -44,7 +44,8 @@ def command(off: tuple[str, ...], skip: tuple[str, ...], as_json: bool, command_
         _environment_is_sound()
     _looks_at_the_path(command_line)
     suites = _suites()
-    _known(skip, [*(each.name for each in LIBRARIES), *(each[0] for each in suites)])
+    names_of_ours = dict.fromkeys(each.name for each in running.KNOWN)
+    _known(skip, [*names_of_ours, INCOMING, *(each[0] for each in suites)])
     environ[running.SUITES] = json.dumps(suites)
     bootstrap = str(Path(running.__file__).parent / "bootstrap")
     before = [each for each in environ.get("PYTHONPATH", "").split(os.pathsep) if each and each != bootstrap]
@@ -87,7 +88,7 @@ def _suites() -> list[tuple[str, str, str]]:
     except BrokenError as error:
         raise ConfigurationError(str(error)) from error
     for name, _, package in found:
-        if any(each.name == name for each in LIBRARIES):
+        if any(name == each.name for each in running.KNOWN):
             raise ConfigurationError(f"proxyless.suites {name} of package {package}: proxyless governs {name} itself")
     return found
 

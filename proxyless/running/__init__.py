@@ -2,9 +2,10 @@
 
 In comes the environment: `proxyless run` has put the folder `bootstrap` before PYTHONPATH, whose `sitecustomize` every
 interpreter runs that finds it there, whoever starts it: workers of servers, children of `multiprocessing`, a shell's.
-It installs hooks (`hooks`) that patch a library as soon as the program has imported it (`libraries`); out comes a
-program whose clients are governed by the one mesh of the process. Nothing is imported here that a program does not
-import itself, until it makes a client. The first interpreter says on stderr what it governs.
+It installs hooks (`hooks`) that patch a library as soon as the program has imported it (`libraries`, `servers`); out
+comes a program whose calls and incoming requests are governed by the one mesh of the process. Nothing is imported here
+that a program does not import itself, until it makes a client or serves an app. The first interpreter says on stderr
+what it governs.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from collections.abc import Iterable, MutableMapping
 from .._variables import DISABLE, UNGOVERNED, names, switched
 from .hooks import Hooks
 from .libraries import LIBRARIES, Library, of_package
+from .servers import SERVERS
 
 VARIABLE = "PROXYLESS_RUN"
 """How to say what is governed: `text`, `json`, or empty where it has been said."""
@@ -24,6 +26,7 @@ SUITES = "PROXYLESS_RUN_SUITES"
 """The suites that other packages bring, as JSON: `proxyless run` has looked for them, which costs too much for each."""
 SKIP = "PROXYLESS_RUN_SKIP"
 """Libraries that are left alone, by commas."""
+KNOWN = (*LIBRARIES, *SERVERS)
 BAD_INPUT = 2
 
 
@@ -33,8 +36,8 @@ def begin(environ: MutableMapping[str, str] = os.environ) -> None:
     environ[VARIABLE] = ""  # its children need not say it again
     off = switched(DISABLE, environ)
     skipped = names(environ.get(SKIP, ""))
-    known = [*LIBRARIES, *(of_package(*each) for each in json.loads(environ.get(SUITES) or "[]"))]
-    wanted = [] if off else [each for each in known if each.name not in skipped]
+    known = [*KNOWN, *(of_package(*each) for each in json.loads(environ.get(SUITES) or "[]"))]
+    wanted = [] if off else [each for each in known if each.wanted(skipped)]
     if said:
         lines = [text for each in wanted if (text := each.unsupported())]
         if lines:
@@ -53,14 +56,22 @@ def _say(text: str) -> None:
 
 def report(libraries: Iterable[Library], ungoverned: list[str], *, off: bool, form: str) -> str:
     """What is governed, one line for each library, or a JSON document on one line."""
-    governs = {each.name: version for each in libraries if (version := each.version())}
+    found = [(each, version) for each in libraries if (version := each.version())]
+    governs = {each.name: version for each, version in found if not each.incoming}
+    incoming = {each.name: version for each, version in found if each.incoming}
     if form == "json":
-        return json.dumps({"governs": governs, "ungoverned": ungoverned, "disabled": off, "python": sys.executable})
+        told = {"governs": governs, "incoming": incoming, "ungoverned": ungoverned, "disabled": off}
+        return json.dumps({**told, "python": sys.executable})
     lines = [f"governs {name} {version}" for name, version in governs.items()]
+    lines += [f"governs incoming requests of {name} {version}" for name, version in incoming.items()]
     if off:
         lines = ["governs nothing: PROXYLESS_DISABLE is set"]
     elif not lines:
-        lines = [f"governs nothing: {sys.executable} has none of {', '.join(each.name for each in LIBRARIES)}"]
+        lines = [
+            f"governs nothing: {sys.executable} has none of {', '.join(dict.fromkeys(each.name for each in KNOWN))}"
+        ]
+    if incoming:
+        lines.append("leaves sockets of servers alone: a port that takes mTLS only (STRICT) refuses all requests")
     if ungoverned:
         lines.append(f"leaves alone calls to {', '.join(ungoverned)}")
     return "\n".join(f"proxyless run: {each}" for each in lines)

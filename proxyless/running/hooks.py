@@ -16,7 +16,9 @@ class Hooks(MetaPathFinder):
     """Stands before all other finders, and asks them."""
 
     def __init__(self, libraries: Iterable[Library]) -> None:
-        self._wanted = {each.name: each for each in libraries}
+        self._wanted: dict[str, list[Library]] = {}
+        for each in libraries:
+            self._wanted.setdefault(each.module or each.name, []).append(each)
         self._asking: set[str] = set()
 
     def find_spec(
@@ -24,8 +26,8 @@ class Hooks(MetaPathFinder):
     ) -> ModuleSpec | None:
         """That of a library which is to be patched, with a loader that does."""
         del path, target
-        library = self._wanted.get(fullname)
-        if library is None or fullname in self._asking:
+        wanted = self._wanted.get(fullname)
+        if wanted is None or fullname in self._asking:
             return None
         self._asking.add(fullname)
         try:
@@ -33,16 +35,16 @@ class Hooks(MetaPathFinder):
         finally:
             self._asking.discard(fullname)
         if spec is not None and spec.loader is not None:
-            spec.loader = _Patching(spec.loader, library)
+            spec.loader = _Patching(spec.loader, wanted)
         return spec
 
 
 class _Patching(Loader):
     """A module's own loader, and what comes after it."""
 
-    def __init__(self, inner: Loader, library: Library) -> None:
+    def __init__(self, inner: Loader, libraries: Iterable[Library]) -> None:
         self._inner = inner
-        self._library = library
+        self._libraries = libraries
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
         return self._inner.create_module(spec)
@@ -52,7 +54,8 @@ class _Patching(Loader):
         if module.__spec__ is not None:
             module.__spec__.loader = self._inner
         self._inner.exec_module(module)
-        self._library.patch_loaded(module)
+        for each in self._libraries:
+            each.patch_loaded(module)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)

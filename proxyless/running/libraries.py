@@ -1,4 +1,4 @@
-"""The libraries that `proxyless run` governs: their versions, and how each is patched.
+"""The libraries whose clients `proxyless run` governs: their versions, and how each is patched (servers: `servers`).
 
 A patch changes what a library's own classes do when they are made, so that it does not matter how a program has come
 to them; objects that it has been given by a suite are left as they are. What it takes to govern is imported then.
@@ -7,7 +7,7 @@ to them; objects that it has been given by a suite are left as they are. What it
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import wraps
 from importlib import import_module
@@ -17,6 +17,9 @@ from typing import Any
 from ..errors import ConfigurationError
 
 Version = tuple[int, ...]
+
+INCOMING = "incoming"
+"""What all servers are called where libraries are left alone."""
 
 
 def patch_transports(suite: str) -> Callable[[ModuleType], None]:
@@ -99,7 +102,8 @@ def _channels(original: Callable[..., Any], suite: str) -> Callable[..., Any]:
 class Library:
     """A library by the name that it is imported by; `oldest` and `below` are the extra's bounds (pyproject.toml).
 
-    `needs`: what else the extra brings. `distribution`: what is installed, where that has another name.
+    `needs`: what else the extra brings. `distribution`, `module`: what is installed, and what of it is patched, where
+    that has another name. `incoming`: it is a server, whose requests are governed.
     """
 
     name: str
@@ -108,6 +112,12 @@ class Library:
     patch: Callable[[ModuleType], None]
     needs: tuple[str, ...] = ()
     distribution: str = ""
+    module: str = ""
+    incoming: bool = False
+
+    def wanted(self, skipped: Iterable[str]) -> bool:
+        """Whether it is none of those that are left alone: libraries, or all that is incoming."""
+        return self.name not in skipped and not (self.incoming and INCOMING in skipped)
 
     def version(self) -> str:
         """That of what is installed; empty without it."""

@@ -21,7 +21,7 @@ from ...request import RequestView
 from ...runtime import Runtime
 from .._current import current
 from .._incoming import PROTOCOLS, decided_async
-from .._layers import Layer
+from .._layers import Governs, Layer
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -29,7 +29,7 @@ DECIDED = "proxyless_decided"
 """Where a request says who has let it in already: it comes here again where its path has become another one."""
 
 
-class ServerMiddleware:
+class ServerMiddleware(Governs):
     """Governs the requests of an application. `port`: the app's port in the pod; by default the one of its socket."""
 
     __middleware_version__ = 1

@@ -1,4 +1,4 @@
-"""The registry of what is governed: bounds as the extras say them, versions as they are written."""
+"""The registry of what is governed: bounds as the project says them, versions as they are written."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ from packaging.specifiers import SpecifierSet
 
 from proxyless.errors import ConfigurationError
 from proxyless.running.libraries import LIBRARIES, Library, of_package
+from proxyless.running.servers import SERVERS
 
 PROJECT = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
+TESTED = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["dependency-groups"]["dev"]
 
 
-@pytest.mark.parametrize("library", LIBRARIES, ids=lambda each: each.name)
-def test_bounds_are_those_of_the_extra(library: Library) -> None:
+@pytest.mark.parametrize("library", [*LIBRARIES, *SERVERS], ids=lambda each: each.module or each.name)
+def test_bounds_are_those_of_the_extra_or_of_what_is_tested(library: Library) -> None:
     name = library.distribution or library.name
-    wanted_by = EXTRAS.get(library.name, PROJECT["dependencies"])
-    (wanted,) = [each for each in wanted_by if re.match(rf"{name}\b", each)]
+    wanted_by = EXTRAS.get(name, [*PROJECT["dependencies"], *TESTED])
+    (wanted,) = [each for each in wanted_by if re.match(rf"{name}(?![\w-])", each)]
     said = SpecifierSet(re.sub(r"^[\w.-]+(\[.*\])?", "", wanted))
     bounds = [f">={'.'.join(map(str, library.oldest))}"]
     if library.below is not None:

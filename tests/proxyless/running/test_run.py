@@ -205,12 +205,12 @@ def test_what_is_governed_is_one_document(tmp_path: Path) -> None:
         "",
         folder=tmp_path,
         options=("--json", "--off", "db.shop"),
-        variables={"PROXYLESS_RUN_SKIP": "httpx2,urllib3,grpc,aiohttp"},
+        variables={"PROXYLESS_RUN_SKIP": "httpx2,urllib3,grpc,aiohttp,incoming"},
     )
     document: dict[str, Any] = json.loads(done.stderr)
     assert document.pop("python")
     assert list(document.pop("governs")) == ["httpx"]
-    assert document == {"ungoverned": ["db.shop"], "disabled": False}
+    assert document == {"incoming": {}, "ungoverned": ["db.shop"], "disabled": False}
     done = run("python", "-c", "", folder=tmp_path, variables={"PROXYLESS_DISABLE": "1"})
     assert done.stderr == "proxyless run: governs nothing: PROXYLESS_DISABLE is set\n"
 
