@@ -25,7 +25,7 @@ from ..composition.compose import Policies
 from ..entrance import Source, plain
 from ..runtime import Runtime
 from ._grpc_inbound import Came, LostError
-from ._layers import Layer
+from ._layers import Governs, Layer
 from ._tls_wrapped import Wrapped
 
 if TYPE_CHECKING:
@@ -276,7 +276,7 @@ def open_front(
     return front, int(listening.getsockname()[1])
 
 
-class Governing:
+class Governing(Governs):
     """What the interceptors of both kinds of servers share: a mesh, the app's port, and ports in front of servers."""
 
     def __init__(

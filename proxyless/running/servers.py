@@ -4,16 +4,14 @@ serves it. There the app gets a layer of the suite, unless its program has given
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from functools import wraps
 from importlib import import_module
 from types import ModuleType
 from typing import Any
 
+from ..errors import UnsupportedError
 from .libraries import Library
-
-log = logging.getLogger("proxyless")
 
 BLOCKING = frozenset(
     {
@@ -30,6 +28,12 @@ OWN_WAY = ("aiohttp.", "uvicorn.", "uvicorn_worker.")
 def governed(app: Any, suite: str) -> Any:
     """The app with a layer around it. What it takes is imported when an app is served."""
     return import_module(f"proxyless.{suite}").govern_own(app)
+
+
+def _not_governed(what: str) -> None:
+    import logging  # costs too much for each interpreter
+
+    logging.getLogger("proxyless").warning("proxyless run: incoming requests of %s are not governed", what)
 
 
 def patch_uvicorn(library: ModuleType) -> None:
@@ -58,7 +62,7 @@ def patch_workers(library: ModuleType) -> None:
         if not BLOCKING.isdisjoint(kinds):
             self.wsgi = governed(self.wsgi, "wsgi")
         elif not any(each.startswith(OWN_WAY) for each in kinds):
-            log.warning("proxyless run: incoming requests of gunicorn's worker %s are not governed", kinds[0])
+            _not_governed(f"gunicorn's worker {kinds[0]}")
 
     library.Worker.load_wsgi = load
 
@@ -109,6 +113,96 @@ def patch_runner(library: ModuleType) -> None:
     library.AppRunner.setup = setup
 
 
+def patch_granian(suite: str) -> Callable[[ModuleType], None]:
+    """What its workers, processes or threads, call for a request."""
+
+    def patch(library: ModuleType) -> None:
+        original = library._callback_wrapper
+
+        @wraps(original)
+        def wrapped(callback: Any, *arguments: Any, **options: Any) -> Any:
+            return original(governed(callback, suite), *arguments, **options)
+
+        library._callback_wrapper = wrapped
+
+    return patch
+
+
+def patch_rsgi(library: ModuleType) -> None:
+    """Apps of granian's own interface, for which there is no suite."""
+    original = library._callback_wrapper
+
+    @wraps(original)
+    def wrapped(*arguments: Any, **options: Any) -> Any:
+        _not_governed("an RSGI app")
+        return original(*arguments, **options)
+
+    library._callback_wrapper = wrapped
+
+
+def patch_waitress(library: ModuleType) -> None:
+    """The server of each address. waitress's own layer hides what is in it: the app is taken before."""
+    original = library.BaseWSGIServer.__init__
+
+    @wraps(original)
+    def made(self: Any, application: Any, *arguments: Any, **options: Any) -> None:
+        original(self, governed(application, "wsgi"), *arguments, **options)
+
+    library.BaseWSGIServer.__init__ = made
+
+
+def patch_grpc(library: ModuleType) -> None:
+    """grpcio's servers, in threads and on an event loop, unless a program governs one, or gRPC does by `xds=True`."""
+    for module, suite in ((library, "grpc"), (library.aio, "grpc.aio")):
+        module.server = _intercepted(module.server, suite)
+
+
+def _intercepted(original: Callable[..., Any], suite: str) -> Callable[..., Any]:
+    from inspect import signature  # costs too much for each interpreter
+
+    from ..xds.model.own_channels import OWN_CHANNEL
+
+    takes = signature(original)
+
+    @wraps(original)
+    def made(*arguments: Any, **options: Any) -> Any:
+        asked = takes.bind(*arguments, **options).arguments
+        own = tuple(asked.get("interceptors") or ())
+        if asked.get("xds") or OWN_CHANNEL in (asked.get("options") or ()) or _governed_by(own):
+            return original(*arguments, **options)
+        interceptor = import_module(f"proxyless.{suite}").ServerInterceptor(port=0)
+        server = original(**{**asked, "interceptors": (interceptor, *own)})
+        for name in ("add_insecure_port", "add_secure_port"):
+            setattr(server, name, _telling(getattr(server, name), interceptor))
+        return server
+
+    return made
+
+
+def _governed_by(interceptors: tuple[Any, ...]) -> bool:
+    from ..governance.suites._layers import Governs
+
+    return any(isinstance(each, Governs) for each in interceptors)
+
+
+def _telling(original: Callable[..., int], interceptor: Any) -> Callable[..., int]:
+    """What adds a port to a server, and tells the interceptor of it."""
+
+    @wraps(original)
+    def added(address: str, *arguments: Any, **options: Any) -> int:
+        port = original(address, *arguments, **options)
+        if not address.startswith("unix"):
+            if interceptor.port not in (0, port):
+                raise UnsupportedError(
+                    f"a gRPC server at ports {interceptor.port} and {port}: grpcio does not tell at which of them a "
+                    "call has come, so nobody knows its policies: make two servers, or proxyless run --skip grpc.server"
+                )
+            interceptor.port = port
+        return port
+
+    return added
+
+
 SERVERS = (
     Library("uvicorn", (0, 30), None, patch_uvicorn, incoming=True),
     Library("gunicorn", (23,), None, patch_workers, module="gunicorn.workers.base", incoming=True),
@@ -124,4 +218,9 @@ SERVERS = (
         module="aiohttp.web_runner",
         incoming=True,
     ),
+    Library("granian", (2, 0), None, patch_granian("asgi"), module="granian.asgi", incoming=True),
+    Library("granian", (2, 0), None, patch_granian("wsgi"), module="granian.wsgi", incoming=True),
+    Library("granian", (2, 0), None, patch_rsgi, module="granian.rsgi", incoming=True),
+    Library("waitress", (3, 0), None, patch_waitress, module="waitress.server", incoming=True),
+    Library("grpc.server", (1, 62), None, patch_grpc, distribution="grpcio", module="grpc", incoming=True),
 )

@@ -19,7 +19,7 @@ OURS: dict[str, tuple[str, ...]] = {
     "xds.graph": ("xds.model", "xds.protocol.events"),
     "xds.identity": ("xds.model", "xds.wire", "xds.transport.backoff"),
     "xds.transport": ("xds.model", "xds.protocol", "xds.wire", "xds.graph", "xds.identity"),
-    "xds.controlplane": ("xds.wire.schema",),
+    "xds.controlplane": ("xds.wire.schema", "xds.model.own_channels"),
     "governance": ("xds.model",),
     "governance.services": ("governance", "xds.model", "xds.wire"),
     "governance.suites": ("governance", "xds.model"),

@@ -18,6 +18,7 @@ from typing import Any
 import grpc
 import grpc.aio
 
+from ..model.own_channels import OWN_CHANNEL
 from .authority.callers import AuthorityError, Caller
 from .authority.service import METHOD as CREATE
 from .authority.service import SERVICE as CERTIFICATES
@@ -114,7 +115,8 @@ class Server:
 
     @staticmethod
     def _server(options: list[tuple[str, int]], sotw: Stream, delta: Stream, create: Create | None = None) -> Any:
-        server = grpc.aio.server(options=[*options, *_KEPT_ALIVE, *_NONE_REFUSED, ("grpc.so_reuseport", 0)])
+        own = [*options, *_KEPT_ALIVE, *_NONE_REFUSED, ("grpc.so_reuseport", 0), OWN_CHANNEL]
+        server = grpc.aio.server(options=own)
         methods = {
             "StreamAggregatedResources": grpc.stream_stream_rpc_method_handler(sotw),
             "DeltaAggregatedResources": grpc.stream_stream_rpc_method_handler(delta),

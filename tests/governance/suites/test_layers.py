@@ -9,10 +9,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
+from flask import Flask
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.routing import Mount
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 import proxyless
 import proxyless.aiohttp
+import proxyless.asgi
 import proxyless.grpc.aio
+from proxyless.governance.suites._aiohttp.serving import ServerMiddleware
+from proxyless.governance.suites._layers import governs_itself
+from proxyless.governance.suites.asgi import AsgiMiddleware
+from proxyless.governance.suites.wsgi import WsgiMiddleware
 from tests.governance.suites import test_aiohttp_server, test_asgi, test_grpc_servers, test_wsgi
 
 REQUESTS = 3
@@ -86,3 +99,59 @@ def test_a_second_layer_leaves_requests_alone_and_says_so_once(
     assert len(ended.seen) == REQUESTS
     said = [each.getMessage() for each in caplog.records if "governed already" in each.getMessage()]
     assert [each.partition(":")[0] for each in said] == [name]
+
+
+def starlette(*middlewares: Any, mounted: Any = None) -> Any:
+    routes = [Mount("/inner", mounted)] if mounted is not None else []
+    return Starlette(routes=routes, middleware=[Middleware(each) for each in middlewares])
+
+
+def flask(layer: Any = None) -> Any:
+    made = Flask(__name__)
+    if layer is not None:
+        made.wsgi_app = layer(made.wsgi_app, None)  # type: ignore[method-assign]
+    return made
+
+
+def application(*middlewares: Any, below: Any = None) -> web.Application:
+    made = web.Application(middlewares=middlewares)
+    if below is not None:
+        made.add_subapp("/inner", below)
+    return made
+
+
+def around(app: Any) -> Any:
+    """As uvicorn wraps what it has loaded."""
+    return ProxyHeadersMiddleware(app)
+
+
+OWN: Any = ServerMiddleware(None, None)  # type: ignore[arg-type]  # no request comes to it
+
+
+@pytest.mark.parametrize(
+    ("app", "governed"),
+    [
+        (starlette(), False),
+        (starlette(GZipMiddleware), False),
+        (around(starlette(GZipMiddleware, proxyless.asgi.Middleware)), True),
+        (starlette(mounted=starlette()), False),
+        (starlette(mounted=AsgiMiddleware(starlette(), None)), True),
+        (AsgiMiddleware(starlette(), None), True),
+        (flask(), False),
+        (flask(WsgiMiddleware), True),
+        (DispatcherMiddleware(flask(), {"/inner": flask()}), False),
+        (DispatcherMiddleware(flask(), {"/inner": flask(WsgiMiddleware)}), True),
+        (application(), False),
+        (application(OWN), True),
+        (application(below=application()), False),
+        (application(below=application(OWN)), True),
+    ],
+)
+def test_an_app_that_is_governed_somewhere_is_known(app: object, governed: bool) -> None:
+    assert governs_itself(app) is governed
+
+
+def test_an_app_that_holds_itself_is_looked_at_once() -> None:
+    app = flask()
+    app.app = [app]
+    assert not governs_itself(app)

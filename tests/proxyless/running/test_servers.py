@@ -32,6 +32,10 @@ SERVERS = {
     "gunicorn, asgi": f"{ASGI} -k asgi",
     "hypercorn": f"hypercorn {APPS}:asgi_app --bind 127.0.0.1:PORT",
     "flask": f"flask --app {APPS}:flask_app() run --port PORT",
+    "granian": f"granian {APPS}:asgi_app --interface asgi --port PORT",
+    "granian, WSGI": f"granian {APPS}:app --interface wsgi --port PORT",
+    "waitress": f"waitress --listen=127.0.0.1:PORT {APPS}:app",
+    "waitress, governed by its code": f"waitress --listen=127.0.0.1:PORT {APPS}:wsgi",
     "aiohttp": f"aiohttp.web -H 127.0.0.1 -P PORT {APPS}:aiohttp_app",
 }
 COUNTED = re.compile(
