@@ -30,9 +30,10 @@ PIECE = 65536
 """Bytes that are read at once of a body that is held."""
 
 
-def number(text: str | None) -> int:
-    """Of a variable; 0 where it says none."""
-    return int(text) if text and text.isdecimal() else 0
+def number(said: str | int | None) -> int:
+    """Of a variable, which some servers say as a number (werkzeug's REMOTE_PORT); 0 where it says none."""
+    text = str(said)
+    return int(text) if text.isdecimal() else 0
 
 
 class Names:

@@ -117,6 +117,12 @@ def test_the_first_requests_pass_and_then_it_is_429_with_envoys_headers(limited:
     assert heard.last() == (429, "RL", 0, 18)
 
 
+def test_a_port_that_a_server_says_as_a_number_is_one(limited: proxyless.Mesh) -> None:
+    """As werkzeug does."""
+    server = served(limited, ok, valid=False)
+    assert (server.ask(REMOTE_PORT=40000), server.status) == (b"hello", "200 Fine")
+
+
 def test_head_is_refused_without_a_body_and_grpc_in_its_own_way(limited: proxyless.Mesh) -> None:
     for _ in range(2):
         served(limited, ok).ask()
