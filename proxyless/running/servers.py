@@ -116,7 +116,7 @@ def patch_runner(library: ModuleType) -> None:
 def patch_granian(suite: str) -> Callable[[ModuleType], None]:
     """What its workers, processes or threads, call for a request."""
 
-    def patch(library: ModuleType) -> None:
+    def patch(library: Any) -> None:
         original = library._callback_wrapper
 
         @wraps(original)
@@ -128,7 +128,7 @@ def patch_granian(suite: str) -> Callable[[ModuleType], None]:
     return patch
 
 
-def patch_rsgi(library: ModuleType) -> None:
+def patch_rsgi(library: Any) -> None:
     """Apps of granian's own interface, for which there is no suite."""
     original = library._callback_wrapper
 
@@ -151,7 +151,7 @@ def patch_waitress(library: ModuleType) -> None:
     library.BaseWSGIServer.__init__ = made
 
 
-def patch_grpc(library: ModuleType) -> None:
+def patch_grpc(library: Any) -> None:
     """grpcio's servers, in threads and on an event loop, unless a program governs one, or gRPC does by `xds=True`."""
     for module, suite in ((library, "grpc"), (library.aio, "grpc.aio")):
         module.server = _intercepted(module.server, suite)

@@ -76,7 +76,7 @@ def flask_app() -> Any:
     from flask import Flask
 
     made = Flask(__name__)
-    made.wsgi_app = app  # type: ignore[method-assign, assignment]
+    made.wsgi_app = app  # type: ignore[method-assign]
     return made
 
 
