@@ -64,3 +64,11 @@ class ServerInterceptor(GovernedServer):
         runtime = runtime_of(mesh)
         own = policies_of(runtime, policies, "proxyless.grpc.ServerInterceptor", blocking=True, incoming=True)
         super().__init__(runtime, lambda: server_context(mesh, port=port, alpn=("h2",)), port, own)
+
+
+def govern_own() -> GovernedServer:
+    """`proxyless run`: an interceptor for a server of the program's; whoever gives that a port says so here, too."""
+    runtime = runtime_of(None)
+    own = policies_of(runtime, (), "proxyless.grpc.ServerInterceptor", blocking=True, incoming=True)
+    made = GovernedServer(runtime, lambda: server_context(port=made.port, alpn=("h2",)), 0, own)
+    return made

@@ -170,7 +170,7 @@ def _intercepted(original: Callable[..., Any], suite: str) -> Callable[..., Any]
         own = tuple(asked.get("interceptors") or ())
         if asked.get("xds") or OWN_CHANNEL in (asked.get("options") or ()) or _governed_by(own):
             return original(*arguments, **options)
-        interceptor = import_module(f"proxyless.{suite}").ServerInterceptor(port=0)
+        interceptor = import_module(f"proxyless.{suite}").govern_own()
         server = original(**{**asked, "interceptors": (interceptor, *own)})
         for name in ("add_insecure_port", "add_secure_port"):
             setattr(server, name, _telling(getattr(server, name), interceptor))
