@@ -493,6 +493,7 @@ def runtime_of(mesh: Mesh | None) -> Runtime | None:
     """What a suite governs by; None where governance is switched off (PROXYLESS_DISABLE=1)."""
     if switched(DISABLE):
         return None
+    refuse_eventlet()  # it may have come after the mesh
     if mesh is not None and not isinstance(mesh, Mesh):
         raise TypeError(f"mesh={mesh!r} is not a proxyless.Mesh, such as Mesh.from_env() or Mesh.from_config(FOLDER)")
     return (mesh if mesh is not None else default_mesh()).runtime
