@@ -14,7 +14,7 @@ from .balancing.host import Host
 from .headers import HeaderList
 from .passing import TcpRoute
 from .pool import Pool, Slot, Waiter
-from .request import RequestView
+from .request import RawHeaders, RequestView
 from .sockets import SocketOptions
 
 if TYPE_CHECKING:
@@ -138,18 +138,20 @@ class Deliver:
 
 
 class Bypass:
-    """Send the request unchanged with the library's own means. Result: a `Head`; the library raises what fails.
+    """Send the request with the library's own means. Result: a `Head`; the library raises what fails.
 
     `tcp` says to whose endpoints the connections shall go, and how; None leaves the address to the library.
     """
 
-    __slots__ = ("changed", "tcp")
+    __slots__ = ("changed", "tcp", "told")
     kind: ClassVar[int] = BYPASS
 
-    def __init__(self, tcp: TcpRoute | None, changed: RequestView | None = None) -> None:
+    def __init__(self, tcp: TcpRoute | None, changed: RequestView | None = None, told: RawHeaders = ()) -> None:
         self.tcp = tcp
         self.changed = changed
         """The request as a policy of the user's has changed it: its authority, path and headers are what is sent."""
+        self.told = told
+        """Headers to add to the program's own, in the place of any of the same names, where `changed` is None."""
 
     @property
     def cluster(self) -> str | None:

@@ -35,6 +35,7 @@ from .retry import TOO_EARLY, BackOff, CompiledRetry, Retry
 from .securing import securing_of
 from .selection import Tried, choose
 from .timing import reply_of
+from .trace_context import carrying
 
 if TYPE_CHECKING:
     from .call import OutgoingCall
@@ -80,8 +81,8 @@ def attempt_until_done(call: OutgoingCall) -> Generator[Action, Any, LocalReply 
                 own = cluster if cluster.aggregate is None else cluster.aggregate.of(host)
                 if call.attempts == 1 and (cluster.mirrors or route.mirrors):
                     yield from mirrored(call, cluster, upstream)
-                if call.trace is not None:
-                    call.trace.attempt(upstream, own.config.alt_stat_name or own.name)
+                if call.trace is not None and (told := call.trace.attempt(own.config.alt_stat_name or own.name)):
+                    upstream.headers = carrying(upstream.headers, told)
                 secure = securing_of(call, own, host, upstream) if host.must_be_secure else None
                 pool = own.pool(host, call.owner, route.high_priority, secure)
                 lease = pool.lease(clock())

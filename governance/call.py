@@ -18,7 +18,7 @@ from collections.abc import Generator
 from typing import Any
 
 from ..xds.model.resource import ResourceError, ResourceType
-from .actions import Action, AwaitConfig, BodyEnd, Bypass, Deliver, Head
+from .actions import Action, AwaitConfig, BodyEnd, Bypass, Deliver, Failure, Head
 from .admission import admit
 from .attempts import attempt_until_done
 from .call_state import CallState
@@ -31,8 +31,9 @@ from .describing import subject_of
 from .finding import find_again, take_route
 from .hedging import hedge_until_done
 from .internal_redirects import Redirected, again
-from .opaque import PASSTHROUGH, passed_on
-from .passing import DIRECT, TcpRoute
+from .letting_out import begin_try, let_out, let_out_as
+from .opaque import passed_on
+from .passing import DIRECT, PASSTHROUGH, TcpRoute
 from .paths import NotHttpError
 from .peer import Principals
 from .plan import OPAQUE, BadAuthorityError, Destination, Missing
@@ -147,6 +148,8 @@ class OutgoingCall(CallState):
             if self.unreached:
                 self.status = 503
                 self.flags = (self.unreached,)
+                if self.trace is not None:
+                    self.trace.came(Failure("connect-failure", ""))
             elif not ended:
                 # Closed from outside: the caller went away, or its own timeout passed.
                 self.flags = (*self.flags, "DC")
@@ -187,6 +190,7 @@ class OutgoingCall(CallState):
         self.deadline = self.timeout_s = self.limits = None
         self.attempts, self.tried, self.flags, self.reply = 0, (), (), None
         self.secured_by = None
+        self.told = ()
 
     @property
     def principals(self) -> Principals | None:
@@ -298,6 +302,7 @@ class OutgoingCall(CallState):
             name = target.name_for(request) if self.named is None else self.named
         if name == PASSTHROUGH:
             self.bypass = DIRECT
+            let_out(self)
             return None
         cluster = runtime.plan.clusters.get(name) or runtime.plan.cluster(name)
         if cluster is None:
@@ -407,9 +412,13 @@ class OutgoingCall(CallState):
     def _bypass(self, route: TcpRoute) -> Generator[Action, Any, LocalReply | Redirected | None]:
         """Unrouted: the library's own means, to the name or to an endpoint of a TCP cluster."""
         self.attempts = 1
+        begin_try(self)
         passage = self.passage
-        head: Head = yield Bypass(route if route is not DIRECT else None, None if passage is None else passage.sent)
+        changed = None if passage is None else passage.sent
+        head: Head = yield Bypass(route if route is not DIRECT else None, changed, self.told)
         self.status = head.status
+        if self.trace is not None:
+            self.trace.came(head)
         return (yield from deliver(self, head, None))
 
     def deliver(self, head: Head) -> Deliver:
@@ -437,7 +446,7 @@ class OutgoingCall(CallState):
 
     def as_sent(self) -> RequestView:
         """The request as response headers see it: with mutations and rewrites, once they were made."""
-        return self.request if self.upstream is None else self.upstream.view()
+        return let_out_as(self) if self.upstream is None else self.upstream.view()
 
     def finished(self, end: BodyEnd) -> None:
         """The body has ended."""

@@ -18,6 +18,7 @@ from .peer import Peer
 from .plan import Destination
 from .pool import Connection, Slot
 from .replies import LocalReply
+from .request import RawHeaders
 from .retry import CompiledRetry
 from .routing import CompiledRoute, CompiledVirtualHost, Target
 from .steering import Steering
@@ -162,6 +163,8 @@ class CallState:
     """Where the tries run beside each other: what tells of them."""
     passage: Passage | None = None
     """The request on its way through the users' own policies."""
+    told: RawHeaders = ()
+    """What is added to a request that goes out by the library's own means, in the place of any of the same names."""
     shadowed: tuple[tuple[str, str], ...] = ()
     """What shadow mode has decided and not done: the policy, and the outcome."""
     fallen = 0

@@ -10,6 +10,7 @@ from ..xds.model.resource import Resource, ResourceError
 from ..xds.model.values import Address
 from .admission import request_id
 from .balancing.host import Host, HostState
+from .passing import DIRECT, PASSTHROUGH
 from .replies import DOWNSTREAM_ERROR, LocalReply, reply_body, reply_headers
 from .request import HeaderList, RequestView
 from .subject import Subject
@@ -43,6 +44,7 @@ NOTHING = RequestView(b"", b"", b"", b"")
 def subject_of(call: OutgoingCall) -> Subject:
     """What formats may ask about, as far as the call has come."""
     runtime, destination, cluster = call.runtime, call.destination, call.cluster
+    config = cluster.config if cluster is not None else _let_out_by(call)
     now, elapsed_s = runtime.wall(), runtime.clock() - call.started
     chain = destination.chain if destination is not None else None
     return Subject(
@@ -50,9 +52,9 @@ def subject_of(call: OutgoingCall) -> Subject:
         flags=call.flags,
         vhost=call.vhost.config if call.vhost is not None else None,
         route=call.route,
-        cluster=cluster.config if cluster is not None else None,
-        http2=cluster is not None and cluster.http2,
-        attempts=max(1, call.attempts) if cluster is not None else 0,
+        cluster=config,
+        http2=cluster.http2 if cluster is not None else call.protocol == "HTTP/2",
+        attempts=max(1, call.attempts) if config is not None else 0,
         started=now - elapsed_s,
         now=now,
         local=call.dialled(),
@@ -62,6 +64,12 @@ def subject_of(call: OutgoingCall) -> Subject:
         upstream=call.secured_by.peer if call.secured_by is not None else None,
         new_id=lambda: request_id(runtime.rng.getrandbits(128)),
     )
+
+
+def _let_out_by(call: OutgoingCall) -> Cluster | None:
+    """What CDS says of the cluster of hosts that the mesh does not know, where a call goes to one."""
+    known = call.destination is not None and call.bypass is DIRECT
+    return call.runtime.plan.configured(PASSTHROUGH) if known else None
 
 
 def subject_of_attempt(call: OutgoingCall) -> Subject:

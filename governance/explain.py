@@ -20,7 +20,7 @@ from .driver import drive, finish
 from .explain_tls import said_of_tls, tls_document
 from .filters.extension import said_of_extensions
 from .headers import Levels
-from .opaque import PASSTHROUGH
+from .passing import PASSTHROUGH
 from .replies import LocalReply, reply_body
 from .request import RequestView
 from .routing import CompiledRoute

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from .cluster import ClusterRuntime
-from .passing import DIRECT, TcpRoute
+from .passing import BLACKHOLE, DIRECT, PASSTHROUGH, TcpRoute
 from .plan import OPAQUE, Destination, Missing
 from .replies import LocalReply, closed, no_cluster
 from .runtime import Runtime
-
-PASSTHROUGH = "PassthroughCluster"
-BLACKHOLE = "BlackHoleCluster"
 
 HTTP_ONLY = "listener {} takes HTTP here and answers other bytes with 400: this is for a suite of an HTTP library"
 

@@ -11,6 +11,10 @@ from ..xds.model.listener import TcpProxy
 from .balancing.context import PickContext
 from .balancing.digest import xx_hash
 
+PASSTHROUGH = "PassthroughCluster"
+BLACKHOLE = "BlackHoleCluster"
+"""Where a mesh sends what is for hosts that it does not know: to them, or nowhere."""
+
 
 @dataclass(frozen=True, slots=True)
 class TcpRoute:

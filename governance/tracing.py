@@ -22,12 +22,11 @@ from .log_commands import unless_secret
 from .replies import BODILESS, RESETS
 from .request import RequestView
 from .subject import Subject
-from .trace_context import Context, MalformedContextError, carrying, extract, lines
+from .trace_context import Context, MalformedContextError, extract, lines
 
 if TYPE_CHECKING:
     from .routing import CompiledRoute
     from .runtime import Runtime
-    from .upstream import UpstreamRequest
 
 REQUEST_ID = b"x-request-id"
 CLIENT_TRACE_ID = b"x-client-trace-id"
@@ -287,16 +286,14 @@ class Trace:
         """What the next hop is told."""
         return [] if self._config.silent else lines(self._tracer, self._context)
 
-    def attempt(self, upstream: UpstreamRequest, cluster: str) -> None:
-        """A try begins: where tries have spans of their own, the next hop is told of that one."""
+    def attempt(self, cluster: str) -> HeaderList:
+        """A try begins: where tries have spans of their own, the next hop is told of that one, by these headers."""
         span = self.span
         if span is None or not self._tries:
-            return
+            return []
         self._outcome = None
         self._attempt = child = span.child(f"router {cluster} egress")
-        if not self._config.silent:
-            told = replace(child.context, single=self._context.single)
-            upstream.headers = carrying(upstream.headers, lines(self._tracer, told))
+        return [] if self._config.silent else lines(self._tracer, replace(child.context, single=self._context.single))
 
     def came(self, outcome: Head | Failure) -> None:
         """What became of the try, which another may follow."""
@@ -405,9 +402,8 @@ def _of_try(subject: Subject, outcome: Head | Failure | None, *, final: bool) ->
         made["canceled"] = "true"
     if subject.attempts > 1:
         made["retry.count"] = str(subject.attempts - 1)
-    if subject.host is None:
-        raise AssertionError("a try of no endpoint")
-    made |= {"upstream_address": subject.host.address, "peer.address": subject.host.address}
+    address = subject.local if subject.host is None else subject.host.address
+    made |= {"upstream_address": address, "peer.address": address}
     if status == 0 or status >= 500:
         made["error"] = "true"
     return {**made, **_of_cluster(subject), "http.status_code": str(status)}, status

@@ -17,6 +17,7 @@ from ..replies import LocalReply, reply_body, reply_headers
 from ..request import RequestView
 from ..runtime import Runtime
 from ..spelling import spell
+from ..trace_context import carrying
 from ._httpcore import AsyncBody, Body, Clamp, Connection, DeadlineError, IdleError, Library, Timeouts
 from ._underway import DEFAULT_PORTS, NO_TIMEOUTS, ErrorMode, Underway, checked_mode
 from ._upload import Upload, upload_of
@@ -181,9 +182,15 @@ class Exchange(Underway):
         return upload
 
     def unrouted(self, action: Bypass) -> Any:
-        """The request as it goes out by the library's own means: the program's, as policies of the user's left it."""
+        """The request as it goes out by the library's own means: the program's, with what is added to it, or as
+        policies of the user's left it."""
         request, changed = self.request, action.changed
-        if changed is not None and not hasattr(request, "own"):
+        if hasattr(request, "own"):  # that knows by itself
+            return request
+        if changed is None:
+            if action.told:
+                request.headers = carrying(request.headers, action.told)
+        else:
             url = request.url
             request.url = self.library.core.URL(scheme=url.scheme, host=url.host, port=url.port, target=changed.path)
             others = [pair for pair in changed.raw_headers if pair[0].lower() != b"host"]

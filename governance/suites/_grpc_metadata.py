@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 from ..headers import HeaderList
+from ..request import RawHeaders
 
 BINARY = "-bin"
 Metadata = tuple[tuple[str, str | bytes], ...]
@@ -53,6 +54,13 @@ def metadata_of(headers: HeaderList, leave: frozenset[bytes] = TRANSPORT) -> Met
         elif key:
             found.append((key, value.decode("latin-1")))
     return tuple(found)
+
+
+def telling(metadata: Iterable[tuple[str | bytes, str | bytes]] | None, told: RawHeaders) -> Metadata:
+    """The program's own, with these headers in the place of any of the same names."""
+    names = {name for name, _ in told}
+    kept = (each for each in metadata or () if headers_of([each])[0][0].lower() not in names)
+    return (*kept, *metadata_of(list(told)))  # type: ignore[arg-type]  # keys as grpcio takes them
 
 
 @lru_cache(1024)

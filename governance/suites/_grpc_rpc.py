@@ -22,7 +22,17 @@ from ..mirroring import Copy
 from ..replies import LocalReply
 from ..request import RequestView
 from ..runtime import Runtime
-from ._grpc_metadata import MESSAGE, STATUS, TRANSPORT, UNTIMED, Metadata, grpc_timeout, headers_of, metadata_of
+from ._grpc_metadata import (
+    MESSAGE,
+    STATUS,
+    TRANSPORT,
+    UNTIMED,
+    Metadata,
+    grpc_timeout,
+    headers_of,
+    metadata_of,
+    telling,
+)
 from ._grpc_status import (
     CANCELLED,
     DEADLINE_EXCEEDED,
@@ -244,15 +254,22 @@ class Rpc:
         return isinstance(self.body, bytes) or bool(self.body.replayable)
 
     def unrouted(self, action: Bypass) -> tuple[str, dict[str, Any]]:
-        """(the method, what is said with the call) for grpcio itself: the program's, as policies of the user's left it.
+        """(the method, what is said with the call) for grpcio itself: the program's, with what is added to it, or as
+        policies of the user's left it.
 
         The authority stays that of the channel.
         """
         changed, asked = action.changed, self.asked
         path = self.path if changed is None else changed.path
+        if changed is not None:
+            metadata = metadata_of(list(changed.raw_headers)) or None
+        elif action.told:
+            metadata = telling(asked.metadata, action.told)
+        else:
+            metadata = asked.metadata
         return path.decode("latin-1"), {
             "timeout": self.left(),
-            "metadata": asked.metadata if changed is None else metadata_of(list(changed.raw_headers)) or None,
+            "metadata": metadata,
             "credentials": asked.credentials,
             "wait_for_ready": asked.wait_for_ready,
             "compression": asked.compression,

@@ -32,7 +32,7 @@ from ..composition.compose import Policies
 from ..driver import drive
 from ..passing import TcpRoute
 from ..replies import LocalReply
-from ..request import RequestView
+from ..request import RawHeaders, RequestView
 from ..runtime import Runtime
 from ._exchange import Exchange, PoolBase
 from ._http1 import Light
@@ -187,6 +187,8 @@ class _Governed(HTTPConnectionPool if TYPE_CHECKING else object):  # type: ignor
                 more["headers"] = own_headers(changed)
                 at = changed.path.decode("latin-1")
                 sent_url = at if url.startswith("/") else url.removesuffix(target) + at
+            elif exchange.call.told:
+                more["headers"] = told_headers(headers or {}, exchange.call.told)
             try:
                 sent = (method, sent_url if route is None else at)
                 return conn.pass_on(pool, scheme, sent, {**more, "response_conn": response_conn, **options})
@@ -310,6 +312,14 @@ def own_headers(request: RequestView) -> dict[str, str]:
         key = name.decode("latin-1")
         if key.lower() not in ("host", "content-length", "transfer-encoding"):
             found[key] = f"{found[key]}, {value.decode('latin-1')}" if key in found else value.decode("latin-1")
+    return found
+
+
+def told_headers(headers: Mapping[str, str], told: RawHeaders) -> HTTPHeaderDict:
+    """The program's own, with what is added to them in the place of any of the same names."""
+    found = HTTPHeaderDict(headers)
+    for name, value in told:
+        found[name.decode("latin-1")] = value.decode("latin-1")
     return found
 
 

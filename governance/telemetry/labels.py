@@ -11,7 +11,7 @@ from typing import Any, Self
 from ...xds.model.values import FilterMetadata
 from ..call import OutgoingCall
 from ..inbound import InboundRequest
-from ..opaque import BLACKHOLE, PASSTHROUGH
+from ..passing import BLACKHOLE, PASSTHROUGH
 from ..peer import Principals
 from ..replies import GRPC_STATUSES, LocalReply
 

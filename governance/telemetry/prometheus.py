@@ -13,7 +13,7 @@ from ..authorization.decisions import Decision
 from ..call import OutgoingCall
 from ..filters.rbac import decisions_of
 from ..inbound import InboundRequest
-from ..opaque import PASSTHROUGH
+from ..passing import PASSTHROUGH
 from ..request import RequestView
 from .facts import Facts
 from .families import Family, Labels, Reading

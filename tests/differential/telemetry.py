@@ -290,17 +290,27 @@ class Asked:
 
 
 def _cases() -> Iterator[Case]:
-    for fields in MANAGERS.values():
-        tracing = {"provider": copy.deepcopy(PROVIDER), "custom_tags": copy.deepcopy(TAGS), **fields}
-        yield Case(_hosts(), (), manager={"tracing": tracing, "access_log": logs("")})
+    for name in MANAGERS:
+        yield Case(_hosts(), (), manager=telling(name))
+
+
+def telling(name: str) -> Resource:
+    """What one of these managers says of spans and logs."""
+    tracing = {"provider": copy.deepcopy(PROVIDER), "custom_tags": copy.deepcopy(TAGS), **MANAGERS[name]}
+    return {"tracing": tracing, "access_log": logs("")}
 
 
 def recording(base: Recording) -> Recording:
     """All managers."""
     made = together(base, list(_cases()))
     made.clusters["dead"] = cluster("dead", DEAD)
-    made.node = {**base.node, "locality": {"region": "r1", "zone": "a"}}  # as the static configuration says it
+    made.node = located(base.node)
     return made
+
+
+def located(node: Resource) -> Resource:
+    """A node where the static configuration says that it is."""
+    return {**node, "locality": {"region": "r1", "zone": "a"}}
 
 
 SHORT = (
@@ -312,16 +322,20 @@ SHORT = (
 
 def asked() -> list[Asked]:
     """All requests."""
-    found: list[Asked] = []
-    for number, manager in enumerate(MANAGERS):
-        for name in SENT if manager in ("spans", "tries") else SHORT:
-            method, target, headers, body = SENT[name]
-            url = f"http://x.test:{FIRST_PORT + number}{target}"
-            mark = f"{manager}: {name}"
-            if name != FRESH and not any(key == "x-request-id" for key, _ in headers):
-                headers = (*headers, ("x-request-id", _id(mark)))
-            found.append(Asked(name, manager, Request(method, url, (*headers, (MARK, mark)), body)))
-    return found
+    return [
+        asked_of(manager, name, f"x.test:{FIRST_PORT + number}")
+        for number, manager in enumerate(MANAGERS)
+        for name in (SENT if manager in ("spans", "tries") else SHORT)
+    ]
+
+
+def asked_of(manager: str, name: str, authority: str) -> Asked:
+    """One of the requests to a host behind a manager."""
+    method, target, headers, body = SENT[name]
+    mark = f"{manager}: {name}"
+    if name != FRESH and not any(key == "x-request-id" for key, _ in headers):
+        headers = (*headers, ("x-request-id", _id(mark)))
+    return Asked(name, manager, Request(method, f"http://{authority}{target}", (*headers, (MARK, mark)), body))
 
 
 FRESH = "fresh"
@@ -337,9 +351,9 @@ def _id(mark: str) -> str:
 class Telling(Rig):
     """Envoy that sends its spans to a collector and writes all these logs."""
 
-    def __init__(self, base: Recording, collector_port: int) -> None:
+    def __init__(self, recording: Recording, collector_port: int) -> None:
         self._collector_port = collector_port
-        super().__init__(recording(base))
+        super().__init__(recording)
 
     def bootstrap(self) -> Resource:
         """With what only Envoy needs."""
@@ -349,12 +363,13 @@ class Telling(Rig):
         layers.append({"name": "at once", "static_layer": {"tracing.opentelemetry.min_flush_spans": 1}})
         for listener in made["static_resources"]["listeners"]:
             if listener["name"].startswith("0.0.0.0_"):
-                for config in _managers(listener):
+                for config in managers_of(listener):
                     config["access_log"] += logs("{FOLDER}/")
         return made
 
 
-def _managers(listener: Resource) -> Iterator[Resource]:
+def managers_of(listener: Resource) -> Iterator[Resource]:
+    """Its connection managers."""
     for chain in listener["filter_chains"]:
         for each in chain["filters"]:
             if each["name"] == HCM:

@@ -20,8 +20,22 @@ from tests.differential.governed import governed
 from tests.differential.ours import mesh_on
 from tests.differential.recording import Recording
 from tests.differential.requests import Names, Request
-from tests.differential.telemetry import DEAD, FILTERS, FRESH, LINES, MARK, MOMENTS, SPAN, TRACE, Asked, Telling, asked
+from tests.differential.telemetry import (
+    DEAD,
+    FILTERS,
+    FRESH,
+    LINES,
+    MARK,
+    MOMENTS,
+    SPAN,
+    TRACE,
+    Asked,
+    Telling,
+    asked,
+    recording,
+)
 from tests.support import envoy
+from tests.support.backends import Backends
 from tests.support.collector import Collector
 from tests.support.waiting import wait_for
 
@@ -45,32 +59,36 @@ class Told:
 def both(frontend: Recording) -> Iterator[tuple[Told, Told]]:
     """Envoy's and ours."""
     envoy.require()
-    requests = asked()
-    with Collector() as collector, Telling(frontend, collector.port) as rig:
+    with Collector() as collector, Telling(recording(frontend), collector.port) as rig:
         rig.backends.refuse(DEAD)
-        names = Names(rig.recording)
-        seen = rig.run([names.sent(each.request) for each in requests], parallel=2)
-        theirs_passed = {
-            each.request.header(MARK) or "": [context_of(a) for a in got.arrivals]
-            for each, got in zip(requests, seen, strict=True)
-        }
-        ours = ask_ours(rig, requests)
-        wanted = sum(map(len, ours.spans.values()))
-        with suppress(AssertionError):  # what is missing is told by the comparison
-            wait_for(lambda: len(collector.spans) >= wanted)
-        rig.envoy.end()
-        lines = {each: (rig.envoy.folder / each).read_text().splitlines(keepends=True) for each in _loggers()}
-        yield Told(of_envoy(collector.spans), by_mark(lines), theirs_passed), ours
+        yield told_by_both(rig, collector, asked(), rig.backends)
 
 
-def ask_ours(rig: Telling, requests: list[Asked]) -> Told:
+def told_by_both(rig: Telling, collector: Collector, requests: list[Asked], backends: Backends) -> tuple[Told, Told]:
+    """What Envoy tells of requests, which ends with that, and what we tell. `backends`: who gets ours."""
+    names = Names(rig.recording)
+    seen = rig.run([names.sent(each.request) for each in requests], parallel=2)
+    passed = {
+        each.request.header(MARK) or "": [context_of(a) for a in got.arrivals]
+        for each, got in zip(requests, seen, strict=True)
+    }
+    ours = ask_ours(rig, requests, backends)
+    wanted = sum(map(len, ours.spans.values()))
+    with suppress(AssertionError):  # what is missing is told by the comparison
+        wait_for(lambda: len(collector.spans) >= wanted)
+    rig.envoy.end()
+    lines = {each: (rig.envoy.folder / each).read_text().splitlines(keepends=True) for each in _loggers()}
+    return Told(of_envoy(collector.spans), by_mark(lines), passed), ours
+
+
+def ask_ours(rig: Telling, requests: list[Asked], backends: Backends) -> Told:
     """The same requests by a governed httpx."""
     exporter = InMemorySpanExporter()
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     lines: dict[str, list[str]] = {each: [] for each in _loggers()}
     passed: dict[str, list[tuple[str, ...]]] = {}
-    with mesh_on(rig.recording) as mesh, governed(mesh, rig.backends) as client:
+    with mesh_on(rig.recording) as mesh, governed(mesh, backends) as client:
         mesh.runtime.spans = OpenTelemetrySpans(provider=provider)
         mesh.runtime.access_log = lambda path, line: lines[path].append(line.decode())
         for each in requests:
@@ -200,8 +218,14 @@ def differing(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> list[str]:
 
 
 def test_spans_and_their_attributes_are_envoys(both: tuple[Told, Told]) -> None:
-    theirs, ours = (each.spans for each in both)
-    assert sum(map(len, theirs.values())) > 100
+    assert sum(map(len, both[0].spans.values())) > 100
+    found = differing_spans(*both)
+    assert not found, "\n".join(found)
+
+
+def differing_spans(theirs_told: Told, ours_told: Told) -> list[str]:
+    """Where the spans of the two are not alike."""
+    theirs, ours = theirs_told.spans, ours_told.spans
     found = []
     for mark in sorted({*theirs, *ours}):
         one, other = theirs.get(mark, []), ours.get(mark, [])
@@ -209,7 +233,7 @@ def test_spans_and_their_attributes_are_envoys(both: tuple[Told, Told]) -> None:
             found.append(f"{mark}: {[each['name'] for each in one]}, {[each['name'] for each in other]}")
             continue
         found += [f"{mark} {line}" for its, own in zip(one, other, strict=True) for line in differing(its, own)]
-    assert not found, "\n".join(found)
+    return found
 
 
 def test_backends_are_told_of_them_alike(both: tuple[Told, Told]) -> None:

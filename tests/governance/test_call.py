@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from proxyless.governance.actions import AwaitConfig, BodyEnd, Bypass, Deliver, Head
-from proxyless.governance.opaque import BLACKHOLE, PASSTHROUGH
+from proxyless.governance.passing import BLACKHOLE, PASSTHROUGH
 from proxyless.governance.runtime import Options
 from proxyless.xds.model.filters import LocalRateLimit, TokenBucket, UnenforceableFilter
 from proxyless.xds.model.listener import TcpProxy, UnknownNetworkFilter

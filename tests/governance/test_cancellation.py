@@ -19,7 +19,7 @@ from proxyless.governance.actions import (
     Send,
     Sleep,
 )
-from proxyless.governance.opaque import PASSTHROUGH
+from proxyless.governance.passing import PASSTHROUGH
 from proxyless.xds.model.cluster import Thresholds
 from proxyless.xds.model.route import BackOff, RetryPolicy
 from tests.support.model import cluster, eds, route, snapshot, table

@@ -14,7 +14,7 @@ from proxyless.cli._url import parse_url
 from proxyless.governance import explain
 from proxyless.governance.explain import cluster_name, document, dry_call, failed
 from proxyless.governance.inbound_explain import dry_request, inbound_document
-from proxyless.governance.opaque import BLACKHOLE, PASSTHROUGH
+from proxyless.governance.passing import BLACKHOLE, PASSTHROUGH
 from proxyless.governance.plan import INBOUND
 from proxyless.governance.tally import Tally
 from proxyless.xds.model.cluster import TransportSocket

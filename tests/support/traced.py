@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from proxyless.governance.forwarding import Workload
+from proxyless.governance.passing import PASSTHROUGH
 from proxyless.governance.runtime import Options
 from proxyless.xds.model.route import BackOff, RetryPolicy
 from proxyless.xds.model.tracing import Sampling, Tracer, Tracing
@@ -30,7 +31,7 @@ def world(managed: Tracing, *, options: Options = Options(), **fields: Any) -> W
             listener("0.0.0.0_80", chain(manager("80", tracing=managed))),
             listener("virtualInbound", chain(manager(routes, tracing=managed))),
         ],
-        clusters=[cluster("a", "10.0.0.1:80")],
+        clusters=[cluster("a", "10.0.0.1:80"), cluster(PASSTHROUGH)],
         options=replace(options, workload=Workload("10.9.9.9", "me", "web.shop", zone="z")),
     )
     made.runtime.spans = FakeSpans()

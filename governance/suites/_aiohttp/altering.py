@@ -9,7 +9,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from ...headers import HeaderList
-from ...request import RequestView
+from ...request import RawHeaders, RequestView
 
 
 def cloned(request: ClientRequest) -> ClientRequest:
@@ -28,7 +28,15 @@ def change(request: ClientRequest, changed: RequestView) -> None:
         request.url = URL(f"{url.scheme}://{url.raw_authority}{path}", encoded=True)
 
 
-def decoded(headers: HeaderList) -> list[tuple[str, str]]:
+def tell(request: ClientRequest, told: RawHeaders) -> None:
+    """The same, with these headers in the place of any of the same names."""
+    headers = CIMultiDict(request.headers)
+    for name, value in decoded(told):
+        headers[name] = value
+    request.headers = headers
+
+
+def decoded(headers: RawHeaders) -> list[tuple[str, str]]:
     """As aiohttp has them."""
     return [(name.decode(), value.decode("utf-8", "surrogateescape")) for name, value in headers]
 

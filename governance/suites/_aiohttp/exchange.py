@@ -46,7 +46,7 @@ from .._awaiting import Task, ask, await_config, await_race, await_slot, beside,
 from .._steps import handshake_of, principals_of, run_async, speaks_http2
 from .._underway import DEFAULT_PORTS, NO_TIMEOUTS, Underway
 from .._upload import Begun, Upload, upload_of
-from .altering import change, cloned, decoded, in_lower_case, rewrite
+from .altering import change, cloned, decoded, in_lower_case, rewrite, tell
 from .attempt import Attempt, DeadlineError, IdleError
 from .canned import answering
 from .connecting import Backend, Connection, Handler, Library, Stream
@@ -108,6 +108,8 @@ class Leg:
             attempt = self.attempt = Attempt(exchange, None, plain=True)
             if send.changed is not None:
                 change(request, send.changed)
+            elif send.told:
+                tell(request, send.told)
             try:
                 connection = await exchange.pool.bypassed(send, own, request, traces, timeout)
             except ClientConnectorError as error:

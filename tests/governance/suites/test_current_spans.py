@@ -26,7 +26,7 @@ import proxyless.httpx
 import proxyless.wsgi
 from proxyless.governance.suites.wsgi import Body
 from tests.governance.suites.test_grpc_servers import HOW, served
-from tests.governance.suites.test_spans import PARENT, SPAN, TRACE, URL, Recorded, ids, mesh_of, parent
+from tests.governance.suites.test_spans import BACKEND, PARENT, SPAN, TRACE, URL, Recorded, ids, mesh_of, parent
 from tests.governance.suites.test_spans import backends as backends
 from tests.governance.suites.test_spans import recorded as recorded
 from tests.support.backends import Backends
@@ -37,7 +37,7 @@ from tests.support.waiting import wait_for
 
 @pytest.fixture
 def mesh(tmp_path: Path, backends: Backends, recorded: Recorded) -> Iterator[proxyless.Mesh]:
-    with mesh_of(tmp_path, backends, recorded) as made:
+    with mesh_of(tmp_path, backends.ports[BACKEND], recorded) as made:
         yield made
 
 

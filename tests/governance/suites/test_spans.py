@@ -36,9 +36,11 @@ kind: ServiceEntry
 metadata: {{name: catalog, namespace: shop}}
 spec:
   hosts: [catalog.example.com]
-  ports: [{{number: 80, name: http, protocol: HTTP}}]
+  ports:
+  - {{number: 80, name: http, protocol: HTTP}}
+  - {{number: {port}, name: own, protocol: {protocol}}}
   resolution: STATIC
-  endpoints: [{{address: {address}, ports: {{http: {port}}}}}]
+  endpoints: [{{address: {address}, ports: {{http: {port}, own: {port}}}}}]
 ---
 apiVersion: networking.istio.io/v1
 kind: ServiceEntry
@@ -89,9 +91,12 @@ def recorded() -> Recorded:
     return Recorded()
 
 
-def mesh_of(folder: Path, backends: Backends, recorded: Recorded, sampling: float = 100) -> proxyless.Mesh:
-    port = backends.ports[BACKEND]
-    (folder / "shop.yaml").write_text(ENTRY.format(address=BACKEND[0], port=port, sampling=sampling))
+def mesh_of(
+    folder: Path, port: int, recorded: Recorded, sampling: float = 100, protocol: str = "HTTP"
+) -> proxyless.Mesh:
+    """`port`: where the host's endpoint listens. The mesh takes connections to it at any address for this protocol."""
+    entry = ENTRY.format(address=BACKEND[0], port=port, sampling=sampling, protocol=protocol)
+    (folder / "shop.yaml").write_text(entry)
     (folder / "mesh.yaml").write_text(MESH)
     node = proxyless.Node(app="web", namespace="shop", ip="127.0.10.1")
     mesh = proxyless.Mesh.from_config(folder, node=node, registry=False, mesh_config=folder / "mesh.yaml")
@@ -103,7 +108,7 @@ def mesh_of(folder: Path, backends: Backends, recorded: Recorded, sampling: floa
 @pytest.fixture
 def mesh(tmp_path: Path, backends: Backends, recorded: Recorded) -> Iterator[proxyless.Mesh]:
     backends.take()
-    with mesh_of(tmp_path, backends, recorded) as made:
+    with mesh_of(tmp_path, backends.ports[BACKEND], recorded) as made:
         yield made
 
 
@@ -161,7 +166,7 @@ def test_what_is_not_sampled_is_no_span_and_the_next_hop_is_told_so(
 ) -> None:
     backends.take()
     with (
-        mesh_of(tmp_path, backends, recorded, 0) as mesh,
+        mesh_of(tmp_path, backends.ports[BACKEND], recorded, 0) as mesh,
         httpx.Client(transport=proxyless.httpx.Transport(mesh)) as client,
     ):
         client.get(URL, headers=PARENT)
