@@ -10,6 +10,7 @@ from pathlib import Path
 from threading import RLock
 from typing import Any
 
+from .._fitness import refuse_no_port
 from .._services import look_up_at_once
 from ..beginnings import log_note
 from ..cli._url import parse_url
@@ -113,6 +114,9 @@ class MeshUnderTest(Mesh):
         Raises:
             ConfigurationError: something in it is refused; the configuration before stays in force.
         """
+        for each in sources:
+            if isinstance(each, str) and each and not any(mark in each for mark in ":\n{"):
+                raise ConfigurationError(f"config({each!r}): a text is YAML; a file or folder is a pathlib.Path")
         self._change(given=list(sources))
 
     def serve(
@@ -131,7 +135,9 @@ class MeshUnderTest(Mesh):
 
         Raises:
             ConfigurationError: it is no such service, or one without a selector.
+            TypeError, ValueError: `port` is none.
         """
+        refuse_no_port(port)
         short, namespace = service_named(service, self.node.namespace)
         known_as = name or f"{short}-test-{len(self._served)}"
         made = Served(short, namespace, address, port, known_as, labels, protocol)

@@ -326,6 +326,16 @@ def test_policies_and_bad_arguments(tmp_path: Path, mesh: MeshUnderTest) -> None
         clock.advance(-1)
 
 
+def test_a_path_is_no_text_and_a_text_no_port(mesh: MeshUnderTest) -> None:
+    with pytest.raises(
+        ConfigurationError, match=r"config\('istio/'\): a text is YAML; a file or folder is a pathlib.P"
+    ):
+        mesh.config("istio/")
+    mesh.config("", "# nothing: here")
+    with pytest.raises(TypeError, match="port='8080' is not a number"):
+        mesh.serve("catalog.shop", "8080")  # type: ignore[arg-type]
+
+
 def test_incoming_requests_are_governed_too(tmp_path: Path) -> None:
     import asyncio
 
