@@ -184,7 +184,10 @@ def _admit(
     sent = known.get(REQUEST_ID)
     if not sent if forwarder is None else forwarder.wants_id(sent, edge=edge):
         made = request_id(rng.getrandbits(128))
-        put(headers, REQUEST_ID, made, sent=REQUEST_ID in known)
+        if sent is None:
+            headers.append((REQUEST_ID, made))
+        else:
+            put(headers, REQUEST_ID, made)
         known[REQUEST_ID] = made
     request.raw_headers = headers
     return None

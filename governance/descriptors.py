@@ -6,9 +6,8 @@ Each `RateLimit` makes one descriptor from its actions, or none if one of its ac
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from ipaddress import ip_network
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..xds.model.matching import IpRanges
 from ..xds.model.rate_limit_service import LimitedDescriptor
@@ -25,17 +24,16 @@ Descriptor = tuple[tuple[str, str], ...]
 Entry = tuple[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(NamedTuple):
     """What a request is besides itself: who sends it, where it goes, what the route says of it."""
 
-    address: str = ""
-    source_cluster: str = ""
-    destination_cluster: str = ""
-    metadata: FilterMetadata = field(default_factory=dict)
+    address: str
+    source_cluster: str
+    destination_cluster: str
+    metadata: FilterMetadata
 
 
-NOBODY = Subject()
+NOBODY = Subject("", "", "", {})
 
 _EntryOf = Callable[[RequestView, Subject], "Entry | tuple[()] | None"]
 """The entry of an action; an empty one to go on without it, None to give the descriptor up."""

@@ -397,8 +397,10 @@ class InboundRequest:
         if self.filters is not None:
             self.filters.end(self)
         self.ended_at = self.runtime.clock()
-        http = self.http
-        if self.trace is not None or (self.chain is not None if http is None else http.logs is not None):
+        runtime, http = self.runtime, self.http
+        if self.trace is not None or (
+            runtime.access_log is not None and (self.chain is not None if http is None else http.logs is not None)
+        ):
             tell_of_request(self)
-        for listener in self.runtime.listeners:
+        for listener in runtime.listeners:
             listener.on_request(self)

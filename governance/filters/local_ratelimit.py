@@ -88,9 +88,12 @@ class Limiter:
 
     def allow(self, descriptors: Iterable[Descriptor]) -> tuple[bool, Bucket | None]:
         """Whether the request may pass, and the bucket that says so to the client."""
+        exact, wild = self._exact, self._wild
         matched = []
         for each in descriptors:
-            bucket = self._bucket(each)
+            bucket = exact.get(each)
+            if bucket is None and wild:
+                bucket = self._of_wild(each)
             if bucket is not None:
                 matched.append(bucket)
         if len(matched) > 1:
@@ -106,10 +109,7 @@ class Limiter:
             return False, self._default
         return True, matched[0] if matched else self._default
 
-    def _bucket(self, descriptor: Descriptor) -> Bucket | None:
-        bucket = self._exact.get(descriptor)
-        if bucket is not None or not self._wild:
-            return bucket
+    def _of_wild(self, descriptor: Descriptor) -> Bucket | None:
         for wild in self._wild:
             if _matches(wild.entries, descriptor):
                 key = (wild, descriptor)

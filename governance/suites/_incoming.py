@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from ..actions import Ask, Collect
-from ..inbound import InboundRequest
+from ..inbound import Decision, InboundRequest
 from ..replies import LocalReply
 from ._blocking import pause
 
@@ -45,8 +45,11 @@ async def decided_async(
 ) -> LocalReply | None:
     """The same for a task."""
     machine = inbound.start()
-    if machine is None or isinstance(machine, LocalReply):
-        return machine
+    return machine if machine is None or isinstance(machine, LocalReply) else await driven(machine, collect)
+
+
+async def driven(machine: Decision, collect: Callable[[Collect], Awaitable[int | None]]) -> LocalReply | None:
+    """What a machine that has to wait answers; this task waits."""
     try:
         action = next(machine)
         while True:

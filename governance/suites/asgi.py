@@ -22,7 +22,7 @@ from ..replies import LocalReply, reply_body, reply_headers
 from ..request import RequestView
 from ..runtime import Runtime
 from ._current import current
-from ._incoming import PROTOCOLS, decided_async
+from ._incoming import PROTOCOLS, driven
 from ._layers import GOVERNED, Governs, Layer
 
 Scope = MutableMapping[str, Any]
@@ -95,9 +95,13 @@ class AsgiMiddleware(Governs):
             protocol=PROTOCOLS.get(scope.get("http_version", ""), "HTTP/1.1"),
             policies=self.policies,
         )
-        held = Held(receive) if kind == "http" else None
         try:
-            reply = await decided_async(inbound, held.collect if held is not None else nothing)
+            reply = inbound.start()
+            if reply is not None and not isinstance(reply, LocalReply):  # it has to wait for something
+                held = Held(receive)
+                reply = await driven(reply, held.collect if kind == "http" else nothing)
+                if held.messages:
+                    receive = held
         except BaseException:
             inbound.ended(0, ("DC",))
             raise
@@ -110,7 +114,7 @@ class AsgiMiddleware(Governs):
             scope["headers"] = list(view.raw_headers)
         if view.path is not target:
             scope.update(_path(view.path))
-        await _serve(self.app, inbound, scope, held if held is not None and held.messages else receive, send)
+        await _serve(self.app, inbound, scope, receive, send)
 
     def _port(self, scope: Scope) -> int:
         if self.port is not None:

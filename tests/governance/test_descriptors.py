@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from proxyless.governance.descriptors import LimitPolicy, Subject
+from proxyless.governance.descriptors import NOBODY, LimitPolicy, Subject
 from proxyless.governance.request import RequestView
 from proxyless.xds.model.matchers import HeaderMatcher, QueryParameterMatcher, StringMatcher
 from proxyless.xds.model.route import RateLimit, RateLimitAction
@@ -160,7 +160,7 @@ def test_limits_of_other_stages_and_those_behind_a_runtime_key_are_left_out() ->
 
 def test_a_service_is_asked_about_the_descriptors_that_there_are() -> None:
     policy = LimitPolicy([RateLimit((USER,)), RateLimit((FIXED,))])
-    asked = policy.limited(request(), 0, Subject(), done=False)
+    asked = policy.limited(request(), 0, NOBODY, done=False)
     assert [descriptor.entries for _, descriptor in asked] == [(("generic_key", "all"),)]
 
 
