@@ -11,6 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.proxyless.running.test_servers import MORE as MORE_BELOW_RUN
+from tests.proxyless.running.test_servers import are_governed_once
 from tests.proxyless.test_server_matrix import (
     APPS,
     GUNICORN,
@@ -43,6 +45,11 @@ def test_granian_with_tls_of_its_own_does_not_start(address: str, tmp_path: Path
     finally:
         served.close()
     assert "UnsupportedError: granian terminates TLS by itself (--ssl-certificate)" in served.log.read_text()
+
+
+@pytest.mark.parametrize("name", MORE_BELOW_RUN)
+def test_requests_are_governed_once_below_run(name: str, address: str, tmp_path: Path) -> None:
+    are_governed_once(MORE_BELOW_RUN[name], address, tmp_path)
 
 
 @pytest.mark.parametrize("name", BELOW_RUN)

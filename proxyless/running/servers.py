@@ -30,10 +30,9 @@ def governed(app: Any, suite: str) -> Any:
     return import_module(f"proxyless.{suite}").govern_own(app)
 
 
-def _not_governed(what: str) -> None:
-    import logging  # costs too much for each interpreter
-
-    logging.getLogger("proxyless").warning("proxyless run: incoming requests of %s are not governed", what)
+def _refusal(what: str, server: str) -> UnsupportedError:
+    """Of what would let in requests that nobody decides about."""
+    return UnsupportedError(f"incoming requests of {what} cannot be governed (or leave them alone: --skip {server})")
 
 
 def patch_uvicorn(library: ModuleType) -> None:
@@ -62,7 +61,7 @@ def patch_workers(library: ModuleType) -> None:
         if not BLOCKING.isdisjoint(kinds):
             self.wsgi = governed(self.wsgi, "wsgi")
         elif not any(each.startswith(OWN_WAY) for each in kinds):
-            _not_governed(f"gunicorn's worker {kinds[0]}")
+            raise _refusal(f"gunicorn's worker {kinds[0]}", "gunicorn")
 
     library.Worker.load_wsgi = load
 
@@ -130,14 +129,12 @@ def patch_granian(suite: str) -> Callable[[ModuleType], None]:
 
 def patch_rsgi(library: Any) -> None:
     """Apps of granian's own interface, for which there is no suite."""
-    original = library._callback_wrapper
 
-    @wraps(original)
-    def wrapped(*arguments: Any, **options: Any) -> Any:
-        _not_governed("an RSGI app")
-        return original(*arguments, **options)
+    def refused(*arguments: Any, **options: Any) -> Any:
+        del arguments, options
+        raise _refusal("an app of RSGI", "granian")
 
-    library._callback_wrapper = wrapped
+    library._callback_wrapper = refused
 
 
 def patch_waitress(library: ModuleType) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import aiohttp
 import httpx
 import pytest
+from gunicorn.workers.base import Worker  # type: ignore[import-untyped]
 
 from tests.proxyless.test_server_matrix import APPS, GUNICORN, Served
 from tests.proxyless.test_server_matrix import address as address
@@ -22,22 +23,26 @@ OWN = GUNICORN.replace(":wsgi", ":app")
 ASGI = OWN.replace(":app", ":asgi_app")
 SERVERS = {
     "uvicorn": f"uvicorn {APPS}:asgi_app --port PORT",
-    "uvicorn, of WSGI": f"uvicorn {APPS}:app --interface wsgi --port PORT",
     "uvicorn, governed by its code": f"uvicorn {APPS}:asgi --port PORT",
     "gunicorn, sync": OWN,
-    "gunicorn, gthread, preload": f"{OWN} --threads 2 --preload",
     "gunicorn, gevent": f"{OWN} -k gevent",
+    "gunicorn, asgi": f"{ASGI} -k asgi",
+    "granian": f"granian {APPS}:asgi_app --interface asgi --port PORT",
+    "flask": f"flask --app {APPS}:flask_app() run --port PORT",
+    "aiohttp": f"aiohttp.web -H 127.0.0.1 -P PORT {APPS}:aiohttp_app",
+    "hypercorn": f"hypercorn {APPS}:asgi_app --bind 127.0.0.1:PORT",
+    "waitress, governed by its code": f"waitress --listen=127.0.0.1:PORT {APPS}:wsgi",
+}
+MORE = {
+    "uvicorn, of WSGI": f"uvicorn {APPS}:app --interface wsgi --port PORT",
+    "gunicorn, gthread, preload": f"{OWN} --threads 2 --preload",
     "gunicorn, governed by its code": GUNICORN,
     "gunicorn, uvicorn's worker": f"{ASGI} -k uvicorn_worker.UvicornWorker",
-    "gunicorn, asgi": f"{ASGI} -k asgi",
-    "hypercorn": f"hypercorn {APPS}:asgi_app --bind 127.0.0.1:PORT",
-    "flask": f"flask --app {APPS}:flask_app() run --port PORT",
-    "granian": f"granian {APPS}:asgi_app --interface asgi --port PORT",
     "granian, WSGI": f"granian {APPS}:app --interface wsgi --port PORT",
+    "hypercorn, of WSGI": f"hypercorn {APPS}:app --bind 127.0.0.1:PORT",
     "waitress": f"waitress --listen=127.0.0.1:PORT {APPS}:app",
-    "waitress, governed by its code": f"waitress --listen=127.0.0.1:PORT {APPS}:wsgi",
-    "aiohttp": f"aiohttp.web -H 127.0.0.1 -P PORT {APPS}:aiohttp_app",
 }
+"""Those of `make e2e`."""
 COUNTED = re.compile(
     r'^istio_requests_total\{.*reporter="destination".*response_code="(\d+)".* ([\d.]+)$', re.MULTILINE
 )
@@ -66,7 +71,12 @@ def serving(command: str, address: str, folder: Path, *before: str) -> Iterator[
 
 @pytest.mark.parametrize("name", SERVERS)
 def test_requests_are_governed_once(name: str, address: str, tmp_path: Path) -> None:
-    with serving(SERVERS[name], address, tmp_path, *RUN) as (served, client):
+    are_governed_once(SERVERS[name], address, tmp_path)
+
+
+def are_governed_once(command: str, address: str, folder: Path) -> None:
+    """A server's process, from its start to its end."""
+    with serving(command, address, folder, *RUN) as (served, client):
         answers = [
             served.first_answer(client),
             client.post("/", content=b"x" * 100_000),
@@ -118,6 +128,23 @@ def test_a_server_can_be_left_alone(skipped: str, address: str, tmp_path: Path) 
         answer = served.first_answer(client)
         assert (answer.status_code, client.get("/denied").status_code) == (200, 200)
     assert "governs incoming requests of uvicorn" not in served.log.read_text()
+
+
+class OwnWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
+    """Of nobody that `run` knows."""
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (f"{OWN} -k tests.proxyless.running.test_servers.OwnWorker", "gunicorn's worker tests.proxyless.running."),
+        (f"granian {APPS}:app --interface rsgi --port PORT", "an app of RSGI"),
+    ],
+)
+def test_what_cannot_be_governed_does_not_start(command: str, said: str, address: str, tmp_path: Path) -> None:
+    with serving(command, address, tmp_path, *RUN) as (served, _):
+        assert served.process.wait(120) != 0
+    assert f"UnsupportedError: incoming requests of {said}" in served.log.read_text()
 
 
 def test_a_port_that_takes_mtls_only_is_closed_to_what_comes_in_the_clear(tmp_path: Path) -> None:
