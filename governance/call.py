@@ -184,7 +184,7 @@ class OutgoingCall(CallState):
             self.filters = None
         if self.trace is not None:
             end_span(self)
-        self.request = request
+        self.request, self.anew = request, True
         self.vhost = self.route = self.target = self.cluster = self.host = self.upstream = self.retry = None
         self.named = self.hash = self.cookies = self.steering = None
         self.deadline = self.timeout_s = self.limits = None
@@ -411,6 +411,10 @@ class OutgoingCall(CallState):
 
     def _bypass(self, route: TcpRoute) -> Generator[Action, Any, LocalReply | Redirected | None]:
         """Unrouted: the library's own means, to the name or to an endpoint of a TCP cluster."""
+        if route is DIRECT and self.anew:
+            self.bypass = None
+            authority = self.request.authority.decode("latin-1")
+            return closed(f"{authority} is outside of the mesh, and the library sends only what the program asked for")
         self.attempts = 1
         begin_try(self)
         passage = self.passage

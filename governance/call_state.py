@@ -163,6 +163,8 @@ class CallState:
     """Where the tries run beside each other: what tells of them."""
     passage: Passage | None = None
     """The request on its way through the users' own policies."""
+    anew = False
+    """Whether it has begun anew, with a request that is not the program's or to another host."""
     told: RawHeaders = ()
     """What is added to a request that goes out by the library's own means, in the place of any of the same names."""
     shadowed: tuple[tuple[str, str], ...] = ()

@@ -15,6 +15,7 @@ from .actions import Head
 from .admission import elsewhere
 from .forwarding import put
 from .headers import HeaderList
+from .passing import PASSTHROUGH
 from .paths import BadPathError, EscapedSlashesError, normalize
 from .plan import BadAuthorityError, Missing
 from .replies import LocalReply, bad_path
@@ -85,7 +86,7 @@ def _with_copied(headers: HeaderList, names: tuple[bytes, ...], response: Header
 
 
 def _target_route(call: OutgoingCall, request: RequestView) -> str | None:
-    """The name of the route that would take the request; None without one."""
+    """The name of the route that would take the request; None without one, and for one that leads out of the mesh."""
     destination = call.destination
     if destination is None or destination.http is None:
         raise AssertionError("a response without a destination")
@@ -97,7 +98,9 @@ def _target_route(call: OutgoingCall, request: RequestView) -> str | None:
     except BadAuthorityError:
         return None
     route = vhost.match(request, call.runtime.uniform) if vhost is not None else None
-    return route.route.name if route is not None else None
+    if route is None or any(each.cluster == PASSTHROUGH for each in route.targets):
+        return None  # out of the mesh the library sends only what the program asked for
+    return route.route.name
 
 
 def _accepted(call: OutgoingCall, policy: InternalRedirectPolicy, target: str) -> bool:

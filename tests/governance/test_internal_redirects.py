@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from proxyless.governance.actions import Deliver, Discard, Head, Send
+from proxyless.governance.passing import PASSTHROUGH
 from proxyless.xds.model.matchers import PathMatcher
 from proxyless.xds.model.route import (
     DirectResponseAction,
@@ -35,6 +36,7 @@ def world(
         route("/other", "b", name="other", timeout_s=5.0),
         route("/direct", DirectResponseAction(418, b"tea"), name="direct"),
         route("/rewritten", "a", name="rewritten", prefix_rewrite="/was", host_rewrite="inner", **follows),
+        route("/outside", PASSTHROUGH, name="outside"),
         route("/", "a", name="rest", **follows),
         domains=("shop", "shop:80"),
         headers=ADDED,
@@ -92,6 +94,7 @@ def test_the_call_begins_anew_with_the_new_url_and_the_headers_as_they_went_out(
         "ftp://shop/other",
         "https://shop/other",
         "http://nobody/other",
+        "http://shop/outside",
         "http:///other",
         "http://sh op/other",
     ],

@@ -11,6 +11,7 @@ from proxyless.governance.composition.compose import compose
 from proxyless.governance.composition.items import MESH, Fallback, PolicyError
 from proxyless.governance.composition.messages import Request, Response
 from proxyless.governance.inbound import InboundRequest
+from proxyless.governance.passing import PASSTHROUGH
 from proxyless.governance.runtime import Options
 from proxyless.xds.model.cluster import Thresholds
 from proxyless.xds.model.filters import LocalRateLimit, TokenBucket
@@ -25,6 +26,7 @@ LIMITED = http_filter(
 BACKUP = [
     vhost(route("/", "b"), domains=["backup"]),
     vhost(route("/", "empty"), domains=["empty"]),
+    vhost(route("/", PASSTHROUGH), domains=["outside"]),
     vhost(route("/hedged", "a"), route("/own", DirectResponseAction(503, b"own")), route("/", "a")),
 ]
 
@@ -99,6 +101,13 @@ def test_where_that_fails_too_the_fallbacks_behind_it_are_asked() -> None:
     )
     assert got(steps) == (201, b"", "UC,UH,UC")
     assert world(Fallback("http://empty")).call(answers=["reset"]).status == 503
+
+
+def test_a_host_outside_of_the_mesh_is_none_that_a_library_would_dial() -> None:
+    steps = world(Fallback("http://outside"), Fallback("http://backup")).call(answers=["reset", 200])
+    assert (steps.hosts, steps.status, steps.flags) == (["10.0.0.1:80", "10.0.0.2:80"], 200, "UC,UF")
+    status, body, flags = got(world(Fallback("http://outside")).call(answers=["reset"]))
+    assert (status, body[:31], flags) == (503, b"outside is outside of the mesh,", "UC,UF")
 
 
 def test_a_request_that_is_not_here_any_more_goes_nowhere_else() -> None:
