@@ -17,6 +17,7 @@ except ModuleNotFoundError as error:
 from ._composing import policies_of
 from ._fitness import refuse_no_port
 from ._versions import require
+from .errors import UnsupportedError
 from .governance.suites._layers import governs_itself
 from .governance.suites._underway import ErrorMode
 from .governance.suites.aiohttp import Middleware, call_of, client, governor_of
@@ -78,6 +79,16 @@ def server(mesh: Mesh | None = None, *, port: int | None = None, policies: Itera
 
 
 def govern_application(app: web.Application) -> None:
-    """`proxyless run`: an application that is about to be served, governed by the mesh of the process, unless it is."""
-    if not governs_itself(app):
-        app.middlewares.insert(0, server())
+    """`proxyless run`: an application that is about to be served, governed by the mesh of the process, unless it is.
+
+    Raises:
+        UnsupportedError: it takes no middleware any more.
+    """
+    if governs_itself(app):
+        return
+    if app.middlewares.frozen:
+        raise UnsupportedError(
+            "an aiohttp application that is frozen before it is served cannot be governed "
+            "(or leave it alone: --skip aiohttp.web)"
+        )
+    app.middlewares.insert(0, server())

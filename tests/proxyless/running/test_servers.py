@@ -11,10 +11,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import aiohttp
+import aiohttp.web
 import httpx
 import pytest
 from gunicorn.workers.base import Worker  # type: ignore[import-untyped]
 
+import proxyless
+import proxyless.aiohttp
+from proxyless.xds.controlplane import FolderSource, Plane
+from proxyless.xds.controlplane.server import serve
 from tests.proxyless.test_server_matrix import APPS, GUNICORN, Served
 from tests.proxyless.test_server_matrix import address as address
 
@@ -147,10 +152,14 @@ def test_what_cannot_be_governed_does_not_start(command: str, said: str, address
     assert f"UnsupportedError: incoming requests of {said}" in served.log.read_text()
 
 
-def test_a_port_that_takes_mtls_only_is_closed_to_what_comes_in_the_clear(tmp_path: Path) -> None:
-    from proxyless.xds.controlplane import FolderSource, Plane
-    from proxyless.xds.controlplane.server import serve
+def test_an_application_that_is_frozen_is_refused() -> None:
+    app = aiohttp.web.Application()
+    app.freeze()
+    with pytest.raises(proxyless.UnsupportedError, match=r"frozen before it is served .*--skip aiohttp\.web"):
+        proxyless.aiohttp.govern_application(app)
 
+
+def test_a_port_that_takes_mtls_only_is_closed_to_what_comes_in_the_clear(tmp_path: Path) -> None:
     (tmp_path / "istio").mkdir()
     (tmp_path / "istio" / "strict.yaml").write_text(STRICT)
     plane = Plane(FolderSource(tmp_path / "istio"))
