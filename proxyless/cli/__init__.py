@@ -49,8 +49,11 @@ def main(arguments: list[str] | None = None) -> None:
         status = cli.main(arguments, prog_name="proxyless", standalone_mode=False)
     except click.exceptions.Abort:
         sys.exit(130)
-    except click.ClickException as error:
+    except click.UsageError as error:
         error.show()
+        sys.exit(2)
+    except click.ClickException as error:
+        click.echo(f"proxyless: {error.format_message()}", err=True)
         sys.exit(2)
     except MeshError as error:
         click.echo(f"proxyless: {error}", err=True)

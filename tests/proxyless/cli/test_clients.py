@@ -94,7 +94,7 @@ def test_who_is_connected_and_what_it_has(serving: Serving, capsys: pytest.Captu
 def test_nobody_to_ask(capsys: pytest.CaptureFixture[str]) -> None:
     status, out, err = ran(capsys)
     assert (status, out) == (2, "")
-    assert err.startswith("Error: no `proxyless serve` was found")
+    assert err.startswith("proxyless: no `proxyless serve` was found")
     assert "process 1 serving was found" in ran(capsys, "--pid", "1")[2]
     assert "does not answer" in ran(capsys, "--url", "127.0.0.1:9")[2]
     assert "no address over HTTP" in ran(capsys, "--url", "file:///etc/passwd")[2]

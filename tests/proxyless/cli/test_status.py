@@ -119,7 +119,7 @@ def test_several_processes_are_named_and_none_is_chosen(run: Run) -> None:
         assert done.returncode == 2
         assert not done.stdout
         pids = ", ".join(map(str, sorted((one.pid, other.pid))))
-        assert done.stderr == f"Error: several processes have a mesh; choose one with --pid: {pids}\n"
+        assert done.stderr == f"proxyless: several processes have a mesh; choose one with --pid: {pids}\n"
         assert run("status", "--pid", str(other.pid)).returncode == 0
 
 
@@ -127,7 +127,7 @@ def test_several_meshes_of_a_process_are_named_and_none_is_chosen(run: Run) -> N
     with Governed(meshes=2) as governed:
         done = run("dump")
         assert done.returncode == 2
-        assert done.stderr == f"Error: process {governed.pid} has several meshes; choose with --mesh: 1, 2\n"
+        assert done.stderr == f"proxyless: process {governed.pid} has several meshes; choose with --mesh: 1, 2\n"
         assert run("dump", "--mesh", "2").returncode == 0
 
 
@@ -210,7 +210,7 @@ def test_a_process_that_dies_between_is_named(run: Run, monkeypatch: pytest.Monk
     monkeypatch.setattr(_asked, "processes", lambda: [dead])
     done = run("status")
     assert done.returncode == 2
-    assert done.stderr.startswith("Error: process 4711 does not answer: ")
+    assert done.stderr.startswith("proxyless: process 4711 does not answer: ")
 
 
 def test_a_dump_shows_no_secret(run: Run) -> None:

@@ -130,11 +130,22 @@ def _pod(node: Node, world: World) -> Object[kubernetes.Pod] | None:
     if node.agent != PROCESS:
         return None
     there = world.pods_by_ip.get(node.addresses[0], [])
+    if _shares_its_address(node):  # then a Pod whose labels are others is another program's
+        there = [pod for pod in there if not any(pod.meta.labels.get(k, v) != v for k, v in node.labels().items())]
     return next((pod for pod in there if len(there) == 1 or pod.meta.namespace == node.namespace), None)
 
 
+def _shares_its_address(node: Node) -> bool:
+    """Whether it is a process of this machine, at whose address other programs are, too."""
+    return node.agent == PROCESS and ipaddress.ip_address(node.addresses[0]).is_loopback
+
+
 def _labels(node: Node, pod: Object[kubernetes.Pod] | None, world: World) -> Mapping[str, str]:
-    """Its Pod's, else those of an endpoint of a ServiceEntry at its address, else what it says itself."""
+    """Its Pod's, else those of an endpoint of a ServiceEntry at its address, else what it says itself.
+
+    A process at a loopback address is asked first: who else is said to be there is another program of this machine, and
+    policies that select the process by its labels would not hold for it.
+    """
     static = node.labels("STATIC_LABELS")
     if pod is not None:
         labels = world.workloads[pod.meta.namespace, pod.meta.name].labels
@@ -143,9 +154,12 @@ def _labels(node: Node, pod: Object[kubernetes.Pod] | None, world: World) -> Map
             if node.text("NODE_NAME"):
                 labels[eps.HOSTNAME] = node.text("NODE_NAME")
         return static | labels
+    said = node.labels()
+    if said and _shares_its_address(node):
+        return said
     for _, endpoint in at_addresses(node, world):
         return static | endpoint.workload.labels
-    return node.labels()
+    return said
 
 
 def _locality(labels: Mapping[str, str]) -> tuple[str, str, str] | None:

@@ -123,6 +123,21 @@ def test_without_a_pod_an_entry_at_its_address_says_a_proxy_s_labels() -> None:
     assert (proxy.labels["app"], proxy.labels["team"], proxy.locality) == ("db", "x", ("r1", "a", ""))
 
 
+def test_a_process_at_a_loopback_address_says_its_labels_itself_where_others_stand_there_too() -> None:
+    spec = "{hosts: [a.internal], ports: [{number: 80, name: http, protocol: HTTP}], resolution: STATIC, "
+    spec += "endpoints: [{address: 127.0.0.1, labels: {app: db}}]}"
+    made = world(istio("ServiceEntry", "a", spec) + pod("till-0", "127.0.0.1", {"app": "till", "version": "v1"}))
+    at = "sidecar~127.0.0.1~x.shop~shop.svc.cluster.local"
+    for labels, agent, found in (
+        ({"app": "web"}, "proxyless", {"app": "web"}),
+        ({}, "proxyless", {"app": "till", "version": "v1"}),
+        ({"app": "till"}, "proxyless", {"app": "till", "version": "v1"}),
+        ({"app": "web"}, "envoy", {"app": "db"}),
+    ):
+        proxy = place(parse_node(at, {"NAMESPACE": "shop", "LABELS": labels}, agent=agent), made)
+        assert {name: value for name, value in proxy.labels.items() if "/" not in name} == found
+
+
 # -- who it is
 
 
