@@ -372,7 +372,11 @@ class Pool:
             spent = now >= slot.ends_at or (self.max_requests is not None and slot.served >= self.max_requests)
             if usable and not spent and not self.retired:
                 slot.idle_since = now
-                self._offer(slot)
+                if self.waiters or slot.listed:
+                    self._offer(slot)
+                else:  # what has just been detached has room
+                    self.ready.append(slot)
+                    slot.listed = True
                 return
             if slot.listed:
                 self.ready.remove(slot)

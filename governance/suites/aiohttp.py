@@ -16,6 +16,7 @@ from aiohttp import ClientRequest, ClientResponse, web
 
 from ..composition.compose import Policies
 from ..runtime import Runtime
+from ._aiohttp.exchange import CALL
 from ._aiohttp.governing import Governor
 from ._aiohttp.serving import ServerMiddleware
 from ._underway import ErrorMode, checked_mode
@@ -57,4 +58,4 @@ def server(runtime: Runtime | None, port: int | None, policies: Policies | None 
 
 def call_of(response: ClientResponse) -> Any:
     """What the call was that this is the response of; None if it was not governed."""
-    return getattr(response, "_proxyless_call", None)
+    return getattr(response, CALL, None)

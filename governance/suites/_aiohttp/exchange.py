@@ -68,6 +68,8 @@ ANSWERS = (Send, Bypass, Deliver, LocalReply)
 OUTCOMES = (Deliver, LocalReply)
 """What a call comes to in the end."""
 KINDS: dict[type[Exception], str] = {DeadlineError: "timeout", IdleError: "idle"}
+CALL = "_proxyless_call"
+"""Where a response says what call it is of."""
 LEG = "_proxyless"
 """Where a request says to which leg of a call it belongs."""
 
@@ -239,7 +241,7 @@ class Exchange(Underway):
             self.waits()
         attempt.response = response
         response._request_info = self.original.request_info
-        response.__dict__["_proxyless_call"] = self.call
+        setattr(response, CALL, self.call)  # by way of its dictionary all of its attributes would be slower
         handler = attempt.handler
         if isinstance(handler, StreamHandler):
             response.version = HTTP2
@@ -292,15 +294,11 @@ class Exchange(Underway):
             upload = self.uploaded_by(attempt)
             request._body = Body(upload, attempt)  # type: ignore[assignment]  # the part of a payload that is used
         else:
-            self.waits_for(attempt, send)
+            if send.deadline is not None or send.idle_s is not None:
+                attempt.until(send.deadline, send.idle_s)
             if self.source is not None:
                 request._body = Body(self.uploaded_by(attempt), attempt)  # type: ignore[assignment]
         return attempt
-
-    def waits_for(self, attempt: Attempt, send: Send) -> None:
-        """Nothing is uploaded: the deadline holds from now on."""
-        if send.deadline is not None or send.idle_s is not None:
-            attempt.until(send.deadline, send.idle_s)
 
     def uploaded_by(self, attempt: Attempt) -> Upload:
         """The request's body, which says when it has been sent."""
