@@ -352,12 +352,13 @@ class OutgoingCall(CallState):
             self.retry = retry
         return None
 
-    def uploaded(self) -> float | None:
+    def uploaded(self, *, replayable: bool = True) -> float | None:
         """The request has been sent whole: only now do its timeouts begin (Envoy: at the end of the request).
 
-        Returns until when the head of the response must be there.
+        `replayable`: whether it could be sent once more. Returns until when the head of the response must be there.
         """
         self.uploading = False
+        self.spent = self.spent or not replayable
         if self.timeout_s is not None:
             self.deadline = self.runtime.clock() + self.timeout_s
         if self.limits is not None:

@@ -243,7 +243,7 @@ class Hedge:
         monitor = one.host.state.monitor
         if monitor is not None:
             monitor.result("timeout", 504)
-        one.retried = self._again("pause") if self.retry is not None else False
+        one.retried = self._again("pause") if self.retry is not None and not self.call.spent else False
         self.timed_out = one.retried
 
     def _again(self, wanted: str, head: Head | None = None) -> bool:

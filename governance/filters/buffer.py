@@ -11,10 +11,9 @@ from ..matching import decimal
 from ..replies import LocalReply, payload_too_large
 from ..request import RequestView
 from ..routing import CompiledRoute, Target
-from .stream import Steps, Stream, of_route
+from .stream import ENCODING, Steps, Stream, may_stream, of_route
 
 LENGTH = b"content-length"
-ENCODING = b"transfer-encoding"
 
 
 class BufferFilter:
@@ -40,8 +39,7 @@ class BufferFilter:
         known = stream.request.headers
         given = known.get(LENGTH)
         if given is None:
-            # An incoming request may have a body without saying so (HTTP/2).
-            return self._held(stream, most) if stream.incoming or ENCODING in known else None
+            return self._held(stream, most) if may_stream(stream) else None
         length = decimal(given)
         if length is not None and length > most:
             return payload_too_large()

@@ -18,7 +18,7 @@ from ..check_request import Body, NameTest, check_query, http_check
 from ..headers import HeaderList, Level, compile_additions
 from ..replies import LocalReply, payload_too_large
 from ..routing import CompiledRoute, Target
-from .stream import Steps, Stream, of_route
+from .stream import ENCODING, Steps, Stream, may_stream, of_route
 
 if TYPE_CHECKING:
     from ..runtime import Runtime
@@ -30,7 +30,6 @@ SHOWN_ALWAYS = frozenset({b"authorization", b":method", b":path", b":authority"}
 """To a service that speaks plain HTTP, beside what is configured."""
 
 LENGTH = b"content-length"
-ENCODING = b"transfer-encoding"
 
 
 class _Authorizer:
@@ -217,9 +216,9 @@ def _shown(config: ExtAuthz, service: GrpcTarget | HttpAuthorizer) -> NameTest:
 
 
 def _has_body(stream: Stream) -> bool:
-    """Whether there may be one. An incoming request may have a body without saying so (HTTP/2)."""
+    """Whether there may be one."""
     known = stream.request.headers
     length = known.get(LENGTH)
     if b"websocket" in known.get(b"upgrade", b"").lower():
         return False
-    return length != b"0" if length is not None else ENCODING in known or stream.incoming
+    return length != b"0" if length is not None else may_stream(stream)

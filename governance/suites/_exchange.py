@@ -96,8 +96,9 @@ class Exchange(Underway):
 
     def _uploaded(self, clamp: Clamp) -> None:
         """The request has been sent whole."""
-        clamp.until(self.call.uploaded(), self._patience_from_now(), self.call.idle_s())
         upload, copies = self.upload, self.copies
+        until = self.call.uploaded(replayable=upload is None or upload.replayable)
+        clamp.until(until, self._patience_from_now(), self.call.idle_s())
         if upload is not None:
             self.call.sent = upload.size
         if copies and upload is not None:

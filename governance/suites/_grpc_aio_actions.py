@@ -13,6 +13,7 @@ import grpc.aio
 
 from ..actions import (
     AwaitConfig,
+    AwaitRace,
     Bypass,
     Collect,
     Deliver,
@@ -25,11 +26,11 @@ from ..actions import (
     Sleep,
     Start,
 )
-from ..bodies import most_kept
 from ..driver import drive_async
 from ..framing import framed
 from ..mirroring import Copy
-from ._awaiting import Task, ask, await_race, await_slot, beside
+from ._awaiting import Task, ask, await_slot, beside
+from ._awaiting import await_race as wait_for_race
 from ._background import as_task
 from ._grpc_aio_ends import Ends, ended_of
 from ._grpc_metadata import headers_of
@@ -83,12 +84,12 @@ class AioRpc(Rpc):
         if isinstance(body, bytes):
             return body
         body.on_end = self._uploaded
-        call = self.call
-        body.keep(most_kept(call) if call.retry is not None or call.route is None else 0)
+        body.keep(self.kept())
         return aiter(body)
 
     def _uploaded(self) -> None:
-        self.until_then(self.sooner(self.call.uploaded(), self.call.idle_s()))
+        until = self.call.uploaded(replayable=self.replayable)
+        self.until_then(self.sooner(until, self.call.idle_s()))
 
     async def run(self) -> tuple[Deliver | None, Ended | None]:
         """Until there is a response, or an end without one."""
@@ -99,6 +100,7 @@ class AioRpc(Rpc):
                 if isinstance(outcome, Deliver):
                     if not isinstance(self.body, bytes):
                         self.body.settle()
+                        self.body.on_end = self._uploaded  # it may have been a try's that ran beside others
                     return outcome, None
                 pause = self.waits_again(outcome, tries)
             except RefusedError as refused:
@@ -150,6 +152,7 @@ async def send(rpc: AioRpc, action: Send) -> Head | Failure:
     except asyncio.CancelledError:
         if rpc.late and _cancelled() == before:
             return rpc.too_late(action)
+        native.cancel()
         raise
     finally:
         rpc.call_off()
@@ -262,6 +265,11 @@ async def run(rpc: AioRpc, action: Run) -> Task:
     branch = copy(rpc)
     branch.native = branch.timer = None
     return beside(action, PERFORM, branch)
+
+
+async def await_race(rpc: AioRpc, action: AwaitRace) -> None:
+    """Wait for tries beside each other; no longer than the caller waits."""
+    await wait_for_race(rpc, rpc.bounded(action))
 
 
 PERFORM: tuple[Callable[[Any, Any], Awaitable[Any]], ...] = (

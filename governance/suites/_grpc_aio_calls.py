@@ -151,7 +151,7 @@ class Driven:
         self.initial = initial_of(deliver, answer.headers, own)
         self.first = answer.message
         self.native = native
-        rpc.until_then(rpc.sooner(deliver.deadline, deliver.idle_s))
+        rpc.until_then(rpc.sooner(rpc.end_of(deliver), deliver.idle_s))
         self.begun.set()
         complete = False
         try:
@@ -174,7 +174,7 @@ class Driven:
         self.received += len(message)
         deliver = self._deliver
         if deliver is not None and deliver.idle_s is not None and self.ended is None:
-            self.rpc.until_then(self.rpc.sooner(deliver.deadline, deliver.idle_s))
+            self.rpc.until_then(self.rpc.sooner(self.rpc.end_of(deliver), deliver.idle_s))
         return self.decode(message)
 
     def cancel(self) -> bool:

@@ -301,7 +301,7 @@ class Stream(Pending, grpc.RpcError):  # type: ignore[misc]
     def _limit(self) -> float | None:
         """When the mesh ends it, unless something comes before."""
         deliver = self._deliver
-        return None if deliver is None else self._rpc.sooner(deliver.deadline, deliver.idle_s)
+        return None if deliver is None else self._rpc.sooner(self._rpc.end_of(deliver), deliver.idle_s)
 
     def cancel(self) -> bool:
         if self._over.is_set():

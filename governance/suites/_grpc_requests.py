@@ -16,7 +16,7 @@ from ..framing import PREFIX, framed
 class Kept:
     """What sync code and tasks have in common. `most`: bytes that are kept; None for no limit."""
 
-    __slots__ = ("_ended", "_first", "_messages", "_most", "_settled", "_size", "on_end", "sent")
+    __slots__ = ("_ended", "_first", "_lost", "_messages", "_most", "_settled", "_size", "on_end", "sent")
 
     def __init__(self) -> None:
         self._messages: list[bytes] = []
@@ -24,6 +24,7 @@ class Kept:
         self._size = 0
         self._most: int | None = 0
         self._ended = False
+        self._lost = False
         self._settled = False
         self.sent = 0
         self.on_end: Callable[[], None] | None = None
@@ -35,20 +36,11 @@ class Kept:
     @property
     def replayable(self) -> bool:
         """Whether all that has been sent could be sent again."""
-        return self._first == 0 and (self._most is None or self._size <= self._most)
-
-    @property
-    def ended(self) -> bool:
-        """Whether the program has no more to say."""
-        return self._ended
+        return not self._lost and self._first == 0 and (self._most is None or self._size <= self._most)
 
     def settle(self) -> None:
         """There is no other try."""
         self._settled = True
-
-    def whole(self) -> list[bytes] | None:
-        """All messages; None where they are not all there."""
-        return list(self._messages) if self._ended and self.replayable else None
 
     def _add(self, message: bytes) -> None:
         self._messages.append(message)
@@ -61,6 +53,11 @@ class Kept:
             if gone > 0:
                 del self._messages[:gone]
                 self._first = at + 1
+
+    def _check(self) -> None:
+        """The program has failed to say a message, or was interrupted: no try goes on as though that were the end."""
+        if self._lost:
+            raise RuntimeError("the requests of this call have come to an early end")
 
     def _finish(self) -> None:
         if not self._ended:
@@ -87,31 +84,36 @@ class Requests(Kept):
                 if at < self._first:
                     return  # of a try that is over
                 if at - self._first >= len(self._messages):
-                    if self._ended:
+                    message = self._next()
+                    if message is None:
                         return
-                    try:
-                        message = self._encode(next(self._source))
-                    except StopIteration:
-                        self._finish()
-                        return
-                    self._add(message)
                 found = self._messages[at - self._first]
                 self._passed(at)
             at += 1
             self.sent += len(found)
             yield found
 
+    def _next(self) -> bytes | None:
+        """What the program says next, which is kept; None when there is no more."""
+        if self._ended:
+            return None
+        self._check()
+        try:
+            message = self._encode(next(self._source))
+        except StopIteration:
+            self._finish()
+            return None
+        except BaseException:
+            self._lost = True
+            raise
+        self._add(message)
+        return message
+
     def collect(self, most: int) -> bytes:
         """What there is, framed, until it ends or is longer than that; it stays to be sent."""
         body = b""
         with self._lock:
-            while not self._ended and len(body) <= most:
-                try:
-                    message = self._encode(next(self._source))
-                except StopIteration:
-                    self._finish()
-                    break
-                self._add(message)
+            while len(body) <= most and (message := self._next()) is not None:
                 body += framed(message)
         return body
 
@@ -133,26 +135,35 @@ class AsyncRequests(Kept):
                 if at < self._first:
                     return  # of a try that is over
                 if at - self._first >= len(self._messages):
-                    message = None if self._ended else await self._ask()
+                    message = await self._next()
                     if message is None:
-                        self._finish()
                         return
-                    self._add(message)
                 found = self._messages[at - self._first]
                 self._passed(at)
             at += 1
             self.sent += len(found)
             yield found
 
+    async def _next(self) -> bytes | None:
+        """What the program says next, which is kept; None when there is no more."""
+        if self._ended:
+            return None
+        self._check()
+        try:
+            message: bytes | None = await self._ask()
+        except BaseException:
+            self._lost = True
+            raise
+        if message is None:
+            self._finish()
+        else:
+            self._add(message)
+        return message
+
     async def collect(self, most: int) -> bytes:
         """What there is, framed, until it ends or is longer than that; it stays to be sent."""
         body = b""
         async with self._lock:
-            while not self._ended and len(body) <= most:
-                message = await self._ask()
-                if message is None:
-                    self._finish()
-                    break
-                self._add(message)
+            while len(body) <= most and (message := await self._next()) is not None:
                 body += framed(message)
         return body

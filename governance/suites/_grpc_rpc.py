@@ -12,7 +12,8 @@ from time import monotonic
 from typing import Any, Self, final
 from urllib.parse import unquote
 
-from ..actions import AwaitSlot, BodyEnd, Bypass, Deliver, Failure, Head, OpenConnection, Send
+from ..actions import AwaitRace, AwaitSlot, BodyEnd, Bypass, Deliver, Failure, Head, OpenConnection, Send
+from ..bodies import most_kept
 from ..call import Machine, OutgoingCall
 from ..composition.compose import Policies
 from ..copies import CopyCall
@@ -242,11 +243,24 @@ class Rpc:
         left = self.left()
         return (left, True) if left is not None and left < action.timeout_s else (action.timeout_s, False)
 
+    def bounded(self, action: AwaitRace) -> AwaitRace:
+        """The same wait, no longer than the caller waits."""
+        self.left()
+        until = self.until
+        if until is None or (action.until is not None and action.until <= until):
+            return action
+        return AwaitRace(action.race, until)
+
     @property
     def authority(self) -> bytes:
         """Whom the request is for, as it goes out."""
         upstream = self.call.upstream
         return self.place.authority if upstream is None else upstream.authority
+
+    def kept(self) -> int | None:
+        """How much of a stream of requests is kept, to be sent once more; None for no limit."""
+        call = self.call
+        return most_kept(call) if call.may_be_sent_again or self.asked.wait_for_ready else 0
 
     @property
     def replayable(self) -> bool:
@@ -277,7 +291,7 @@ class Rpc:
 
     def waits_again(self, reply: LocalReply, tries: int) -> float | None:
         """After what pause a call that waits until somebody is ready (`wait_for_ready`) begins anew; None: never."""
-        if not self.asked.wait_for_ready or not UNREADY.intersection(reply.flags):
+        if not self.asked.wait_for_ready or not self.replayable or not UNREADY.intersection(reply.flags):
             return None
         first, most = AGAIN_S
         left = self.left()
@@ -316,6 +330,11 @@ class Rpc:
             idle = monotonic() + idle_s
             until = idle if until is None or idle < until else until
         return None if until is None or (self.until is not None and until >= self.until - EARLY_S) else until
+
+    def end_of(self, deliver: Deliver) -> float | None:
+        """When the mesh ends a response; of the route's timeout that is known when the request has been sent whole."""
+        own, routes = deliver.deadline, self.call.deadline
+        return own if routes is None or (own is not None and own <= routes) else routes
 
     def judged(self, ended: Ended, error: BaseException | None) -> Head | Failure:
         """What the machine is told of a call that ended before its response had begun, or with it.
@@ -421,7 +440,8 @@ def cut_as(rpc: Rpc, deliver: Deliver, ended: Ended, initial: Metadata, *, late:
     """How a stream of responses ended as the program gets it, and what has cut it, if it was cut. `late`: the mesh."""
     ended = Ended(ended.code, ended.details, initial, ended.trailing, ended.debug)
     if late:
-        due = deliver.deadline is not None and monotonic() >= deliver.deadline - EARLY_S
+        end = rpc.end_of(deliver)
+        due = end is not None and monotonic() >= end - EARLY_S
         text = "the route's timeout passed" if due else "it stalled for longer than the route allows"
         details = f"{text} before the response was complete"
         return Ended(DEADLINE_EXCEEDED, details, initial, (), f"proxyless: {details}"), "timeout" if due else "idle"

@@ -21,6 +21,8 @@ OK, CANCELLED, UNKNOWN, DEADLINE_EXCEEDED, UNAVAILABLE = 0, 1, 2, 4, 14
 REFUSED_STREAM = "7"
 SAID = TRANSPORT | {STATUS, MESSAGE}
 
+UNSAID = "Exception iterating requests!"
+"""What grpcio makes of a stream of requests that the program fails to go on with."""
 FROM_PEER = "Error received from peer"
 """How older versions of grpcio begin what they know of a status that the server has said."""
 _HTTP = re.compile(r"Received http2 header with status: (\d{3})")
@@ -53,12 +55,14 @@ WELL = Ended(OK, "")
 def read(error: Any) -> Ended:
     """What grpcio says of a call that is over."""
     code = error.code()
+    details = error.details() or ""
     cancelled = getattr(error, "cancelled", None)
-    # Of a call that was cancelled here grpcio has nothing to say, and waits for it for ever.
-    debug = "" if cancelled is not None and cancelled() else error.debug_error_string()
+    # Of a call that was ended here grpcio has nothing to say, and waits for it for ever.
+    here = details == UNSAID or (cancelled is not None and cancelled())
+    debug = "" if here else error.debug_error_string()
     return Ended(
         code.value[0] if code is not None else UNKNOWN,
-        error.details() or "",
+        details,
         tuple(error.initial_metadata() or ()),
         tuple(error.trailing_metadata() or ()),
         debug or "",

@@ -11,6 +11,7 @@ import grpc
 
 from ..actions import (
     AwaitConfig,
+    AwaitRace,
     Bypass,
     Collect,
     Deliver,
@@ -23,16 +24,19 @@ from ..actions import (
     Sleep,
     Start,
 )
-from ..bodies import most_kept
 from ..driver import drive
 from ..framing import framed
 from ..mirroring import Copy
 from ._background import in_thread
-from ._blocking import ask, await_race, await_slot, beside, pause
+from ._blocking import ask, await_slot, beside, pause
+from ._blocking import await_race as wait_for_race
 from ._grpc_metadata import headers_of
 from ._grpc_native import opened
 from ._grpc_rpc import Answer, RefusedError, Rpc, unsupported, whole_unary
 from ._grpc_status import OK, WELL, Ended, failure_of, head_of, local, read
+
+ENCODING = "grpc-internal-encoding-request"
+"""How grpcio is told of a call's compression by metadata, which it keeps to itself."""
 
 if TYPE_CHECKING:
     from ._grpc_alarms import Alarm, Alarms
@@ -64,12 +68,19 @@ class SyncRpc(Rpc):
             made.alarms, made.bypass = rpc.alarms, rpc.bypass
         return made
 
-    def cancel(self) -> None:
-        """From any thread."""
+    def abandon(self) -> None:
+        """End what is under way, from any thread."""
         self.cancelled = True
         native = self.native
         if native is not None:
             native.cancel()
+
+    def cancel(self) -> None:
+        """Nobody waits for it any more; from any thread."""
+        self.abandon()
+        race = self.call.race
+        if race is not None:
+            race.put("cancelled")
 
     def until_then(self, until: float | None) -> None:
         """The mesh ends it at that moment, and at no other."""
@@ -96,12 +107,12 @@ class SyncRpc(Rpc):
         if isinstance(body, bytes):
             return body
         body.on_end = self._uploaded
-        call = self.call
-        body.keep(most_kept(call) if call.retry is not None or call.route is None else 0)
+        body.keep(self.kept())
         return iter(body)
 
     def _uploaded(self) -> None:
-        self.until_then(self.sooner(self.call.uploaded(), self.call.idle_s()))
+        until = self.call.uploaded(replayable=self.replayable)
+        self.until_then(self.sooner(until, self.call.idle_s()))
 
     def run(self) -> tuple[Deliver | None, Ended | None]:
         """Until there is a response, or an end without one."""
@@ -112,6 +123,7 @@ class SyncRpc(Rpc):
                 if isinstance(outcome, Deliver):
                     if not isinstance(self.body, bytes):
                         self.body.settle()
+                        self.body.on_end = self._uploaded  # it may have been a try's that ran beside others
                     return outcome, None
                 wait_s = self.waits_again(outcome, tries)
             except RefusedError as refused:
@@ -157,7 +169,7 @@ def _answered(rpc: SyncRpc, function: Any, more: dict[str, Any], action: Send, u
         if until is None and not rpc.abortable and given is rpc.body:
             message, native = function.with_call(given, **more)
         else:
-            native = rpc.native = function.future(given, **more)
+            native = rpc.native = begun(rpc.kind, function, given, more)
             rpc.until_then(until)
             if rpc.cancelled:
                 native.cancel()
@@ -178,6 +190,15 @@ def _answered(rpc: SyncRpc, function: Any, more: dict[str, Any], action: Send, u
         return Head(200, headers, Answer(None, message, WELL, headers))
     ended = Ended(OK, native.details() or "", initial or (), native.trailing_metadata() or ())
     return Head(200, headers, Answer(None, message, ended, headers))
+
+
+def begun(kind: str, function: Any, given: Any, more: dict[str, Any]) -> Any:
+    """grpcio's future of a call. That of a stream of requests forgets the call's compression, unless it is metadata."""
+    compression = more.get("compression")
+    if compression and kind == "stream_unary":
+        said = (ENCODING, compression.name.lower())
+        more = {**more, "compression": None, "metadata": (*(more["metadata"] or ()), said)}
+    return function.future(given, **more)
 
 
 def _cancelled(rpc: SyncRpc, action: Send, native: Any) -> Head | Failure:
@@ -240,7 +261,7 @@ def bypass(rpc: SyncRpc, action: Bypass) -> Head:
         native = rpc.native = function(given, **more)
         return Head(200, headers, Answer(native, None, None, headers))
     try:
-        native = rpc.native = function.future(given, **more)
+        native = rpc.native = begun(rpc.kind, function, given, more)
         if rpc.cancelled:
             native.cancel()
         message = native.result()
@@ -300,26 +321,18 @@ def consume(rpc: SyncRpc, deliver: Deliver) -> None:
     rpc.end(complete=True, sent=0, received=0)
 
 
-def run(rpc: SyncRpc, action: Run) -> Beside:
+def run(rpc: SyncRpc, action: Run) -> SyncRpc:
     """A try beside others, in a thread of its own."""
     branch = copy(rpc)
     branch.abortable = True
     branch.native = branch.alarm = None
     beside(action, PERFORM, branch)
-    return Beside(branch)
+    return branch
 
 
-class Beside:
-    """A try in a thread of its own."""
-
-    __slots__ = ("_branch",)
-
-    def __init__(self, branch: SyncRpc) -> None:
-        self._branch = branch
-
-    def abandon(self) -> None:
-        """End it."""
-        self._branch.cancel()
+def await_race(rpc: SyncRpc, action: AwaitRace) -> None:
+    """Wait for tries beside each other; no longer than the caller waits."""
+    wait_for_race(rpc, rpc.bounded(action))
 
 
 PERFORM: tuple[Callable[[Any, Any], Any], ...] = (

@@ -27,7 +27,7 @@ from tests.support.envoy import Envoy, require
 
 KINDS = ("unary_unary", "unary_stream", "stream_unary", "stream_stream")
 HOW = ("envoy", "sync", "aio")
-VOLATILE = {"date", "server", "x-envoy-upstream-service-time", "user-agent", "x-mark", "x-plan"}
+VOLATILE = {"date", "server", "x-envoy-upstream-service-time", "user-agent", "x-mark", "x-plan", "content-length"}
 LIMITS_S = (1.0, 10.0, 40.0, 200.0)
 """Between which a server's remaining time is said to be."""
 PATIENCE_S = 30.0

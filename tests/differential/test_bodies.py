@@ -53,3 +53,20 @@ def test_one_that_is_too_long_follows_no_redirect(frontend: Recording) -> None:
     away = (("x-backend", "status=302;location=http://any.test/new"),)
     sent = tuple(Request("POST", "http://any.test/", away, b"x" * size) for size in (3000, 3001))
     both(frontend, [Case((host(rule),), sent)])
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["at hand", "streamed"])
+def test_one_that_is_too_long_is_not_sent_beside_itself(frontend: Recording, streamed: bool) -> None:
+    times = {"retry_on": "5xx", "num_retries": 1, "per_try_timeout": "0.4s"}
+    hedged = {"retry_policy": times, "hedge_policy": {"hedge_on_per_try_timeout": True}}
+    rule = route({"prefix": "/"}, {"cluster": "a", "timeout": "0s", **hedged}, request_body_buffer_limit="3000")
+    sent = [
+        Request(
+            "POST",
+            "http://any.test/",
+            (("x-request-id", str(size)), ("x-backend", "status=200;delay=0.9,status=201")),
+            b"x" * size,
+        )
+        for size in (3000, 3001)
+    ]
+    both(frontend, [Case((host(rule),), tuple(sent))], streamed=streamed)

@@ -23,11 +23,13 @@ pytestmark = pytest.mark.envoy
 HTTP = "type.googleapis.com/envoy.extensions.filters.http."
 FAULT = "envoy.filters.http.fault"
 LIMIT = "envoy.filters.http.local_ratelimit"
+BUFFER = "envoy.filters.http.buffer"
 CONDITIONS = ("cancelled", "deadline-exceeded", "internal", "resource-exhausted", "unavailable")
 ISTIO = "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes"
 RETRIES = {**{each: each for each in CONDITIONS}, "istio": ISTIO, "http": "5xx,gateway-error,reset"}
 EJECTING = ("ejecting", "ejecting-late", "ejecting-stream")
 SLOW = "wait=5;ok"
+LATE = "wait=1;ok"
 STREAMS = ("unary_stream", "stream_stream")
 
 
@@ -51,6 +53,10 @@ def limited(**config: object) -> Resource:
         **config,
     }
     return {"typed_per_filter_config": {LIMIT: typed}}
+
+
+def buffered(**config: object) -> Resource:
+    return {"typed_per_filter_config": {BUFFER: {"@type": HTTP + "buffer.v3.BufferPerRoute", **config}}}
 
 
 def tables() -> list[Resource]:
@@ -114,6 +120,17 @@ def tables() -> list[Resource]:
         host(route(every, "a", **limited(rate_limited_as_resource_exhausted=True)), domains=("exhausted",)),
     ]
     hosts += [host(route(every, each), domains=(each,)) for each in ("dead", "empty", "full", *EJECTING)]
+    times = {"retry_on": "unavailable", "num_retries": 1, "per_try_timeout": "0.3s"}
+    quick = {"retry_back_off": {"base_interval": "0.001s"}}
+    beside = {"timeout": "0s", "retry_policy": {**times, **quick}, "hedge_policy": {"hedge_on_per_try_timeout": True}}
+    counted: Resource = {"include_request_attempt_count": True}
+    hosts += [
+        host(route(every, {"cluster": "a", **beside}), domains=("hedged",), **counted),
+        host(
+            route(every, {"cluster": "a", **beside}, request_body_buffer_limit="11"), domains=("hedged-11",), **counted
+        ),
+        host(route(every, "a", **buffered(buffer={"max_request_bytes": 12})), domains=("buffered",)),
+    ]
     for name, on in RETRIES.items():
         policy = {"retry_on": on, "num_retries": 2, "retry_back_off": {"base_interval": "0.001s"}}
         action = {"cluster": "a", "retry_policy": policy}
@@ -149,9 +166,10 @@ def built(base: Recording) -> Iterator[World]:
             for each in EJECTING
         ),
     ]
-    recording = custom(copy.deepcopy(base), tables(), clusters)
+    recording = custom(copy.deepcopy(base), tables(), clusters, **buffered(disabled=True))
     filters = [
-        {"name": LIMIT, "typed_config": {"@type": HTTP + "local_ratelimit.v3.LocalRateLimit", "stat_prefix": "x"}}
+        {"name": LIMIT, "typed_config": {"@type": HTTP + "local_ratelimit.v3.LocalRateLimit", "stat_prefix": "x"}},
+        {"name": BUFFER, "typed_config": {"@type": HTTP + "buffer.v3.Buffer", "max_request_bytes": 1_000_000}},
     ]
     for chain in recording.listeners["0.0.0.0_80"]["filter_chains"]:
         for network in chain["filters"]:
@@ -197,12 +215,18 @@ CALLS = [
     *(Call("retry-unavailable", plan, kind) for kind in KINDS for plan in ("abort=14", "abort=14,abort=14,ok")),
     Call("retry-unavailable", "initial;abort=14,ok"),
     Call("retry-unavailable", "message=1;abort=14,ok", "stream_stream"),
+    *(Call(name, f"{LATE},ok", kind) for name in ("hedged", "hedged-11") for kind in KINDS),
+    *(Call("hedged", plan) for plan in ("abort=14,ok", "wait=1;abort=14,ok", "wait=1;abort=14,wait=1;abort=14")),
+    *(Call("hedged", plan, "stream_stream") for plan in ("initial;wait=1;ok,ok", "message=1;wait=1;ok,ok")),
+    *(Call("buffered", plan, kind) for kind in KINDS for plan in ("ok", "abort=5")),
+    *(Call("buffered", kind=kind, messages=(b"12345678", b"")) for kind in ("stream_unary", "stream_stream")),
     *(Call("ejecting", plan) for plan in ("abort=5", "abort=14", "abort=14", "ok")),
     *(Call("ejecting-late", plan) for plan in ("initial;abort=14", "initial;abort=14", "ok")),
     *(Call("ejecting-stream", plan, "stream_stream") for plan in ("message=1;abort=14", "message=1;abort=14", "ok")),
 ]
 """In order: some rules remember. Of a call with one response grpcio does not tell whether a message came before the
-status that it failed with, so these are not here; and streams of grpc.aio lose metadata that come with their end."""
+status that it failed with, so these are not here; and streams of grpc.aio lose metadata that come with their end. A
+unary request that comes in one frame with its end is not held by Envoy, and may be as long as it likes."""
 
 RECOMMEND = "recommend.shop.svc.cluster.local"
 RECORDED = [

@@ -260,6 +260,15 @@ def test_the_time_of_a_try_begins_when_the_request_is_complete() -> None:
     assert (hedged.run().outcome, hedged.took) == ((201, "-", 2), 3.5)
 
 
+def test_a_request_that_cannot_be_sent_again_is_sent_once() -> None:
+    fixture = world(policy())
+    call = fixture.start(method="POST")
+    call.uploading = True
+    hedged = Hedged(fixture, [(5, 200)], call)
+    hedged.at(2.0, lambda: call.uploaded(replayable=False))
+    assert (hedged.run().outcome, hedged.took) == ((200, "-", 1), 5.0)
+
+
 def test_a_caller_that_goes_away_gives_everything_back() -> None:
     fixture = world(policy())
     hedged = Hedged(fixture, [(9, 200), (9, 200)])

@@ -312,7 +312,7 @@ class Exchange(Underway):
     def _uploaded(self, attempt: Attempt) -> None:
         self.waits()
         if self.call.uploading:
-            attempt.until(self.call.uploaded(), self.call.idle_s())
+            attempt.until(self.call.uploaded(replayable=self._replayable()), self.call.idle_s())
         upload, copies = self.upload, self.copies
         if copies and upload is not None:
             self.copies = []

@@ -32,6 +32,12 @@ def test_an_incoming_request_need_not_say_that_it_has_a_body() -> None:
     assert (found.reply, len(found.actions), request.raw_headers) == (None, 1, [])
 
 
+def test_neither_need_a_call_of_grpc() -> None:
+    grpc = (b"content-type", b"application/grpc")
+    found, said = ran(grpc, collected=6)
+    assert ([type(each) for each in found.actions], said) == ([Collect], "413")
+
+
 def test_a_length_that_is_known_to_be_too_great_is_answered_at_once() -> None:
     found, said = ran((b"content-length", b"6"))
     assert (found.actions, said) == ([], "413")

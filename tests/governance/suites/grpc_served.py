@@ -27,6 +27,8 @@ class Served:
         self.left: list[float] = []
         """What was left of the deadline of each that was asked."""
         self.failures = 0
+        self.given_up = 0
+        """Calls that were stuck until their end."""
         self.released = threading.Event()
         self.cancelled = threading.Event()
         self._lock = threading.Lock()
@@ -61,6 +63,15 @@ class Served:
             self.asked.append((method, dict(context.invocation_metadata())))
             self.left.append(context.time_remaining())
 
+    def stick(self, context: Any) -> None:
+        """Say nothing, until nobody waits for it any more."""
+        over = threading.Event()
+        if context.add_callback(over.set):
+            over.wait(WAIT_S)
+        with self._lock:
+            self.given_up += 1
+        context.abort(grpc.StatusCode.CANCELLED, "stuck")
+
     def fails(self) -> bool:
         """Whether this one fails, of those that were to."""
         with self._lock:
@@ -86,6 +97,8 @@ class _Handler(_GenericRpcHandler):  # type: ignore[misc]
 
         def noted(request: Any, context: Any) -> Any:
             self._served.note(method, context)
+            if method.endswith("Stuck") and self._served.fails():
+                self._served.stick(context)
             if method.endswith("Flaky") and self._served.fails():
                 if method == "LateFlaky":
                     self._served.released.wait(1.5)
@@ -97,7 +110,7 @@ class _Handler(_GenericRpcHandler):  # type: ignore[misc]
     def get(self) -> Any:
         return grpc.unary_unary_rpc_method_handler, lambda request, context: self._served.name.encode() + b":" + request
 
-    flaky = refused = slow = lateflaky = get
+    flaky = refused = slow = lateflaky = getflaky = getstuck = get
 
     def large(self) -> Any:
         return grpc.unary_unary_rpc_method_handler, lambda request, context: request[:1] * 100_000
@@ -134,7 +147,7 @@ class _Handler(_GenericRpcHandler):  # type: ignore[misc]
 
         return grpc.unary_stream_rpc_method_handler, work
 
-    numbersflaky = numbers
+    numbersflaky = numbersstuck = numbers
 
     def half(self) -> Any:
         def work(request: bytes, context: Any) -> Iterator[bytes]:
@@ -156,8 +169,7 @@ class _Handler(_GenericRpcHandler):  # type: ignore[misc]
     def join(self) -> Any:
         return grpc.stream_unary_rpc_method_handler, lambda requests, context: b",".join(requests)
 
-    def joinflaky(self) -> Any:
-        return self.join()
+    joinflaky = joinstuck = join
 
     def echo(self) -> Any:
         def work(requests: Iterator[bytes], context: Any) -> Iterator[bytes]:
@@ -166,7 +178,14 @@ class _Handler(_GenericRpcHandler):  # type: ignore[misc]
 
         return grpc.stream_stream_rpc_method_handler, work
 
-    echoflaky = echo
+    echoflaky = echostuck = echo
+
+    def echohang(self) -> Any:
+        def work(requests: Iterator[bytes], context: Any) -> Iterator[bytes]:
+            yield from requests
+            self._served.stick(context)
+
+        return grpc.stream_stream_rpc_method_handler, work
 
 
 ENTRY = """\
