@@ -44,8 +44,8 @@ async def ask(exchange: Underway, action: Ask) -> Any:
     return await action.service.ask_async(action.request, action.timeout_s)
 
 
-async def await_race(exchange: Underway, action: AwaitRace) -> None:
-    del exchange
+async def await_race(call: Any, action: AwaitRace) -> None:
+    del call
     race, event = action.race, asyncio.Event()
     race.wake = event.set
     if not race.events:

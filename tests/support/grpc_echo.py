@@ -135,10 +135,11 @@ def serving(
     ports: Sequence[Callable[[Any], int]] = (lambda server: server.add_insecure_port("127.0.0.1:0"),),
     methods: dict[str, grpc.RpcMethodHandler[Any, Any]] | None = None,
     echo: Any = None,
+    compression: Any = None,
 ) -> Iterator[list[int]]:
     """A server in threads; the ports that it listens at, each opened by a function."""
     pool = ThreadPoolExecutor(8)
-    server = grpc.server(pool, interceptors=list(interceptors))
+    server = grpc.server(pool, interceptors=list(interceptors), compression=compression)
     server.add_generic_rpc_handlers((Services(echo or Echo(), methods),))
     opened = [each(server) for each in ports]
     server.start()
@@ -155,6 +156,7 @@ def serving_aio(
     ports: Sequence[Callable[[Any], int]] = (lambda server: server.add_insecure_port("127.0.0.1:0"),),
     methods: dict[str, grpc.RpcMethodHandler[Any, Any]] | None = None,
     echo: Any = None,
+    compression: Any = None,
 ) -> Iterator[list[int]]:
     """The same on an event loop, in a thread of its own."""
     opened: list[int] = []
@@ -163,7 +165,7 @@ def serving_aio(
     stop = asyncio.Event()
 
     async def serve() -> None:
-        server = grpc.aio.server(interceptors=make_interceptors(), migration_thread_pool=ThreadPoolExecutor(4))
+        server = grpc.aio.server(ThreadPoolExecutor(4), interceptors=make_interceptors(), compression=compression)
         server.add_generic_rpc_handlers((Services(echo or AioEcho(), methods),))
         opened.extend(each(server) for each in ports)
         await server.start()

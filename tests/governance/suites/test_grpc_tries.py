@@ -235,18 +235,18 @@ def test_the_routes_time_begins_when_all_requests_are_sent_also_behind_the_first
     how = {**hedged(1, PATIENCE_S), "hedge_on_per_try_timeout": beside, "timeout_s": 0.3}
     with world(servers, **how) as mesh:
         if api == "sync":
-            with proxyless.grpc.channel("shop:80", mesh) as channel:
-                made: Any = channel.stream_stream(SERVICE + "EchoHang")
-                talking = made(letters())
+            with proxyless.grpc.channel("shop:80", mesh) as opened:
+                channel: Any = opened
+                talking = channel.stream_stream(SERVICE + "EchoHang")(letters())
                 assert next(talking) == b"a"
                 heard.set()
                 code, details = code_of(lambda: next(talking))
         else:
 
             async def work() -> tuple[str, str]:
-                async with proxyless.grpc.aio.channel("shop:80", mesh) as channel:
-                    made: Any = channel.stream_stream(SERVICE + "EchoHang")
-                    talking = made()
+                async with proxyless.grpc.aio.channel("shop:80", mesh) as opened:
+                    channel: Any = opened
+                    talking = channel.stream_stream(SERVICE + "EchoHang")()
                     await talking.write(b"a")
                     assert await talking.read() == b"a"
                     await talking.done_writing()
