@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from time import monotonic
 from typing import Any
 
@@ -71,6 +72,17 @@ def _look(runtime: Runtime, host: str, port: int) -> TcpRoute | Missing:
 
 def _late(runtime: Runtime, missing: Missing, host: str, port: int) -> TimeoutError:
     return TimeoutError(f"{host}:{port}: {runtime.late(missing.what)}")
+
+
+@contextmanager
+def _as_it_is(host: str, port: int) -> Iterator[None]:
+    """The library's own errors, which say what the mesh has to do with them: a name may be misspelt."""
+    try:
+        yield
+    except OSError as error:
+        if error.strerror:
+            error.strerror += f" (the mesh takes no TCP to {host}:{port}, so it was dialled as it is)"
+        raise
 
 
 def _left(deadline: float | None) -> float | None:
@@ -154,7 +166,8 @@ def create_connection(
             raise _late(runtime, found, host, port)
         seen = runtime.changes.generation
     if found is DIRECT:
-        return socket.create_connection((host, port), timeout, source)
+        with _as_it_is(host, port):
+            return socket.create_connection((host, port), timeout, source)
     dialling = Dialling(runtime.plan.cluster, ERRORS, found, runtime, None)
     opened, held = run(dialling.steps(host, port, _left(deadline), {}), _Sockets(source))
     sock = counted(opened.sock, runtime.lasting(("tcp", "keeper"), Keeper), held, dialling.life())
@@ -339,7 +352,8 @@ async def open_connection(
         seen = runtime.changes.generation
     if found is DIRECT:
         async with asyncio.timeout(_left(deadline)):
-            return await asyncio.open_connection(host, port, limit=limit)
+            with _as_it_is(host, port):
+                return await asyncio.open_connection(host, port, limit=limit)
     dialling = Dialling(runtime.plan.cluster, ERRORS, found, runtime, None)
     opened, held = await run_async(dialling.steps(host, port, _left(deadline), {}), _TaskSockets(limit))
     try:
