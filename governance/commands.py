@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 from ..xds.model.values import FilterMetadata
 from .durations import between, elapsed, elapsed_of_response
+from .grpc_statuses import CAMEL, SNAKE, name_of, status_of
 from .log_commands import OF_LOGS, unless_secret
 from .moments import clock_format
 from .peer_formats import PEER, VALIDITY
 from .plain import plain_text
-from .replies import GRPC_STATUSES
 from .request import PSEUDO, RequestView
 from .subject import Subject
-from .wordings import FLAGS_LONG, GRPC_CAMEL, GRPC_SNAKE
+from .wordings import FLAGS_LONG
 
 if TYPE_CHECKING:
     from .balancing.host import Host
@@ -295,21 +295,20 @@ def _flags_long(subject: Subject) -> str:
     return ",".join(FLAGS_LONG.get(each, each) for each in subject.flags) or "-"
 
 
-def _grpc(names: tuple[str, ...] | None) -> Command:
+def _grpc(names: tuple[str, ...] = ()) -> Command:
     def command(subject: Subject) -> bytes | None:
         if not subject.request.is_grpc or subject.response is None:
             return None
         said = _answered(subject, b"grpc-status")
         if said is None and not subject.status:
             return None
-        number = int(said) if said is not None and said.isdigit() else GRPC_STATUSES.get(subject.status, 2)
-        return names[number].encode() if names and number < len(names) else b"%d" % number
+        return name_of(status_of(said, subject.status), names).encode()
 
     return command
 
 
 def _grpc_status(parameters: str) -> Command:
-    return _grpc({"": GRPC_CAMEL, "CAMEL_STRING": GRPC_CAMEL, "SNAKE_STRING": GRPC_SNAKE}.get(parameters))
+    return _grpc({"": CAMEL, "CAMEL_STRING": CAMEL, "SNAKE_STRING": SNAKE}.get(parameters, ()))
 
 
 def _header_bytes(subject: Subject) -> bytes:
@@ -374,7 +373,7 @@ PLAIN: Mapping[str, Command] = {
     "DOWNSTREAM_LOCAL_PORT": _text(lambda subject: subject.local.rpartition(":")[2]),
     "DURATION": elapsed,
     "FILTER_CHAIN_NAME": _text(lambda subject: subject.chain),
-    "GRPC_STATUS_NUMBER": _grpc(None),
+    "GRPC_STATUS_NUMBER": _grpc(),
     "HOSTNAME": _text(lambda subject: subject.workload.host),
     "LISTENER_NAME": _text(lambda subject: subject.listener),
     "LOCAL_REPLY_BODY": lambda subject: subject.body,

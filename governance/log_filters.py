@@ -6,15 +6,13 @@ import re
 from collections.abc import Callable
 
 from ..xds.model.local_reply import Comparison, Decided, GrpcStatuses, Joined, LogFilter, ResponseFlags, Share
+from .grpc_statuses import status_of
 from .matching import header_test
-from .replies import GRPC_STATUSES
 from .subject import Subject
 
 Test = Callable[[Subject], bool]
 
 REQUEST_ID = b"x-request-id"
-UNKNOWN = 2
-"""The gRPC status that goes with an HTTP status which has no other."""
 
 _NUMBER = re.compile(rb"(?:0[xX])?[0-9a-fA-F]+")
 ID_DIGITS = 8
@@ -67,5 +65,5 @@ def _share(wanted: Share, uniform: Callable[[], float]) -> Test:
 
 def grpc_status(subject: Subject) -> int:
     """As the response's headers say it, else what goes with its status."""
-    said = next((value for name, value in subject.response or () if name.lower() == b"grpc-status"), b"")
-    return int(said) if said.isdigit() else GRPC_STATUSES.get(subject.status, UNKNOWN)
+    said = next((value for name, value in subject.response or () if name.lower() == b"grpc-status"), None)
+    return status_of(said, subject.status)

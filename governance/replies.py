@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from urllib.parse import quote
 
+from .grpc_statuses import DEADLINE_EXCEEDED, of_http
+
 CONTENT_TYPE = b"content-type"
 CONTENT_LENGTH = b"content-length"
 TEXT = b"text/plain"
@@ -160,7 +162,8 @@ def stream_idle_timeout() -> LocalReply:
 
 def duration_timeout() -> LocalReply:
     """The call has lasted too long."""
-    return LocalReply(504, b"downstream duration timeout", details="max_duration_timeout", grpc_status=4)
+    body, details = b"downstream duration timeout", "max_duration_timeout"
+    return LocalReply(504, body, details=details, grpc_status=DEADLINE_EXCEEDED)
 
 
 def request_timeout() -> LocalReply:
@@ -198,10 +201,6 @@ def upstream_reset(kind: str, *, retried: bool = False, transport: str = "") -> 
     return LocalReply(503, body, (flag,), details=details, transport=transport)
 
 
-GRPC_STATUSES = {400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 504: 14}
-"""HTTP status of a local reply to the grpc-status that a gRPC client gets; 2 (unknown) for all others."""
-
-
 def as_grpc(reply: LocalReply, *, head: bool = False) -> LocalReply:
     """What a gRPC client is told: HTTP 200, and the reason as a gRPC status; `head`: in answer to HEAD, no message.
 
@@ -211,7 +210,7 @@ def as_grpc(reply: LocalReply, *, head: bool = False) -> LocalReply:
         return reply
     headers = _with_content_type(reply.headers, b"application/grpc")
     if not any(name == b"grpc-status" and value for name, value in headers):
-        status = reply.grpc_status if reply.grpc_status is not None else GRPC_STATUSES.get(reply.status, 2)
+        status = reply.grpc_status if reply.grpc_status is not None else of_http(reply.status)
         headers.append((b"grpc-status", b"%d" % status))
     body = reply.body.removesuffix(b"\n") if reply.content_type == JSON else reply.body
     if body and not head:

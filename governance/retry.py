@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from ..xds.model.matchers import HeaderMatcher
 from ..xds.model.route import OMIT_CANARIES, PREVIOUS_HOSTS, RetryPolicy
 from ..xds.model.values import MetadataValue
+from .grpc_statuses import CANCELLED, DEADLINE_EXCEEDED, INTERNAL, RESOURCE_EXHAUSTED, UNAVAILABLE
 from .matching import RequestTest, decimal, header_test
 from .request import RawHeaders, RequestView
 
@@ -23,13 +24,14 @@ if TYPE_CHECKING:
 DEFAULT_BASE_MS = 25
 """Runtime key upstream.base_retry_backoff_ms."""
 
-GRPC_STATUSES = {
-    "cancelled": b"1",
-    "deadline-exceeded": b"4",
-    "resource-exhausted": b"8",
-    "internal": b"13",
-    "unavailable": b"14",
+GRPC_CONDITIONS = {
+    "cancelled": b"%d" % CANCELLED,
+    "deadline-exceeded": b"%d" % DEADLINE_EXCEEDED,
+    "resource-exhausted": b"%d" % RESOURCE_EXHAUSTED,
+    "internal": b"%d" % INTERNAL,
+    "unavailable": b"%d" % UNAVAILABLE,
 }
+"""Conditions that are statuses of gRPC's, as its headers say them."""
 
 GATEWAY_ERRORS = frozenset({502, 503, 504})
 TOO_EARLY = 425
@@ -48,7 +50,7 @@ RESET_CONDITIONS = {
 `http3-post-connect-failure` is no condition here: no HTTP/3 is spoken.
 """
 
-KNOWN = frozenset(GRPC_STATUSES).union(
+KNOWN = frozenset(GRPC_CONDITIONS).union(
     ("5xx", "gateway-error", "reset", "reset-before-request", "connect-failure", "envoy-ratelimited", "retriable-4xx"),
     ("refused-stream", "retriable-status-codes", "retriable-headers", "http3-post-connect-failure"),
 )
@@ -199,7 +201,7 @@ def compile_retry(policy: RetryPolicy | None) -> CompiledRetry | None:
         status_codes=frozenset(policy.retriable_status_codes)
         if "retriable-status-codes" in conditions
         else frozenset(),
-        grpc_statuses=frozenset(GRPC_STATUSES[each] for each in conditions if each in GRPC_STATUSES),
+        grpc_statuses=frozenset(GRPC_CONDITIONS[each] for each in conditions if each in GRPC_CONDITIONS),
         response_headers=_tests(policy.retriable_headers) if "retriable-headers" in conditions else (),
         request_headers=_tests(policy.retriable_request_headers),
         resets=resets,

@@ -16,7 +16,7 @@ from ..xds.model.route import RetryPolicy
 from .matching import decimal
 from .replies import LocalReply
 from .request import RequestView
-from .retry import GRPC_STATUSES, CompiledRetry, compile_retry
+from .retry import GRPC_CONDITIONS, CompiledRetry, compile_retry
 from .timing import StreamLimits
 
 if TYPE_CHECKING:
@@ -108,8 +108,8 @@ def _policy(route: CompiledRoute, cluster: ClusterRuntime) -> RetryPolicy:
 
 def _merged(policy: RetryPolicy, known: dict[bytes, bytes]) -> RetryPolicy:
     """Conditions, codes and names are added; the number of retries is the request's, where it is one."""
-    on = [word for word in _words(known.get(RETRY_ON)) if word not in GRPC_STATUSES]
-    grpc_on = [word for word in _words(known.get(RETRY_GRPC_ON)) if word in GRPC_STATUSES]
+    on = [word for word in _words(known.get(RETRY_ON)) if word not in GRPC_CONDITIONS]
+    grpc_on = [word for word in _words(known.get(RETRY_GRPC_ON)) if word in GRPC_CONDITIONS]
     count = decimal(known.get(MAX_RETRIES, b""))
     codes = (decimal(word.encode()) for word in _words(known.get(STATUS_CODES)))
     return replace(

@@ -17,6 +17,15 @@ from .actions import Failure, Head
 from .commands import command
 from .formatter import UnsupportedFormatError, compile_value
 from .forwarding import DECORATOR, put
+from .grpc_statuses import (
+    DATA_LOSS,
+    DEADLINE_EXCEEDED,
+    INTERNAL,
+    RESOURCE_EXHAUSTED,
+    UNAVAILABLE,
+    UNIMPLEMENTED,
+    UNKNOWN,
+)
 from .headers import HeaderList
 from .log_commands import unless_secret
 from .replies import BODILESS, RESETS
@@ -39,10 +48,13 @@ ID_LENGTH = 36
 ID_DIGITS = 8
 DRAWS = 10_000
 
-GRPC_ERRORS = frozenset({b"2", b"4", b"8", b"12", b"13", b"14", b"15"})
+GRPC_ERRORS = frozenset(
+    b"%d" % each
+    for each in (UNKNOWN, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS)
+)
 """Statuses that are not the client's own fault."""
 
-SERVER_ERRORS = GRPC_ERRORS - {b"8"}
+SERVER_ERRORS = GRPC_ERRORS - {b"%d" % RESOURCE_EXHAUSTED}
 """Those by which a server's span has failed; a client's has by any but 0 (OpenTelemetry's conventions for gRPC)."""
 
 Value = Callable[[Subject], bytes]

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from ...xds.model.filters import InertFilter
 from ...xds.model.overload import AdmissionControl
+from ..grpc_statuses import number_in
 from ..headers import HeaderList
 from ..replies import LocalReply
 from ..routing import CompiledRoute, Target
@@ -140,7 +141,7 @@ def _success(config: AdmissionControl, status: int, headers: HeaderList) -> bool
     """None where trailers would say it: these are not seen here."""
     said = next((value for name, value in headers if name.lower() == b"grpc-status"), None)
     if said is not None:
-        return said.isdigit() and int(said) in config.grpc_successes
+        return number_in(said) in config.grpc_successes
     if status == 200 and any(name.lower() == b"content-type" and value.startswith(GRPC) for name, value in headers):
         return None
     return any(start <= status < end for start, end in config.http_successes)

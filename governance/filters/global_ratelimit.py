@@ -14,6 +14,7 @@ from ...xds.model.rate_limit_service import DescriptorStatus, LimitedDescriptor,
 from ...xds.model.route import RateLimit
 from ..actions import Ask, Told
 from ..descriptors import LimitPolicy, subject_of
+from ..grpc_statuses import RESOURCE_EXHAUSTED
 from ..headers import HeaderList, compile_additions
 from ..replies import LocalReply
 from ..routing import CompiledRoute, Target
@@ -22,7 +23,6 @@ from .stream import Steps, Stream, of_route
 if TYPE_CHECKING:
     from ..runtime import Runtime
 
-RESOURCE_EXHAUSTED = 8
 RATE_LIMITED = (b"x-envoy-ratelimited", b"true")
 INTERNAL = b"x-envoy-internal"
 

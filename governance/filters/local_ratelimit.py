@@ -11,6 +11,7 @@ from threading import Lock
 
 from ...xds.model.filters import LimitDescriptor, LocalRateLimit, TokenBucket
 from ..descriptors import NOBODY, Descriptor, LimitPolicy, subject_of
+from ..grpc_statuses import RESOURCE_EXHAUSTED
 from ..headers import compile_additions
 from ..replies import LocalReply
 from ..routing import CompiledRoute, Target, Uniform
@@ -19,7 +20,6 @@ from .stream import Stream
 Clock = Callable[[], float]
 
 BODY = b"local_rate_limited"
-RESOURCE_EXHAUSTED = 8
 
 
 class Bucket:

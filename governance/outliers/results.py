@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+from ..grpc_statuses import number_in
+
 Result = Literal["connected", "connected-finally", "connect-failed", "timeout"]
 """Of local origin. `connected`: HTTP follows, which has an outcome of its own; `connected-finally`: nothing follows."""
 
@@ -20,7 +22,5 @@ _GRPC = (200, 499, 500, 400, 504, 404, 409, 403, 429, 400, 409, 400, 501, 500, 5
 
 def status_of_grpc(value: bytes) -> int:
     """The HTTP status that stands for a `grpc-status` header; what is no known status counts as 500."""
-    try:
-        return _GRPC[int(value)] if value.isdigit() and len(value) < 10 else 500
-    except IndexError:
-        return 500
+    number = number_in(value)
+    return _GRPC[number] if number is not None and number < len(_GRPC) else 500

@@ -16,12 +16,11 @@ from ...xds.model.filters import GrpcTarget
 from ..actions import Asked, Failure
 from ..cluster import ClusterRuntime
 from ..framing import PREFIX, framed
+from ..grpc_statuses import SNAKE, UNKNOWN, name_of, number_in, of_http
 from ..headers import HeaderList
 from ..outliers.matching import status_of, view_of
 from ..plan import Missing
-from ..replies import GRPC_STATUSES
 from ..runtime import Runtime
-from ..wordings import GRPC_SNAKE
 from .http2 import Begin, Exchange, Link, Reply, exchanged, exchanged_async
 from .links import Links
 from .reaching import Asking, asking, found, none, reached, reached_async
@@ -58,14 +57,14 @@ def message_of(reply: Reply) -> bytes:
     """
     pairs = [*reply.headers, *reply.trailers]
     said = next((value for name, value in pairs if name == b"grpc-status"), None)
-    code = int(said) if said is not None and said.isdigit() and len(said) < 10 else None
+    code = number_in(said)
     why = next((unquote(value.decode("latin-1")) for name, value in pairs if name == b"grpc-message"), "")
     if reply.status != 200 and (not code or reply.trailers):
-        code, why = GRPC_STATUSES.get(reply.status, 2), f"the service answered {reply.status}"
+        code, why = of_http(reply.status), f"the service answered {reply.status}"
     elif code is None:
-        code, why = 2, "the service said no status"
+        code, why = UNKNOWN, "the service said no status"
     if code:
-        raise StatusError(f"{GRPC_SNAKE[code] if code < len(GRPC_SNAKE) else code}: {why}")
+        raise StatusError(f"{name_of(code, SNAKE)}: {why}")
     body, at, size = reply.body, 0, -1
     while at < len(body):
         size = int.from_bytes(body[at + 1 : at + PREFIX], "big")

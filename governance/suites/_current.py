@@ -12,6 +12,7 @@ from contextvars import Context, copy_context
 from typing import ParamSpec, TypeVar
 
 from ..inbound import InboundRequest
+from ..tracing import Span
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -19,22 +20,26 @@ T = TypeVar("T")
 _NOTHING: AbstractContextManager[object] = nullcontext()
 
 
+def _span(inbound: InboundRequest) -> Span | None:
+    return inbound.trace.span if inbound.trace is not None else None
+
+
 def current(inbound: InboundRequest) -> AbstractContextManager[object]:
     """Around what a task awaits of the app."""
-    span = inbound.trace.span if inbound.trace is not None else None
+    span = _span(inbound)
     return _NOTHING if span is None else span.entered()
 
 
 def attach(inbound: InboundRequest) -> None:
     """From now on, in a task that is the request's alone."""
-    span = inbound.trace.span if inbound.trace is not None else None
+    span = _span(inbound)
     if span is not None:
         span.attach()
 
 
 def context_of(inbound: InboundRequest) -> Context | None:
     """Where a thread runs what belongs to the app, piece by piece; None where that makes no difference."""
-    span = inbound.trace.span if inbound.trace is not None else None
+    span = _span(inbound)
     if span is None:
         return None
     made = copy_context()

@@ -28,6 +28,7 @@ from ..actions import (
 )
 from ..driver import drive_async
 from ..framing import framed
+from ..grpc_statuses import OK
 from ..mirroring import Copy
 from ._awaiting import Task, ask, await_slot, beside
 from ._awaiting import await_race as wait_for_race
@@ -36,7 +37,7 @@ from ._grpc_aio_ends import Ends, ended_of
 from ._grpc_metadata import headers_of
 from ._grpc_native import opened_async
 from ._grpc_rpc import Answer, RefusedError, Rpc, unsupported, whole_unary
-from ._grpc_status import OK, Ended, failure_of, head_of, local, read
+from ._grpc_status import Ended, failure_of, head_of, local, read
 
 EOF: Any = grpc.aio.EOF  # type: ignore[attr-defined]  # the stubs do not have it
 

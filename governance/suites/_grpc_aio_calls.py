@@ -14,12 +14,13 @@ import grpc
 import grpc.aio
 
 from ..actions import Deliver
+from ..grpc_statuses import CANCELLED, INTERNAL, OK
 from ._grpc_aio_actions import AioRpc
 from ._grpc_aio_ends import ended_of
 from ._grpc_codes import code_of
 from ._grpc_metadata import Metadata
 from ._grpc_rpc import Answer, cut_as, initial_of, whole
-from ._grpc_status import CANCELLED, OK, Ended
+from ._grpc_status import Ended
 
 EOF: Any = grpc.aio.EOF  # type: ignore[attr-defined]  # the stubs do not have it
 _Call: Any = grpc.aio.Call
@@ -116,7 +117,7 @@ class Driven:
         except Exception as error:  # a serializer, or a defect of ours: the program is told what it was
             self.rpc.machine.close()
             self.wrong = error
-            ended = Ended(13, repr(error))
+            ended = Ended(INTERNAL, repr(error))
         self._finish(ended)
         if interrupted is not None and not self._owns:
             raise interrupted
@@ -139,7 +140,7 @@ class Driven:
         rpc = self.rpc
         deliver, ended = await rpc.run()
         if deliver is None:
-            return ended if ended is not None else Ended(13, "a call without an end")
+            return ended if ended is not None else Ended(INTERNAL, "a call without an end")
         answer: Answer = deliver.head.handle
         self._deliver = deliver
         if answer.ended is not None:

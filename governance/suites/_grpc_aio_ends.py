@@ -11,9 +11,9 @@ from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any
 
+from ..grpc_statuses import INTERNAL
 from ._grpc_status import Ended
 
-INTERNAL = 13
 UNWRITTEN = 'Failed "execute_batch"'
 SAID_WITHIN_S = 10.0
 """The transport has ended the call by then, or the connection is lost, which is a status, too."""

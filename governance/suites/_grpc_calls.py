@@ -14,10 +14,11 @@ from weakref import ref
 import grpc
 
 from ..actions import Deliver
+from ..grpc_statuses import CANCELLED, INTERNAL, OK
 from ._grpc_codes import code_of
 from ._grpc_metadata import Metadata
 from ._grpc_rpc import Answer, RefusedError, cut_as, initial_of, whole
-from ._grpc_status import CANCELLED, OK, Ended, read
+from ._grpc_status import Ended, read
 from ._grpc_sync import SyncRpc
 
 # What the stubs say of them is not what grpcio has: a time that remains may be None, an exception may be waited for.
@@ -239,7 +240,8 @@ class Future(Pending):
 
 def undecoded(error: BaseException) -> Ended:
     """Something in the process has failed: a serializer, or a defect of ours."""
-    return Ended(13, f"Exception deserializing response! {error}" if isinstance(error, ValueError) else repr(error))
+    text = f"Exception deserializing response! {error}" if isinstance(error, ValueError) else repr(error)
+    return Ended(INTERNAL, text)
 
 
 def ending(

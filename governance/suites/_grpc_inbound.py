@@ -17,11 +17,12 @@ from ..admission import REMOVED
 from ..composition.compose import Policies
 from ..entrance import NOWHERE, Source, plain
 from ..framing import PREFIX, framed
+from ..grpc_statuses import UNKNOWN, number_in, of_http
 from ..headers import HeaderList
 from ..hello import ISTIO
 from ..inbound import InboundRequest
 from ..peer import Served
-from ..replies import GRPC_STATUSES, LocalReply, as_grpc, refused
+from ..replies import LocalReply, as_grpc, refused
 from ..request import RequestView
 from ..route_table import RouteTable
 from ..runtime import Runtime
@@ -35,7 +36,6 @@ NOT_METADATA = frozenset(
     {b"host", b"content-type", b"content-length", b"te", b"grpc-status", b"grpc-message", b"connection"}
 )
 
-UNKNOWN, UNIMPLEMENTED, INTERNAL, UNAVAILABLE = 2, 12, 13, 14
 UNREADABLE = "Exception deserializing request!"
 NOT_FOUND = "Method not found!"
 """As grpcio says it."""
@@ -164,13 +164,11 @@ def peer_text(source: Source) -> str:
 def refusal_of(reply: LocalReply) -> Refusal:
     """What a gRPC client makes of a reply of the mesh's own: one that is no gRPC counts by its HTTP status."""
     said = dict(reply.headers)
-    status = said.get(b"grpc-status", b"")
+    status = number_in(said.get(b"grpc-status"))
     trailing = metadata_of(reply.headers)
-    if status.isdigit():
-        return Refusal(
-            int(status), unquote_to_bytes(said.get(b"grpc-message", b"")).decode("utf-8", "replace"), trailing
-        )
-    return Refusal(GRPC_STATUSES.get(reply.status, UNKNOWN), reply.body.decode("utf-8", "replace"), trailing)
+    if status is not None:
+        return Refusal(status, unquote_to_bytes(said.get(b"grpc-message", b"")).decode("utf-8", "replace"), trailing)
+    return Refusal(of_http(reply.status), reply.body.decode("utf-8", "replace"), trailing)
 
 
 class Incoming:

@@ -18,6 +18,7 @@ from ..call import Machine, OutgoingCall
 from ..composition.compose import Policies
 from ..copies import CopyCall
 from ..driver import finish
+from ..grpc_statuses import CANCELLED, DEADLINE_EXCEEDED, UNAVAILABLE, UNKNOWN
 from ..headers import HeaderList
 from ..mirroring import Copy
 from ..replies import LocalReply
@@ -35,11 +36,7 @@ from ._grpc_metadata import (
     telling,
 )
 from ._grpc_status import (
-    CANCELLED,
-    DEADLINE_EXCEEDED,
     SAID,
-    UNAVAILABLE,
-    UNKNOWN,
     Ended,
     failure_of,
     head_of,

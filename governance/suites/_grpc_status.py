@@ -13,11 +13,11 @@ from typing import Any
 from urllib.parse import unquote
 
 from ..actions import Failure, Head
+from ..grpc_statuses import OK, SNAKE, UNAVAILABLE, UNKNOWN, status_of
 from ..headers import HeaderList
-from ..replies import GRPC_STATUSES, LocalReply, reply_headers
+from ..replies import LocalReply, reply_headers
 from ._grpc_metadata import MESSAGE, STATUS, TRANSPORT, Metadata, headers_of, metadata_of
 
-OK, CANCELLED, UNKNOWN, DEADLINE_EXCEEDED, UNAVAILABLE = 0, 1, 2, 4, 14
 REFUSED_STREAM = "7"
 SAID = TRANSPORT | {STATUS, MESSAGE}
 
@@ -106,10 +106,10 @@ def local(reply: LocalReply) -> Ended:
     """A reply of the mesh's own, as a gRPC client gets it."""
     headers = reply_headers(reply)
     said = next((value for name, value in headers if name == STATUS), None)
-    code = int(said) if said is not None and said.isdigit() else GRPC_STATUSES.get(reply.status, UNKNOWN)
+    code = status_of(said, reply.status)
     message = next((value for name, value in headers if name == MESSAGE), reply.body)
     details = unquote(message.decode("latin-1"))
     if reply.transport:
         details = f"{details}, transport failure reason: {reply.transport}"
     debug = f"proxyless: {reply.flag} {reply.details}"
-    return Ended(code if code <= 16 else UNKNOWN, details, (), metadata_of(headers, SAID), debug)
+    return Ended(code if code < len(SNAKE) else UNKNOWN, details, (), metadata_of(headers, SAID), debug)

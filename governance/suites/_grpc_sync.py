@@ -26,6 +26,7 @@ from ..actions import (
 )
 from ..driver import drive
 from ..framing import framed
+from ..grpc_statuses import OK
 from ..mirroring import Copy
 from ._background import in_thread
 from ._blocking import ask, await_slot, beside, pause
@@ -33,7 +34,7 @@ from ._blocking import await_race as wait_for_race
 from ._grpc_metadata import headers_of
 from ._grpc_native import opened
 from ._grpc_rpc import Answer, RefusedError, Rpc, unsupported, whole_unary
-from ._grpc_status import OK, WELL, Ended, failure_of, head_of, local, read
+from ._grpc_status import WELL, Ended, failure_of, head_of, local, read
 
 ENCODING = "grpc-internal-encoding-request"
 """How grpcio is told of a call's compression by metadata, which it keeps to itself."""

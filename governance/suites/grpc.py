@@ -17,6 +17,7 @@ import grpc
 
 from ...xds.model.own_channels import OWN_CHANNEL
 from ..composition.compose import Policies
+from ..grpc_statuses import OK
 from ..runtime import Runtime
 from ._grpc_alarms import Alarms
 from ._grpc_calls import Future, Outcome, Pending, Stream, failed
@@ -25,7 +26,7 @@ from ._grpc_native import Owner
 from ._grpc_place import place_of
 from ._grpc_requests import Requests
 from ._grpc_rpc import Asked, Place
-from ._grpc_status import OK, Ended
+from ._grpc_status import Ended
 from ._grpc_sync import SyncRpc
 
 Options = Sequence[tuple[str, Any]]

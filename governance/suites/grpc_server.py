@@ -16,6 +16,7 @@ import grpc
 from ...xds.model.resource import ResourceError
 from ..actions import Collect
 from ..framing import PREFIX
+from ..grpc_statuses import INTERNAL, UNAVAILABLE, UNIMPLEMENTED, UNKNOWN
 from ..peer import SERVED
 from ..runtime import Runtime
 from ._current import context_of, run_in
@@ -23,11 +24,7 @@ from ._grpc_codes import code_of, number_of
 from ._grpc_context import Told
 from ._grpc_front import Governing
 from ._grpc_inbound import (
-    INTERNAL,
     NOT_FOUND,
-    UNAVAILABLE,
-    UNIMPLEMENTED,
-    UNKNOWN,
     UNREADABLE,
     Incoming,
     LostError,

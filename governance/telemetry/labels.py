@@ -10,10 +10,11 @@ from typing import Any, Self
 
 from ...xds.model.values import FilterMetadata
 from ..call import OutgoingCall
+from ..grpc_statuses import SNAKE, number_in, of_http
 from ..inbound import InboundRequest
 from ..passing import BLACKHOLE, PASSTHROUGH
 from ..peer import Principals
-from ..replies import GRPC_STATUSES, LocalReply
+from ..replies import LocalReply
 
 UNKNOWN = "unknown"
 LATEST = "latest"
@@ -162,8 +163,9 @@ def grpc_status(status: int, said: bytes | None, reply: LocalReply | None) -> st
         said = next((value for name, value in reply.headers if name == b"grpc-status"), None)
     if said is not None:
         # Whatever a server sends: the label takes the numbers that gRPC has, and no others.
-        return said.decode() if said.isdigit() and len(said) <= 2 and int(said) <= 16 else ""
-    return "" if status in (0, 200) else str(GRPC_STATUSES.get(status, 2))
+        number = number_in(said)
+        return str(number) if number is not None and number < len(SNAKE) else ""
+    return "" if status in (0, 200) else str(of_http(status))
 
 
 def flags_text(flags: tuple[str, ...]) -> str:

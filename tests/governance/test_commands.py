@@ -255,6 +255,7 @@ def test_what_is_not_known_yet_is_nothing() -> None:
         ([], 0, "GRPC_STATUS", ""),
         ([(b"grpc-status", b"5")], 200, "GRPC_STATUS", "NotFound"),
         ([(b"grpc-status", b"99")], 200, "GRPC_STATUS", "99"),
+        ([(b"grpc-status", b"9" * 5000)], 200, "GRPC_STATUS", "Unknown"),
         ([(b"grpc-status", b"5")], 200, "GRPC_STATUS_NUMBER", "5"),
     ],
 )
