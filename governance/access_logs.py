@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol, final
 
 from ..xds.model.access_log import AccessLog
+from ..xds.model.formats import COMMAND
 from ..xds.model.local_reply import BodyFormat
 from ..xds.model.values import MetadataValue, Note
 from .body_formats import compile_body
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 FIELD = "access_log"
 
-_UNKNOWN = re.compile(rf"%({'|'.join(sorted(REFUSED))})(?:\(.*?\))?(?::\d+)?%", re.DOTALL)
+_COMMAND = re.compile(rf"%%|{COMMAND}", re.DOTALL)
 
 
 class Logged(Protocol):
@@ -68,9 +69,14 @@ class Log:
 
 
 def _known(body: BodyFormat, unknown: set[str]) -> BodyFormat:
+    def kept(match: re.Match[str]) -> str:
+        if match[1] not in REFUSED:
+            return match[0]
+        unknown.add(match[1])
+        return "-"
+
     def text(given: str) -> str:
-        unknown.update(_UNKNOWN.findall(given))
-        return _UNKNOWN.sub("-", given)
+        return _COMMAND.sub(kept, given)
 
     def value(given: MetadataValue) -> MetadataValue:
         if isinstance(given, str):

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ..xds.model.formats import COMMAND
 from .commands import Command, UnsupportedFormatError, command, nothing
 from .subject import Subject
 
@@ -18,7 +19,7 @@ DASH = b"-"
 
 Formatter = Callable[[Subject], bytes]
 
-_COMMAND = re.compile(r"%%|%([A-Z][A-Z0-9_]*)(?:\((.*?)\))?(?::(\d+))?%|%", re.DOTALL)
+_COMMAND = re.compile(rf"%%|{COMMAND}|%", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)

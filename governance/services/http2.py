@@ -34,6 +34,7 @@ from h2.exceptions import NoAvailableStreamIDError, ProtocolError
 
 from ..actions import Failure
 from ..headers import HeaderList
+from ..http2_codes import CANCEL, REFUSED_STREAM
 from ..waiting import call_in
 from .frames import LAST, Frames
 from .reaching import told
@@ -41,9 +42,6 @@ from .wire import Wire, started
 
 MOST = 4 * 1024 * 1024
 """Bytes of an answer."""
-
-REFUSED_STREAM, CANCEL = 7, 8
-"""HTTP/2 error codes (RFC 9113, section 7)."""
 
 Dial = Callable[[], Wire]
 

@@ -15,10 +15,10 @@ from urllib.parse import unquote
 from ..actions import Failure, Head
 from ..grpc_statuses import OK, SNAKE, UNAVAILABLE, UNKNOWN, status_of
 from ..headers import HeaderList
+from ..http2_codes import reset_kind
 from ..replies import LocalReply, reply_headers
 from ._grpc_metadata import MESSAGE, STATUS, TRANSPORT, Metadata, headers_of, metadata_of
 
-REFUSED_STREAM = "7"
 SAID = TRANSPORT | {STATUS, MESSAGE}
 
 UNSAID = "Exception iterating requests!"
@@ -26,7 +26,7 @@ UNSAID = "Exception iterating requests!"
 FROM_PEER = "Error received from peer"
 """How older versions of grpcio begin what they know of a status that the server has said."""
 _HTTP = re.compile(r"Received http2 header with status: (\d{3})")
-_RESET = re.compile(r"Received RST_STREAM with error code (\d+)")
+_RESET = re.compile(r"Received RST_STREAM with error code (\d{1,9})")
 _ENDED = re.compile(
     r"Stream removed \(|Socket closed|GOAWAY received|Connection reset by peer|Broken pipe|End of TCP stream|"
     r"Transport closed|keepalive|ping timeout|Endpoint read failed|Endpoint write failed|tcp handshaker shutdown"
@@ -77,7 +77,7 @@ def failure_of(ended: Ended, error: BaseException | None, *, replayable: bool = 
     if ended.code == UNAVAILABLE and _UNREACHED.search(text):
         kind = "connect-timeout" if _TOO_LATE.search(text) else "connect-failure"
     elif reset := _RESET.search(text):
-        kind = "refused-stream" if reset[1] == REFUSED_STREAM else "remote-reset"
+        kind = reset_kind(int(reset[1]))
     elif _ENDED.search(text):
         kind = "reset"
     else:

@@ -17,8 +17,7 @@ from contextlib import suppress
 from threading import Condition, RLock
 from typing import Any, ClassVar
 
-CANCEL = 8
-"""HTTP/2 error code (RFC 9113, section 7)."""
+from ..http2_codes import CANCEL
 
 
 class _Reset:

@@ -18,6 +18,7 @@ from ..actions import BodyEnd, Failure
 from ..call import Machine, OutgoingCall
 from ..driver import finish
 from ..headers import HeaderList
+from ..http2_codes import reset_kind
 from ..peer import Peer, Principals
 from ..spelling import lower
 from ._h2 import for_tasks, for_threads
@@ -29,10 +30,6 @@ except ImportError:
     def checked(pairs: HeaderList, *, in_lower_case: bool = False) -> Any:
         """With another h11, a plain list."""
         return lower(pairs) if in_lower_case else pairs
-
-
-REFUSED_STREAM = 7
-"""HTTP/2 error code (RFC 9113, section 7)."""
 
 
 EARLY_S = 0.002
@@ -74,7 +71,7 @@ class Library:
             return Failure("refused-stream", "the connection takes no more streams", error, replayable)
         # HTTP/2: the event that httpcore raises for a stream that the other side has reset.
         code = getattr(error.args[0], "error_code", None) if error.args else None
-        kind = "reset" if code is None else "refused-stream" if code == REFUSED_STREAM else "remote-reset"
+        kind = "reset" if code is None else reset_kind(code)
         return Failure(kind, str(error), error, replayable)
 
 

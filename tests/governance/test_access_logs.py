@@ -168,6 +168,12 @@ def test_commands_that_cannot_be_filled_in_say_nothing_and_are_named() -> None:
     }
 
 
+def test_what_a_percent_sign_begins_is_no_command() -> None:
+    made, lines = logged(saying("%%CEL(x)%% %PROTOCOL%%%%CEL(x)%"))
+    made.call()
+    assert lines == [("/dev/stdout", "%CEL(x)% HTTP/1.1%-")]
+
+
 def test_without_anywhere_to_write_nothing_is_made() -> None:
     made, lines = logged(TEXT)
     made.runtime.access_log = None

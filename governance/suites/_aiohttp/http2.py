@@ -27,13 +27,11 @@ from h2.exceptions import NoAvailableStreamIDError, ProtocolError
 from h2.settings import SettingCodes, Settings
 
 from ...headers import HeaderList
+from ...http2_codes import CANCEL, reset_kind
 from ...services.frames import LAST, Frames
 from .canned import phrase
 from .connecting import Handler
 from .extended import CONNECT, accepted, upgraded
-
-REFUSED_STREAM, CANCEL = 7, 8
-"""HTTP/2 error codes (RFC 9113, section 7)."""
 
 WINDOW = 1 << 24
 """Bytes that may come over a connection, beyond the first 65,535, before somebody has read them."""
@@ -406,8 +404,7 @@ class Link(asyncio.Protocol):
             lane.ends()
         elif isinstance(event, StreamReset):
             del self._lanes[lane.number]
-            refused = event.error_code == REFUSED_STREAM
-            lane.fails("refused-stream" if refused else "remote-reset", f"the stream was reset: {event.error_code!s}")
+            lane.fails(reset_kind(event.error_code), f"the stream was reset: {event.error_code!s}")
 
     def _goes(self, last: int) -> None:
         """No stream after this one is answered."""

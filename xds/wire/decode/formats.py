@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 
+from ...model.formats import COMMAND
 from ..refused import RefusedError
 
-_COMMAND = re.compile(r"%([A-Z0-9_]+)(?:\((.*?)\))?(?::([0-9]+))?%", re.DOTALL)
+_COMMAND = re.compile(COMMAND, re.DOTALL)
 _BAD_IN_HEADER = re.compile(r"[^!#$%&'*+\-.^_`|~0-9A-Za-z:]")
 
 
