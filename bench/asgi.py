@@ -11,10 +11,11 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from aiohttp import web
 
@@ -26,6 +27,9 @@ from proxyless import Mesh
 from .configuration import RECORDED
 from .report import Table
 from .stats import median
+from .turns import taking_turns, taking_turns_async
+
+T = TypeVar("T")
 
 SCOPE: dict[str, Any] = {
     "type": "http",
@@ -97,12 +101,12 @@ def run(*, smoke: bool) -> list[Table]:
         for name, logs, says in CHAINS:
             mesh = _mesh(name, logs=logs)
             for kind, found in (
-                ("ASGI", asyncio.run(_measure([_app, _app, proxyless.asgi.Middleware(_app, mesh)], rounds, calls))),
-                ("WSGI", _measure_wsgi([_wsgi, _wsgi, proxyless.wsgi.Middleware(_wsgi, mesh)], rounds, calls)),
+                ("ASGI", asyncio.run(_measure_asgi(mesh, rounds, calls))),
+                ("WSGI", _measure_wsgi(mesh, rounds, calls)),
                 ("aiohttp", asyncio.run(_measure_aiohttp(mesh, rounds, calls))),
             ):
-                alone, again, governed = (1e6 * median(each) for each in found)
-                least = 1e6 * (min(found[2]) - min(found[0]))
+                alone, again, governed = (1e6 * median(each) for each in found.values())
+                least = 1e6 * (min(found["governed"]) - min(found["alone"]))
                 table.rows.append((f"{kind}, {name}: {says}", alone, again, governed, governed - alone, least))
             mesh.close()
     return [table]
@@ -147,16 +151,30 @@ def _fast() -> float:
     return time.monotonic() * 1e4
 
 
-async def _measure(apps: list[Any], rounds: int, calls: int) -> list[list[float]]:
-    found: list[list[float]] = [[] for _ in apps]
-    for turn in range(rounds + 1):
-        for index, app in enumerate(apps):
-            started = time.perf_counter()
-            for _ in range(calls):
-                await app(dict(SCOPE), _receive, _send)
-            if turn:
-                found[index].append((time.perf_counter() - started) / calls)
-    return found
+Found = dict[str, list[float]]
+"""By variant and round: seconds of a request."""
+
+
+async def _measure_asgi(mesh: Mesh, rounds: int, calls: int) -> Found:
+    async def asked(app: Any) -> None:
+        await app(dict(SCOPE), _receive, _send)
+
+    apps = _variants(_app, proxyless.asgi.Middleware(_app, mesh))
+    return await taking_turns_async({name: _each(partial(asked, app), calls) for name, app in apps.items()}, rounds)
+
+
+def _variants(alone: T, governed: T) -> dict[str, T]:
+    return {"alone": alone, "A/A": alone, "governed": governed}
+
+
+def _each(ask: Callable[[], Awaitable[None]], calls: int) -> Callable[[], Awaitable[float]]:
+    async def took() -> float:
+        started = time.perf_counter()
+        for _ in range(calls):
+            await ask()
+        return (time.perf_counter() - started) / calls
+
+    return took
 
 
 class _Wire(asyncio.Transport):
@@ -195,38 +213,31 @@ async def _aiohttp(request: web.Request) -> web.Response:
     return web.Response(body=b"ok")
 
 
-async def _measure_aiohttp(mesh: Mesh, rounds: int, calls: int) -> list[list[float]]:
-    runners = []
-    for middlewares in ([], [], [proxyless.aiohttp.server(mesh)]):
+async def _measure_aiohttp(mesh: Mesh, rounds: int, calls: int) -> Found:
+    runners, variants = [], {}
+    for name, middlewares in _variants([], [proxyless.aiohttp.server(mesh)]).items():
         app = web.Application(middlewares=middlewares)
         app.router.add_get("/items/1", _aiohttp)
         runners.append(web.AppRunner(app, access_log=None))
         await runners[-1].setup()
-    wires = [_Wire(runner.server) for runner in runners]
-    found: list[list[float]] = [[] for _ in wires]
-    for turn in range(rounds + 1):
-        for index, wire in enumerate(wires):
-            started = time.perf_counter()
-            for _ in range(calls):
-                await wire.ask()
-            if turn:
-                found[index].append((time.perf_counter() - started) / calls)
+        variants[name] = _each(_Wire(runners[-1].server).ask, calls)
+    found = await taking_turns_async(variants, rounds)
     for runner in runners:
         await runner.cleanup()
     return found
 
 
-def _measure_wsgi(apps: list[Any], rounds: int, calls: int) -> list[list[float]]:
-    found: list[list[float]] = [[] for _ in apps]
-    for turn in range(rounds + 1):
-        for index, app in enumerate(apps):
-            started = time.perf_counter()
-            for _ in range(calls):
-                body = app(dict(ENVIRON), _start)
-                for _ in body:
-                    pass
-                if hasattr(body, "close"):
-                    body.close()
-            if turn:
-                found[index].append((time.perf_counter() - started) / calls)
-    return found
+def _measure_wsgi(mesh: Mesh, rounds: int, calls: int) -> Found:
+    apps = _variants(_wsgi, proxyless.wsgi.Middleware(_wsgi, mesh))
+    return taking_turns({name: partial(_took, app, calls) for name, app in apps.items()}, rounds)
+
+
+def _took(app: Any, calls: int) -> float:
+    started = time.perf_counter()
+    for _ in range(calls):
+        body = app(dict(ENVIRON), _start)
+        for _ in body:
+            pass
+        if hasattr(body, "close"):
+            body.close()
+    return (time.perf_counter() - started) / calls

@@ -18,10 +18,11 @@ from proxyless import Mesh, Node
 
 from .backend import Backend
 from .grpc_backend import METHOD, TARGET, configure
+from .turns import taking_turns
 
 Samples = dict[str, list[list[float]]]
-Timed = Callable[[int], list[float]]
-"""Seconds of so many calls."""
+Timed = Callable[[], list[float]]
+"""Seconds of each of some calls."""
 
 
 def samples(folder: Path, rounds: int, calls: int) -> dict[str, Samples]:
@@ -36,16 +37,16 @@ def samples(folder: Path, rounds: int, calls: int) -> dict[str, Samples]:
         stack.callback(loop.close)
         plain = f"127.0.0.1:{backend.port}"
         ways = {"plain": (None, plain), "A/A": (None, plain), "governed": (mesh, TARGET)}
-        sync = {name: _sync(*way) for name, way in ways.items()}
-        aio = {name: _aio(*way, loop) for name, way in ways.items()}
-        return {"sync": _taking_turns(sync, rounds, calls), "aio": _taking_turns(aio, rounds, calls)}
+        sync = {name: _sync(*way, calls) for name, way in ways.items()}
+        aio = {name: _aio(*way, calls, loop) for name, way in ways.items()}
+        return {"sync": taking_turns(sync, rounds), "aio": taking_turns(aio, rounds)}
 
 
-def _sync(mesh: Mesh | None, target: str) -> Timed:
+def _sync(mesh: Mesh | None, target: str, calls: int) -> Timed:
     channel = grpc.insecure_channel(target) if mesh is None else proxyless.grpc.channel(target, mesh)
     method: Any = channel.unary_unary(METHOD, None, None)
 
-    def timed(calls: int) -> list[float]:
+    def timed() -> list[float]:
         found = []
         for _ in range(calls):
             started = time.perf_counter()
@@ -56,14 +57,14 @@ def _sync(mesh: Mesh | None, target: str) -> Timed:
     return timed
 
 
-def _aio(mesh: Mesh | None, target: str, loop: asyncio.AbstractEventLoop) -> Timed:
+def _aio(mesh: Mesh | None, target: str, calls: int, loop: asyncio.AbstractEventLoop) -> Timed:
     async def opened() -> Any:
         channel = grpc.aio.insecure_channel(target) if mesh is None else proxyless.grpc.aio.channel(target, mesh)
         return channel.unary_unary(METHOD, None, None)
 
     method: Any = loop.run_until_complete(opened())
 
-    async def timed(calls: int) -> list[float]:
+    async def timed() -> list[float]:
         found = []
         for _ in range(calls):
             started = time.perf_counter()
@@ -71,15 +72,4 @@ def _aio(mesh: Mesh | None, target: str, loop: asyncio.AbstractEventLoop) -> Tim
             found.append(time.perf_counter() - started)
         return found
 
-    return lambda calls: loop.run_until_complete(timed(calls))
-
-
-def _taking_turns(variants: dict[str, Timed], rounds: int, calls: int) -> Samples:
-    names = list(variants)
-    found: Samples = {name: [] for name in names}
-    for turn in range(rounds + 1):
-        for name in names[turn % len(names) :] + names[: turn % len(names)]:
-            took = variants[name](calls)
-            if turn:
-                found[name].append(took)
-    return found
+    return lambda: loop.run_until_complete(timed())

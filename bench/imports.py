@@ -5,9 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from functools import partial
 
 from .report import Table
 from .stats import median
+from .turns import taking_turns
 
 VARIANTS = {
     "nothing": "pass",
@@ -22,15 +24,15 @@ VARIANTS = {
 def run(*, smoke: bool) -> list[Table]:
     """Whole processes, in turn."""
     rounds = 2 if smoke else 21
-    found: dict[str, list[float]] = {name: [] for name in VARIANTS}
-    for turn in range(rounds + 1):
-        for name, code in VARIANTS.items():
-            started = time.perf_counter()
-            subprocess.run([sys.executable, "-c", code], check=True)
-            if turn:
-                found[name].append(time.perf_counter() - started)
+    found = taking_turns({name: partial(_took, code) for name, code in VARIANTS.items()}, rounds)
     base = median(found["nothing"])
     table = Table("import, ms", ("process", "median", "over nothing"))
     for name, values in found.items():
         table.rows.append((name, 1000 * median(values), 1000 * (median(values) - base)))
     return [table]
+
+
+def _took(code: str) -> float:
+    started = time.perf_counter()
+    subprocess.run([sys.executable, "-c", code], check=True)
+    return time.perf_counter() - started

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -21,10 +21,12 @@ from .configuration import plaintext, service, write
 from .envoys import TwoEnvoys
 from .report import Table
 from .stats import median, percentile, ratio
+from .turns import taking_turns, taking_turns_async
 
 LIMITS = httpx.Limits(max_connections=200, max_keepalive_connections=200)
 TIMEOUT = httpx.Timeout(30.0)
 Samples = dict[str, list[list[float]]]
+"""By variant and round: seconds of each call, and last those of all together."""
 
 
 def run(*, smoke: bool) -> list[Table]:
@@ -73,21 +75,21 @@ def _sync(urls: dict[str, str], mesh: Mesh, rounds: int, calls: int, width: int)
         else httpx.Client(limits=LIMITS, timeout=TIMEOUT, trust_env=False)
         for name in urls
     }
-    samples: Samples = {name: [] for name in urls}
     with ThreadPoolExecutor(width) as workers:
-        for turn in range(rounds + 1):
-            for name in _order(list(urls), turn):
-                client, url = clients[name], urls[name]
-                started = time.perf_counter()
-                if width == 1:
-                    found = [_timed(client, url) for _ in range(calls)]
-                else:
-                    found = list(workers.map(partial(_timed, client), [url] * calls))
-                if turn:
-                    samples[name].append([*found, time.perf_counter() - started])
+        variants = {name: partial(_batch, workers, clients[name], urls[name], calls, width) for name in urls}
+        samples = taking_turns(variants, rounds)
     for client in clients.values():
         client.close()
     return samples
+
+
+def _batch(workers: Executor, client: httpx.Client, url: str, calls: int, width: int) -> list[float]:
+    started = time.perf_counter()
+    if width == 1:
+        found = [_timed(client, url) for _ in range(calls)]
+    else:
+        found = list(workers.map(partial(_timed, client), [url] * calls))
+    return [*found, time.perf_counter() - started]
 
 
 def _timed(client: httpx.Client, url: str) -> float:
@@ -106,18 +108,14 @@ async def _async(urls: dict[str, str], mesh: Mesh, rounds: int, calls: int, widt
         else httpx.AsyncClient(limits=LIMITS, timeout=TIMEOUT, trust_env=False)
         for name in urls
     }
-    samples: Samples = {name: [] for name in urls}
-    for turn in range(rounds + 1):
-        for name in _order(list(urls), turn):
-            found, wall = await _batch(clients[name], urls[name], calls, width)
-            if turn:
-                samples[name].append([*found, wall])
+    variants = {name: partial(_batch_async, clients[name], urls[name], calls, width) for name in urls}
+    samples = await taking_turns_async(variants, rounds)
     for client in clients.values():
         await client.aclose()
     return samples
 
 
-async def _batch(client: httpx.AsyncClient, url: str, calls: int, width: int) -> tuple[list[float], float]:
+async def _batch_async(client: httpx.AsyncClient, url: str, calls: int, width: int) -> list[float]:
     found: list[float] = []
     left = iter(range(calls))
 
@@ -131,10 +129,4 @@ async def _batch(client: httpx.AsyncClient, url: str, calls: int, width: int) ->
 
     started = time.perf_counter()
     await asyncio.gather(*[worker() for _ in range(width)])
-    return found, time.perf_counter() - started
-
-
-def _order(names: list[str], turn: int) -> list[str]:
-    """Another one first each time: what a neighbour leaves behind hits all alike."""
-    shift = turn % len(names)
-    return names[shift:] + names[:shift]
+    return [*found, time.perf_counter() - started]

@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack, ExitStack
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -23,6 +24,7 @@ from .backend import Backend
 from .configuration import plaintext, service, write
 from .report import Table
 from .stats import median, percentile, ratio
+from .turns import taking_turns, taking_turns_async
 
 COLUMNS = ("variant", "median us", "p99 us", "over plain")
 Call = Callable[[str], int]
@@ -39,8 +41,9 @@ def run(*, smoke: bool) -> list[Table]:
         stack.callback(mesh.close)
         plain, governed = f"http://127.0.0.1:{backend.port}/", f"http://{service(4)}/"
         for name, made in {"urllib3": _urllib3, "requests": _requests}.items():
-            variants = {"plain": (made(None), plain), "A/A": (made(None), plain), "governed": (made(mesh), governed)}
-            tables.append(_table(f"{name}, sync", _samples(variants, rounds, calls)))
+            ways = {"plain": (made(None), plain), "A/A": (made(None), plain), "governed": (made(mesh), governed)}
+            variants = {each: partial(_timed, *way, calls) for each, way in ways.items()}
+            tables.append(_table(f"{name}, sync", taking_turns(variants, rounds)))
         tables.append(_table("aiohttp, async", asyncio.run(_aiohttp(mesh, plain, governed, rounds, calls))))
         for api, found in grpc_calls.samples(folder / "grpc", rounds, calls).items():
             tables.append(_table(f"gRPC unary, {api}", found))
@@ -62,54 +65,35 @@ def _requests(mesh: Mesh | None) -> Call:
 
 async def _aiohttp(mesh: Mesh, plain: str, governed: str, rounds: int, calls: int) -> dict[str, list[list[float]]]:
     governs = [proxyless.aiohttp.middleware(mesh)]
-    samples: dict[str, list[list[float]]] = {}
     async with AsyncExitStack() as stack:
         variants = {}
         for name, middlewares, url in (("plain", [], plain), ("A/A", [], plain), ("governed", governs, governed)):
-            session = aiohttp.ClientSession(middlewares=middlewares)
-            variants[name] = await stack.enter_async_context(session), url
-            samples[name] = []
-        for turn in range(rounds + 1):
-            for name in _turned(list(variants), turn):
-                found = [await _timed_async(*variants[name]) for _ in range(calls)]
-                if turn:
-                    samples[name].append(found)
-    return samples
+            session = await stack.enter_async_context(aiohttp.ClientSession(middlewares=middlewares))
+            variants[name] = partial(_timed_async, session, url, calls)
+        return await taking_turns_async(variants, rounds)
 
 
-def _turned(names: list[str], turn: int) -> list[str]:
-    return names[turn % len(names) :] + names[: turn % len(names)]
+async def _timed_async(session: aiohttp.ClientSession, url: str, calls: int) -> list[float]:
+    found = []
+    for _ in range(calls):
+        started = time.perf_counter()
+        async with session.get(url) as response:
+            await response.read()
+        found.append(time.perf_counter() - started)
+        if response.status != 200:
+            raise RuntimeError(f"{url}: {response.status}")
+    return found
 
 
-def _samples(variants: dict[str, tuple[Call, str]], rounds: int, calls: int) -> dict[str, list[list[float]]]:
-    names = list(variants)
-    samples: dict[str, list[list[float]]] = {name: [] for name in names}
-    for turn in range(rounds + 1):
-        for name in _turned(names, turn):
-            call, url = variants[name]
-            found = [_timed(call, url) for _ in range(calls)]
-            if turn:
-                samples[name].append(found)
-    return samples
-
-
-async def _timed_async(session: aiohttp.ClientSession, url: str) -> float:
-    started = time.perf_counter()
-    async with session.get(url) as response:
-        await response.read()
-    took = time.perf_counter() - started
-    if response.status != 200:
-        raise RuntimeError(f"{url}: {response.status}")
-    return took
-
-
-def _timed(call: Call, url: str) -> float:
-    started = time.perf_counter()
-    status = call(url)
-    took = time.perf_counter() - started
-    if status != 200:
-        raise RuntimeError(f"{url}: {status}")
-    return took
+def _timed(call: Call, url: str, calls: int) -> list[float]:
+    found = []
+    for _ in range(calls):
+        started = time.perf_counter()
+        status = call(url)
+        found.append(time.perf_counter() - started)
+        if status != 200:
+            raise RuntimeError(f"{url}: {status}")
+    return found
 
 
 def _table(library: str, samples: dict[str, list[list[float]]]) -> Table:

@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from contextlib import AsyncExitStack, ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -27,6 +28,7 @@ from .backend import ANSWER, Answering, Backend
 from .configuration import RECORDED
 from .report import Table
 from .stats import median, percentile, ratio
+from .turns import taking_turns_async
 
 RESUMED = b"x-resumed"
 HTTPX = "httpx with an ordinary context"
@@ -106,7 +108,8 @@ def _mesh(folder: Path, ports: dict[str, int]) -> proxyless.Mesh:
     return proxyless.Mesh._from_snapshot(made, identity=_identity(folder, "caller"))
 
 
-Found = dict[str, list[list[float]]]
+Found = dict[str, list[tuple[list[float], int]]]
+"""By variant and round: seconds of each call, and how many of them were on a resumed session."""
 
 
 class _Caller(Protocol):
@@ -163,52 +166,47 @@ async def _measured(
     rounds: int,
     calls: int,
 ) -> Table:
-    found: Found = {name: [] for name in urls}
-    shares = dict.fromkeys(urls, 0)
     async with AsyncExitStack() as stack:
         clients: dict[str, _Caller] = {
             name: kind(mesh if url.startswith("http:") else None, context, stack) for name, url in urls.items()
         }
-        for turn in range(rounds + 1):
-            for name in _order(list(urls), turn):
-                took = []
-                for _ in range(calls):
-                    started = time.perf_counter()
-                    response = await clients[name].get(urls[name])
-                    took.append(time.perf_counter() - started)
-                    shares[name] += _resumed(response, turn)
-                    if what == NEW:  # closing is not part of the figure
-                        mesh.runtime.close_idle()
-                        await clients[name].close_idle()
-                if turn:
-                    found[name].append(took)
+
+        async def called(name: str) -> tuple[list[float], int]:
+            took, resumed = [], 0
+            for _ in range(calls):
+                started = time.perf_counter()
+                response = await clients[name].get(urls[name])
+                took.append(time.perf_counter() - started)
+                resumed += _resumed(response)
+                if what == NEW:  # closing is not part of the figure
+                    mesh.runtime.close_idle()
+                    await clients[name].close_idle()
+            return took, resumed
+
+        found = await taking_turns_async({name: partial(called, name) for name in urls}, rounds)
     mesh.runtime.close_idle()
     await asyncio.sleep(0.1)
-    return _table(f"mTLS, {kind.kind}, {what}", found, shares, rounds * calls)
+    return _table(f"mTLS, {kind.kind}, {what}", found, rounds * calls)
 
 
 def _pool(client: httpx.Client | httpx.AsyncClient) -> Any:
     return getattr(client._transport, "_pool", None)
 
 
-def _resumed(response: httpx.Response, turn: int) -> int:
+def _resumed(response: httpx.Response) -> bool:
     if response.status_code != 200:
         raise RuntimeError(f"{response.url}: {response.status_code} {response.text}")
-    return int(turn > 0 and RESUMED.decode() in response.headers)
+    return RESUMED.decode() in response.headers
 
 
-def _order(names: list[str], turn: int) -> list[str]:
-    """Another one first each time."""
-    shift = turn % len(names)
-    return names[shift:] + names[:shift]
-
-
-def _table(title: str, found: Found, shares: dict[str, int], calls: int) -> Table:
+def _table(title: str, found: Found, calls: int) -> Table:
     result = Table(title, ("variant", "median ms", "p99 ms", "over httpx", "on a resumed session, %"))
-    for name, rounds in found.items():
+    base = [took for took, _ in found[HTTPX]]
+    for name, called in found.items():
+        rounds = [took for took, _ in called]
         all_of_them = [value for each in rounds for value in each]
-        over = ratio(rounds, found[HTTPX])
-        share = round(100 * shares[name] / calls)
+        over = ratio(rounds, base)
+        share = round(100 * sum(resumed for _, resumed in called) / calls)
         result.rows.append((name, 1000 * median(all_of_them), 1000 * percentile(all_of_them, 99), over, share))
     return result
 

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ from tests.support.model import cluster, snapshot
 from .backend import Backend
 from .report import Table
 from .stats import median, percentile, ratio
+from .turns import taking_turns
 
 HEADERS = ((b"host", b"shop"), (b"accept", b"*/*"), (b"user-agent", b"python-httpx/0.28.1"), (b"x-request-id", b"1"))
 QUERY = CheckQuery(
@@ -73,26 +75,26 @@ def run(*, smoke: bool) -> list[Table]:
 
 
 def _table(ways: dict[str, Asks], rounds: int, calls: int) -> Table:
-    found: dict[str, list[list[float]]] = {name: [] for name in ways}
-    cpu = dict.fromkeys(ways, 0.0)
-    for turn in range(rounds + 1):
-        for name, ask in ways.items():
-            took = []
-            began = time.process_time()
-            for _ in range(calls):
-                started = time.perf_counter()
-                ask()
-                took.append(time.perf_counter() - started)
-            if turn:
-                found[name].append(took)
-                cpu[name] += time.process_time() - began
-    base = found[next(iter(ways))]
+    found = taking_turns({name: partial(_asked, ask, calls) for name, ask in ways.items()}, rounds)
+    base = [took for took, _ in found[next(iter(ways))]]
     table = Table("a question to an authorization service", ("way", "median us", "p99 us", "us of CPU", "over grpcio"))
-    for name, times in found.items():
+    for name, taken in found.items():
+        times = [took for took, _ in taken]
         flat = [value for each in times for value in each]
-        spent = 1e6 * cpu[name] / (rounds * calls)
+        spent = 1e6 * sum(cpu for _, cpu in taken) / (rounds * calls)
         table.rows.append((name, 1e6 * median(flat), 1e6 * percentile(flat, 99), spent, ratio(times, base)))
     return table
+
+
+def _asked(ask: Asks, calls: int) -> tuple[list[float], float]:
+    """Seconds of each call, and of CPU of all."""
+    took = []
+    began = time.process_time()
+    for _ in range(calls):
+        started = time.perf_counter()
+        ask()
+        took.append(time.perf_counter() - started)
+    return took, time.process_time() - began
 
 
 def _grpcio(kind: str, port: int, ca: Authority, caller: KeyPair, stack: ExitStack) -> dict[str, Asks]:
