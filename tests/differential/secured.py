@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import copy
 import json
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -19,7 +18,6 @@ from typing import Any, Self, TypeAlias
 from uuid import uuid4
 
 import httpx
-import uvicorn
 import uvloop
 
 import proxyless
@@ -32,11 +30,11 @@ from tests.differential.recording import Recording, Resource
 from tests.differential.test_jwt_payment import JWT, KEY, LIMIT, filters_of, without
 from tests.differential.test_mtls import DUE, ROUTER, data, http, listener, logged, pair, slug
 from tests.governance.suites.blocking import http_server
-from tests.governance.suites.test_asgi_servers import Server
 from tests.proxyless import test_tls
 from tests.support.backends import Backends
 from tests.support.certificates import Authority
 from tests.support.envoy import Envoy
+from tests.support.serving import Serve, Server
 from tests.support.tokens import key_set
 
 Header: TypeAlias = tuple[str, str]
@@ -102,32 +100,12 @@ class App:
         await send({"type": "http.response.body", "body": b""})
 
 
-class UvloopServer(Server):
-    """On uvloop, whose TLS is its own."""
-
-    def __init__(self, serve: Any, app: Any) -> None:
-        super().__init__(serve, app)
-        self._loop.close()
-        self._loop = uvloop.new_event_loop()
-
-
-def by_httptools(mesh: proxyless.Mesh) -> Any:
-    async def serve(app: Any, sock: socket.socket, stop: asyncio.Event) -> None:
-        config = uvicorn.Config(app, log_level="critical", lifespan="off", http="httptools")
-        server = uvicorn.Server(proxyless.tls.uvicorn(config, mesh, port=8080))
-        serving = asyncio.create_task(server.serve(sockets=[sock]))
-        await stop.wait()
-        server.should_exit = True
-        await serving
-
-    return serve
-
-
-OURS: dict[str, tuple[type[Server], Callable[[proxyless.Mesh], Any]]] = {
-    "uvicorn": (Server, test_tls.by_uvicorn),
-    "uvloop": (UvloopServer, by_httptools),
-    "hypercorn": (Server, test_tls.by_hypercorn),
+OURS: dict[str, tuple[Callable[[proxyless.Mesh], Serve], Callable[[], asyncio.AbstractEventLoop]]] = {
+    "uvicorn": (test_tls.by_uvicorn, asyncio.new_event_loop),
+    "uvloop": (lambda mesh: test_tls.by_uvicorn(mesh, http="httptools"), uvloop.new_event_loop),
+    "hypercorn": (test_tls.by_hypercorn, asyncio.new_event_loop),
 }
+"""How they serve, and on which event loop: that of uvloop has TLS of its own."""
 BLOCKING = "http.server"
 SPOKEN = (("uvicorn", "h1"), ("uvloop", "h1"), ("hypercorn", "h1"), ("hypercorn", "h2"))
 
@@ -305,10 +283,10 @@ class World:
             Path(files["certificate_chain"]["filename"]), Path(files["private_key"]["filename"]), self._roots
         )
         mesh = held.enter_context(proxyless.Mesh.from_recorded(folder, registry=False, identity=identity))
-        for kind, (server, serve) in OURS.items():
+        for kind, (serve, loop) in OURS.items():
             app = self.apps[name, kind] = App()
-            made = held.enter_context(server(serve(mesh), proxyless.asgi.Middleware(app, mesh, port=8080)))
-            yield kind, made.socket.getsockname()[1]
+            governed = proxyless.asgi.Middleware(app, mesh, port=8080)
+            yield kind, held.enter_context(Server(governed, serve(mesh), loop=loop)).port
         blocking = held.enter_context(http_server(proxyless.tls.server_context(mesh, port=8080)))
         self.blocking[name] = blocking
         yield BLOCKING, blocking.server_address[1]

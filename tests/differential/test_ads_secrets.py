@@ -7,7 +7,6 @@ answers with who has called it.
 from __future__ import annotations
 
 import ssl
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,6 +30,7 @@ from tests.differential.test_mtls import exact, listener, socket_of
 from tests.support.ads import AdsServer, Stream
 from tests.support.certificates import authority, spiffe, write
 from tests.support.envoy import Envoy
+from tests.support.in_thread import in_thread
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.envoy
@@ -65,16 +65,10 @@ def secured_server(folder: Path) -> Iterator[int]:
     context.load_verify_locations(cadata=CA.pem.decode())
     context.verify_mode = ssl.CERT_REQUIRED
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads, server.block_on_close = True, False
+    server.block_on_close = False
     server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
-    try:
+    with in_thread(server):
         yield server.server_address[1]
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(30)
 
 
 def message(type_: ResourceType, fields: Resource) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +9,12 @@ import pytest
 from fakeredis import TcpFakeServer
 
 from tests.docs.pages import blocks, text_of
+from tests.support.in_thread import in_thread
 
 
 def test_the_python_of_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     server: Any = TcpFakeServer(("127.0.0.1", 0), server_type="redis")
-    serving = threading.Thread(target=server.serve_forever, daemon=True)
-    serving.start()
-    try:
+    with in_thread(server):
         (yaml,) = blocks("tcp", "yaml")
         (tmp_path / "istio").mkdir()
         port = server.server_address[1]
@@ -30,10 +28,6 @@ def test_the_python_of_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyP
         finally:
             if "mesh" in names:
                 names["mesh"].close()
-    finally:
-        server.shutdown()
-        server.server_close()
-        serving.join()
 
 
 def test_the_page_has_no_line_that_is_too_long() -> None:

@@ -7,7 +7,6 @@ import os
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -22,6 +21,7 @@ import proxyless
 from tests.governance.suites.served import FRONTEND, LEDGER, client_context
 from tests.proxyless.gunicorn_config import app, mesh_of
 from tests.support.certificates import authority, spiffe, write
+from tests.support.in_thread import in_thread
 from tests.support.waiting import wait_for
 
 CA = authority()
@@ -60,18 +60,6 @@ def by_gunicorn(*options: str) -> Callable[[Path, Path], Started]:
     return serve
 
 
-@contextmanager
-def in_a_thread(server: Any) -> Iterator[str]:
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
-    try:
-        yield f"127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join(PATIENCE)
-        server.server_close()
-
-
 class Silent(WSGIRequestHandler):
     def log_message(self, *_: object) -> None:
         """Says nothing."""
@@ -88,8 +76,8 @@ def by_wsgiref(recorded: Path, identity: Path) -> Iterator[str]:
         server = make_server("127.0.0.1", 0, app, handler_class=Silent)
         context = proxyless.tls.server_context(mesh, port=8080)
         server.socket = context.wrap_socket(server.socket, server_side=True)
-        with in_a_thread(server) as where:
-            yield where
+        with in_thread(server):
+            yield f"127.0.0.1:{server.server_port}"
 
 
 @contextmanager
@@ -98,8 +86,8 @@ def by_werkzeug(recorded: Path, identity: Path) -> Iterator[str]:
         context = proxyless.tls.server_context(mesh, port=8080)
         server = serving.make_server("127.0.0.1", 0, app, threaded=True, ssl_context=context, request_handler=SilentToo)
         server.daemon_threads = True  # type: ignore[attr-defined]
-        with in_a_thread(server) as where:
-            yield where
+        with in_thread(server):
+            yield f"127.0.0.1:{server.server_port}"
 
 
 SERVERS: dict[str, Callable[[Path, Path], Started]] = {

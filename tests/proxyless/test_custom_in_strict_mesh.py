@@ -22,7 +22,7 @@ from proxyless.xds.model.tls import SecretName, Validation
 from tests.governance.telemetry.conftest import labels
 from tests.support.authorizers import GrpcAuthorizer, answer
 from tests.support.certificates import spiffe
-from tests.support.serving import Server, listen
+from tests.support.serving import Server, by_uvicorn, listen
 from tests.support.waiting import wait_for
 
 ASKS = {"by-grpc": "grpc", "by-http": "http", "shut": "shut", "shut-503": "shut-503", "open": "open", "tries": "grpc"}
@@ -238,7 +238,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
             def secured(config: Any, own: Mesh = own, port: int = ports[name]) -> Any:
                 return proxyless.tls.uvicorn(config, own, port=port)
 
-            stack.enter_context(Server(Middleware(app, own, port=ports[name]), sock, secured))
+            stack.enter_context(Server(Middleware(app, own, port=ports[name]), by_uvicorn(secured), sock))
         clients = {
             who: stack.enter_context(httpx.Client(transport=proxyless.httpx.Transport(meshes[who]), timeout=120))
             for who in ("caller", "stranger")

@@ -3,36 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
-import hypercorn.asyncio
-import hypercorn.config
 import pytest
-import uvicorn
 from aiohttp import web
 
 import proxyless
 import proxyless.aiohttp
-from tests.support.ports import free_port
-
-POLICY = """\
-apiVersion: security.istio.io/v1
-kind: AuthorizationPolicy
-metadata: {name: web, namespace: default}
-spec:
-  action: DENY
-  rules:
-  - to: [{operation: {paths: ["/secret"]}}]
-"""
+from tests.support.denying import denying
+from tests.support.serving import Serve, by_hypercorn, by_uvicorn, on_this_loop
 
 
 @pytest.fixture
 def mesh(tmp_path: Path) -> Iterator[proxyless.Mesh]:
-    (tmp_path / "policy.yaml").write_text(POLICY)
+    (tmp_path / "policy.yaml").write_text(denying("/secret"))
     with proxyless.Mesh.from_config(tmp_path, node=proxyless.Node(app="web"), registry=False) as made:
         made.wait_ready(20)
         yield made
@@ -43,34 +31,12 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": b"ok"})
 
 
-@asynccontextmanager
-async def by_uvicorn(mesh: proxyless.Mesh, port: int, parser: str) -> AsyncIterator[None]:
-    governed = proxyless.asgi.Middleware(app, mesh, port=8000)
-    server = uvicorn.Server(uvicorn.Config(governed, port=port, lifespan="off", http=parser, log_level="error"))
-    task = asyncio.create_task(server.serve())
-    try:
-        yield
-    finally:
-        server.should_exit = True
-        await task
+def in_the_middle(serve: Serve) -> Callable[[proxyless.Mesh], AbstractAsyncContextManager[int]]:
+    return lambda mesh: on_this_loop(serve, proxyless.asgi.Middleware(app, mesh, port=8000))
 
 
 @asynccontextmanager
-async def by_hypercorn(mesh: proxyless.Mesh, port: int) -> AsyncIterator[None]:
-    config = hypercorn.config.Config()
-    config.bind, config.errorlog = [f"127.0.0.1:{port}"], None
-    stopped = asyncio.Event()
-    governed: Any = proxyless.asgi.Middleware(app, mesh, port=8000)
-    task = asyncio.create_task(hypercorn.asyncio.serve(governed, config, shutdown_trigger=stopped.wait))
-    try:
-        yield
-    finally:
-        stopped.set()
-        await task
-
-
-@asynccontextmanager
-async def by_aiohttp(mesh: proxyless.Mesh, port: int) -> AsyncIterator[None]:
+async def by_aiohttp(mesh: proxyless.Mesh) -> AsyncIterator[int]:
     async def hello(request: web.Request) -> web.Response:
         return web.Response(text="ok")
 
@@ -78,17 +44,17 @@ async def by_aiohttp(mesh: proxyless.Mesh, port: int) -> AsyncIterator[None]:
     made.router.add_get("/{path:.*}", hello)
     runner = web.AppRunner(made)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", port).start()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
     try:
-        yield
+        yield runner.addresses[0][1]
     finally:
         await runner.cleanup()
 
 
 SERVERS = {
-    "uvicorn, h11": lambda mesh, port: by_uvicorn(mesh, port, "h11"),
-    "uvicorn, httptools": lambda mesh, port: by_uvicorn(mesh, port, "httptools"),
-    "hypercorn": by_hypercorn,
+    "uvicorn, h11": in_the_middle(by_uvicorn(http="h11")),
+    "uvicorn, httptools": in_the_middle(by_uvicorn(http="httptools")),
+    "hypercorn": in_the_middle(by_hypercorn()),
     "aiohttp": by_aiohttp,
 }
 
@@ -109,19 +75,13 @@ class Raw:
 
 
 async def opened(port: int) -> Raw:
-    """As soon as the server listens."""
-    while True:
-        try:
-            return Raw(*await asyncio.open_connection("127.0.0.1", port))
-        except OSError:
-            await asyncio.sleep(0.05)  # the pause between two looks at a condition
+    return Raw(*await asyncio.open_connection("127.0.0.1", port))
 
 
 @pytest.mark.parametrize("name", SERVERS)
 def test_responses_end_their_connections_while_a_mesh_drains(name: str, mesh: proxyless.Mesh) -> None:
     async def go() -> None:
-        port = free_port()
-        async with SERVERS[name](mesh, port):
+        async with SERVERS[name](mesh) as port:
             one, other = await opened(port), await opened(port)
             for path, status in (("/", 200), ("/secret", 403), ("/", 200)):
                 assert await one.ask(path) == (status, False)

@@ -22,19 +22,11 @@ from aioquic.quic.events import QuicEvent
 import proxyless
 from tests.governance.suites.test_asgi import Heard
 from tests.support.certificates import authority
+from tests.support.denying import denying
 from tests.support.ports import free_port
 from tests.support.recorded import FOLDER
 
 LEDGER = FOLDER / "shop/xds/ledger"
-POLICY = """\
-apiVersion: security.istio.io/v1
-kind: AuthorizationPolicy
-metadata: {name: web, namespace: default}
-spec:
-  action: DENY
-  rules:
-  - to: [{operation: {paths: ["/secret"]}}]
-"""
 
 
 class Client(QuicConnectionProtocol):
@@ -106,7 +98,7 @@ def asked(mesh: proxyless.Mesh, folder: Path, *paths: str) -> list[tuple[int, by
 
 def test_requests_of_http3_are_decided_as_those_in_the_clear(tmp_path: Path) -> None:
     (tmp_path / "mesh").mkdir()
-    (tmp_path / "mesh" / "policy.yaml").write_text(POLICY)
+    (tmp_path / "mesh" / "policy.yaml").write_text(denying("/secret"))
     with proxyless.Mesh.from_config(tmp_path / "mesh", node=proxyless.Node(app="web"), registry=False) as mesh:
         mesh.wait_ready(20)
         heard = Heard(mesh)

@@ -20,10 +20,10 @@ from proxyless.xds.identity.settings import FromAuthority
 from proxyless.xds.model.cluster import TransportSocket
 from proxyless.xds.model.tls import CommonTls, SanMatcher, SecretName, UpstreamTls, Validation
 from tests.governance.suites.served import LEDGER, by_uvicorn
-from tests.governance.suites.test_asgi_servers import Server
 from tests.support.authorities import Asked, CertificateServer, certificate_server, sign
 from tests.support.certificates import Authority, authority, spiffe
 from tests.support.model import cluster, route, snapshot, table
+from tests.support.serving import Server
 from tests.support.waiting import wait_for
 
 LEAVES, ROOTS = 100, 5
@@ -141,10 +141,10 @@ def test_no_request_fails_while_leaves_and_roots_are_replaced(tmp_path: Path) ->
         serving = stack.enter_context(proxyless.Mesh.from_recorded(LEDGER, registry=False, identity=theirs))
         governed = proxyless.asgi.Middleware(app, serving, port=8080)
         context = proxyless.tls.server_context(serving, port=8080)
-        at = stack.enter_context(Server(by_uvicorn(context, http="h11", loop="asyncio"), governed))
+        at = stack.enter_context(Server(governed, by_uvicorn(context, http="h11", loop="asyncio")))
         validation = Validation(secret=SecretName("ROOTCA"), sans=(SanMatcher("exact", SERVED_AS),))
         upstream = UpstreamTls(CommonTls(SecretName("default"), validation, ALPN), sni="ledger")
-        made = cluster("a", at.url.partition("://")[2], transport_socket=TransportSocket("tls", upstream))
+        made = cluster("a", at.where, transport_socket=TransportSocket("tls", upstream))
         calling = stack.enter_context(
             proxyless.Mesh._from_snapshot(
                 snapshot(tables=[table(route("/", "a"))], clusters=[made]),

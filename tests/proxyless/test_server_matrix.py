@@ -22,20 +22,11 @@ import pytest
 from proxyless.xds.controlplane import FolderSource, Plane
 from proxyless.xds.controlplane.server import serve
 from tests.docs.pages import FOLDER
+from tests.support.denying import denying
 from tests.support.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 LIMIT = 5
-DENIED = """
----
-apiVersion: security.istio.io/v1
-kind: AuthorizationPolicy
-metadata: {name: denied, namespace: shop}
-spec:
-  selector: {matchLabels: {app: storefront}}
-  action: DENY
-  rules: [{to: [{operation: {paths: [/denied]}}]}]
-"""
 APPS = "tests.proxyless.served_apps"
 GUNICORN = f"gunicorn {APPS}:wsgi --bind 127.0.0.1:PORT --no-control-socket"
 SERVERS = {
@@ -62,7 +53,8 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     shutil.copytree(FOLDER, folder)
     storefront = folder / "storefront.yaml"
     text = storefront.read_text().replace("max_tokens: 2, tokens_per_fill: 2", f"max_tokens: {LIMIT}")
-    storefront.write_text(text.replace("fill_interval: 60s", "fill_interval: 3600s") + DENIED)
+    denied = denying("/denied", namespace="shop", app="storefront")
+    storefront.write_text(text.replace("fill_interval: 60s", "fill_interval: 3600s") + denied)
     plane = Plane(FolderSource(folder))
     server = serve(plane, "127.0.0.1:0")
     yield f"xds://{server.address}"

@@ -2,53 +2,31 @@
 
 from __future__ import annotations
 
-import asyncio
-import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import httpx
-import hypercorn.asyncio
-import hypercorn.config
 import pytest
-import uvicorn
 
 import proxyless
 from tests.governance.suites.served import LEDGER, client_context
-from tests.governance.suites.test_asgi_servers import Server
 from tests.governance.suites.test_tls_servers import Mirror
+from tests.support import serving
 from tests.support.certificates import authority, spiffe, write
+from tests.support.serving import Serve, Server
 
 
-def by_uvicorn(mesh: proxyless.Mesh) -> Any:
-    async def serve(app: Any, sock: socket.socket, stop: asyncio.Event) -> None:
-        config = uvicorn.Config(app, log_level="critical", lifespan="off")
-        server = uvicorn.Server(proxyless.tls.uvicorn(config, mesh, port=8080))
-        serving = asyncio.create_task(server.serve(sockets=[sock]))
-        await stop.wait()
-        server.should_exit = True
-        await serving
-
-    return serve
+def by_uvicorn(mesh: proxyless.Mesh, **options: Any) -> Serve:
+    return serving.by_uvicorn(lambda config: proxyless.tls.uvicorn(config, mesh, port=8080), **options)
 
 
-def by_hypercorn(mesh: proxyless.Mesh) -> Any:
-    async def serve(app: Any, sock: socket.socket, stop: asyncio.Event) -> None:
-        config = hypercorn.config.Config()
-        config.bind = [f"fd://{sock.dup().detach()}"]
-        config.loglevel = "CRITICAL"
-
-        async def stopped() -> None:
-            await stop.wait()
-
-        await hypercorn.asyncio.serve(app, proxyless.tls.hypercorn(config, mesh, port=8080), shutdown_trigger=stopped)
-
-    return serve
+def by_hypercorn(mesh: proxyless.Mesh) -> Serve:
+    return serving.by_hypercorn(lambda config: proxyless.tls.hypercorn(config, mesh, port=8080))
 
 
 @pytest.mark.parametrize("by", [by_uvicorn, by_hypercorn])
-def test_a_server_is_given_the_mesh_and_its_identity(by: Callable[[proxyless.Mesh], Any], tmp_path: Path) -> None:
+def test_a_server_is_given_the_mesh_and_its_identity(by: Callable[[proxyless.Mesh], Serve], tmp_path: Path) -> None:
     ca = authority()
     chain, key = write(ca.workload("ledger", "bank"), tmp_path)
     roots = tmp_path / "root.pem"
@@ -57,7 +35,7 @@ def test_a_server_is_given_the_mesh_and_its_identity(by: Callable[[proxyless.Mes
     with proxyless.Mesh.from_recorded(LEDGER, registry=False, identity=identity) as mesh:
         app = proxyless.asgi.Middleware(Mirror(), mesh, port=8080)
         with (
-            Server(by(mesh), app) as server,
+            Server(app, by(mesh)) as server,
             httpx.Client(verify=client_context(ca, ca.workload("caller")), trust_env=False) as client,
         ):
             told = client.get(server.url.replace("http:", "https:")).json()

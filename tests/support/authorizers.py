@@ -17,6 +17,7 @@ from google.protobuf import json_format
 from proxyless.xds.identity.secrets import KeyPair
 from proxyless.xds.wire.schema import pool
 from proxyless.xds.wire.schema import types as pb
+from tests.support.in_thread import in_thread
 
 METHOD = "/envoy.service.auth.v3.Authorization/Check"
 Query = pb.auth_v3.CheckRequest
@@ -139,9 +140,8 @@ class HttpAuthorizer:
                 del args
 
         self._server = _Server(context, ("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
         self.port = int(self._server.server_address[1])
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+        self._running = in_thread(self._server)
 
     def take(self) -> list[Heard]:
         """What it was asked since the last time."""
@@ -150,12 +150,10 @@ class HttpAuthorizer:
         return taken
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        self._running.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        self._running.__exit__(kind, error, trace)

@@ -15,12 +15,13 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from tests.support import _http1, _http2
 from tests.support.behaviour import Address, Arrival, Behaviour, Headers, Reply, describe, parse
+from tests.support.in_thread import Loop
 
 
 class Backends:
@@ -41,8 +42,7 @@ class Backends:
         self._connections: dict[Address, set[asyncio.StreamWriter]] = {}
         self._fillers: list[socket.socket] = []
         self._serial = 0
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="backends", daemon=True)
+        self._loop: Loop
         for address in dict.fromkeys(addresses):
             self._bind(address, 0)
 
@@ -54,7 +54,7 @@ class Backends:
         self._sockets[address] = sock
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        self._loop = Loop()
         for address in self.ports:
             self._run(self._serve(address))
         return self
@@ -63,15 +63,12 @@ class Backends:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._run(self._shutdown())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
         self._loop.close()
         for sock in [*self._sockets.values(), *self._fillers]:
             sock.close()
 
-    def _run(self, work: object) -> None:
-        assert asyncio.iscoroutine(work)
-        asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        self._loop.wait(work)
 
     async def _shutdown(self) -> None:
         for address in list(self._servers):

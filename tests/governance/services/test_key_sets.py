@@ -24,6 +24,7 @@ from proxyless.xds.model.endpoint import LbEndpoint
 from proxyless.xds.model.jwt import RemoteJwks
 from proxyless.xds.model.tls import UpstreamTls
 from proxyless.xds.model.values import Address
+from tests.support.in_thread import in_thread
 from tests.support.model import cluster, eds, snapshot
 from tests.support.tokens import key_set, signer
 from tests.support.waiting import wait_for
@@ -51,13 +52,8 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def port() -> Iterator[int]:
     Handler.answers, Handler.seen = [], []
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield server.server_port
-    server.shutdown()
-    server.server_close()
-    thread.join(10)
+    with in_thread(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as server:
+        yield server.server_port
 
 
 def runtime_of(*endpoints: str | LbEndpoint, **fields: Any) -> Runtime:

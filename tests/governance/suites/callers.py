@@ -6,8 +6,6 @@ either kind, and wait for what it wants to see.
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from collections.abc import AsyncIterator, Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import ModuleType, TracebackType
@@ -19,6 +17,7 @@ import httpx2
 import proxyless.httpx
 import proxyless.httpx2
 from proxyless import Mesh
+from tests.support.in_thread import Loop
 
 WAIT_S = 30.0
 KINDS = ("httpx", "httpx-async", "httpx2", "httpx2-async")
@@ -34,9 +33,7 @@ class Caller:
         suite: Any = {"httpx": proxyless.httpx, "httpx2": proxyless.httpx2}[name]
         options = {"timeout": WAIT_S, **options}
         self._threads = ThreadPoolExecutor(32)
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._thread.start()
+        self._loop = Loop()
         if self.asynchronous:
             self.client = self.library.AsyncClient(
                 transport=suite.AsyncTransport(mesh, errors=errors, trust_env=False), **options
@@ -53,8 +50,6 @@ class Caller:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.wait(self.client.aclose if self.asynchronous else self.client.close)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
         self._loop.close()
         self._threads.shutdown()
 
@@ -66,7 +61,7 @@ class Caller:
         async def work() -> Any:
             return await function(*arguments, **more)
 
-        return asyncio.run_coroutine_threadsafe(work(), self._loop)
+        return self._loop.begin(work())
 
     def wait(self, function: Callable[..., Any], *arguments: Any, **more: Any) -> Any:
         """The same, waited for."""

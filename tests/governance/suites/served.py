@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import socket
 import ssl
 import tempfile
-from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
 import httpx
-import hypercorn.asyncio
 import hypercorn.config
 import pytest
 import uvicorn
@@ -20,8 +16,10 @@ import proxyless
 from proxyless.governance.suites.tls import MeshContext
 from proxyless.xds.identity.secrets import KeyPair
 from proxyless.xds.identity.server import ServerContexts
+from tests.support import serving
 from tests.support.certificates import Authority, HeldSecrets, write
 from tests.support.recorded import FOLDER
+from tests.support.serving import Serve
 
 LEDGER, PAYMENT, FRONTEND = (FOLDER / "shop/xds" / name for name in ("ledger", "payment", "frontend"))
 ISTIO_ALPN = ("istio-http/1.1", "istio", "http/1.1")
@@ -66,35 +64,20 @@ def turned_away(
         assert "spiffe://cluster.local/" in caplog.text, name
 
 
-def by_uvicorn(context: ssl.SSLContext, **options: Any) -> Any:
-    async def serve(app: Any, sock: socket.socket, stop: asyncio.Event) -> None:
-        config = uvicorn.Config(app, log_level="critical", lifespan="off", **options)
+def by_uvicorn(context: ssl.SSLContext, **options: Any) -> Serve:
+    def secured(config: uvicorn.Config) -> uvicorn.Config:
         config.load()
         config.ssl = context
-        server = uvicorn.Server(config)
-        serving = asyncio.create_task(server.serve(sockets=[sock]))
-        await stop.wait()
-        server.should_exit = True
-        await serving
+        return config
 
-    return serve
+    return serving.by_uvicorn(secured, **options)
 
 
-def by_hypercorn(context: ssl.SSLContext) -> Any:
+def by_hypercorn(context: ssl.SSLContext) -> Serve:
     class Config(hypercorn.config.Config):
         ssl_enabled = True
 
         def create_ssl_context(self) -> ssl.SSLContext:
             return context
 
-    def serve(app: Any, sock: socket.socket, stop: asyncio.Event) -> Coroutine[Any, Any, None]:
-        config = Config()
-        config.bind = [f"fd://{sock.dup().detach()}"]
-        config.loglevel = "CRITICAL"
-
-        async def stopped() -> None:
-            await stop.wait()
-
-        return hypercorn.asyncio.serve(app, config, shutdown_trigger=stopped)
-
-    return serve
+    return serving.by_hypercorn(kind=Config)

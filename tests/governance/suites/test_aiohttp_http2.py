@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-import hypercorn.asyncio
-import hypercorn.config
 import pytest
 from h2.events import DataReceived, RequestReceived, StreamEnded
 from h2.settings import SettingCodes
@@ -27,11 +25,12 @@ from proxyless.xds.model.tls import CommonTls, SanMatcher, SecretName, UpstreamT
 from tests.governance.suites.conftest import counts
 from tests.governance.suites.served import by_hypercorn
 from tests.governance.suites.test_aiohttp import Said, asked, parts, run, said, session
+from tests.support import serving
 from tests.support.backends import Backends
 from tests.support.certificates import HeldSecrets, authority, spiffe, terminating
 from tests.support.http2_services import Http2Service, On, Peer
 from tests.support.model import cluster, route, snapshot, table
-from tests.support.serving import listen
+from tests.support.serving import Serve, on_this_loop
 from tests.support.waiting import wait_for
 
 URL = "http://h2.example.com"
@@ -364,20 +363,9 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.body", "body": json.dumps(told).encode()})
 
 
-async def served_by_hypercorn(work: Any, context: Any = None) -> None:
-    sock, stop = listen(), asyncio.Event()
-    if context is None:
-        config = hypercorn.config.Config()
-        config.bind, config.loglevel = [f"fd://{sock.dup().detach()}"], "CRITICAL"
-        serving = asyncio.create_task(hypercorn.asyncio.serve(app, config, shutdown_trigger=stop.wait))
-    else:
-        serving = asyncio.create_task(by_hypercorn(context)(app, sock, stop))
-    try:
-        await work(sock.getsockname()[1])
-    finally:
-        stop.set()
-        await serving
-        sock.close()
+async def served_by_hypercorn(work: Any, serve: Serve) -> None:
+    async with on_this_loop(serve, app) as port:
+        await work(port)
 
 
 def test_hypercorn_in_plaintext_and_a_web_socket_over_http2() -> None:
@@ -391,7 +379,7 @@ def test_hypercorn_in_plaintext_and_a_web_socket_over_http2() -> None:
                         await made.send_str(word)
                         assert await made.receive_str() == f"2 {word}"
 
-    run(served_by_hypercorn(work))
+    run(served_by_hypercorn(work, serving.by_hypercorn()))
 
 
 def test_hypercorn_where_alpn_chooses_under_mtls(tmp_path: Path) -> None:
@@ -410,4 +398,4 @@ def test_hypercorn_where_alpn_chooses_under_mtls(tmp_path: Path) -> None:
 
     context = terminating(ca, "server", tmp_path)
     context.set_alpn_protocols(["h2", "http/1.1"])
-    run(served_by_hypercorn(work, context))
+    run(served_by_hypercorn(work, by_hypercorn(context)))

@@ -15,16 +15,8 @@ from aiohttp import web
 import proxyless.aiohttp
 from proxyless.xds.model.snapshot import Snapshot
 from tests.governance.suites.test_asgi import FOLDER, STOREFRONT, Heard
+from tests.support.denying import denying
 
-POLICY = """\
-apiVersion: security.istio.io/v1
-kind: AuthorizationPolicy
-metadata: {name: web, namespace: default}
-spec:
-  action: DENY
-  rules:
-  - to: [{operation: {paths: ["/secret*"]}}]
-"""
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -149,7 +141,7 @@ def test_the_path_that_was_decided_on_is_the_one_that_the_app_gets(tmp_path: Pat
                 assert status == (b"403" if "secret" in path else b"200"), path
         assert seen == ["/open/x", "/plain"]
 
-    with mesh_of(tmp_path, POLICY) as mesh:
+    with mesh_of(tmp_path, denying("/secret*")) as mesh:
         run(work(mesh))
 
 

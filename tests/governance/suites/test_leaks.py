@@ -25,6 +25,7 @@ from tests.governance.suites import test_plain_tcp, test_wsgi
 from tests.governance.suites.conformance.test_leaks import CALLS, objects
 from tests.governance.suites.grpc_served import SERVICE, Served, entry, meshed
 from tests.governance.suites.test_asgi import serve
+from tests.support.denying import denying
 from tests.support.waiting import wait_for
 
 Some = Callable[[int], None]
@@ -33,16 +34,6 @@ SELDOM = 50
 MOST = 1000
 """Objects that may have come up besides: caches that have a bound."""
 FAILED = (grpc.RpcError, grpc.FutureCancelledError, ConnectionError, asyncio.CancelledError)
-POLICY = """\
-apiVersion: security.istio.io/v1
-kind: AuthorizationPolicy
-metadata: {name: web, namespace: shop}
-spec:
-  action: DENY
-  rules:
-  - to: [{operation: {paths: ["/secret"]}}]
----
-"""
 TARGET, DEAD = "recommend.example.com:50051", "dead.example.com:50051"
 
 
@@ -56,7 +47,7 @@ class Forgetful(Served):
 @pytest.fixture(scope="module")
 def mesh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[proxyless.Mesh]:
     with Forgetful("a") as served:
-        text = POLICY + entry("recommend", [served.port]) + entry("dead", [1])
+        text = entry("recommend", [served.port]) + entry("dead", [1]) + denying("/secret", namespace="shop")
         with meshed(tmp_path_factory.mktemp("mesh"), text) as made:
             yield made
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import ssl
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -32,6 +31,7 @@ from proxyless.xds.model.health_check import GrpcCheck, HealthCheck, HttpCheck, 
 from proxyless.xds.model.listener import TcpProxy
 from proxyless.xds.model.tls import CommonTls, SanMatcher, SecretName, UpstreamTls, Validation
 from tests.support.certificates import Authority, HeldSecrets, authority, spiffe, terminating, write
+from tests.support.in_thread import in_thread
 from tests.support.model import cluster, route, snapshot, table
 from tests.support.tls_in_tls import endpoint
 
@@ -62,7 +62,6 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.43.4", 0), Handler)
         self.seen: list[tuple[Any, bool | None]] = []
         self.context = context
-        threading.Thread(target=self.serve_forever, daemon=True).start()
 
     def get_request(self) -> Any:
         sock, address = super().get_request()
@@ -83,10 +82,8 @@ def ca() -> Authority:
 
 @pytest.fixture
 def server(ca: Authority, tmp_path: Path) -> Iterator[Server]:
-    made = Server(terminating(ca, "server", tmp_path))
-    yield made
-    made.shutdown()
-    made.server_close()
+    with in_thread(Server(terminating(ca, "server", tmp_path))) as made:
+        yield made
 
 
 def world(address: str, secrets: HeldSecrets | None, how: TransportSocket = SOCKET) -> Mesh:
@@ -222,19 +219,13 @@ def test_a_tcp_cluster_has_its_own_tls_around_the_programs(ca: Authority, tmp_pa
 
 
 def test_a_tcp_connection_to_somebody_else_is_not_made(ca: Authority, tmp_path: Path) -> None:
-    server = Server(terminating(ca, "other", tmp_path))
-    made = world(server.address, HeldSecrets(ca.workload("one"), ca.roots))
-    backend = TcpBackend(
-        made.runtime.plan.cluster,
-        LIBRARY,
-        TcpRoute("a", TcpProxy("a")),
-        made.runtime,
-        httpcore.SyncBackend(),
-    )
-    with pytest.raises(httpcore.ConnectError, match=f"cluster a, endpoint .*: expected {spiffe('server')}, presented "):
-        backend.connect_tcp("db.example.com", 443)
-    server.shutdown()
-    server.server_close()
+    said = f"cluster a, endpoint .*: expected {spiffe('server')}, presented "
+    with in_thread(Server(terminating(ca, "other", tmp_path))) as server:
+        made = world(server.address, HeldSecrets(ca.workload("one"), ca.roots))
+        led = TcpRoute("a", TcpProxy("a"))
+        backend = TcpBackend(made.runtime.plan.cluster, LIBRARY, led, made.runtime, httpcore.SyncBackend())
+        with pytest.raises(httpcore.ConnectError, match=said):
+            backend.connect_tcp("db.example.com", 443)
 
 
 def test_endpoints_are_asked_for_their_health_by_tls(ca: Authority, server: Server, tmp_path: Path) -> None:
@@ -244,18 +235,16 @@ def test_endpoints_are_asked_for_their_health_by_tls(ca: Authority, server: Serv
     for check in (HttpCheck("/"), TcpCheck()):
         assert asked(made, host, check) == Passed()
     assert asked(made, host, GrpcCheck()).kind == "network"  # type: ignore[union-attr]
-    stranger = Server(terminating(ca, "other", tmp_path))
-    other = world(stranger.address, secrets)
-    found = asked(other, cluster_of(other).hosts[0], HttpCheck("/"))
-    assert isinstance(found, Failed)
-    assert f"expected {spiffe('server')}, presented {spiffe('other')}" in found.reason
-    assert not stranger.seen
+    with in_thread(Server(terminating(ca, "other", tmp_path))) as stranger:
+        other = world(stranger.address, secrets)
+        found = asked(other, cluster_of(other).hosts[0], HttpCheck("/"))
+        assert isinstance(found, Failed)
+        assert f"expected {spiffe('server')}, presented {spiffe('other')}" in found.reason
+        assert not stranger.seen
     nobody = world(server.address, HeldSecrets(None, ca.roots))
     found = asked(nobody, cluster_of(nobody).hosts[0], HttpCheck("/"))
     assert isinstance(found, Failed)
     assert f"cluster a, endpoint {server.address}: there is no certificate default" in found.reason
-    stranger.shutdown()
-    stranger.server_close()
 
 
 def cluster_of(made: Mesh) -> ClusterRuntime:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event
 from typing import Any
 
 import httpcore
@@ -24,6 +24,7 @@ from proxyless.governance.suites._tcp import AsyncTcpBackend, TcpBackend
 from proxyless.xds.model.listener import TcpProxy
 from proxyless.xds.model.route import BackOff
 from tests.support.certificates import authority
+from tests.support.in_thread import in_thread
 from tests.support.model import cluster
 from tests.support.waiting import wait_for
 from tests.support.world import World
@@ -59,7 +60,11 @@ class Server(ThreadingHTTPServer):
         self.go_on = Event()
         if context is not None:
             self.socket = context.wrap_socket(self.socket, server_side=True)
-        Thread(target=self.serve_forever, daemon=True).start()
+
+    def shutdown(self) -> None:
+        """Nobody waits any more."""
+        self.go_on.set()
+        super().shutdown()
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -95,12 +100,8 @@ def trust(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext, ssl
 @pytest.fixture
 def servers(trust: tuple[ssl.SSLContext, ssl.SSLContext]) -> Iterator[tuple[Server, Server]]:
     """(with TLS, without)."""
-    made = Server(trust[0]), Server(None)
-    yield made
-    for each in made:
-        each.go_on.set()
-        each.shutdown()
-        each.server_close()
+    with in_thread(Server(trust[0])) as tls, in_thread(Server(None)) as plain:
+        yield tls, plain
 
 
 @pytest.fixture

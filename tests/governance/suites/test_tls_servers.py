@@ -29,12 +29,12 @@ from tests.governance.suites.served import (
     context_of,
     turned_away,
 )
-from tests.governance.suites.test_asgi_servers import Server
 from tests.support.certificates import Authority, HeldSecrets, authority, self_signed, spiffe
+from tests.support.serving import Serve, Server
 
 MINUTE = dt.timedelta(minutes=1)
 CALLER = spiffe("caller")
-SERVERS: dict[str, Callable[[ssl.SSLContext], Any]] = {
+SERVERS: dict[str, Callable[[ssl.SSLContext], Serve]] = {
     "uvicorn-h11": lambda context: by_uvicorn(context, http="h11", loop="asyncio"),
     "uvicorn-httptools": lambda context: by_uvicorn(context, http="httptools", loop="asyncio"),
     "hypercorn": by_hypercorn,
@@ -77,20 +77,20 @@ def ca() -> Authority:
 
 
 @pytest.fixture(params=sorted(SERVERS))
-def serving(request: pytest.FixtureRequest) -> Callable[[ssl.SSLContext], Any]:
+def serving(request: pytest.FixtureRequest) -> Callable[[ssl.SSLContext], Serve]:
     return SERVERS[request.param]
 
 
 @contextmanager
 def served(
-    folder: Path, secrets: HeldSecrets, serving: Callable[[ssl.SSLContext], Any], port: int = 8080
+    folder: Path, secrets: HeldSecrets, serving: Callable[[ssl.SSLContext], Serve], port: int = 8080
 ) -> Iterator[tuple[str, Mirror]]:
     app = Mirror()
     with proxyless.Mesh.from_recorded(folder, registry=False) as mesh:
         context = context_of(mesh, secrets, port)
         governed = proxyless.asgi.Middleware(app, mesh, port=port)
-        with Server(serving(context), governed) as server:
-            yield server.url.partition("://")[2], app
+        with Server(governed, serving(context)) as server:
+            yield server.where, app
 
 
 def secrets_of(ca: Authority) -> HeldSecrets:
@@ -98,7 +98,7 @@ def secrets_of(ca: Authority) -> HeldSecrets:
 
 
 def test_strict_takes_a_workload_of_the_mesh_and_tells_the_app_who_it_is(
-    ca: Authority, serving: Callable[[ssl.SSLContext], Any]
+    ca: Authority, serving: Callable[[ssl.SSLContext], Serve]
 ) -> None:
     with (
         served(LEDGER, secrets_of(ca), serving) as (where, _),
@@ -117,7 +117,7 @@ def test_strict_takes_a_workload_of_the_mesh_and_tells_the_app_who_it_is(
 
 
 def test_strict_refuses_everybody_else_before_a_byte_reaches_the_app(
-    ca: Authority, serving: Callable[[ssl.SSLContext], Any], caplog: pytest.LogCaptureFixture
+    ca: Authority, serving: Callable[[ssl.SSLContext], Serve], caplog: pytest.LogCaptureFixture
 ) -> None:
     stranger = authority("stranger")
     cases = {
@@ -139,7 +139,7 @@ def test_strict_refuses_everybody_else_before_a_byte_reaches_the_app(
         assert app.requests == 0
 
 
-def test_permissive_takes_both_and_tells_them_apart(ca: Authority, serving: Callable[[ssl.SSLContext], Any]) -> None:
+def test_permissive_takes_both_and_tells_them_apart(ca: Authority, serving: Callable[[ssl.SSLContext], Serve]) -> None:
     with served(FRONTEND, secrets_of(ca), serving) as (where, app):
         with httpx.Client(verify=client_context(ca, ca.workload("caller")), trust_env=False) as client:
             assert client.get(f"https://{where}/").json()["uris"] == [CALLER]
@@ -156,7 +156,7 @@ def test_permissive_takes_both_and_tells_them_apart(ca: Authority, serving: Call
 
 
 def test_new_connections_use_new_certificates_and_old_ones_live_on(
-    ca: Authority, serving: Callable[[ssl.SSLContext], Any]
+    ca: Authority, serving: Callable[[ssl.SSLContext], Serve]
 ) -> None:
     secrets = secrets_of(ca)
     newer = authority("newer")
@@ -176,7 +176,7 @@ def test_new_connections_use_new_certificates_and_old_ones_live_on(
             gone.get(f"https://{where}/")
 
 
-def test_identities_never_mix(ca: Authority, serving: Callable[[ssl.SSLContext], Any]) -> None:
+def test_identities_never_mix(ca: Authority, serving: Callable[[ssl.SSLContext], Serve]) -> None:
     """Many connections of two workloads at once, each kept alive and used again and again in turn."""
     wrong: list[Any] = []
     with served(FRONTEND, secrets_of(ca), serving) as (where, app):

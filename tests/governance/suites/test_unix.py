@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from threading import Thread
 from typing import Any
 
 import httpx
@@ -23,6 +22,7 @@ from proxyless.governance.suites._health import ask
 from proxyless.xds.model.endpoint import LbEndpoint
 from proxyless.xds.model.health_check import GrpcCheck, HealthCheck, HttpCheck, TcpCheck
 from proxyless.xds.model.values import Address
+from tests.support.in_thread import in_thread
 
 ENTRY = """\
 apiVersion: networking.istio.io/v1
@@ -73,10 +73,8 @@ def path(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     # The name of pytest's folder may be too long for a socket.
     with TemporaryDirectory(prefix="unix", dir="/tmp") as folder:
         written = f"{folder}/a.sock" if request.param == "path" else f"@{tmp_path.name}-{id(request)}"
-        with Server(Address(written, 0).unix, Handler) as server:
-            Thread(target=server.serve_forever, daemon=True).start()
+        with in_thread(Server(Address(written, 0).unix, Handler)):
             yield written
-            server.shutdown()
 
 
 @pytest.fixture

@@ -26,6 +26,7 @@ from tests.governance.suites.test_tcp import CONFIG, Server, connections
 from tests.support.backends import Backends
 from tests.support.behaviour import Behaviour
 from tests.support.certificates import authority
+from tests.support.in_thread import in_thread
 from tests.support.waiting import wait_for
 
 ONE, DEAD = "http://one.example.com/", "http://dead.example.com/"
@@ -197,9 +198,8 @@ def trust(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext, str
 def test_https_goes_to_an_endpoint_of_the_mesh_with_the_programs_trust(
     trust: tuple[ssl.SSLContext, str], tmp_path: Path
 ) -> None:
-    tls, plain = Server(trust[0]), Server(None)
-    (tmp_path / "db.yaml").write_text(CONFIG.format(tls=tls.server_address[1], plain=plain.server_address[1]))
-    try:
+    with in_thread(Server(trust[0])) as tls, in_thread(Server(None)) as plain:
+        (tmp_path / "db.yaml").write_text(CONFIG.format(tls=tls.server_address[1], plain=plain.server_address[1]))
         with Mesh.from_config(tmp_path, node=Node(app="me", namespace="shop", ip="127.0.0.9"), registry=False) as mesh:
             session = requests.Session()
             session.trust_env = False
@@ -215,11 +215,6 @@ def test_https_goes_to_an_endpoint_of_the_mesh_with_the_programs_trust(
             wait_for(lambda: connections(mesh, "outbound|443||db.example.com") == 0)
             with proxyless.urllib3.PoolManager(mesh, ca_certs=trust[1]) as http:
                 assert http.request("GET", "https://db.example.com/").data == b"db.example.com"
-    finally:
-        for each in (tls, plain):
-            each.go_on.set()
-            each.shutdown()
-            each.server_close()
 
 
 def test_what_is_not_governed_keeps_the_librarys_pools(mesh: Mesh, backends: Backends) -> None:

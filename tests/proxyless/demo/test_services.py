@@ -8,12 +8,11 @@ import json
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from threading import Event, Thread
+from threading import Event
 from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 
 from proxyless.demo import load, service
 from proxyless.demo.admin import Admin
@@ -22,6 +21,7 @@ from proxyless.demo.counting import Counters
 from proxyless.demo.seen import Counted, Sight, UnseenError, counted, fetch, metrics, parse
 from proxyless.demo.shop import Instance, Role
 from proxyless.demo.web import App, Application, Handlers, Receive, Request, Response, Scope, Send
+from tests.support.serving import Server
 from tests.support.waiting import wait_for
 
 
@@ -162,13 +162,8 @@ def shop() -> Iterator[tuple[str, Counters]]:
 
     handlers: Handlers = {**APPS["catalog"](part()), ("GET", "/limited"): limited}
     sock = service.listening(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(counters.outside(Application(handlers)), log_level="error"))
-    thread = Thread(target=lambda: asyncio.run(server.serve(sockets=[sock])))
-    thread.start()
-    yield f"http://127.0.0.1:{sock.getsockname()[1]}", counters
-    server.should_exit = True
-    thread.join(30)
-    sock.close()
+    with Server(counters.outside(Application(handlers)), listening=sock) as server:
+        yield server.url, counters
 
 
 def test_the_load_generator_obeys_and_counts(shop: tuple[str, Counters]) -> None:

@@ -22,6 +22,7 @@ import proxyless.wsgi
 from proxyless.testing import MeshUnderTest
 from tests.governance.suites.grpc_served import Served
 from tests.support.backends import Backends
+from tests.support.denying import denying
 
 ADDRESS = ("127.0.0.1", 1)
 URL = "http://catalog.shop/items"
@@ -33,14 +34,6 @@ EJECTING = """
       host: catalog.shop.svc.cluster.local
       trafficPolicy:
         outlierDetection: {consecutive5xxErrors: 3, interval: 5s, baseEjectionTime: 30s, maxEjectionPercent: 100}
-"""
-DENY = """
-    apiVersion: security.istio.io/v1
-    kind: AuthorizationPolicy
-    metadata: {name: no-admin, namespace: shop}
-    spec:
-      action: DENY
-      rules: [{to: [{operation: {paths: ["/admin*"]}}]}]
 """
 
 
@@ -115,7 +108,7 @@ def test_and_channels_of_grpc(mesh: MeshUnderTest) -> None:
 
 
 def test_requests_of_a_wsgi_apps_test_client_are_told(mesh: MeshUnderTest) -> None:
-    mesh.config(DENY)
+    mesh.config(denying("/admin*", namespace="shop"))
     app: Any = flask.Flask("shop")
     app.route("/<path:path>")(lambda path: path)
     app.wsgi_app = proxyless.wsgi.Middleware(app.wsgi_app, mesh, port=8080)

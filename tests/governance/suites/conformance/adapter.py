@@ -6,8 +6,6 @@ own (`AsyncAdapter`). Whatever the library raises comes out as it is: `Adapter.r
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,6 +15,7 @@ from types import TracebackType
 from typing import Any, ClassVar, Self
 
 from proxyless import Mesh
+from tests.support.in_thread import Loop
 
 WAIT_S = 60.0
 
@@ -139,14 +138,12 @@ class AsyncAdapter(Adapter):
     asynchronous = True
 
     def __init__(self, mesh: Mesh | None, *, errors: Any = "response", trust_env: bool = False) -> None:
-        self.loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
-        self._thread.start()
+        self.loop = Loop()
         super().__init__(mesh, errors=errors, trust_env=trust_env)
 
     def wait(self, work: Coroutine[Any, Any, Any]) -> Any:
         """Until the event loop has done it."""
-        return asyncio.run_coroutine_threadsafe(work, self.loop).result(WAIT_S)
+        return self.loop.wait(work)
 
     @abstractmethod
     async def performed(self, asked: Asked) -> Answer:
@@ -159,14 +156,12 @@ class AsyncAdapter(Adapter):
     def start(self, method: str, url: str, backend: str = "", **more: Any) -> Future[Answer]:
         """As of any; `cancel()` on it cancels the task."""
         made = asked(method, url, backend, **more)
-        return asyncio.run_coroutine_threadsafe(self.performed(made), self.loop)
+        return self.loop.begin(self.performed(made))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         super().__exit__(kind, error, trace)
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self._thread.join()
         self.loop.close()
 
 

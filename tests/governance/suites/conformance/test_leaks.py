@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import os
 import threading
@@ -79,7 +78,7 @@ KINDS: tuple[Callable[[Adapter], None], ...] = (
 
 def held(client: Adapter) -> tuple[int, int, int]:
     """(threads, tasks, descriptors) of this process."""
-    tasks = len(asyncio.all_tasks(client.loop)) if isinstance(client, AsyncAdapter) else 0
+    tasks = client.loop.tasks if isinstance(client, AsyncAdapter) else 0
     return threading.active_count(), tasks, len(list(Path("/proc/self/fd").iterdir()))
 
 

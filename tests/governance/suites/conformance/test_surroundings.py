@@ -14,6 +14,7 @@ from tests.governance.suites.test_mtls import Server, world
 from tests.governance.suites.test_proxies import Proxy
 from tests.support.backends import Backends
 from tests.support.certificates import HeldSecrets, authority, spiffe, terminating
+from tests.support.in_thread import in_thread
 from tests.support.waiting import wait_for
 
 
@@ -27,8 +28,7 @@ def proxy() -> Iterator[Proxy]:
 
 def test_mtls_is_the_meshs(suite: type[Adapter], tmp_path: Path) -> None:
     ca = authority()
-    server = Server(terminating(ca, "server", tmp_path))
-    try:
+    with in_thread(Server(terminating(ca, "server", tmp_path))) as server:
         secrets = HeldSecrets(ca.workload("one"), ca.roots)
         with suite(world(server.address, secrets)) as client:
             answer = client.call("GET", "http://shop/")
@@ -42,9 +42,6 @@ def test_mtls_is_the_meshs(suite: type[Adapter], tmp_path: Path) -> None:
         with suite(world(server.address, None), errors="raise") as client, pytest.raises(suite.raises.connect):
             client.call("GET", "http://shop/")
         assert len(server.seen) == 1
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 def test_the_environments_proxies_serve_what_the_mesh_does_not(

@@ -6,13 +6,13 @@ import json
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
 
 from proxyless.xds.controlplane.authority.callers import AuthorityError, Caller
 from proxyless.xds.controlplane.authority.kubernetes import ReviewError, TokenReview
+from tests.support.in_thread import in_thread
 
 Json = dict[str, Any]
 GOOD: Json = {
@@ -62,11 +62,8 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def api() -> Iterator[ApiServer]:
-    server = ApiServer()
-    Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-    yield server
-    server.shutdown()
-    server.server_close()
+    with in_thread(ApiServer()) as server:
+        yield server
 
 
 def review(url: str, cluster: str = "") -> TokenReview:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from tests.support.in_thread import in_thread
 
 KEYS = json.dumps({"keys": [{"kty": "oct", "alg": "HS256", "k": "c2VjcmV0", "kid": "k"}]}) + "\n"
 OTHER = json.dumps({"keys": [{"kty": "oct", "alg": "HS256", "k": "b3RoZXI", "kid": "o"}]})
@@ -37,13 +38,6 @@ def served(pages: Pages) -> Iterator[str]:
             """Nobody reads it."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
     pages.url = f"http://127.0.0.1:{server.server_address[1]}"
-    try:
+    with in_thread(server):
         yield pages.url
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(timeout=10)
