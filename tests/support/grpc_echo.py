@@ -6,9 +6,7 @@ Messages are bytes. What a call's metadata ask for happens: `x-fail` raises, `x-
 
 from __future__ import annotations
 
-import asyncio
 import json
-import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -16,6 +14,8 @@ from typing import Any
 
 import grpc
 import grpc.aio
+
+from tests.support.in_thread import Loop
 
 SERVICE = "/test.Echo/"
 KINDS: dict[str, Callable[..., Any]] = {
@@ -159,32 +159,20 @@ def serving_aio(
     compression: Any = None,
 ) -> Iterator[list[int]]:
     """The same on an event loop, in a thread of its own."""
-    opened: list[int] = []
-    ready = threading.Event()
-    loop = asyncio.new_event_loop()
-    stop = asyncio.Event()
 
-    async def serve() -> None:
+    async def started() -> tuple[Any, list[int]]:
         server = grpc.aio.server(ThreadPoolExecutor(4), interceptors=make_interceptors(), compression=compression)
         server.add_generic_rpc_handlers((Services(echo or AioEcho(), methods),))
-        opened.extend(each(server) for each in ports)
+        opened = [each(server) for each in ports]
         await server.start()
-        ready.set()
-        await stop.wait()
-        await server.stop(0)
+        return server, opened
 
-    def run() -> None:
-        try:
-            loop.run_until_complete(serve())
-        finally:
-            ready.set()
-            loop.close()
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    ready.wait()
+    loop = Loop()
     try:
-        yield opened
+        server, opened = loop.wait(started())
+        try:
+            yield opened
+        finally:
+            loop.wait(server.stop(0))
     finally:
-        loop.call_soon_threadsafe(stop.set)
-        thread.join()
+        loop.close()
