@@ -150,8 +150,6 @@ ZONES = [
     zoned("fail-on-panic", group(endpoints("uuu"), "a"), group(endpoints("uuu", 11), "b"), fail_traffic_on_panic=True),
 ]
 
-BALANCING = ("lb_policy", "common_lb_config", "least_request_lb_config")
-
 
 def recorded(down: bool) -> Iterator[Resource]:
     """What istiod sent the frontend of services in several localities: `distribute` and `failover` as it encodes them.

@@ -13,8 +13,6 @@ import h2.exceptions
 from tests.support._http1 import Arrived, abort
 from tests.support.behaviour import Headers, Reply
 
-CONNECTION_FAULTS = ("close", "cut-reset")
-
 
 class _Connection:
     def __init__(self, writer: asyncio.StreamWriter, arrived: Arrived) -> None:

@@ -120,7 +120,6 @@ class DownstreamTls:
     require_sni: bool = False
     stateless_resumption: bool = True
     stateful_resumption: bool = True
-    session_timeout_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

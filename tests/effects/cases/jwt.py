@@ -23,7 +23,6 @@ REQUIREMENT = JWT + "JwtRequirement"
 MATCH = JWT + "RequirementRule.match"
 REMOTE = JWT + "RemoteJwks"
 URI = "envoy.config.core.v3.HttpUri"
-BACKOFF = "envoy.config.core.v3.BackoffStrategy"
 
 KEY = signer("HS256")
 KEYS: Json = {"local_jwks": {"inline_string": key_set(KEY)}}

@@ -34,7 +34,6 @@ CORE = "envoy.config.core.v3."
 RANGE = CORE + "CidrRange."
 RBAC = "envoy.extensions.filters.http.rbac.v3.RBAC"
 SNI_CLUSTER = "envoy.extensions.filters.network.sni_cluster.v3.SniCluster"
-TLS_INSPECTOR = "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector"
 ADS: Json = {"ads": {}}
 
 

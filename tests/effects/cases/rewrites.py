@@ -17,7 +17,6 @@ NOT_COOKIE: Json = {"cookies": [{"name": "c", "string_match": {"exact": "v"}, "i
 OTHER = [("cookie", "c=w")]
 PRESENTED: Json = {"tls_context": {"presented": True}}
 VALIDATED: Json = {"tls_context": {"validated": True}}
-DEEP = "http://shop/a/b"
 NAMED = locality(endpoint("10.0.0.1"))
 NAMED["lb_endpoints"][0]["endpoint"]["hostname"] = "its.name"
 

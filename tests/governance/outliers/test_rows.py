@@ -11,7 +11,6 @@ from tests.governance.outliers.detection import Detection
 
 ALL: dict[str, Any] = {"max_ejection_percent": 100}
 GATEWAY: dict[str, Any] = {**ALL, "enforcing_consecutive_gateway_failure": 100, "consecutive_5xx": 0}
-JITTER: dict[str, Any] = {"max_ejection_time_jitter_s": 0.5}
 SPLIT: dict[str, Any] = {**ALL, "split_external_local_origin_errors": True}
 
 

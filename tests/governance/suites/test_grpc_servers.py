@@ -55,13 +55,6 @@ def mesh() -> Iterator[proxyless.Mesh]:
         yield made
 
 
-class _Plain:
-    def add_port(self, server: Any, address: str) -> int:
-        """In the clear, by grpcio itself."""
-        bound: int = server.add_insecure_port(address)
-        return bound
-
-
 @contextmanager
 def served(
     how: str,

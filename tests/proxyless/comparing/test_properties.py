@@ -21,7 +21,6 @@ NODE = Node(app="client", namespace="shop", ip="127.0.0.1", pod="client", labels
 ME = ("app=client,namespace=shop",)
 
 HEADER = st.sampled_from(["x-a", "x-b"])
-WORD = st.sampled_from(["a", "b"])
 
 
 def match() -> st.SearchStrategy[dict[str, Any]]:

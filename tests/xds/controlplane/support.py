@@ -13,7 +13,6 @@ import yaml
 from google.protobuf import json_format
 from google.protobuf.message import Message
 
-from proxyless.xds.controlplane import FolderSource, Plane
 from proxyless.xds.controlplane.discovery.resources import Resources
 from proxyless.xds.controlplane.discovery.rules import ResourceType
 from proxyless.xds.controlplane.emit.view import View
@@ -139,10 +138,6 @@ def shop_folder(where: Path) -> Path:
         for index, document in enumerate((SHOP / source).read_text().split("\n---\n")):
             (folder / f"{source.removesuffix('.yaml')}-{index:03}.yaml").write_text(document)
     return folder
-
-
-def shop_plane(where: Path) -> Plane:
-    return Plane(FolderSource(shop_folder(where)), clock=lambda: 0.0)
 
 
 def apply_step(folder: Path, step: Path) -> None:

@@ -19,7 +19,6 @@ _SECRETS = Inert("no secrets are served")
 _INJECTED = Inert("it is about the container that is injected, and nothing of it is sent to a client")
 _GATEWAY = Inert("it is for gateways, which are not served")
 
-NonNegative = Annotated[float, Bounds(0, float("inf"))]
 Window = Annotated[int, Bounds(65535, 2**31 - 1)]
 Count = Annotated[int, Bounds(1, 2**31 - 1)]
 Size = Annotated[int, Bounds(0, 2**31 - 1)]

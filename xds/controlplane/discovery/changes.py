@@ -48,10 +48,6 @@ class Changes:
     def __bool__(self) -> bool:
         return self.everything or bool(self.keys)
 
-    @property
-    def endpoints_only(self) -> bool:
-        return not self.everything and all(key.kind == ENDPOINTS for key in self.keys)
-
     def has(self, kind: str) -> bool:
         return any(key.kind == kind for key in self.keys)
 

@@ -18,9 +18,6 @@ from .providers import ProviderError
 Where = Literal["HTTP", "TCP", "LISTENER"]
 AccessLog = accesslog_v3.AccessLog
 
-FILE_PROVIDER = log_providers.BUILT_IN
-"""The built-in provider that writes access logs; names of providers are compared in any case."""
-
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:

@@ -21,8 +21,6 @@ Family = Literal["AUTO", "V4_ONLY", "V6_ONLY", "V4_PREFERRED", "ALL"]
 FAMILIES: tuple[Family, ...] = ("AUTO", "V4_ONLY", "V6_ONLY", "V4_PREFERRED", "ALL")
 
 CARES = "envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig"
-DNS_CLUSTER = "envoy.extensions.clusters.dns.v3.DnsCluster"
-ORIGINAL_DST_CLUSTER = "envoy.extensions.clusters.original_dst.v3.OriginalDstCluster"
 
 BY_NAME: Mapping[str, DiscoveryType] = {
     "envoy.cluster.eds": "EDS",
