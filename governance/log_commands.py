@@ -17,7 +17,7 @@ REDACTED = b"[redacted]"
 
 def hidden(name: bytes) -> bool:
     """Whether the values of a header are secrets: these, and whatever calls itself a token or a key."""
-    return name in SECRETS or name.endswith((b"-token", b"-api-key", b"apikey", b"-secret", b"-password"))
+    return name in SECRETS or name.endswith((b"token", b"api-key", b"apikey", b"secret", b"password"))
 
 
 def unless_secret(command: Command, names: tuple[bytes, ...]) -> Command:

@@ -145,11 +145,11 @@ def test_what_is_refused_on_its_way_in_is_a_line() -> None:
 
 
 def test_no_secret_gets_into_a_line_or_a_span() -> None:
-    headers = [("authorization", "Bearer s3cret"), ("cookie", "s3cret"), ("x-vault-token", "s3cret"), ("x-plain", "p")]
-    asked = "%REQ(authorization)% %REQ(X-NONE?COOKIE)% %REQ(x-vault-token)% %REQ(x-plain)% %RESP(set-cookie)%"
-    made, lines = logged(saying(asked))
-    made.call(headers=headers)
-    assert lines == [("/dev/stdout", "[redacted] [redacted] [redacted] p -")]
+    secrets = ("authorization", "cookie", "x-vault-token", "token", "api-key", "x-accesstoken", "client-secret")
+    asked = " ".join(f"%REQ({name.upper()})%" for name in secrets)
+    made, lines = logged(saying(f"{asked} %REQ(X-NONE?COOKIE)% %REQ(x-plain)% %RESP(set-cookie)%"))
+    made.call(headers=[*((name, "s3cret") for name in secrets), ("x-plain", "p")])
+    assert lines == [("/dev/stdout", "[redacted] " * (len(secrets) + 1) + "p -")]
 
 
 def test_commands_that_cannot_be_filled_in_say_nothing_and_are_named() -> None:
