@@ -78,6 +78,11 @@ def status_of(said: bytes | None, http: int) -> int:
     return of_http(http) if number is None else number
 
 
+def known(number: int) -> int:
+    """The number; UNKNOWN where gRPC has no such status."""
+    return number if number < len(SNAKE) else UNKNOWN
+
+
 def name_of(number: int, names: tuple[str, ...]) -> str:
     """Its name among these; the number itself where gRPC has no such status."""
     return names[number] if number < len(names) else str(number)

@@ -14,11 +14,9 @@ from ..actions import Collect
 from ..entrance import plain
 from ..inbound import InboundRequest
 from ..request import HeaderList, RawHeaders, RequestView
+from ._incoming import SAFE
 
 Environ = dict[str, Any]
-
-SAFE = "/:@!$&'()*+,;=~"
-"""What a path may hold besides letters, digits and `-._` (RFC 3986, section 3.3)."""
 
 BODY = {"CONTENT_LENGTH": b"content-length", "CONTENT_TYPE": b"content-type"}
 """The headers that an environ holds by a name of their own."""

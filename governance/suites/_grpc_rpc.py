@@ -18,7 +18,7 @@ from ..call import Machine, OutgoingCall
 from ..composition.compose import Policies
 from ..copies import CopyCall
 from ..driver import finish
-from ..grpc_statuses import CANCELLED, DEADLINE_EXCEEDED, UNAVAILABLE, UNKNOWN
+from ..grpc_statuses import CANCELLED, DEADLINE_EXCEEDED, UNAVAILABLE, known, number_in
 from ..headers import HeaderList
 from ..mirroring import Copy
 from ..replies import LocalReply
@@ -396,12 +396,11 @@ def whole(deliver: Deliver, answer: Answer) -> Ended:
         return Ended(ended.code, ended.details, initial, ended.trailing, ended.debug)
     code, details = ended.code, ended.details
     for name, value in headers:
-        if name.lower() == STATUS and value.isdigit():
-            code = int(value)
+        if name.lower() == STATUS:
+            said = number_in(value)
+            code = code if said is None else known(said)
         elif name.lower() == MESSAGE:
             details = unquote(value.decode("utf-8", "replace")) if value != ended.details.encode() else ended.details
-    if code > 16:
-        code = UNKNOWN
     return Ended(code, details, ended.initial, metadata_of(headers, SAID), ended.debug)
 
 

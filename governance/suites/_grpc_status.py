@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from ..actions import Failure, Head
-from ..grpc_statuses import OK, SNAKE, UNAVAILABLE, UNKNOWN, status_of
+from ..grpc_statuses import OK, UNAVAILABLE, UNKNOWN, known, status_of
 from ..headers import HeaderList
 from ..http2_codes import reset_kind
 from ..replies import LocalReply, reply_headers
@@ -112,4 +112,4 @@ def local(reply: LocalReply) -> Ended:
     if reply.transport:
         details = f"{details}, transport failure reason: {reply.transport}"
     debug = f"proxyless: {reply.flag} {reply.details}"
-    return Ended(code if code < len(SNAKE) else UNKNOWN, details, (), metadata_of(headers, SAID), debug)
+    return Ended(known(code), details, (), metadata_of(headers, SAID), debug)

@@ -18,6 +18,9 @@ from ._blocking import pause
 PROTOCOLS = {"1.0": "HTTP/1.0", "2": "HTTP/2", "3": "HTTP/3"}
 """Of versions as servers say them; HTTP/1.1 otherwise."""
 
+SAFE = "/:@!$&'()*+,;=~"
+"""What a path may hold besides letters, digits and `-._` (RFC 3986, section 3.3)."""
+
 
 def decided(inbound: InboundRequest, collect: Callable[[Collect], int | None]) -> LocalReply | None:
     """What the machine answers, or None; this thread waits. `collect` reads a body and says its length."""

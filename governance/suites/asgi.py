@@ -22,7 +22,7 @@ from ..replies import LocalReply, reply_body, reply_headers
 from ..request import RequestView
 from ..runtime import Runtime
 from ._current import current
-from ._incoming import PROTOCOLS, driven
+from ._incoming import PROTOCOLS, SAFE, driven
 from ._layers import GOVERNED, Governs, Layer
 
 Scope = MutableMapping[str, Any]
@@ -38,10 +38,6 @@ BODY = frozenset(
     f"{kind}.response.{part}" for kind in ("http", "websocket.http") for part in ("body", "pathsend", "zerocopysend")
 )
 """The messages that hold a body, or a part of it: a file's name or descriptor too, where the server takes one."""
-
-SAFE = "/:@!$&'()*+,;=~"
-"""What a path may hold besides letters, digits and `-._` (RFC 3986, section 3.3)."""
-
 
 IN_THE_CLEAR = {"https": "http", "wss": "ws", "ws": "ws"}
 """The scheme of a plaintext connection, which a server with a context takes for TLS."""

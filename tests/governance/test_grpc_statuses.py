@@ -6,7 +6,7 @@ import grpc
 import pytest
 
 from proxyless.governance import grpc_statuses
-from proxyless.governance.grpc_statuses import CAMEL, SNAKE, name_of, number_in, status_of
+from proxyless.governance.grpc_statuses import CAMEL, SNAKE, known, name_of, number_in, status_of
 
 
 def test_the_numbers_and_names_are_those_of_grpcio() -> None:
@@ -40,3 +40,4 @@ def test_a_header_comes_before_the_http_status(said: bytes | None, http: int, nu
 def test_a_number_that_has_no_name_is_its_own() -> None:
     assert [name_of(each, SNAKE) for each in (0, 16, 17)] == ["OK", "UNAUTHENTICATED", "17"]
     assert name_of(14, ()) == "14"
+    assert [known(each) for each in (0, 16, 17)] == [0, 16, 2]
