@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable, Iterator
-from time import monotonic, sleep
+from time import sleep
 from typing import Any
 
 import pytest
@@ -18,15 +18,9 @@ from proxyless.xds.model.values import Address
 from proxyless.xds.wire.schema import types as pb
 from tests.support.model import cluster, snapshot
 from tests.support.reporter import Reporter
+from tests.support.waiting import wait_for
 
 QUICK = ClientSideWeights(blackout_s=0.0, update_s=0.0, out_of_band_s=0.1)
-
-
-def until(holds: Callable[[], Any], seconds: float = 20.0) -> None:
-    end = monotonic() + seconds
-    while not holds():
-        assert monotonic() < end
-        sleep(0.01)
 
 
 @pytest.fixture
@@ -62,9 +56,9 @@ def weight(runtime: Runtime) -> int:
 
 def test_reports_become_weights_and_change_with_the_load(reporter: Reporter, listening: Callable[..., Runtime]) -> None:
     runtime = listening()
-    until(lambda: weight(runtime) == 20)
+    wait_for(lambda: weight(runtime) == 20)
     reporter.load = 0.1
-    until(lambda: weight(runtime) == 100)
+    wait_for(lambda: weight(runtime) == 100)
     message = reporter.streams[0]
     asked = pb.xds_service_orca_v3.OrcaLoadReportRequest.FromString(message)
     assert (asked.report_interval.seconds, asked.report_interval.nanos) == (0, 100_000_000)
@@ -72,13 +66,12 @@ def test_reports_become_weights_and_change_with_the_load(reporter: Reporter, lis
 
 def test_a_stream_that_ends_is_begun_again(reporter: Reporter, listening: Callable[..., Runtime]) -> None:
     runtime = listening()
-    until(lambda: weight(runtime) == 20)
+    wait_for(lambda: weight(runtime) == 20)
     reporter.stop.set()
     reporter.load = 0.2
-    sleep(0.1)
+    wait_for(lambda: len(reporter.streams) >= 2)
     reporter.stop.clear()
-    until(lambda: weight(runtime) == 50)
-    assert len(reporter.streams) >= 2
+    wait_for(lambda: weight(runtime) == 50)
 
 
 def test_a_silent_stream_is_given_up_and_begun_again(
@@ -87,15 +80,15 @@ def test_a_silent_stream_is_given_up_and_begun_again(
     silent = threading.Event()
     monkeypatch.setattr(reporter.go_on, "wait", lambda seconds: silent.wait(5.0 if not silent.is_set() else 0.02))
     runtime = listening()
-    until(lambda: len(reporter.streams) >= 2)
+    wait_for(lambda: len(reporter.streams) >= 2)
     silent.set()
-    until(lambda: weight(runtime) == 20)
+    wait_for(lambda: weight(runtime) == 20)
 
 
 def test_who_does_not_know_the_service_is_asked_once(reporter: Reporter, listening: Callable[..., Runtime]) -> None:
     reporter.knows = False
     runtime = listening()
-    until(lambda: reporter.streams)
+    wait_for(lambda: reporter.streams)
     sleep(0.5)
     assert len(reporter.streams) == 1
     assert weight(runtime) == 0
@@ -104,25 +97,25 @@ def test_who_does_not_know_the_service_is_asked_once(reporter: Reporter, listeni
 def test_another_port_is_asked_where_the_cluster_says_so(reporter: Reporter, listening: Callable[..., Runtime]) -> None:
     config = ClientSideWeights(out_of_band_s=0.1, out_of_band_port=reporter.port, out_of_band_authority="load.test")
     runtime = listening(config, port=1)
-    until(lambda: weight(runtime) == 20)
+    wait_for(lambda: weight(runtime) == 20)
 
 
 def test_an_endpoint_that_needs_tls_is_not_asked_in_plaintext(
     reporter: Reporter, listening: Callable[..., Runtime]
 ) -> None:
     runtime = listening(transport_socket=TransportSocket("tls", UpstreamTls()))
-    until(lambda: runtime.states["a"].reports is not None)
+    wait_for(lambda: runtime.states["a"].reports is not None)
     sleep(0.5)
     assert not reporter.streams
 
 
 def test_a_cluster_that_is_gone_is_listened_to_no_more(reporter: Reporter, listening: Callable[..., Runtime]) -> None:
     runtime = listening()
-    until(lambda: weight(runtime) == 20)
+    wait_for(lambda: weight(runtime) == 20)
     runtime.publish(snapshot(clusters=[]))
     reports = runtime.states["a"].reports
     assert reports is not None
-    until(lambda: not reports.streams)
+    wait_for(lambda: not reports.streams)
 
 
 def test_a_stream_that_begins_when_all_is_over_ends_at_once(reporter: Reporter) -> None:

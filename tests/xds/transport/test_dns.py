@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
@@ -16,6 +15,7 @@ from proxyless.xds.model.endpoint import ClusterLoadAssignment, LbEndpoint, Loca
 from proxyless.xds.model.values import Address, Locality
 from proxyless.xds.transport.dns import DnsClusters, resolve_assignment
 from proxyless.xds.transport.resolver import FAILED, Answer, look_up_host
+from tests.support.waiting import wait_for
 from tests.support.world import Clock
 
 V4, V6, BOTH = socket.AF_INET, socket.AF_INET6, socket.AF_UNSPEC
@@ -192,9 +192,7 @@ def test_look_ups_run_in_threads_of_their_own_and_end_with_the_mesh() -> None:
     dns = DnsClusters(lambda name, found: seen.append(found), lambda take: take(), resolve=answer)
     dns.close()
     dns.tick([cluster("a")])
-    until = time.monotonic() + 5
-    while not seen and time.monotonic() < until:
-        time.sleep(0.01)
+    wait_for(lambda: seen)
     dns.close()
     assert len(seen) == 1
 
