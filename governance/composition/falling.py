@@ -90,7 +90,8 @@ def begin_again(call: OutgoingCall, fallback: Fallback, flags: tuple[str, ...]) 
         raise AssertionError("a request that nobody has kept")
     flags = (*call.flags, *flags)
     before = passage.sent if passage.sent is not None else passage.original
-    authority = fallback.host if fallback.port == 80 else b"%s:%d" % (fallback.host, fallback.port)
+    host = b"[%b]" % fallback.host if b":" in fallback.host else fallback.host
+    authority = host if fallback.port == 80 else b"%b:%d" % (host, fallback.port)
     headers = [(name, authority) if name.lower() == b"host" else (name, value) for name, value in before.raw_headers]
     request = before.having(headers)
     request.authority = authority

@@ -17,7 +17,7 @@ from proxyless.xds.model.cluster import Thresholds
 from proxyless.xds.model.filters import LocalRateLimit, TokenBucket
 from proxyless.xds.model.route import DirectResponseAction
 from proxyless.xds.model.values import Fraction
-from tests.support.model import cluster, http_filter, route, table, vhost
+from tests.support.model import chain, cluster, http_filter, listener, manager, route, table, vhost
 from tests.support.world import Steps, World
 
 LIMITED = http_filter(
@@ -93,6 +93,15 @@ def test_another_host_gets_the_same_request_by_its_own_routes() -> None:
         assert (last.authority, last.path) == (b"backup", b"/p?q")
         assert ((b"x-own", b"1") in last.headers) == bool(own)
         assert (steps.status, steps.flags, steps.call.fallback) == (200, "UC", "host")
+
+
+@pytest.mark.parametrize("backup", ["[fd00::1]", "[fd00::1]:8080", "backup:8080"])
+def test_another_host_may_be_an_address_or_have_a_port(backup: str) -> None:
+    routes = table(vhost(route("/", "b"), domains=[backup]), vhost(route("/", "a")))
+    listeners = [listener(f"0.0.0.0_{port}", chain(manager("80"))) for port in (80, 8080)]
+    made = world(Fallback(f"http://{backup}/"), tables=[routes], listeners=listeners).call(answers=["reset", 200])
+    assert [each.authority for each in made.sent()] == [b"shop", backup.encode()]
+    assert made.hosts == ["10.0.0.1:80", "10.0.0.2:80"]
 
 
 def test_where_that_fails_too_the_fallbacks_behind_it_are_asked() -> None:
