@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from ..errors import ConfigurationError
+from ..xds.model.values import Address
 
 
 def parsed(listen: str) -> tuple[str, int]:
@@ -73,7 +74,7 @@ class Listening:
     @property
     def authority(self) -> str:
         """HOST:PORT of an URL, with the port that it got."""
-        return f"{self._host}:{self._server.server_port}"
+        return str(Address(self._host, self._server.server_port))
 
     def stop(self) -> None:
         self._server.shutdown()
