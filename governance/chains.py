@@ -6,11 +6,12 @@ connection's port shadow those without a port, whatever comes later. There is no
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 
 from ..xds.model.listener import FilterChain, Listener
 from ..xds.model.matching import Input
 from ..xds.model.values import Cidr
+from .forwarding import parsed
 from .trees import Reader, compile_tree
 
 LOOPBACKS = ("127.0.0.1", "::1")
@@ -107,7 +108,7 @@ def _by_direct_source(chains: Sequence[FilterChain], connection: Connection) -> 
 
 def _is_local(connection: Connection) -> bool:
     """Of all of 127.0.0.0/8, only one address is a loopback to Envoy (source: isSameIpOrLoopback)."""
-    source = _address(connection.source)
+    source = parsed(connection.source)
     return source is not None and (str(source) in LOOPBACKS or connection.source == connection.destination)
 
 
@@ -153,7 +154,7 @@ _INPUTS: Mapping[str, Callable[[Connection], str]] = {
 def _by_prefix(
     chains: Sequence[FilterChain], address: str, ranges: Callable[[FilterChain], Iterable[Cidr]]
 ) -> Sequence[FilterChain]:
-    ip = _address(address)
+    ip = parsed(address)
     best, found = -1, []
     for chain in chains:
         length = max((_length(cidr, ip) for cidr in ranges(chain)), default=-1)
@@ -170,10 +171,3 @@ def _length(cidr: Cidr, ip: IPv4Address | IPv6Address | None) -> int:
         return -1
     network: IPv4Network | IPv6Network = ip_network(f"{cidr.address}/{cidr.prefix_len}", strict=False)
     return cidr.prefix_len if ip.version == network.version and ip in network else -1
-
-
-def _address(text: str) -> IPv4Address | IPv6Address | None:
-    try:
-        return ip_address(text)
-    except ValueError:
-        return None

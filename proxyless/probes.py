@@ -12,13 +12,14 @@ import os
 import re
 import socket
 from collections.abc import Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from ipaddress import ip_address
 from threading import Thread
 from typing import Any, Self
 from urllib.parse import unquote, urljoin, urlsplit
 
 from ._asking import MOST_BODY, ask_health, ask_http
+from ._listening import QuietHandler
 from .errors import ConfigurationError
 from .governance.entrance import plain
 from .governance.peer import PROBE, SERVED
@@ -81,25 +82,15 @@ class Probes:
             self._loop = asyncio.get_running_loop()
         probes = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(QuietHandler):
             timeout = IDLE_S
 
-            def do_GET(self) -> None:
+            def do_GET(self) -> None:  # noqa: N802  # what http.server calls
                 said = {name.title(): value for name, value in self.headers.items()}
-                self._say(*probes._answer(self.path, said, self.client_address[0]))
+                self.say(*probes._answer(self.path, said, self.client_address[0]))
 
-            def do_POST(self) -> None:
-                self._say(*probes._post(self.path, self.client_address[0]))
-
-            def _say(self, status: int, kind: str, body: bytes) -> None:
-                self.send_response(status)
-                self.send_header("content-type", kind)
-                self.send_header("content-length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_: Any) -> None:
-                """The log is not of probes that are answered."""
+            def do_POST(self) -> None:  # noqa: N802  # what http.server calls
+                self.say(*probes._post(self.path, self.client_address[0]))
 
         family = socket.AF_INET6 if ":" in self._where[0] else socket.AF_INET
         self._server = type("_Server", (ThreadingHTTPServer,), {"address_family": family})(self._where, Handler)

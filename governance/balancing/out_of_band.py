@@ -14,6 +14,7 @@ from threading import Lock
 from typing import final
 
 from ...xds.model.cluster import ClientSideWeights
+from ..framing import varint
 from ..orca import from_message, weight_of
 from .client_side import note
 from .host import Host
@@ -116,13 +117,5 @@ def request(period_s: float) -> bytes:
     """xds.service.orca.v3.OrcaLoadReportRequest with this interval."""
     whole_ms = round(period_s * 1000)
     seconds, nanos = whole_ms // 1000, whole_ms % 1000 * 1_000_000
-    duration = b"".join(bytes((tag,)) + _varint(value) for tag, value in ((0x08, seconds), (0x10, nanos)) if value)
-    return b"\x0a" + _varint(len(duration)) + duration
-
-
-def _varint(number: int) -> bytes:
-    found = b""
-    while number > 0x7F:
-        found += bytes((number & 0x7F | 0x80,))
-        number >>= 7
-    return found + bytes((number,))
+    duration = b"".join(bytes((tag,)) + varint(value) for tag, value in ((0x08, seconds), (0x10, nanos)) if value)
+    return b"\x0a" + varint(len(duration)) + duration

@@ -7,7 +7,7 @@ from time import monotonic
 from ...xds.model.health_check import GrpcCheck
 from ..actions import Failure
 from ..checking.answers import Answer, Failed, Passed
-from ..framing import framed
+from ..framing import framed, varint
 from ..services.grpc import StatusError, message_of, request
 from ..services.http2 import Dial, Exchange, Link, exchanged
 
@@ -22,7 +22,7 @@ def ask_grpc(
 ) -> Answer:
     """One check, over a connection of its own. `where`: whom it asks, for people."""
     name = check.service_name.encode()
-    message = b"\n" + _length(len(name)) + name if name else b""
+    message = b"\n" + varint(len(name)) + name if name else b""
     headers = request(scheme, authority, METHOD, USER_AGENT, timeout_s)
     links: list[Link] = []
 
@@ -44,11 +44,3 @@ def ask_grpc(
     except StatusError as error:
         return Failed("active", str(error))
     return Passed() if answer == SERVING else Failed("active", "it is not serving")
-
-
-def _length(number: int) -> bytes:
-    found = b""
-    while number > 0x7F:
-        found += bytes((number & 0x7F | 0x80,))
-        number >>= 7
-    return found + bytes((number,))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from ..controller.listening import Listening, QuietHandler, QuietServer
+from .._listening import Listening, QuietHandler, QuietServer
 from ._plane_metrics import plane_metrics
 from ._plane_status import plane_document
 

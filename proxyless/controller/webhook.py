@@ -15,9 +15,9 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from .._listening import Listening, QuietHandler, QuietServer
 from ..errors import ConfigurationError
 from ..xds.identity.secrets import IdentityError, KeyPair
-from .listening import Listening, QuietHandler, QuietServer
 
 if TYPE_CHECKING:
     from ..xds.controlplane.registry.world import World

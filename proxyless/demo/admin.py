@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from socketserver import TCPServer
 from threading import Event, Thread
 from typing import Any
 
+from .._listening import QuietHandler
 from .counting import Counters
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
@@ -36,22 +37,12 @@ class Admin:
         self._ready = ready
         admin = self
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                self._answer(*admin.get(self.path))
+        class Handler(QuietHandler):
+            def do_GET(self) -> None:  # noqa: N802  # what http.server calls
+                self.say(*admin.get(self.path))
 
-            def do_POST(self) -> None:
-                self._answer(*admin.post(self.path))
-
-            def _answer(self, status: int, kind: str, body: bytes) -> None:
-                self.send_response(status)
-                self.send_header("content-type", kind)
-                self.send_header("content-length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the base class names it
-                """Requests of the walk are not worth a line each."""
+            def do_POST(self) -> None:  # noqa: N802  # what http.server calls
+                self.say(*admin.post(self.path))
 
         self._server = _Server((host, port), Handler)
         Thread(target=self._server.serve_forever, name="admin", daemon=True).start()

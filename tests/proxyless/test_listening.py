@@ -8,7 +8,7 @@ from contextlib import closing
 import httpx
 import pytest
 
-from proxyless.controller.listening import Listening, QuietHandler, QuietServer, parsed
+from proxyless._listening import Listening, QuietHandler, QuietServer, parsed
 from proxyless.errors import ConfigurationError
 
 

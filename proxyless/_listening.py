@@ -8,8 +8,8 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from ..errors import ConfigurationError
-from ..xds.model.values import Address
+from .errors import ConfigurationError
+from .xds.model.values import Address
 
 
 def parsed(listen: str) -> tuple[str, int]:
