@@ -60,7 +60,6 @@ class Library:
         self.read_timeout: type[Exception] = core.ReadTimeout
         self.connect_timeout: type[Exception] = core.ConnectTimeout
         self.connect_error: type[Exception] = core.ConnectError
-        self.connect_errors: tuple[type[Exception], ...] = (core.ConnectError, core.ConnectTimeout)
         self.resets: tuple[type[Exception], ...] = (core.ReadError, core.WriteError, core.RemoteProtocolError)
         self.unavailable: type[Exception] = core.ConnectionNotAvailable
         self.failures: tuple[type[Exception], ...] = (DeadlineError, IdleError, self.unavailable, *self.resets)
