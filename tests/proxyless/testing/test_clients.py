@@ -119,7 +119,7 @@ def test_requests_of_a_wsgi_apps_test_client_are_told(mesh: MeshUnderTest) -> No
     mesh.requests.assert_last(method="GET", path="/items", allowed=True, port=8080, principal=None, flags="")
     assert client.get("/admin/x").data == b"RBAC: access denied"
     refused = mesh.requests.assert_last(status=403, allowed=False)
-    assert "ns[shop]-policy[no-admin]" in refused.details
+    assert "ns[shop]-policy[denying]" in refused.details
     assert str(refused).startswith(
         "GET localhost/admin/x to port 8080 from 127.0.0.1: 403 -, refused: rbac_access_denied"
     )
