@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -25,6 +26,7 @@ from tests.governance.suites import test_plain_tcp, test_wsgi
 from tests.governance.suites.conformance.test_leaks import CALLS, objects
 from tests.governance.suites.grpc_served import SERVICE, Served, entry, meshed
 from tests.governance.suites.test_asgi import serve
+from tests.support import grpc_echo
 from tests.support.denying import denying
 from tests.support.waiting import wait_for
 
@@ -47,7 +49,8 @@ class Forgetful(Served):
 @pytest.fixture(scope="module")
 def mesh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[proxyless.Mesh]:
     with Forgetful("a") as served:
-        text = entry("recommend", [served.port]) + entry("dead", [1]) + denying("/secret", namespace="shop")
+        denied = denying("/secret", grpc_echo.SERVICE + "Secret", namespace="shop")
+        text = entry("recommend", [served.port]) + entry("dead", [1]) + denied
         with meshed(tmp_path_factory.mktemp("mesh"), text) as made:
             yield made
 
@@ -278,6 +281,99 @@ def aiohttp_server(mesh: proxyless.Mesh) -> Iterator[Some]:
         runner.run(ended())
 
 
+def calls_to(port: int, front: int) -> Some:
+    """Calls of a plain client to a server's own port, now and then to one of the mesh's in front of it."""
+    options = [("grpc.use_local_subchannel_pool", 1)]
+    channel: Any = grpc.insecure_channel(f"127.0.0.1:{port}", options)
+
+    def streamed(kind: str, *metadata: tuple[str, str]) -> None:
+        request: Any = b"x" if kind == "UnaryStream" else iter((b"a", b"b"))
+        made = channel.unary_stream if kind == "UnaryStream" else channel.stream_stream
+        list(made(grpc_echo.SERVICE + kind)(request, metadata=metadata, timeout=60))
+
+    def unary(method: str, *metadata: tuple[str, str], timeout: float = 60) -> Kind:
+        return lambda: channel.unary_unary(grpc_echo.SERVICE + method)(b"x", metadata=metadata, timeout=timeout)
+
+    def left() -> None:
+        numbers = channel.unary_stream(grpc_echo.SERVICE + "UnaryStream")(b"x", timeout=60)
+        next(numbers)
+        numbers.cancel()
+
+    def given_up() -> None:
+        waiting = channel.unary_unary(grpc_echo.SERVICE + "Waits").future(b"x", timeout=60)
+        waiting.cancel()
+
+    def by_the_front() -> None:
+        with grpc.insecure_channel(f"127.0.0.1:{front}", options) as opened:
+            other: Any = opened
+            other.unary_unary(grpc_echo.SERVICE + "UnaryUnary")(b"x", timeout=60)
+
+    return in_turn(
+        unary("UnaryUnary"),
+        unary("UnaryUnary", ("x-initial", "i"), ("x-trailing", "t")),
+        unary("UnaryUnary", ("x-abort", "5")),
+        unary("UnaryUnary", ("x-fail", "oh")),
+        unary("Secret"),
+        unary("None"),
+        unary("Waits", timeout=0.01),
+        given_up,
+        left,
+        lambda: streamed("UnaryStream"),
+        lambda: streamed("UnaryStream", ("x-fail", "oh")),
+        lambda: streamed("StreamStream"),
+        lambda: channel.stream_unary(grpc_echo.SERVICE + "StreamUnary")(iter((b"a", b"b")), timeout=60),
+        seldom=by_the_front,
+    )
+
+
+@contextmanager
+def unlogged() -> Iterator[None]:
+    """grpcio logs what a handler raises, mesh or not, and pytest keeps the lines."""
+    logging.disable()
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+def waits(request: bytes, context: Any) -> bytes:
+    over = threading.Event()
+    if context.add_callback(over.set):
+        over.wait(60)
+    return request
+
+
+async def waits_async(request: bytes, context: Any) -> bytes:
+    await asyncio.sleep(60)
+    return request
+
+
+@contextmanager
+def grpc_server(mesh: proxyless.Mesh) -> Iterator[Some]:
+    governs = proxyless.grpc.ServerInterceptor(mesh, port=8000)
+    ports = [
+        lambda server: server.add_insecure_port("127.0.0.1:0"),
+        lambda server: governs.add_port(server, "127.0.0.1:0"),
+    ]
+    methods = {"Waits": grpc.unary_unary_rpc_method_handler(waits)}
+    with unlogged(), grpc_echo.serving([governs], ports, methods) as opened:
+        yield calls_to(*opened)
+    governs.close()
+
+
+@contextmanager
+def grpc_server_of_a_loop(mesh: proxyless.Mesh) -> Iterator[Some]:
+    governs = proxyless.grpc.aio.ServerInterceptor(mesh, port=8000)
+    ports = [
+        lambda server: server.add_insecure_port("127.0.0.1:0"),
+        lambda server: governs.add_port(server, "127.0.0.1:0"),
+    ]
+    methods = {"Waits": grpc.unary_unary_rpc_method_handler(waits_async)}
+    with unlogged(), grpc_echo.serving_aio(lambda: [governs], ports, methods) as opened:
+        yield calls_to(*opened)
+    governs.close()
+
+
 SUITES = {
     "grpc": channels,
     "grpc.aio": channels_of_a_loop,
@@ -285,6 +381,8 @@ SUITES = {
     "asgi": asgi,
     "wsgi": wsgi,
     "aiohttp.server": aiohttp_server,
+    "grpc.server": grpc_server,
+    "grpc.aio.server": grpc_server_of_a_loop,
 }
 
 
