@@ -18,7 +18,6 @@ from ..actions import Collect
 from ..framing import PREFIX
 from ..grpc_statuses import INTERNAL, UNAVAILABLE, UNIMPLEMENTED, UNKNOWN
 from ..peer import SERVED
-from ..runtime import Runtime
 from ._current import attach
 from ._grpc_codes import code_of, number_of
 from ._grpc_context import Told
@@ -34,7 +33,7 @@ from ._grpc_inbound import (
     unvouched,
 )
 from ._incoming import decided_async
-from .grpc_server import KINDS, Handler, behavior_of, governed, log
+from .grpc_server import KINDS, Handled, behavior_of, governed, log
 
 EOF: Any = grpc.aio.EOF  # type: ignore[attr-defined]  # its stubs do not know it
 
@@ -70,23 +69,8 @@ def _is_async(behavior: Any) -> bool:
     return inspect.iscoroutinefunction(behavior) or inspect.isasyncgenfunction(behavior)
 
 
-class Call:
-    """One call, from the handler that is looked for to its end."""
-
-    def __init__(self, governing: Governing, runtime: Runtime, method: str, inner: Handler) -> None:
-        self._governing = governing
-        self._runtime = runtime
-        self._method = method
-        self._inner = inner
-        self._incoming: Incoming | None = None
-
-    def serialize(self, message: Any) -> bytes:
-        """A message of the response, counted."""
-        serializer = self._inner.response_serializer if self._inner is not None else None
-        data: bytes = serializer(message) if serializer is not None else message
-        if self._incoming is not None:
-            self._incoming.sent(data)
-        return data
+class Call(Handled):
+    """One of a server on an event loop."""
 
     # -- on its way in --------------------------------------------------------------------------------------------
 

@@ -122,8 +122,8 @@ def _in_pool(made: Any, pool: Any) -> Any:
     return in_pool
 
 
-class Call:
-    """One call, from the handler that is looked for to its end."""
+class Handled:
+    """One call, from the handler that is looked for to its end, by either API."""
 
     def __init__(self, governing: Governing, runtime: Runtime, method: str, inner: Handler) -> None:
         self._governing = governing
@@ -139,6 +139,10 @@ class Call:
         if self._incoming is not None:
             self._incoming.sent(data)
         return data
+
+
+class Call(Handled):
+    """One of a server in threads."""
 
     # -- on its way in --------------------------------------------------------------------------------------------
 
