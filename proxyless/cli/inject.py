@@ -59,8 +59,9 @@ def command(
     as_json: bool,
     **said: Any,
 ) -> int:
-    """Give the Pods of Deployments, StatefulSets, DaemonSets, Jobs, CronJobs and Pods what a process needs to find its
-    place in the mesh: the label that keeps a sidecar away, environment, token, root certificate, labels, cache.
+    """Give the Pods of Deployments, StatefulSets, DaemonSets, ReplicaSets, Jobs and CronJobs, and Pods, what a process
+    needs to find its place in the mesh: the label that keeps a sidecar away, environment, token, root certificate,
+    labels, cache.
 
     Other objects, comments and order stay. A second run changes nothing. What is done is told on stderr.
 
