@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 
+from ..api.kubernetes import Deployment, Service
 from ..api.security import AuthorizationPolicy, PeerAuthentication, RequestAuthentication
 from ..api.selectors import LabelSelector
 from ..api.telemetry import Telemetry
@@ -87,6 +89,22 @@ def _selects(namespace: str, selector: LabelSelector | None, mesh: Mesh) -> Iter
     labels = selector.match_labels if selector is not None else {}
     if labels and mesh.has_workloads and not mesh.selected(namespace, labels):
         yield "warning", ("spec", "selector"), "selects no workload"
+    elif labels and not mesh.has_workloads:
+        for name, value, near in _slips(namespace, labels, mesh):
+            why = f'selects nobody that is known here: {name} is "{value}" (did you mean "{near}"?)'
+            yield "warning", ("spec", "selector", "matchLabels", name), why
+
+
+def _slips(namespace: str, labels: Mapping[str, str], mesh: Mesh) -> Iterator[tuple[str, str, str]]:
+    """Without Pods: labels that nobody in the folder has, where a Service or a Deployment has nearly the same."""
+    known = [each.spec.selector for each in mesh.world.of_kind("Service", Service) if each.meta.namespace == namespace]
+    deployments = mesh.world.of_kind("Deployment", Deployment)
+    known += [each.spec.template.metadata.labels for each in deployments if each.meta.namespace == namespace]
+    for name, value in labels.items():
+        others = {each[name] for each in known if name in each}
+        near = get_close_matches(value, others, n=1, cutoff=0.85)
+        if value not in others and near:
+            yield name, value, near[0]
 
 
 def _targets(spec: RequestAuthentication | AuthorizationPolicy | Telemetry) -> Iterator[Said]:

@@ -44,3 +44,35 @@ def test_a_custom_policy_that_is_to_be_tried_denies() -> None:
     )
     (found,) = said(service("authz", "grpc:9000", namespace="auth") + mesh(f"extensionProviders: [{ASKER}]") + tried)
     assert found.startswith("metadata.annotations.istio.io/dry-run: does not try a policy of action CUSTOM")
+
+
+LOCAL = """\
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: till, namespace: shop, annotations: {proxyless.dev/endpoints: 127.0.0.1}}
+spec: {template: {metadata: {labels: {app: till, tier: front}}}}
+"""
+POD = """\
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: till-0, namespace: shop, labels: {app: till}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("labels", "around", "expected"),
+    [
+        ("app: catalogue", service("catalog", "http:80"), ['app is "catalogue" (did you mean "catalog"?)']),
+        ("tier: fronts, app: till", LOCAL, ['tier is "fronts" (did you mean "front"?)']),
+        ("app: catalog", service("catalog", "http:80") + service("catalogs", "http:80"), []),
+        ("app: client", LOCAL, []),
+        ("app: catalogue", service("catalog", "http:80", namespace="other"), []),
+    ],
+)
+def test_without_pods_a_selector_with_a_slip_is_named(labels: str, around: str, expected: list[str]) -> None:
+    policy = istio("AuthorizationPolicy", "p", f"{{selector: {{matchLabels: {{{labels}}}}}, rules: [{{}}]}}")
+    found = said(around + policy)
+    assert [each.partition("selects nobody that is known here: ")[2] for each in found] == expected
+    assert "spec.selector: selects no workload" in said(around + POD + policy.replace("app: till", "app: none"))
