@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -45,7 +46,9 @@ def command(off: tuple[str, ...], skip: tuple[str, ...], as_json: bool, command_
     _looks_at_the_path(command_line)
     suites = _suites()
     names_of_ours = dict.fromkeys(each.name for each in running.KNOWN)
-    _known(skip, [*names_of_ours, INCOMING, *(each[0] for each in suites)])
+    known = [*names_of_ours, INCOMING, *(each[0] for each in suites)]
+    _known(skip, known, "--skip")
+    _known(names(environ.get(running.SKIP, "")), known, running.SKIP)
     environ[running.SUITES] = json.dumps(suites)
     bootstrap = str(Path(running.__file__).parent / "bootstrap")
     before = [each for each in environ.get("PYTHONPATH", "").split(os.pathsep) if each and each != bootstrap]
@@ -93,10 +96,10 @@ def _suites() -> list[tuple[str, str, str]]:
     return found
 
 
-def _known(skip: tuple[str, ...], known: list[str]) -> None:
+def _known(skip: Sequence[str], known: list[str], hint: str) -> None:
     for each in skip:
         if each not in known:
-            raise click.BadParameter(f"{each!r} is not one of {', '.join(known)}", param_hint="--skip")
+            raise click.BadParameter(f"{each!r} is not one of {', '.join(known)}", param_hint=hint)
 
 
 def _looks_at_the_path(command_line: tuple[str, ...]) -> None:

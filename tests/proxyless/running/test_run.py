@@ -222,6 +222,7 @@ def test_what_is_governed_is_one_document(tmp_path: Path) -> None:
         (("python", "-I", "x.py"), {}, "python -I does not look at PYTHONPATH: nothing would be governed"),
         (("python3", "-uS", "-c", ""), {}, "python3 -uS does not look at"),
         (("python", "-c", ""), {"PROXYLESS_XDS": "http://x"}, "'http://x': the control plane's address"),
+        (("python", "-c", ""), {"PROXYLESS_RUN_SKIP": "grpc,requests"}, "PROXYLESS_RUN_SKIP: 'requests' is not one of"),
     ],
 )
 def test_what_cannot_be_run_or_governed_ends_with_2(
