@@ -161,13 +161,13 @@ def serving_aio(
     """The same on an event loop, in a thread of its own."""
 
     async def started() -> tuple[Any, list[int]]:
-        server = grpc.aio.server(ThreadPoolExecutor(4), interceptors=make_interceptors(), compression=compression)
+        server = grpc.aio.server(pool, interceptors=make_interceptors(), compression=compression)
         server.add_generic_rpc_handlers((Services(echo or AioEcho(), methods),))
         opened = [each(server) for each in ports]
         await server.start()
         return server, opened
 
-    loop = Loop()
+    loop, pool = Loop(), ThreadPoolExecutor(4)
     try:
         server, opened = loop.wait(started())
         try:
@@ -175,4 +175,5 @@ def serving_aio(
         finally:
             loop.wait(server.stop(0))
     finally:
+        pool.shutdown()  # handlers in threads wait for the loop to read what they are told
         loop.close()
