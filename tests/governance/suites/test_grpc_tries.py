@@ -330,6 +330,46 @@ def test_a_program_that_fails_to_say_its_requests_has_not_said_them_all(
         assert len(server.take()) <= 1
 
 
+@pytest.mark.parametrize("method", ["Join", "Echo"])
+def test_nor_is_a_second_try_that_is_under_way_by_then_told_that_they_have_ended(
+    api: str, servers: tuple[Served, Served], server: Served, method: str
+) -> None:
+    """It may be the first one that asks the program, although it has failed."""
+
+    def again() -> bool:
+        return len(server.asked) == 2
+
+    def letters() -> Iterator[bytes]:
+        wait_for(again)
+        if again():
+            raise LookupError("a")
+        yield b"a"
+
+    async def letters_async() -> AsyncIterator[bytes]:
+        await asyncio.to_thread(wait_for, again)
+        if again():
+            raise LookupError("a")
+        yield b"a"
+
+    with world(servers, retry=RetryPolicy(("unavailable",), 1, back_off=QUICK)) as mesh:
+        server.failures = 1
+        if api == "sync":
+            with proxyless.grpc.channel("shop:80", mesh) as channel:
+                made: Any = getattr(channel, kind_of(method))(SERVICE + f"{method}Flaky")
+                code, _ = code_of(lambda: list(made(letters())))
+        else:
+
+            async def work() -> str:
+                async with proxyless.grpc.aio.channel("shop:80", mesh) as channel:
+                    made: Any = getattr(channel, kind_of(method))(SERVICE + f"{method}Flaky")
+                    code: str = (await made(letters_async()).code()).name
+                    return code
+
+            code = asyncio.run(work())
+        assert code in ("UNKNOWN", "CANCELLED")
+        assert tries(server) == ["1", "2"]
+
+
 @pytest.mark.parametrize("method", KINDS)
 def test_a_status_takes_the_place_of_a_failure(
     call: Call, servers: tuple[Served, Served], server: Served, method: str
