@@ -373,13 +373,11 @@ def _message(message: Any) -> Read:
             return not_one(value, path, sink)
         given: dict[str, Any] = {}
         for key, item in value.items():
-            if item is None:
-                continue
             field = known.get(key)
             if field is None:
                 spelled = {reader.json: None for reader in every}
                 sink((path, str(key)), f"unknown field{nearest(str(key), spelled)}")
-            else:
+            elif item is not None:
                 given[field.name] = field.read(item, (path, key), sink)
         for group in groups:
             chosen = [json_name(name) for name in group if name in given]

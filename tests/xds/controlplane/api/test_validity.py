@@ -274,6 +274,14 @@ def test_a_field_that_cannot_be_read_is_told_once(kind: str, spec: str, said: st
     assert faults(kind, spec) == [said]
 
 
+def test_an_unknown_field_is_one_without_a_value_too() -> None:
+    found = faults("VirtualService", http(f"{TO}, timeOut: , timeout: , retries: {{attempts: 1, retryOn: 5xx,reset}}"))
+    assert {each.partition(" (")[0] for each in found} == {
+        "spec.http[0].timeOut unknown field",
+        "spec.http[0].retries.reset unknown field",
+    }
+
+
 ACCEPTED: list[tuple[str, str]] = [
     ("ServiceEntry", entry("resolution: STATIC")),
     ("ServiceEntry", entry("resolution: STATIC, endpoints: [{network: elsewhere}]")),

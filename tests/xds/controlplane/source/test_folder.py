@@ -210,6 +210,9 @@ def test_a_tab_is_called_one(tmp_path: Path) -> None:
         [],
         ["web.yaml:3:1: is not YAML: a tab stands where YAML wants spaces"],
     )
+    (tmp_path / "web.yaml").write_text("kind: [Service\n")
+    (fault,) = loaded(FolderSource(tmp_path))[1]
+    assert fault.startswith("web.yaml:2:1: is not YAML: ")
 
 
 def test_a_document_of_somebody_elses_kind_replaces_what_it_was(tmp_path: Path) -> None:
