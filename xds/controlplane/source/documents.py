@@ -96,10 +96,9 @@ def parse_yaml(text: str, line: int, reader: BlockReader) -> object:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         said = " ".join(part for part in (error.context, error.problem) if part)
-        there = text.split("\n")[mark.line : mark.line + 1] if mark else []  # none where it ends too early
-        if there and there[0].startswith("\t", mark.column):
-            said = "a tab stands where YAML wants spaces"
         at = (mark.line + line, mark.column + 1) if mark else (line, 0)
+        if mark and any(each.startswith("\t", mark.column) for each in text.split("\n")[mark.line : mark.line + 1]):
+            said = "a tab stands where YAML wants spaces"
         raise DocumentError(f"is not YAML: {said}", *at) from error
     except (yaml.YAMLError, ValueError) as error:
         raise DocumentError(f"is not YAML: {error}", line) from error
