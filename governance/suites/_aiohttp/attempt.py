@@ -71,7 +71,6 @@ class Attempt:
         "_idle_s",
         "_loop",
         "_timer",
-        "_written_at",
         "exchange",
         "handler",
         "kind",
@@ -97,7 +96,6 @@ class Attempt:
         self._timer: asyncio.TimerHandle | None = None
         self._deadline: float | None = None
         self._idle_s: float | None = None
-        self._written_at = 0.0
         if handler is not None:
             handler.attempt = self
             handler.watched = False
