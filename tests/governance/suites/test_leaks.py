@@ -28,6 +28,7 @@ from tests.governance.suites.grpc_served import SERVICE, Served, entry, meshed
 from tests.governance.suites.test_asgi import serve
 from tests.support import grpc_echo
 from tests.support.denying import denying
+from tests.support.untraced import untraced
 from tests.support.waiting import wait_for
 
 Some = Callable[[int], None]
@@ -391,7 +392,7 @@ def held() -> tuple[int, int]:
     return threading.active_count(), len(list(Path("/proc/self/fd").iterdir()))
 
 
-@pytest.mark.no_cover  # coverage keeps objects for each thread that it has seen
+@untraced()
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="descriptors are counted in /proc")
 @pytest.mark.parametrize("suite", SUITES)
 def test_many_calls_leave_nothing_behind(suite: str, mesh: proxyless.Mesh) -> None:

@@ -20,6 +20,7 @@ from proxyless import Mesh
 from tests.governance.suites.conformance.adapter import WAIT_S, Adapter, AsyncAdapter
 from tests.governance.suites.conftest import counts
 from tests.support.backends import Backends
+from tests.support.untraced import untraced
 from tests.support.waiting import wait_for
 
 CALLS = int(os.environ.get("PROXYLESS_LEAK_CALLS", "200"))
@@ -88,7 +89,7 @@ def objects() -> int:
     return len(gc.get_objects())
 
 
-@pytest.mark.no_cover  # coverage keeps objects for each thread that it has seen
+@untraced()
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="descriptors are counted in /proc")
 def test_many_calls_leave_nothing_behind(client: Adapter, mesh: Mesh, backends: Backends) -> None:
     def some(count: int) -> None:
