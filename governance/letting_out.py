@@ -54,5 +54,5 @@ def _tell(call: OutgoingCall, told: HeaderList) -> None:
     if passage is None or (passage.sent is None and (policies is None or not policies.after)):
         call.told = carrying(list(call.told), told)
     else:  # policies of the user's behind the mesh's see it, and may take it out
-        sent = passage.sent if passage.sent is not None else passage.original
+        sent = passage.leaving()
         passage.sent = sent.having(carrying(list(sent.raw_headers), told))

@@ -89,7 +89,7 @@ def begin_again(call: OutgoingCall, fallback: Fallback, flags: tuple[str, ...]) 
     if passage is None:
         raise AssertionError("a request that nobody has kept")
     flags = (*call.flags, *flags)
-    before = passage.sent if passage.sent is not None else passage.original
+    before = passage.leaving()
     host = b"[%b]" % fallback.host if b":" in fallback.host else fallback.host
     authority = host if fallback.port == 80 else b"%b:%d" % (host, fallback.port)
     headers = [(name, authority) if name.lower() == b"host" else (name, value) for name, value in before.raw_headers]

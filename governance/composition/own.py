@@ -60,6 +60,10 @@ class Passage:
         self.sent: RequestView | None = None
         """What goes out where the mesh changes nothing; None where it is the program's own request."""
 
+    def leaving(self) -> RequestView:
+        """What goes out where the mesh changes nothing, the program's own request included."""
+        return self.original if self.sent is None else self.sent
+
 
 def _answer(own: Own, method: str, found: Any) -> Generator[Action, Any, Response | None]:
     if inspect.isawaitable(found):
@@ -105,7 +109,7 @@ def leave_call(call: OutgoingCall, policies: Policies) -> Steps:
     if upstream is not None:
         request.over(upstream)
     else:
-        passage.sent = passage.sent or passage.original
+        passage.sent = passage.leaving()
         request.over(passage.sent)
     reply = yield from _ask(policies.after, passage)
     if request.hash_key is not None:
