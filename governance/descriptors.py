@@ -5,7 +5,7 @@ Each `RateLimit` makes one descriptor from its actions, or none if one of its ac
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from ipaddress import ip_network
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -14,7 +14,7 @@ from ..xds.model.rate_limit_service import LimitedDescriptor
 from ..xds.model.route import RateLimit, RateLimitAction
 from ..xds.model.values import FilterMetadata
 from .matching import all_of, header_test, query_test
-from .request import RequestView
+from .request import PSEUDO, RequestView
 from .trees import value_test
 
 if TYPE_CHECKING:
@@ -45,6 +45,24 @@ _OF_REQUESTS = frozenset(
 """Actions that look at nothing but the request."""
 
 
+_UNNAMED = {
+    "header_value_match": "header_match",
+    "query_parameter_value_match": "query_match",
+    **{
+        kind: kind
+        for kind in (
+            "generic_key",
+            "remote_address",
+            "masked_remote_address",
+            "remote_address_match",
+            "source_cluster",
+            "destination_cluster",
+        )
+    },
+}
+"""The keys of entries whose actions name none."""
+
+
 class LimitPolicy:
     """The rate limits of a route or a virtual host, compiled. `alone`: nothing but the request is looked at."""
 
@@ -67,6 +85,11 @@ class LimitPolicy:
                     found.append(entries)
         return found
 
+    def within(self, stage: int, keys: Container[tuple[str, ...]], *more: LimitPolicy) -> LimitPolicy:
+        """Those at a stage, and those of `more`, that may make a descriptor of such keys, for limits of the process."""
+        limits = [limit for each in (self, *more) for limit, _ in each._limits]
+        return LimitPolicy([each for each in limits if each.stage == stage and _may_be_of(each, keys)])
+
     def limited(
         self, request: RequestView, stage: int | None, subject: Subject, *, done: bool
     ) -> list[tuple[RateLimit, LimitedDescriptor]]:
@@ -88,6 +111,16 @@ class LimitPolicy:
                     yield limit, entries
 
 
+def _may_be_of(limit: RateLimit, keys: Container[tuple[str, ...]]) -> bool:
+    if any(action.skip_if_absent for action in limit.actions):
+        return True
+    return tuple(map(_key, limit.actions)) in keys
+
+
+def _key(action: RateLimitAction) -> str:
+    return action.key or _UNNAMED.get(action.kind, "")
+
+
 def _entries(actions: Sequence[_EntryOf], request: RequestView, subject: Subject) -> Descriptor:
     """Empty where an action gives the descriptor up."""
     entries: list[Entry] = []
@@ -103,7 +136,7 @@ def _entries(actions: Sequence[_EntryOf], request: RequestView, subject: Subject
 def _entry_of(action: RateLimitAction) -> _EntryOf:
     match action.kind:
         case "generic_key":
-            fixed = (action.key or "generic_key", action.value)
+            fixed = (_key(action), action.value)
             return lambda request, subject: fixed
         case "request_headers":
             return _from_header(action)
@@ -115,10 +148,10 @@ def _entry_of(action: RateLimitAction) -> _EntryOf:
             return _within(action)
         case "header_value_match":
             headers = all_of([header_test(matcher) for matcher in action.headers])
-            return _when(headers, action, "header_match")
+            return _when(headers, action)
         case "query_parameter_value_match":
             queries = all_of([query_test(matcher) for matcher in action.query_parameters])
-            return _when(queries, action, "query_match")
+            return _when(queries, action)
         case "query_parameters":
             return _from_query(action)
         case "source_cluster":
@@ -132,17 +165,18 @@ def _entry_of(action: RateLimitAction) -> _EntryOf:
 
 
 def _within(action: RateLimitAction) -> _EntryOf:
-    fixed = (action.key or "remote_address_match", action.value)
+    fixed = (_key(action), action.value)
     inside = value_test(IpRanges(action.ranges))
     return lambda request, subject: fixed if inside(subject.address.encode()) == action.expect_match else None
 
 
 def _from_header(action: RateLimitAction) -> _EntryOf:
     name = action.header.lower().encode()
+    plain = name not in PSEUDO
 
     def entry(request: RequestView, subject: Subject) -> Entry | tuple[()] | None:
         del subject
-        value = request.header(name)
+        value = request.headers.get(name) if plain else request.header(name)
         if value is None:
             return () if action.skip_if_absent else None
         return (action.key, value.decode("utf-8", "replace"))
@@ -180,8 +214,8 @@ def _from_metadata(action: RateLimitAction) -> _EntryOf:
     return entry
 
 
-def _when(test: Callable[[RequestView], bool] | None, action: RateLimitAction, default_key: str) -> _EntryOf:
-    fixed = (action.key or default_key, action.value)
+def _when(test: Callable[[RequestView], bool] | None, action: RateLimitAction) -> _EntryOf:
+    fixed = (_key(action), action.value)
     return lambda request, subject: fixed if (test is None or test(request)) == action.expect_match else None
 
 

@@ -104,14 +104,14 @@ class InboundRequest:
         runtime: Runtime,
         request: RequestView,
         port: int,
-        *,
-        tls: bool = False,
         peer: Peer | None = None,
+        hello: Hello = ISTIO,
         local: str = "",
         source_port: int = 0,
-        hello: Hello = ISTIO,
         protocol: str = "HTTP/1.1",
         policies: Policies | None = None,
+        *,
+        tls: bool = False,
     ) -> None:
         """`local` is the address that the connection was made to, by default that of the workload; `policies` are those
         of the suite, by default the mesh's."""

@@ -6,7 +6,7 @@ them, and they keep their level while their configuration stays the same.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from threading import Lock
 
 from ...xds.model.filters import LimitDescriptor, LocalRateLimit, TokenBucket
@@ -20,6 +20,11 @@ from .stream import Stream
 Clock = Callable[[], float]
 
 BODY = b"local_rate_limited"
+
+NO_LIMITS = LimitPolicy(())
+
+MOST_KEPT = 1024
+"""Routes, or configurations of theirs, for which something is worked out once."""
 
 
 class Bucket:
@@ -38,11 +43,14 @@ class Bucket:
     def consume(self) -> bool:
         """Take one token if there is a whole one."""
         with self._lock:
-            level = self._level()
-            if level < 1.0:
-                return False
-            self._tokens = level - 1.0
-            return True
+            now = self._clock()
+            level = self._tokens + (now - self._since) * self.rate
+            self._since = now
+            if level > self.max_tokens:
+                level = float(self.max_tokens)
+            allowed = level >= 1.0
+            self._tokens = level - 1.0 if allowed else level
+            return allowed
 
     def _level(self) -> float:
         now = self._clock()
@@ -155,16 +163,54 @@ class Limiters:
 class _Applied:
     """One LocalRateLimit configuration at one place, compiled."""
 
-    __slots__ = ("config", "enabled", "enforced", "limiter", "own_limits", "response", "when_not_enforced")
+    __slots__ = (
+        "_by_route",
+        "_keys",
+        "_own",
+        "config",
+        "enabled",
+        "enforced",
+        "limiter",
+        "response",
+        "sampled",
+        "when_not_enforced",
+    )
 
     def __init__(self, config: LocalRateLimit, limiter: Limiter) -> None:
         self.config = config
         self.limiter = limiter
-        self.enabled = config.enabled
+        self.enabled = enabled = config.enabled
+        self.sampled = enabled is not None and enabled.numerator < enabled.denominator
+        """Whether chance decides which requests are counted."""
         self.enforced = config.enforced
-        self.own_limits = LimitPolicy(config.rate_limits)
+        self._keys = {tuple(key for key, _ in each.entries) for each in config.descriptors}
+        own = LimitPolicy(config.rate_limits)
+        self._own = None if own.empty else own.within(config.stage, self._keys)
+        self._by_route: dict[int, tuple[LimitPolicy, LimitPolicy]] = {}
         self.response = compile_additions(config.response_headers)
         self.when_not_enforced = compile_additions(config.request_headers_when_not_enforced)
+
+    def limits(self, route: CompiledRoute | None) -> LimitPolicy:
+        """What makes the descriptors of a request: without those that no bucket is for."""
+        if self._own is not None:
+            return self._own
+        action = route.action if route is not None else None
+        if route is None or action is None:
+            return NO_LIMITS
+        # Keyed by identity: the entry holds the limits, so the number cannot be reused while it is here.
+        kept = self._by_route.get(id(route.limits))
+        if kept is not None and kept[0] is route.limits:
+            return kept[1]
+        config = self.config
+        include = action.include_vh_rate_limits or config.vh_rate_limits == "INCLUDE"
+        if include or (config.vh_rate_limits == "OVERRIDE" and route.limits.empty):
+            made = route.limits.within(config.stage, self._keys, route.vhost_limits)
+        else:
+            made = route.limits.within(config.stage, self._keys)
+        if len(self._by_route) > MOST_KEPT:
+            self._by_route.clear()
+        self._by_route[id(route.limits)] = (route.limits, made)
+        return made
 
 
 class LocalRateLimitFilter:
@@ -186,10 +232,13 @@ class LocalRateLimitFilter:
         if applied is None or applied.enabled is None:
             return None
         uniform = self._limiters.uniform
-        if not applied.enabled.hit(int(uniform() * applied.enabled.denominator)):
+        if applied.sampled and not applied.enabled.hit(int(uniform() * applied.enabled.denominator)):
             return None
         config = applied.config
-        descriptors = _descriptors(stream, applied) if config.descriptors else ()
+        descriptors: Sequence[Descriptor] = ()
+        if config.descriptors:
+            limits = applied.limits(route)
+            descriptors = limits.descriptors(request, config.stage, NOBODY if limits.alone else subject_of(stream))
         allowed, bucket = applied.limiter.allow(descriptors)
         if config.x_ratelimit_headers and bucket is not None:
             stream.response_headers += [
@@ -221,7 +270,7 @@ class LocalRateLimitFilter:
             return None  # disabled for this route
         scope = f"{self._scope}/{_place(self.name, config, route, target)}"
         applied = _Applied(config, self._limiters.get(scope, config))
-        if len(self._per_route) > 1024:
+        if len(self._per_route) > MOST_KEPT:
             self._per_route.clear()
         self._per_route[id(config)] = (config, applied)
         return applied
@@ -237,18 +286,3 @@ def _place(name: str, config: LocalRateLimit, route: CompiledRoute, target: Targ
     if target is not None and target.config.filters.get(name) is config:
         return f"{vhost.name}/{route.index}/{target.cluster}"
     return ""
-
-
-def _descriptors(stream: Stream, applied: _Applied) -> list[Descriptor]:
-    config, request, route = applied.config, stream.request, stream.route
-    own = applied.own_limits
-    if not own.empty:
-        return own.descriptors(request, config.stage, NOBODY if own.alone else subject_of(stream))
-    if route is None or route.action is None:
-        return []
-    subject = NOBODY if route.limits.alone and route.vhost_limits.alone else subject_of(stream)
-    found = route.limits.descriptors(request, config.stage, subject)
-    include = route.action.include_vh_rate_limits or config.vh_rate_limits == "INCLUDE"
-    if include or (config.vh_rate_limits == "OVERRIDE" and route.limits.empty):
-        found += route.vhost_limits.descriptors(request, config.stage, subject)
-    return found

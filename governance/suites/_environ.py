@@ -35,11 +35,16 @@ def number(said: str | int | None) -> int:
 
 
 class Names:
-    """Names of headers, and of the variables that hold them."""
+    """Names of headers, and of the variables that hold them.
 
-    __slots__ = ("_variables", "headers")
+    `odd`: a variable has come that is not the one its header goes to, or a value that is no header's. From then on all
+    are written anew, as the policies have seen them.
+    """
+
+    __slots__ = ("_variables", "headers", "odd")
 
     def __init__(self) -> None:
+        self.odd = False
         self.headers: dict[str, bytes] = dict(BODY)
         """By their variables, as far as they are remembered; empty where a variable is something else."""
         self._variables: dict[bytes, str] = {name: key for key, name in BODY.items()}
@@ -47,9 +52,18 @@ class Names:
     def header(self, key: str) -> bytes:
         """The header that a variable holds which is not remembered; empty where it is something else."""
         name = key[5:].lower().replace("_", "-").encode("latin-1", "replace") if key[:5] == "HTTP_" else b""
+        if name and self.variable(name) != key:
+            self.odd = True
         if len(self.headers) < MOST_NAMES:
             self.headers[key] = name
         return name
+
+    def value(self, text: str) -> bytes:
+        """That of a header, which need not be ASCII."""
+        value = text.encode("latin-1", "replace")
+        if value.decode("latin-1") != text:
+            self.odd = True
+        return value
 
     def variable(self, name: bytes) -> str:
         """Where a header goes to."""
@@ -68,11 +82,12 @@ def view_of(environ: Environ, names: Names) -> RequestView:
     known = names.headers
     headers: HeaderList = []
     for key, value in environ.items():
-        name = known.get(key)
-        if name is None:
+        try:
+            name = known[key]
+        except KeyError:
             name = names.header(key)
         if name and (value or key not in BODY):
-            headers.append((name, value.encode("latin-1", "replace")))
+            headers.append((name, value.encode() if value.isascii() else names.value(value)))
     return RequestView(
         environ["REQUEST_METHOD"].encode("latin-1", "replace"),
         b"https" if environ.get("wsgi.url_scheme") == "https" else b"http",
@@ -98,7 +113,28 @@ def _target(environ: Environ) -> bytes:
 
 
 def put_headers(environ: Environ, names: Names, before: RawHeaders, headers: RawHeaders) -> None:
-    """Tell the app these, in the place of those that have come."""
+    """Tell the app these, in the place of those that have come: as a rule few are others."""
+    left = dict(before)
+    odd = names.odd or len(left) != len(before)
+    told: dict[str, str] = {}
+    for name, value in headers:
+        known = left.pop(name, None)
+        if known != value:
+            key = names.variable(name)
+            if known is None and (key in environ or key in told):
+                odd = True  # more than one line of a name, or another spelling
+                break
+            told[key] = value.decode("latin-1")
+    if odd:
+        _put_all(environ, names, before, headers)
+        return
+    for name in left:
+        environ.pop(names.variable(name), None)
+    environ.update(told)
+
+
+def _put_all(environ: Environ, names: Names, before: RawHeaders, headers: RawHeaders) -> None:
+    """The same, where a variable may be of several headers."""
     told: dict[str, str] = {}
     for name, value in headers:
         key = names.variable(name)

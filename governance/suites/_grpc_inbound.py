@@ -205,12 +205,12 @@ class Incoming:
             runtime,
             view,
             served.port if served is not None else port,
-            peer=served.peer if served is not None else None,
-            hello=served.hello if served is not None else ISTIO,
-            local=source.local,
-            source_port=source.port,
-            protocol="HTTP/2",
-            policies=policies,
+            served.peer if served is not None else None,
+            served.hello if served is not None else ISTIO,
+            source.local,
+            source.port,
+            "HTTP/2",
+            policies,
         )
         self.held: list[bytes] = []
         """Messages that were read before the app asked for them."""

@@ -84,12 +84,12 @@ class AsgiMiddleware(Governs):
             runtime,
             view,
             port,
-            peer=served.peer if served is not None else None,
-            hello=served.hello if served is not None else ISTIO,
-            local=plain(server[0]) if server and server[1] else "",
-            source_port=client[1] or 0 if client else 0,
-            protocol=PROTOCOLS.get(scope.get("http_version", ""), "HTTP/1.1"),
-            policies=self.policies,
+            served.peer if served is not None else None,
+            served.hello if served is not None else ISTIO,
+            plain(server[0]) if server and server[1] else "",
+            client[1] or 0 if client else 0,
+            PROTOCOLS.get(scope.get("http_version", ""), "HTTP/1.1"),
+            self.policies,
         )
         try:
             reply = inbound.start()
@@ -110,7 +110,20 @@ class AsgiMiddleware(Governs):
             scope["headers"] = list(view.raw_headers)
         if view.path is not target:
             scope.update(_path(view.path))
-        await _serve(self.app, inbound, scope, receive, send)
+        response = _Response(inbound, receive, send)
+        try:
+            if inbound.trace is None:
+                await self.app(scope, response.receive, response.send)
+            else:
+                with current(inbound):
+                    await self.app(scope, response.receive, response.send)
+        except Exception:
+            inbound.ended(response.status or 500)
+            raise
+        except BaseException:
+            inbound.ended(response.status, ("DC",))
+            raise
+        inbound.ended(response.status, () if response.complete else ("DC",))
 
     def _port(self, scope: Scope) -> int:
         if self.port is not None:
@@ -192,47 +205,42 @@ def _path(target: bytes) -> dict[str, Any]:
     return {"path": unquote(path.decode("ascii")), "raw_path": path, "query_string": query}
 
 
-async def _serve(app: App, inbound: InboundRequest, scope: Scope, receive: Receive, send: Send) -> None:
-    status = 0
-    complete = False
+class _Response:
+    """What the app says and hears: looked at on its way."""
 
-    async def watched(message: Message) -> None:
-        nonlocal status, complete
+    __slots__ = ("_inbound", "_receive", "_send", "complete", "status")
+
+    def __init__(self, inbound: InboundRequest, receive: Receive, send: Send) -> None:
+        self._inbound = inbound
+        self._receive = receive
+        self._send = send
+        self.status = 0
+        self.complete = False
+
+    def send(self, message: Message) -> Awaitable[None]:
+        """`send` for the app, which awaits what the server's own makes of it: one coroutine less for each message."""
         kind = message["type"]
         if kind == "http.response.start" or kind == "websocket.http.response.start":
-            status = message["status"]
+            self.status = status = message["status"]
             headers: HeaderList = message.get("headers", [])
-            changed = inbound.response(status, headers)
+            changed = self._inbound.response(status, headers)
             if changed is not headers:
                 message = {**message, "headers": changed}
         elif kind in BODY:
-            inbound.sent += len(message.get("body", b""))
-            complete = not message.get("more_body", False)
+            self._inbound.sent += len(message.get("body", b""))
+            self.complete = not message.get("more_body", False)
         elif kind == "websocket.accept":
-            status, complete = 101, True
-        elif kind == "websocket.close" and not status:
-            status, complete = 403, True
-        await send(message)
+            self.status, self.complete = 101, True
+        elif kind == "websocket.close" and not self.status:
+            self.status, self.complete = 403, True
+        return self._send(message)
 
-    async def counted() -> Message:
-        message = await receive()
+    async def receive(self) -> Message:
+        """`receive` for the app."""
+        message = await self._receive()
         if message["type"] == "http.request":
-            inbound.received += len(message.get("body", b""))
+            self._inbound.received += len(message.get("body", b""))
         return message
-
-    try:
-        if inbound.trace is None:
-            await app(scope, counted, watched)
-        else:
-            with current(inbound):
-                await app(scope, counted, watched)
-    except Exception:
-        inbound.ended(status or 500)
-        raise
-    except BaseException:
-        inbound.ended(status, ("DC",))
-        raise
-    inbound.ended(status, () if complete else ("DC",))
 
 
 async def _answer(inbound: InboundRequest, reply: LocalReply, send: Send) -> None:

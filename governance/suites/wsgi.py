@@ -77,11 +77,12 @@ class WsgiMiddleware(Governs):
             runtime,
             view,
             port,
-            peer=served.peer if served is not None else None,
-            hello=served.hello if served is not None else ISTIO,
-            source_port=number(environ.get("REMOTE_PORT")),
-            protocol=environ.get("SERVER_PROTOCOL", "HTTP/1.1"),
-            policies=self.policies,
+            served.peer if served is not None else None,
+            served.hello if served is not None else ISTIO,
+            "",
+            number(environ.get("REMOTE_PORT")),
+            environ.get("SERVER_PROTOCOL", "HTTP/1.1"),
+            self.policies,
         )
 
         def collect(action: Collect) -> int:

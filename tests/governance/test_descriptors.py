@@ -167,3 +167,26 @@ def test_a_service_is_asked_about_the_descriptors_that_there_are() -> None:
 def test_a_policy_without_limits_is_empty() -> None:
     assert LimitPolicy([]).empty
     assert not LimitPolicy([RateLimit((FIXED,))]).empty
+
+
+@pytest.mark.parametrize("sent", [request(), request("/?v=2", "10.0.0.1", x_user="alice", x_beta="1")])
+def test_within_keys_no_descriptor_of_such_keys_is_lost(sent: RequestView) -> None:
+    """By all actions of the table, one by one and in twos."""
+    subject = Subject(sent.source, "me", "a", METADATA)
+    actions = {repr(one): one for _, one, _, _ in TABLE}.values()
+    policy = LimitPolicy([RateLimit((one, *more)) for one in actions for more in ((), (FIXED,))])
+    made = policy.descriptors(sent, 0, subject)
+    assert made
+    for keys in {tuple(key for key, _ in each) for each in made}:
+        narrowed = policy.within(0, {keys})
+        wanted = [each for each in made if tuple(key for key, _ in each) == keys]
+        found = narrowed.descriptors(sent, 0, subject)
+        assert [each for each in found if tuple(key for key, _ in each) == keys] == wanted
+
+
+def test_within_keys_other_limits_and_those_of_other_stages_are_left_out() -> None:
+    policy = LimitPolicy([RateLimit((USER,)), RateLimit((FIXED,), stage=1)])
+    assert policy.within(0, {("generic_key",)}).empty
+    assert policy.within(1, {("generic_key",)}).descriptors(request(), 1) == [(("generic_key", "all"),)]
+    both = policy.within(0, {("generic_key",), ("user",)}, LimitPolicy([RateLimit((FIXED,))]))
+    assert both.descriptors(request(x_user="bob"), 0) == [(("user", "bob"),), (("generic_key", "all"),)]

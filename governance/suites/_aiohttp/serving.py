@@ -105,12 +105,12 @@ class ServerMiddleware(Governs):
             self.runtime,
             view,
             port,
-            peer=served.peer if served is not None else None,
-            hello=served.hello if served is not None else ISTIO,
-            local=plain(local) if local else "",
-            source_port=source_port,
-            protocol=PROTOCOLS.get(f"{request.version.major}.{request.version.minor}", "HTTP/1.1"),
-            policies=self.policies,
+            served.peer if served is not None else None,
+            served.hello if served is not None else ISTIO,
+            plain(local) if local else "",
+            source_port,
+            PROTOCOLS.get(f"{request.version.major}.{request.version.minor}", "HTTP/1.1"),
+            self.policies,
         )
         return inbound, view
 

@@ -416,6 +416,27 @@ def test_repeated_headers_are_joined_as_servers_join_them() -> None:
     assert environ == {"HTTP_X_A": "1,2", "HTTP_COOKIE": "a; b", "CONTENT_LENGTH": "3"}
 
 
+@pytest.mark.parametrize(
+    ("came", "after", "left"),
+    [
+        ({"HTTP_A": "1", "HTTP_B": "2"}, [(b"a", b"1"), (b"b", b"2")], {"HTTP_A": "1", "HTTP_B": "2"}),
+        ({"HTTP_A": "1", "HTTP_B": "2"}, [(b"a", b"3"), (b"X-C", b"4")], {"HTTP_A": "3", "HTTP_X_C": "4"}),
+        ({"HTTP_A": "1"}, [(b"a", b"1"), (b"A", b"2")], {"HTTP_A": "1,2"}),
+        ({"HTTP_A": "1"}, [(b"A", b"2"), (b"a", b"1")], {"HTTP_A": "2,1"}),
+        ({"HTTP_A": "1"}, [(b"c", b"2"), (b"C", b"1")], {"HTTP_C": "2,1"}),
+        ({"CONTENT_TYPE": ""}, [(b"content-type", b"t")], {"CONTENT_TYPE": "t"}),
+        ({"HTTP_A_B": "1", "HTTP_A-B": "2"}, [(b"a-b", b"2")], {"HTTP_A_B": "2", "HTTP_A-B": "2"}),
+        ({"HTTP_CONTENT_TYPE": "t"}, [(b"content-type", b"t")], {"HTTP_CONTENT_TYPE": "t", "CONTENT_TYPE": "t"}),
+        ({"HTTP_A": "\xe4", "HTTP_B": "1"}, [(b"a", b"\xe4")], {"HTTP_A": "\xe4"}),
+        ({"HTTP_A": "\u0142", "HTTP_B": "1"}, [(b"a", b"?")], {"HTTP_A": "?"}),
+    ],
+)
+def test_an_app_is_told_what_the_policies_have_left(came: Environ, after: list[tuple[bytes, bytes]], left: Any) -> None:
+    names, environ = Names(), {"REQUEST_METHOD": "GET", **came}
+    put_headers(environ, names, view_of(environ, names).raw_headers, after)
+    assert environ == {"REQUEST_METHOD": "GET", **left}
+
+
 def test_names_that_clients_choose_are_not_remembered_without_end() -> None:
     names = Names()
     for number in range(2000):
