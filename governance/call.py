@@ -23,7 +23,6 @@ from .admission import admit
 from .attempts import attempt_until_done
 from .call_state import CallState
 from .composition.calls import gone_past, routed, unlimit
-from .composition.compose import Policies
 from .composition.falling import fall_back
 from .composition.own import come_back_local, enter
 from .delivering import delivery
@@ -42,7 +41,6 @@ from .replying import own_reply
 from .reporting import deliver
 from .request import RequestView
 from .routing import CompiledRoute, Target
-from .runtime import Runtime
 from .steering import steer
 from .subject import Subject
 from .telling import end_span, tell_of_call
@@ -60,28 +58,6 @@ class OutgoingCall(CallState):
     """One call: its request, what was decided about it, and how it ended. Telemetry and `explain` read it."""
 
     __slots__ = ()
-
-    def __init__(
-        self,
-        runtime: Runtime,
-        owner: Any,
-        request: RequestView,
-        url_host: bytes,
-        port: int,
-        policies: Policies | None = None,
-    ) -> None:
-        """`owner` is whose connections may be used: a library in one event loop, or in sync code. `policies`: of the
-        suite; by default the mesh's."""
-        super().__init__()
-        self.runtime = runtime
-        self.policies = policies if policies is not None else runtime.policies
-        self.owner = owner
-        self.request = request
-        if not request.source:
-            request.source = runtime.options.workload.address
-        self.url_host = url_host
-        self.port = port
-        self.started = runtime.clock()
 
     def run(self) -> Machine:
         """The machine."""
@@ -229,9 +205,12 @@ class OutgoingCall(CallState):
         if http.filters.closed is not None:
             self.reply = closed(http.filters.closed)
             return None
-        table = http.table(plan)
-        if type(table) is Missing:
-            return table
+        table = destination.table
+        if table is None:
+            found = http.table(plan)
+            if isinstance(found, Missing):
+                return found
+            table = destination.table = found
         try:
             if self.redirects:
                 self.reply = again(request, http.config)
@@ -251,7 +230,9 @@ class OutgoingCall(CallState):
             self.trace = http.tracing.begin(request, route, incoming=False, again=bool(self.redirects))
         if http.filters.active:
             chain = http.filters if self.policies is None else http.filters_for(self.policies)
-            filters = chain.at(target if target is not None else route)
+            place = target if target is not None else route
+            kept = place.chain if place is not None else None
+            filters = kept[1] if kept is not None and kept[0] is chain else chain.at(place)
             if filters.active:
                 self.filters, self.response_headers, self.kept, self.dynamic = filters, [], {}, {}
                 return FILTERS
@@ -319,7 +300,7 @@ class OutgoingCall(CallState):
             self.steering, self.route = steering, steering.route
             route, timeout_s = steering.route, steering.timeout_s
         else:
-            timeout_s = route.timeout_of(request)
+            timeout_s = route.timeout_of(request) if route.limits_grpc else route.timeout_s
         policies = self.policies
         if policies is not None and policies.timeout != "on":
             unlimit(self, policies, timeout_s)
@@ -333,15 +314,13 @@ class OutgoingCall(CallState):
         if steering is not None and self.timed:
             limits = self.limits = steering.limits(limits, began)
         self.upstream = UpstreamRequest(
-            request,
+            self,
             route,
             target,
-            route.expected(timeout_s),
+            timeout_s if route.retry is None or route.retry.per_try_timeout_s is None else route.expected(timeout_s),
             destination.http,
-            http2=cluster.http2,
-            describe=self.subject,
-            grpc_s=None if limits is None else limits.grpc_s,
-            context=() if self.trace is None else self.trace.lines(),
+            cluster,
+            None if limits is None else limits.grpc_s,
         )
         retry = route.retry if cluster.retry is None else cluster.retry
         if steering is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .actions import Race
 from .answering import Answering
@@ -18,13 +18,16 @@ from .peer import Peer
 from .plan import Destination
 from .pool import Connection, Slot
 from .replies import LocalReply
-from .request import RawHeaders
+from .request import RawHeaders, RequestView
 from .retry import CompiledRetry
 from .routing import CompiledRoute, CompiledVirtualHost, Target
 from .steering import Steering
 from .timing import StreamLimits
 from .tracing import Trace
 from .upstream import UpstreamRequest
+
+if TYPE_CHECKING:
+    from .runtime import Runtime
 
 
 class CallState:
@@ -86,7 +89,27 @@ class CallState:
     dynamic: dict[str, dict[str, Any]]
     """What they tell one another."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        owner: Any,
+        request: RequestView,
+        url_host: bytes,
+        port: int,
+        policies: Policies | None = None,
+    ) -> None:
+        """`owner` is whose connections may be used: a library in one event loop, or in sync code. `policies`: of the
+        suite; by default the mesh's."""
+        self.runtime = runtime
+        self.policies: Policies | None = policies if policies is not None else runtime.policies
+        """What users have added and switched, where they have."""
+        self.owner = owner
+        self.request = request
+        if not request.source:
+            request.source = runtime.options.workload.address
+        self.url_host = url_host
+        self.port = port
+        self.started = runtime.clock()
         self.ended = 0.0
         """When the machine ended, by the runtime's clock; `started` likewise."""
         self.destination: Destination | None = None
@@ -138,8 +161,6 @@ class CallState:
         self.unreached = ""
         """The flag of a connection that the library's own means could not make. Its driver sets it, and raises."""
 
-    policies: Policies | None
-    """What users have added and switched, where they have."""
     peer: Peer | None = None
     source_port: int = 0
     incoming = False

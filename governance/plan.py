@@ -78,6 +78,7 @@ class Destination:
         "reason",
         "resolved",
         "resolved_by",
+        "table",
     )
 
     def __init__(
@@ -97,6 +98,8 @@ class Destination:
         self.reason = reason
         self.http: HttpRuntime | None = None
         self.cluster = ""
+        self.table: RouteTable | None = None
+        """Its route table, once it was there: a destination lasts no longer than the routes do."""
         self.hosts: dict[bytes, CompiledVirtualHost | None] = {}
         self.body_limit = DEFAULT_BODY_LIMIT
         """The most of a body that is kept where no route says it; 0 for no limit."""
@@ -274,14 +277,10 @@ class Plan:
             listener = resource.get()
         except ResourceError as error:
             return Destination("refused", resource.name, None, resolved, by, str(error))
-        connection = Connection(
-            destination=resolved or "",
-            port=port,
-            transport="tls" if tls else "raw_buffer",
-            server_name=host if tls else "",
-            application_protocols=() if tls or scheme == OPAQUE else ("http/1.1",),
-            source=self.runtime.options.workload.address,
-        )
+        transport, server_name = ("tls", host) if tls else ("raw_buffer", "")
+        spoken = () if tls or scheme == OPAQUE else ("http/1.1",)
+        source = self.runtime.options.workload.address
+        connection = Connection(resolved or "", port, transport, server_name, spoken, source)
         return self._from_chain(listener, find_chain(listener, connection), resolved, by)
 
     def _to_api_listener(

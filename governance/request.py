@@ -31,11 +31,11 @@ class RequestView:
     """
 
     __slots__ = (
-        "_headers",
         "_more",
         "_others",
         "_query",
         "authority",
+        "headers",
         "internal",
         "method",
         "path",
@@ -58,54 +58,46 @@ class RequestView:
         self.scheme = scheme
         self.authority = authority
         self.path = path
-        self.raw_headers = raw_headers
         self.source = source
         self.remote = ""
         self.internal = False
-        self._headers: dict[bytes, bytes] | None = None
-        self._more: dict[bytes, tuple[bytes, ...]] | None = None
-        self._others: list[tuple[bytes, bytes]] = []
         self._query: dict[bytes, bytes] | None = None
+        self.replace_headers(raw_headers)
 
-    @property
-    def headers(self) -> dict[bytes, bytes]:
-        """Lower-case names to values; those that Envoy joins on arrival are one value, of others this is the first."""
-        headers = self._headers
-        if headers is None:
-            headers = self._headers = {}
-            others = self._others = []
-            for pair in self.raw_headers:
-                name, value = pair
-                name = name.lower()
-                if name != b"host" and name != b"connection":
-                    others.append(pair)
-                if name not in headers:
-                    headers[name] = value
-                elif name in JOINED:
-                    if value:
-                        headers[name] = headers[name] + b"," + value if headers[name] else value
-                elif self._more is None:
-                    self._more = {name: (headers[name], value)}
-                else:
-                    self._more[name] = (*self._more.get(name, (headers[name],)), value)
-        return headers
+    def replace_headers(self, raw_headers: RawHeaders) -> None:
+        """Forget the headers and take these."""
+        self.raw_headers = raw_headers
+        self._more: dict[bytes, tuple[bytes, ...]] | None = None
+        headers: dict[bytes, bytes] = {}
+        self.headers = headers
+        """Lower-case names to values; those that Envoy joins on arrival are one value, of others this is the first.
+        Known from the beginning: a property that finds out would be asked ten times for one request."""
+        others: HeaderList = []
+        self._others = others
+        for pair in raw_headers:
+            name, value = pair
+            name = name.lower()
+            if name != b"host" and name != b"connection":
+                others.append(pair)
+            if name not in headers:
+                headers[name] = value
+            elif name in JOINED:
+                if value:
+                    headers[name] = headers[name] + b"," + value if headers[name] else value
+            elif self._more is None:
+                self._more = {name: (headers[name], value)}
+            else:
+                self._more[name] = (*self._more.get(name, (headers[name],)), value)
 
     def without_hop(self) -> list[tuple[bytes, bytes]]:
         """The headers as they came but for Host and Connection, in a list that is the caller's own."""
-        _ = self.headers
         return self._others
-
-    def replace_headers(self, headers: RawHeaders) -> None:
-        """Forget the headers and take these."""
-        self.raw_headers = headers
-        self._headers = None
-        self._more = None
 
     def restore_host(self) -> None:
         """Put Host before all other headers, which hold none (governance.admission); what is known of them stays."""
-        authority, known = self.authority, self._headers
+        authority, known = self.authority, self.headers
         raw = [(b"host", authority), *self.raw_headers] if authority else self.raw_headers
-        if known is None or self._more is not None:
+        if self._more is not None:
             self.replace_headers(raw)
             return
         self.raw_headers = raw
@@ -158,7 +150,7 @@ class RequestView:
     @property
     def is_grpc(self) -> bool:
         """Whether the content type says gRPC (to Envoy, one with parameters does not)."""
-        kind = self.header(b"content-type") or b""
+        kind = self.headers.get(b"content-type", b"")
         return kind == b"application/grpc" or kind.startswith(b"application/grpc+")
 
     @property

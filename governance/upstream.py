@@ -6,7 +6,7 @@ overwritten in its place.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from .formatter import Formatter
@@ -19,6 +19,8 @@ from .trace_context import carrying
 
 if TYPE_CHECKING:
     from .balancing.host import Host
+    from .call import OutgoingCall
+    from .cluster import ClusterRuntime
     from .http_runtime import HttpRuntime
 
 DECORATOR = b"x-envoy-decorator-operation"
@@ -37,14 +39,10 @@ class UpstreamRequest:
     """Method, authority, path and headers as they go out; the headers move a little with every try."""
 
     __slots__ = (
-        "_appends",
-        "_counts",
-        "_quiet",
-        "_remote",
-        "_scheme",
-        "_source",
+        "_http",
+        "_request",
+        "_route",
         "_tells_grpc",
-        "_tells_timeouts",
         "authority",
         "headers",
         "method",
@@ -53,17 +51,16 @@ class UpstreamRequest:
 
     def __init__(
         self,
-        request: RequestView,
+        call: OutgoingCall,
         route: CompiledRoute,
         target: Target,
         expected_s: float | None,
         http: HttpRuntime,
-        *,
-        http2: bool,
-        describe: Callable[[], Subject] | None = None,
-        grpc_s: float | None = None,
-        context: Sequence[tuple[bytes, bytes]] = (),
+        cluster: ClusterRuntime,
+        grpc_s: float | None,
     ) -> None:
+        # All by their places: to make an object with names for its arguments takes twice as long.
+        request = call.request
         method = self.method = request.method
         known = request.headers
         headers = list(request.raw_headers)
@@ -72,17 +69,21 @@ class UpstreamRequest:
         if route.decorator is not None and http.config.tracing and not http.config.tracing.operation:
             put(headers, DECORATOR, route.decorator, sent=DECORATOR in known)
         if expected_s is not None and not http.quiet:
-            put(headers, EXPECTED, _milliseconds(expected_s), sent=EXPECTED in known)
-        tells_grpc = self._tells_grpc = b"content-type" in known and route.limits_grpc and request.is_grpc
+            if EXPECTED in known:
+                put(headers, EXPECTED, _milliseconds(expected_s))
+            else:
+                headers.append((EXPECTED, _milliseconds(expected_s)))
+        tells_grpc = self._tells_grpc = route.limits_grpc and request.is_grpc
         if tells_grpc and expected_s is not None:
             put(headers, GRPC_TIMEOUT, _grpc_timeout(expected_s), sent=GRPC_TIMEOUT in known)
-        self._counts = route.counts_attempts
-        self._tells_timeouts = route.vhost.include_is_timeout_retry_header
-        if self._counts:
-            put(headers, ATTEMPT_COUNT, b"1", sent=ATTEMPT_COUNT in known)
+        if route.counts_attempts:
+            if ATTEMPT_COUNT in known:
+                put(headers, ATTEMPT_COUNT, b"1")
+            else:
+                headers.append((ATTEMPT_COUNT, b"1"))
         levels = target.request_levels
         if levels or target.host_rewrite is not None:
-            subject = describe() if describe is not None and formats(levels) else None
+            subject = call.subject() if formats(levels) else None
             if target.host_rewrite is not None:
                 # The chosen cluster's host comes before all that the route says, and leaves no trace.
                 headers = apply_levels(levels[: target.own_levels], headers, request, live=True, subject=subject)
@@ -91,17 +92,16 @@ class UpstreamRequest:
                 request.authority = target.host_rewrite
             if levels:
                 headers = apply_levels(levels, headers, request, live=True, subject=subject)
-        self._scheme, self._source, self._remote = request.scheme, request.source, request.remote
-        self._quiet, self._appends = http.quiet, route.appends_host
+        self._http, self._request, self._route = http, request, route
         self.authority = request.authority
         self.path = request.path
         if route.rewrites:
-            self._rewrite(route, request, headers, describe)
-        if context:
+            self._rewrite(route, request, headers, call.subject)
+        if call.trace is not None and (context := call.trace.lines()):
             headers = carrying(headers, context)
         if (
             method not in _LENGTHLESS
-            and not http2
+            and not cluster.http2
             and b"content-length" not in known
             and b"transfer-encoding" not in known
         ):
@@ -113,7 +113,7 @@ class UpstreamRequest:
         route: CompiledRoute,
         request: RequestView,
         headers: HeaderList,
-        describe: Callable[[], Subject] | None,
+        describe: Callable[[], Subject],
     ) -> None:
         if route.host_format is not None:
             self.authority = _filled(route.host_format, request.having(headers), describe) or request.authority
@@ -128,15 +128,15 @@ class UpstreamRequest:
             new = _filled(route.path_format, request.having(headers), describe)
             new = new + request.path[len(strip_query(request.path)) :] if new else None
         if new is not None:
-            if not self._quiet:
+            if not self._http.quiet:
                 put(headers, ORIGINAL_PATH, request.path)
             self.path = new
 
     def _moved(self, headers: HeaderList, before: bytes) -> None:
         """Remember the host that is written over."""
-        if not self._quiet:
+        if not self._http.quiet:
             put(headers, ORIGINAL_HOST, before)
-        if self._appends and before:
+        if self._route.appends_host and before:
             sent = next((value for name, value in headers if name.lower() == FORWARDED_HOST), b"")
             if sent.split(b",")[-1] != before:
                 put(headers, FORWARDED_HOST, sent + b"," + before if sent else before)
@@ -151,8 +151,9 @@ class UpstreamRequest:
 
     def view(self) -> RequestView:
         """The request as it went out last: what response headers are formatted from."""
-        view = RequestView(self.method, self._scheme, self.authority, self.path, self.headers, self._source)
-        view.remote = self._remote
+        request = self._request
+        view = RequestView(self.method, request.scheme, self.authority, self.path, self.headers, request.source)
+        view.remote = request.remote
         return view
 
     def copied(self, authority: bytes, headers: HeaderList) -> UpstreamRequest:
@@ -160,23 +161,22 @@ class UpstreamRequest:
         made = object.__new__(UpstreamRequest)
         made.method, made.path = self.method, self.path
         made.authority, made.headers = authority, headers
-        made._counts, made._tells_grpc = self._counts, self._tells_grpc
-        made._tells_timeouts = self._tells_timeouts
-        made._scheme, made._source = self._scheme, self._source
+        made._http, made._request, made._route = self._http, self._request, self._route
+        made._tells_grpc = self._tells_grpc
         return made
 
     def again(self, attempt: int, expected_s: float | None, *, timed_out: bool = False) -> None:
         """Say in the headers which try this is, how long it may take, and whether the one before took too long."""
         new: HeaderList = []
         for pair in self.headers:
-            if pair[0] == ATTEMPT_COUNT and self._counts:
+            if pair[0] == ATTEMPT_COUNT and self._route.counts_attempts:
                 pair = (ATTEMPT_COUNT, b"%d" % attempt)
             elif pair[0] == EXPECTED and expected_s is not None:
                 pair = (EXPECTED, _milliseconds(expected_s))
             elif pair[0] == GRPC_TIMEOUT and self._tells_grpc and expected_s is not None:
                 pair = (GRPC_TIMEOUT, _grpc_timeout(expected_s))
             new.append(pair)
-        if self._tells_timeouts:
+        if self._route.vhost.include_is_timeout_retry_header:
             put(new, TIMEOUT_RETRY, b"true" if timed_out else b"false")
         self.headers = new
 
@@ -188,10 +188,10 @@ def counted(headers: RawHeaders, attempts: int) -> HeaderList:
     return said
 
 
-def _filled(value: bytes | Formatter, request: RequestView, describe: Callable[[], Subject] | None) -> bytes:
+def _filled(value: bytes | Formatter, request: RequestView, describe: Callable[[], Subject]) -> bytes:
     if isinstance(value, bytes):
         return value
-    subject = describe() if describe is not None else Subject(request)
+    subject = describe()
     subject.request = request
     return value(subject)
 
