@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from copy import copy
 from time import monotonic
-from typing import Any, Self
+from typing import Any
 
 import grpc.aio
 
@@ -29,50 +29,48 @@ from ..actions import (
 from ..driver import drive_async
 from ..framing import framed
 from ..grpc_statuses import OK
-from ..mirroring import Copy
 from ._awaiting import Task, ask, await_slot, beside
 from ._awaiting import await_race as wait_for_race
 from ._background import as_task
 from ._grpc_aio_ends import Ends, ended_of
-from ._grpc_metadata import headers_of
+from ._grpc_metadata import Sent, headers_of
 from ._grpc_native import opened_async
-from ._grpc_rpc import Answer, RefusedError, Rpc, unsupported, whole_unary
+from ._grpc_rpc import Answer, RefusedError, Rpc, unsupported
 from ._grpc_status import Ended, failure_of, head_of, local, read
 
 EOF: Any = grpc.aio.EOF  # type: ignore[attr-defined]  # the stubs do not have it
 
 
+class Ready(grpc.aio.Metadata):
+    """What a call says, as grpcio asks for it: one pair after the other. Its own class would sort them by key first."""
+
+    def __init__(self, pairs: Sent) -> None:
+        self._pairs = pairs
+
+    def __len__(self) -> int:
+        return len(self._pairs)
+
+    def __iter__(self) -> Any:
+        return iter(self._pairs)
+
+
 class AioRpc(Rpc):
     """One call of a task's."""
 
-    __slots__ = ("bypass", "late", "timer")
-
-    def __init__(self, *arguments: Any, bypass: Callable[[], Any]) -> None:
-        super().__init__(*arguments)
-        self.bypass = bypass
-        self.timer: asyncio.TimerHandle | None = None
-        self.late = False
-
-    @classmethod
-    def of_copy(cls, rpc: Rpc, copy: Copy, body: Any) -> Self:
-        made = super().of_copy(rpc, copy, body)
-        made.timer, made.late = None, False
-        if isinstance(rpc, AioRpc):
-            made.bypass = rpc.bypass
-        return made
+    __slots__ = ()
 
     def until_then(self, until: float | None) -> None:
         """The mesh ends it at that moment, and at no other."""
         self.call_off()
         self.late = False
         if until is not None:
-            self.timer = asyncio.get_running_loop().call_later(max(0.0, until - monotonic()), self._ring)
+            self.alarm = asyncio.get_running_loop().call_later(max(0.0, until - monotonic()), self._ring)
 
     def call_off(self) -> None:
         """The mesh does not end it any more."""
-        timer, self.timer = self.timer, None
-        if timer is not None:
-            timer.cancel()
+        alarm, self.alarm = self.alarm, None
+        if alarm is not None:
+            alarm.cancel()
 
     def _ring(self) -> None:
         self.late = True
@@ -112,21 +110,17 @@ class AioRpc(Rpc):
             tries += 1
             self.begin()
 
-    async def unary(self) -> tuple[bytes | None, Ended]:
-        """A call with one response: its message, unless it failed, and how it ended."""
-        return whole_unary(self, *await self.run())
-
 
 async def await_config(rpc: AioRpc, action: AwaitConfig) -> None:
     """Wait for the next snapshot."""
-    if not await rpc.runtime.changes.wait_async(action.seen, rpc.patience(action.missing)):
+    if not await rpc.channel.runtime.changes.wait_async(action.seen, rpc.patience(action.missing)):
         raise rpc.unconfigured(action.missing)
 
 
 async def open_connection(rpc: AioRpc, action: OpenConnection) -> Any:
     """A channel to the endpoint."""
     limit, own = rpc.connect_limit(action)
-    made = await opened_async(rpc.runtime, rpc.owner, action, rpc.authority, limit)
+    made = await opened_async(rpc.channel.runtime, rpc.owner, action, rpc.authority, limit)
     if own and isinstance(made, Failure) and made.kind == "connect-timeout":
         raise rpc.expired(f"connecting to {action.host.address}")
     return made
@@ -135,8 +129,15 @@ async def open_connection(rpc: AioRpc, action: OpenConnection) -> Any:
 async def send(rpc: AioRpc, action: Send) -> Head | Failure:
     """One try."""
     function, more, until = rpc.prepared(action)
-    rpc.native = native = function(rpc.given(), **more)
-    ends = None if isinstance(rpc.body, bytes) else Ends(native)
+    metadata, body = more["metadata"], rpc.body
+    if metadata:
+        more["metadata"] = Ready(metadata)
+    ends: Ends | None = None
+    if isinstance(body, bytes):
+        rpc.native = native = function(body, **more)
+    else:
+        rpc.native = native = function(rpc.given(), **more)
+        ends = Ends(native)
     before = 0
     if until is not None:
         before = _cancelled()
@@ -156,7 +157,8 @@ async def send(rpc: AioRpc, action: Send) -> Head | Failure:
         native.cancel()
         raise
     finally:
-        rpc.call_off()
+        if rpc.alarm is not None:
+            rpc.call_off()
         rpc.native = None
 
 
@@ -205,7 +207,7 @@ async def bypass(rpc: AioRpc, action: Bypass) -> Head:
     if action.tcp is not None:
         raise RefusedError(unsupported(rpc, action))
     path, more = rpc.unrouted(action)
-    function = getattr(rpc.bypass(), rpc.kind)(path)
+    function = getattr(rpc.channel.bypassed(), rpc.kind)(path)
     rpc.native = native = function(rpc.given(), **more)
     none = headers_of(None)
     if rpc.kind.endswith("_stream"):
@@ -234,7 +236,7 @@ async def collect(rpc: AioRpc, action: Collect) -> int:
 
 async def start(rpc: AioRpc, action: Start) -> None:
     """A copy in the background; a stream of requests is not copied."""
-    background = rpc.runtime.background
+    background = rpc.channel.runtime.background
     if not isinstance(rpc.body, bytes):
         background.drop()
     elif background.begin():
@@ -264,7 +266,7 @@ async def consume(rpc: AioRpc, deliver: Deliver) -> None:
 async def run(rpc: AioRpc, action: Run) -> Task:
     """A try beside others, in a task of its own."""
     branch = copy(rpc)
-    branch.native = branch.timer = None
+    branch.native = branch.alarm = None
     return beside(action, PERFORM, branch)
 
 

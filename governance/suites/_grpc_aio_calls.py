@@ -19,7 +19,7 @@ from ._grpc_aio_actions import AioRpc
 from ._grpc_aio_ends import ended_of
 from ._grpc_codes import code_of
 from ._grpc_metadata import Metadata
-from ._grpc_rpc import Answer, cut_as, initial_of, whole
+from ._grpc_rpc import Answer, cut_as, initial_of, whole, whole_unary
 from ._grpc_status import Ended
 
 EOF: Any = grpc.aio.EOF  # type: ignore[attr-defined]  # the stubs do not have it
@@ -45,14 +45,44 @@ class Driven:
     """One call, and what drives it: a task of its own, from the next turn of the loop on; or, where the program awaits
     a call with one response as soon as it has made it, the program's own task, which saves turns of the loop.
 
-    `begun`: its response has, or it is over. `forget`: is told when it is.
+    `begun`: whether its response has, or it is over. `forget`: is told when it is.
     """
 
-    def __init__(self, rpc: AioRpc, decode: Callable[[bytes], Any], forget: Callable[[Driven], object]) -> None:
+    __slots__ = (
+        "_begins",
+        "_deliver",
+        "_driver",
+        "_forget",
+        "_interrupted",
+        "_over",
+        "_owns",
+        "_streams",
+        "_waits",
+        "_works",
+        "begun",
+        "decode",
+        "ended",
+        "first",
+        "initial",
+        "loop",
+        "native",
+        "received",
+        "rpc",
+        "told",
+        "value",
+        "wrong",
+    )
+
+    def __init__(
+        self,
+        rpc: AioRpc,
+        decode: Callable[[bytes], Any],
+        forget: Callable[[Driven], object],
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
         self.rpc = rpc
         self.decode = decode
-        self.begun = asyncio.Event()
-        self.over = asyncio.Event()
+        self.begun = False
         self.ended: Ended | None = None
         self.value: Any = None
         self.wrong: BaseException | None = None
@@ -61,7 +91,7 @@ class Driven:
         self.initial: Metadata = ()
         self.received = 0
         self.told: list[Callable[[], object]] = []
-        self.loop = asyncio.get_running_loop()
+        self.loop = loop
         self._forget = forget
         self._deliver: Deliver | None = None
         self._driver: asyncio.Task[Any] | None = None
@@ -71,51 +101,64 @@ class Driven:
         """Whether it has begun."""
         self._interrupted = False
         """Whether the program's task has been cancelled to end the call."""
+        self._begins: asyncio.Event | None = None
+        self._over: asyncio.Event | None = None
+        """Who waits for it: mostly nobody."""
         self._streams = rpc.kind.endswith("_stream")
-        self._start: asyncio.Handle | None = None
+        self._waits = True
+        """Whether nobody drives it yet."""
         if self._streams:
             self._begin()
         else:
-            self._start = self.loop.call_soon(self._begin)
+            loop.call_soon(self._begin)
 
     def _begin(self) -> None:
-        self._start, self._driver = None, self.loop.create_task(self._work())
+        if self._waits:
+            self._waits, self._driver = False, self.loop.create_task(self._work())
 
-    def _takes(self) -> bool:
-        """Whether nobody drives it yet; from now on somebody does."""
-        start, self._start = self._start, None
-        if start is not None:
-            start.cancel()
-        return start is not None
+    async def begins(self) -> None:
+        """Until its response has begun, or it is over."""
+        if not self.begun:
+            if self._begins is None:
+                self._begins = asyncio.Event()
+            await self._begins.wait()
 
     async def wait(self) -> Ended:
         """Until it is over."""
         if self.ended is None:
-            await self.over.wait()
+            if self._over is None:
+                self._over = asyncio.Event()
+            await self._over.wait()
         if self.ended is None:
             raise AssertionError("over without an end")
         return self.ended
 
     async def drive(self) -> Ended:
         """The same, by this very task if nobody else drives it."""
-        if self._takes():
-            self._driver, self._owns = asyncio.current_task(), False
+        if self._waits:
+            self._waits, self._driver, self._owns = False, asyncio.current_task(), False
             await self._work()
-        return await self.wait()
+        return self.ended or await self.wait()
 
     async def _work(self) -> None:
         self._works = True
         interrupted: asyncio.CancelledError | None = None
+        rpc = self.rpc
         try:
-            ended = await (self._stream() if self._streams else self._unary())
+            if self._streams:
+                ended = await self._stream()
+            else:
+                message, ended = whole_unary(rpc, *await rpc.run())
+                if ended.code == OK and message is not None:
+                    self.value = self.decode(message)
         except asyncio.CancelledError as error:
-            self.rpc.machine.close()
-            ended = self.rpc.withdrawn().ended
+            rpc.machine.close()
+            ended = rpc.withdrawn().ended
             interrupted = error
             if self._interrupted and self._driver is not None:
                 self._driver.uncancel()
         except Exception as error:  # a serializer, or a defect of ours: the program is told what it was
-            self.rpc.machine.close()
+            rpc.machine.close()
             self.wrong = error
             ended = Ended(INTERNAL, repr(error))
         self._finish(ended)
@@ -124,17 +167,17 @@ class Driven:
 
     def _finish(self, ended: Ended) -> None:
         self.ended = ended
-        self.begun.set()
-        self.over.set()
+        self._has_begun()
+        if self._over is not None:
+            self._over.set()
         self._forget(self)
         for each in self.told:
             each()
 
-    async def _unary(self) -> Ended:
-        message, ended = await self.rpc.unary()
-        if ended.code == OK and message is not None:
-            self.value = self.decode(message)
-        return ended
+    def _has_begun(self) -> None:
+        self.begun = True
+        if self._begins is not None:
+            self._begins.set()
 
     async def _stream(self) -> Ended:
         rpc = self.rpc
@@ -153,7 +196,7 @@ class Driven:
         self.first = answer.message
         self.native = native
         rpc.until_then(rpc.sooner(rpc.end_of(deliver), deliver.idle_s))
-        self.begun.set()
+        self._has_begun()
         complete = False
         try:
             ended = await ended_of(native)
@@ -185,7 +228,7 @@ class Driven:
         self.rpc.cancelled = True
         native = self.native if self._owns else self.rpc.native
         if not self._works:
-            self._takes()
+            self._waits = False
             if self._driver is not None:
                 self._driver.cancel()
             self.rpc.machine.close()
@@ -232,7 +275,7 @@ class Handle(_Call):  # type: ignore[misc]
 
     async def initial_metadata(self) -> grpc.aio.Metadata:
         driven = self._driven
-        await driven.begun.wait()
+        await driven.begins()
         ended = driven.ended
         return grpc.aio.Metadata(*(driven.initial if ended is None or driven.native is not None else ended.initial))
 
@@ -258,7 +301,7 @@ class Handle(_Call):  # type: ignore[misc]
     async def wait_for_connection(self) -> None:
         """Until the response has begun: the mesh chooses the connection with the call."""
         driven = self._driven
-        await driven.begun.wait()
+        await driven.begins()
         if driven.ended is not None and driven.ended.code != OK:
             raise driven.raised(driven.ended)
 
@@ -290,7 +333,7 @@ class _ManyResponses(Handle):
     async def read(self) -> Any:
         driven = self._driven
         try:
-            await driven.begun.wait()
+            await driven.begins()
             first, driven.first = driven.first, None
             if first is not None:
                 return driven.heard(first)
@@ -367,7 +410,7 @@ class Writing:
 
     async def _handed(self, item: Any, driven: Driven) -> None:
         loop = asyncio.get_running_loop()
-        putting, over = loop.create_task(self._queue.put(item)), loop.create_task(driven.over.wait())
+        putting, over = loop.create_task(self._queue.put(item)), loop.create_task(driven.wait())
         try:
             await asyncio.wait((putting, over), return_when=asyncio.FIRST_COMPLETED)
         finally:

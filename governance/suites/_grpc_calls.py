@@ -17,7 +17,7 @@ from ..actions import Deliver
 from ..grpc_statuses import CANCELLED, INTERNAL, OK
 from ._grpc_codes import code_of
 from ._grpc_metadata import Metadata
-from ._grpc_rpc import Answer, RefusedError, cut_as, initial_of, whole
+from ._grpc_rpc import Answer, RefusedError, cut_as, initial_of, whole, whole_unary
 from ._grpc_status import Ended, read
 from ._grpc_sync import SyncRpc
 
@@ -220,7 +220,7 @@ class Future(Pending):
 
     def _work(self) -> None:
         try:
-            message, ended = self._rpc.unary()
+            message, ended = whole_unary(self._rpc, *self._rpc.run())
             if ended.code == OK and message is not None:
                 self._value = self._decode(message)
         except RefusedError as refused:

@@ -16,6 +16,7 @@ from ..request import RawHeaders
 
 BINARY = "-bin"
 Metadata = tuple[tuple[str, str | bytes], ...]
+Sent = tuple[tuple[bytes, bytes], ...]
 
 TRANSPORT = frozenset(
     b"host te content-type content-length transfer-encoding connection user-agent grpc-timeout grpc-encoding "
@@ -45,14 +46,26 @@ def headers_of(metadata: Iterable[Sequence[str | bytes]] | None) -> HeaderList:
 
 
 def metadata_of(headers: HeaderList, leave: frozenset[bytes] = TRANSPORT) -> Metadata:
-    """Headers as a program gives and gets them, but for those of the transport."""
+    """Headers as a program gets them, but for those of the transport."""
     found: list[tuple[str, str | bytes]] = []
     for name, value in headers:
-        key, binary = _key(name, leave)
+        key, _, binary = _key(name, leave)
         if binary:
             found += ((key, each) for each in _binary(value))
         elif key:
             found.append((key, value.decode("latin-1")))
+    return tuple(found)
+
+
+def sent_of(headers: HeaderList, leave: frozenset[bytes]) -> Sent:
+    """The same for grpcio to send, which would make bytes of text again."""
+    found: list[tuple[bytes, bytes]] = []
+    for name, value in headers:
+        _, key, binary = _key(name, leave)
+        if binary:
+            found += ((key, each) for each in _binary(value))
+        elif key:
+            found.append((key, value))
     return tuple(found)
 
 
@@ -64,12 +77,13 @@ def telling(metadata: Iterable[tuple[str | bytes, str | bytes]] | None, told: Ra
 
 
 @lru_cache(1024)
-def _key(name: bytes, leave: frozenset[bytes]) -> tuple[str, bool]:
-    """How a program names a header, nothing for one that it does not get; and whether its values are bytes."""
+def _key(name: bytes, leave: frozenset[bytes]) -> tuple[str, bytes, bool]:
+    """How a header is named to a program and to grpcio, nothing for one that is not told; whether its values are bytes
+    to a program."""
     lower = name.lower()
     if lower in leave or lower.startswith(b":"):
-        return "", False
-    return lower.decode("latin-1"), lower.endswith(b"-bin")
+        return "", b"", False
+    return lower.decode("latin-1"), lower, lower.endswith(b"-bin")
 
 
 def _binary(value: bytes) -> Iterable[bytes]:

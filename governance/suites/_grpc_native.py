@@ -155,8 +155,7 @@ class Connection:
     def usable(self) -> bool:
         return not self.broken and (self._pump is None or self._pump.alive) and self._process == os.getpid()
 
-    def fresh(self) -> bool:
-        return self.usable()
+    fresh = usable
 
     def close(self) -> None:
         self.broken = True

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Any, Self, final
+from typing import Any, Protocol, Self, final
 from urllib.parse import unquote
 
 from ..actions import AwaitRace, AwaitSlot, BodyEnd, Bypass, Deliver, Failure, Head, OpenConnection, Send
@@ -33,6 +33,7 @@ from ._grpc_metadata import (
     grpc_timeout,
     headers_of,
     metadata_of,
+    sent_of,
     telling,
 )
 from ._grpc_status import (
@@ -107,78 +108,100 @@ class RefusedError(Exception):
         self.ended = ended
 
 
+class Calling(Protocol):
+    """A channel, as its calls see it."""
+
+    runtime: Runtime
+    owner: Any
+    place: Place
+    policies: Policies | None
+
+    def bypassed(self) -> Any:
+        """grpcio's own channel to the target."""
+
+
 class Rpc:
-    """`body`: the message of a unary request, else the `Requests` that are streamed."""
+    """`body`: the message of a unary request, else the `Requests` that are streamed. `until`: when the caller gives up,
+    by the monotonic clock. `alarm`: what ends it for the mesh, `late`: whether it has.
+
+    `abortable`: another thread may end it while it waits for grpcio. `brief`: where it does well, nobody asks for more
+    than its message. `received`: bytes of a stream of responses. These three are of sync code.
+    """
 
     __slots__ = (
+        "abortable",
+        "alarm",
         "asked",
         "body",
+        "brief",
         "call",
         "cancelled",
+        "channel",
         "connection",
         "headers",
         "kind",
+        "late",
         "machine",
         "native",
         "owner",
         "path",
-        "place",
-        "policies",
-        "runtime",
+        "received",
         "started",
         "until",
     )
 
     def __init__(
         self,
-        runtime: Runtime,
-        owner: Any,
-        place: Place,
+        channel: Calling,
         kind: str,
         path: bytes,
         body: Any,
         asked: Asked,
-        until: float | None,
-        policies: Policies | None = None,
+        abortable: bool = False,
+        brief: bool = False,
     ) -> None:
-        """`until`: when the caller gives up, by the monotonic clock."""
-        self.policies = policies
-        self.runtime = runtime
-        self.owner = owner
-        self.place = place
+        metadata, timeout_s = asked.metadata, asked.timeout_s
+        self.channel = channel
+        self.owner = channel.owner
         self.kind = kind
         self.path = path
         self.body = body
         self.asked = asked
-        self.started = monotonic()
-        self.until = until
-        self.headers = headers_of(asked.metadata)
-        self.cancelled = False
+        self.abortable = abortable
+        self.brief = brief
+        self.started = started = monotonic()
+        self.until: float | None = None if timeout_s is None else started + timeout_s
+        self.headers: HeaderList = headers_of(metadata) if metadata else []
+        self.cancelled = self.late = False
         self.native: Any = None
         self.connection: Any = None
+        self.alarm: Any = None
+        self.received = 0
         self.begin()
 
     def begin(self) -> None:
         """The machine, from the beginning."""
-        place = self.place
+        channel, until = self.channel, self.until
+        place = channel.place
         headers = place.says
-        if self.until is not None:
-            headers = [*headers, (GRPC_TIMEOUT, grpc_timeout(max(0.0, self.until - monotonic())))]
+        if until is not None:
+            headers = [*headers, (GRPC_TIMEOUT, grpc_timeout(max(0.0, until - monotonic())))]
         view = RequestView(b"POST", place.scheme, place.authority, self.path, headers + self.headers)
-        self.call = OutgoingCall(self.runtime, self.owner, view, place.host, place.port, self.policies)
-        self.call.protocol = "HTTP/2"
-        self.call.uploading = not isinstance(self.body, bytes)
-        self.machine: Machine = self.call.run()
+        call = self.call = OutgoingCall(channel.runtime, self.owner, view, place.host, place.port, channel.policies)
+        call.protocol = "HTTP/2"
+        call.uploading = not isinstance(self.body, bytes)
+        self.machine: Machine = call.run()
 
     @classmethod
     def of_copy(cls, rpc: Rpc, copy: Copy, body: Any) -> Self:
         """A copy of a call: nobody waits for it."""
         made = object.__new__(cls)
-        made.runtime, made.owner, made.place, made.kind = rpc.runtime, rpc.owner, rpc.place, rpc.kind
-        made.path, made.body, made.asked, made.until = rpc.path, body, Asked(), None
-        made.headers, made.started, made.cancelled = [], monotonic(), False
-        made.native = made.connection = made.policies = None
-        made.call = CopyCall(rpc.runtime, rpc.owner, copy)
+        made.channel, made.owner, made.kind, made.path = rpc.channel, rpc.owner, rpc.kind, rpc.path
+        made.body, made.asked = body, Asked()
+        made.abortable, made.brief, made.started, made.until = False, True, monotonic(), None
+        made.headers, made.cancelled, made.late, made.received = [], False, False, 0
+        made.native = made.connection = made.alarm = None
+        made.call = CopyCall(rpc.channel.runtime, rpc.owner, copy)
         made.machine = made.call.run()
         return made
 
@@ -205,7 +228,7 @@ class Rpc:
             return None
         left = self.until - monotonic()
         if left <= 0:
-            raise self.expired(what and self.runtime.late(what))
+            raise self.expired(what and self.channel.runtime.late(what))
         return left
 
     def patience(self, missing: str) -> float | None:
@@ -220,8 +243,8 @@ class Rpc:
     def unconfigured(self, missing: str) -> RefusedError:
         """What the call is for did not come in time."""
         if self.until is not None:
-            return self.expired(self.runtime.late(missing))
-        return RefusedError(Ended(UNAVAILABLE, self.runtime.late(missing)))
+            return self.expired(self.channel.runtime.late(missing))
+        return RefusedError(Ended(UNAVAILABLE, self.channel.runtime.late(missing)))
 
     def slot_limit(self, action: AwaitSlot) -> tuple[float | None, bool]:
         """How long to wait for a connection, and whether it is the caller who waits no longer."""
@@ -252,7 +275,7 @@ class Rpc:
     def authority(self) -> bytes:
         """Whom the request is for, as it goes out."""
         upstream = self.call.upstream
-        return self.place.authority if upstream is None else upstream.authority
+        return self.channel.place.authority if upstream is None else upstream.authority
 
     def kept(self) -> int | None:
         """How much of a stream of requests is kept, to be sent once more; None for no limit."""
@@ -305,18 +328,19 @@ class Rpc:
         """
         held: Any = action.slot.connection
         self.connection = held
-        headers, asked, left = action.headers, self.asked, self.left()
-        limit = left
+        headers, asked = action.headers, self.asked
+        left = limit = self.left() if self.until is not None or self.cancelled else None
         if left is not None:
             for name, value in headers:
                 if name.lower() == GRPC_TIMEOUT:
                     limit = min(left, _seconds(value, left))
-        more = {"timeout": limit, "metadata": metadata_of(headers, TRANSPORT if limit is not None else UNTIMED) or None}
+        more = {"timeout": limit, "metadata": sent_of(headers, TRANSPORT if limit is not None else UNTIMED) or None}
         if asked.credentials is not None:
             more["credentials"] = asked.credentials
         if asked.compression is not None:
             more["compression"] = asked.compression
-        until = self.sooner(action.deadline, action.idle_s)
+        deadline, idle_s = action.deadline, action.idle_s
+        until = None if deadline is None and idle_s is None else self.sooner(deadline, idle_s)
         return held.callable(self.kind, action.path, action.authority), more, until
 
     def sooner(self, deadline: float | None, idle_s: float | None = None) -> float | None:
@@ -411,24 +435,26 @@ def whole_unary(rpc: Rpc, deliver: Deliver | None, ended: Ended | None) -> tuple
             raise AssertionError("a call without an end")
         return None, ended
     answer: Answer = deliver.head.handle
-    if answer.ended is None:
+    ended, message = answer.ended, answer.message
+    if ended is None:
         raise AssertionError("a response that goes on")
-    rpc.said(answer.ended.code)
-    message = answer.message
+    body = rpc.body
+    rpc.said(ended.code)
     if message is None:
         ended = whole(deliver, answer)
-    else:
-        ended = answer.ended
-        initial = initial_of(deliver, answer.headers, ended.initial)
-        if initial is not ended.initial:
-            ended = Ended(ended.code, ended.details, initial, ended.trailing, ended.debug, ended.rest)
-    rpc.end(complete=True, sent=rpc.sent(), received=0 if message is None else len(message))
+    elif deliver.head.headers is not answer.headers:
+        initial = metadata_of(deliver.head.headers)
+        ended = Ended(ended.code, ended.details, initial, ended.trailing, ended.debug, ended.rest)
+    sent = len(body) if isinstance(body, bytes) else int(body.sent)
+    finish(rpc.machine, BodyEnd(True, sent, 0 if message is None else len(message)))
     return message, ended
 
 
 def unsupported(rpc: Rpc, action: Bypass) -> Ended:
     """A port that the mesh takes for TCP."""
-    text = f"{rpc.place.authority.decode()} leads to cluster {action.cluster} by TCP: name its port grpc or http2"
+    text = (
+        f"{rpc.channel.place.authority.decode()} leads to cluster {action.cluster} by TCP: name its port grpc or http2"
+    )
     return Ended(UNAVAILABLE, text)
 
 

@@ -35,7 +35,7 @@ _UNREACHED = re.compile(r"failed to connect to all addresses|DNS resolution fail
 _TOO_LATE = re.compile(r"[Tt]imed? ?out|[Tt]imeout|deadline exceeded", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # one for every call: to be frozen would take it three times as long
 class Ended:
     """How a call has ended: what a program gets to see of it. `rest`: whom to ask for details and trailing metadata
     that were not looked at, an asyncio call of grpcio's that did well."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from copy import copy
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Protocol
 
 import grpc
 
@@ -27,47 +27,31 @@ from ..actions import (
 from ..driver import drive
 from ..framing import framed
 from ..grpc_statuses import OK
-from ..mirroring import Copy
 from ._background import in_thread
 from ._blocking import ask, await_slot, beside, pause
 from ._blocking import await_race as wait_for_race
+from ._grpc_alarms import Alarms
 from ._grpc_metadata import headers_of
 from ._grpc_native import opened
-from ._grpc_rpc import Answer, RefusedError, Rpc, unsupported, whole_unary
+from ._grpc_rpc import Answer, Calling, RefusedError, Rpc, unsupported
 from ._grpc_status import WELL, Ended, failure_of, head_of, local, read
 
 ENCODING = "grpc-internal-encoding-request"
 """How grpcio is told of a call's compression by metadata, which it keeps to itself."""
 
-if TYPE_CHECKING:
-    from ._grpc_alarms import Alarm, Alarms
+
+class SyncCalling(Calling, Protocol):
+    """A channel of sync code."""
+
+    alarms: Alarms
 
 
 class SyncRpc(Rpc):
-    """`abortable`: another thread may end it while it waits for grpcio. `brief`: where it does well, nobody asks for
-    more than its message."""
+    """One call of a thread's."""
 
-    __slots__ = ("abortable", "alarm", "alarms", "brief", "bypass", "late", "received")
+    __slots__ = ()
 
-    def __init__(
-        self, *arguments: Any, alarms: Alarms, bypass: Callable[[], Any], abortable: bool, brief: bool
-    ) -> None:
-        super().__init__(*arguments)
-        self.alarms = alarms
-        self.bypass = bypass
-        self.abortable = abortable
-        self.brief = brief
-        self.alarm: Alarm | None = None
-        self.late = False
-        self.received = 0
-
-    @classmethod
-    def of_copy(cls, rpc: Rpc, copy: Copy, body: Any) -> Self:
-        made = super().of_copy(rpc, copy, body)
-        made.abortable, made.brief, made.alarm, made.late, made.received = False, True, None, False, 0
-        if isinstance(rpc, SyncRpc):
-            made.alarms, made.bypass = rpc.alarms, rpc.bypass
-        return made
+    channel: SyncCalling
 
     def abandon(self) -> None:
         """End what is under way, from any thread."""
@@ -88,7 +72,7 @@ class SyncRpc(Rpc):
         self.call_off()
         self.late = False
         if until is not None:
-            self.alarm = self.alarms.at(until, self._ring)
+            self.alarm = self.channel.alarms.at(until, self._ring)
 
     def call_off(self) -> None:
         """The mesh does not end it any more."""
@@ -135,21 +119,17 @@ class SyncRpc(Rpc):
             tries += 1
             self.begin()
 
-    def unary(self) -> tuple[bytes | None, Ended]:
-        """A call with one response: its message, unless it failed, and how it ended."""
-        return whole_unary(self, *self.run())
-
 
 def await_config(rpc: SyncRpc, action: AwaitConfig) -> None:
     """Wait for the next snapshot."""
-    if not rpc.runtime.changes.wait(action.seen, rpc.patience(action.missing)):
+    if not rpc.channel.runtime.changes.wait(action.seen, rpc.patience(action.missing)):
         raise rpc.unconfigured(action.missing)
 
 
 def open_connection(rpc: SyncRpc, action: OpenConnection) -> Any:
     """A channel to the endpoint."""
     limit, own = rpc.connect_limit(action)
-    made = opened(rpc.runtime, rpc.owner, action, rpc.authority, limit)
+    made = opened(rpc.channel.runtime, rpc.owner, action, rpc.authority, limit)
     if own and isinstance(made, Failure) and made.kind == "connect-timeout":
         raise rpc.expired(f"connecting to {action.host.address}")
     return made
@@ -160,17 +140,13 @@ def send(rpc: SyncRpc, action: Send) -> Head | Failure:
     function, more, until = rpc.prepared(action)
     if rpc.kind.endswith("_stream"):
         return _streamed(rpc, function(rpc.given(), **more), action, until)
-    return _answered(rpc, function, more, action, until)
-
-
-def _answered(rpc: SyncRpc, function: Any, more: dict[str, Any], action: Send, until: float | None) -> Head | Failure:
-    given = rpc.given()
+    body = rpc.body
     native: Any = None
     try:
-        if until is None and not rpc.abortable and given is rpc.body:
-            message, native = function.with_call(given, **more)
+        if until is None and not rpc.abortable and isinstance(body, bytes):
+            message, native = function.with_call(body, **more)
         else:
-            native = rpc.native = begun(rpc.kind, function, given, more)
+            native = rpc.native = begun(rpc.kind, function, rpc.given(), more)
             rpc.until_then(until)
             if rpc.cancelled:
                 native.cancel()
@@ -186,7 +162,7 @@ def _answered(rpc: SyncRpc, function: Any, more: dict[str, Any], action: Send, u
             return rpc.too_late(action)
         return rpc.judged(read(error), error)
     initial = native.initial_metadata()
-    headers = headers_of(initial)
+    headers = headers_of(initial) if initial else []
     if rpc.brief:
         return Head(200, headers, Answer(None, message, WELL, headers))
     ended = Ended(OK, native.details() or "", initial or (), native.trailing_metadata() or ())
@@ -252,7 +228,7 @@ def bypass(rpc: SyncRpc, action: Bypass) -> Head:
     if action.tcp is not None:
         raise RefusedError(unsupported(rpc, action))
     path, more = rpc.unrouted(action)
-    function = getattr(rpc.bypass(), rpc.kind)(path)
+    function = getattr(rpc.channel.bypassed(), rpc.kind)(path)
     given = rpc.given()
     native: Any = None
     ended: Ended | None = None
@@ -294,7 +270,7 @@ def collect(rpc: SyncRpc, action: Collect) -> int:
 
 def start(rpc: SyncRpc, action: Start) -> None:
     """A copy in the background; a stream of requests is not copied."""
-    background = rpc.runtime.background
+    background = rpc.channel.runtime.background
     if not isinstance(rpc.body, bytes):
         background.drop()
     elif background.begin():

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from threading import Lock
-from time import monotonic
 from typing import Any, Self
 from weakref import WeakSet
 
@@ -25,11 +24,12 @@ from ._grpc_methods import Serialized, compressing
 from ._grpc_native import Owner
 from ._grpc_place import place_of
 from ._grpc_requests import Requests
-from ._grpc_rpc import Asked, Place
+from ._grpc_rpc import Asked, Place, whole_unary
 from ._grpc_status import Ended
 from ._grpc_sync import SyncRpc
 
 Options = Sequence[tuple[str, Any]]
+CLOSED = "Cannot invoke RPC on closed channel!"
 
 # Generic to type checkers, and not when they run.
 _UnaryUnary: Any = grpc.UnaryUnaryMultiCallable
@@ -82,48 +82,25 @@ class Channel(grpc.Channel):
         policies: Policies | None = None,
         forked: Callable[[], None] | None = None,
     ) -> None:
-        self._policies = policies
-        self._runtime = runtime
-        self._place = place
-        self._owner = Owner([*options, *compressing(compression)], forked=forked)
+        self.policies = policies
+        self.runtime = runtime
+        self.place = place
+        self.owner = Owner([*options, *compressing(compression)], forked=forked)
+        self.alarms = Alarms()
+        self.closed = False
         self._make_plain = make_plain
         self._plain: grpc.Channel | None = None
         self._lock = Lock()
-        self._alarms = Alarms()
         self._pending: WeakSet[Pending] = WeakSet()
-        self._closed = False
 
     def bypassed(self) -> grpc.Channel:
         """grpcio's own channel to the target."""
         with self._lock:
-            if self._closed:
-                raise ValueError("Cannot invoke RPC on closed channel!")
+            if self.closed:
+                raise ValueError(CLOSED)
             if self._plain is None:
                 self._plain = self._make_plain()
             return self._plain
-
-    def rpc(
-        self, kind: str, path: bytes, body: Any, asked: Asked, *, abortable: bool = False, brief: bool = False
-    ) -> SyncRpc:
-        """A call that begins."""
-        if self._closed:
-            raise ValueError("Cannot invoke RPC on closed channel!")
-        until = None if asked.timeout_s is None else monotonic() + asked.timeout_s
-        return SyncRpc(
-            self._runtime,
-            self._owner,
-            self._place,
-            kind,
-            path,
-            body,
-            asked,
-            until,
-            self._policies,
-            alarms=self._alarms,
-            bypass=self.bypassed,
-            abortable=abortable,
-            brief=brief,
-        )
 
     def started(self, kind: type[Pending], rpc: SyncRpc, decode: Callable[[bytes], Any]) -> Any:
         """The same beside its caller."""
@@ -171,7 +148,7 @@ class Channel(grpc.Channel):
     def subscribe(self, callback: Callable[[Any], None], try_to_connect: bool | None = False) -> None:
         """Connections are made by calls, to endpoints that calls choose: the channel is ready when the mesh is."""
         del try_to_connect
-        callback(grpc.ChannelConnectivity.SHUTDOWN if self._closed else grpc.ChannelConnectivity.READY)
+        callback(grpc.ChannelConnectivity.SHUTDOWN if self.closed else grpc.ChannelConnectivity.READY)
 
     def unsubscribe(self, callback: Callable[[Any], None]) -> None:
         """Nothing changes any more."""
@@ -179,7 +156,7 @@ class Channel(grpc.Channel):
     def close(self) -> None:
         """Calls under way are cancelled; the connections are the mesh's."""
         with self._lock:
-            self._closed = True
+            self.closed = True
             plain, self._plain = self._plain, None
         for each in list(self._pending):
             each.cancel()
@@ -198,17 +175,24 @@ class Method(Serialized):
 
     _channel: Channel
 
-    def _one(self, request: Any, asked: Asked, **how: bool) -> SyncRpc:
-        return self._channel.rpc(self._kind, self._path, self._encoded(request), asked, **how)
+    def _one(self, request: Any, asked: Asked, *, abortable: bool = False, brief: bool = False) -> SyncRpc:
+        channel = self._channel
+        if channel.closed:
+            raise ValueError(CLOSED)
+        return SyncRpc(channel, self._kind, self._path, self._encoded(request), asked, abortable, brief)
 
-    def _many(self, requests: Iterable[Any], asked: Asked, **how: bool) -> SyncRpc:
-        return self._channel.rpc(self._kind, self._path, Requests(iter(requests), self._encoded), asked, **how)
+    def _many(self, requests: Iterable[Any], asked: Asked, *, abortable: bool = False, brief: bool = False) -> SyncRpc:
+        channel = self._channel
+        if channel.closed:
+            raise ValueError(CLOSED)
+        body = Requests(iter(requests), self._encoded)
+        return SyncRpc(channel, self._kind, self._path, body, asked, abortable, brief)
 
     def _response(self, rpc: SyncRpc) -> tuple[Any, Ended]:
-        message, ended = rpc.unary()
+        message, ended = whole_unary(rpc, *rpc.run())
         if ended.code != OK or message is None:
             raise failed(ended)
-        return self._decoded(message), ended
+        return (message if self._decode is None else self._decode(message)), ended
 
     def _with_call(self, rpc: SyncRpc) -> tuple[Any, Outcome]:
         response, ended = self._response(rpc)

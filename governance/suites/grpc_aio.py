@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Sequence
-from time import monotonic
 from typing import Any, Self
 
 import grpc
@@ -75,15 +74,15 @@ class Channel(grpc.aio.Channel):
         policies: Policies | None = None,
         forked: Callable[[], None] | None = None,
     ) -> None:
-        self._policies = policies
+        self.policies = policies
         self._forked = forked
-        self._runtime = runtime
-        self._place = place
+        self.runtime = runtime
+        self.place = place
         self._options = [*options, *compressing(compression)]
         self.interceptors = interceptors
         self._make_plain = make_plain
         self._plain: grpc.aio.Channel | None = None
-        self._owner: Owner | None = None
+        self.owner: Owner | None = None
         self._under_way: set[Driven] = set()
         self._closed = False
         self._closing = asyncio.Event()
@@ -98,14 +97,11 @@ class Channel(grpc.aio.Channel):
         """A call that begins."""
         if self._closed:
             raise grpc.aio.UsageError("Channel is closed.")
-        loop = asyncio.get_running_loop()
-        if self._owner is None or self._owner.loop is not loop:
-            process = None if self._owner is None else self._owner.process
-            self._owner = Owner(self._options, loop, forked=self._forked, process=process)
-        until = None if asked.timeout_s is None else monotonic() + asked.timeout_s
-        own = self._policies
-        rpc = AioRpc(self._runtime, self._owner, self._place, kind, path, body, asked, until, own, bypass=self.bypassed)
-        made = Driven(rpc, decode, self._under_way.discard)
+        loop, owner = asyncio.get_running_loop(), self.owner
+        if owner is None or owner.loop is not loop:
+            process = None if owner is None else owner.process
+            self.owner = Owner(self._options, loop, forked=self._forked, process=process)
+        made = Driven(AioRpc(self, kind, path, body, asked), decode, self._under_way.discard, loop)
         self._under_way.add(made)
         return made
 
@@ -146,7 +142,7 @@ class Channel(grpc.aio.Channel):
         self._closed = True
         self._closing.set()
         if self._under_way and grace:
-            waiting = [asyncio.ensure_future(each.over.wait()) for each in self._under_way]
+            waiting = [asyncio.ensure_future(each.wait()) for each in self._under_way]
             _, left = await asyncio.wait(waiting, timeout=grace)
             for waits in left:
                 waits.cancel()
