@@ -30,7 +30,7 @@ from .replies import (
     per_try_timeout,
     upstream_reset,
 )
-from .reporting import deliver, heed, report
+from .reporting import deliver, delivered, heed, report
 from .retry import TOO_EARLY, BackOff, CompiledRetry, Retry
 from .securing import securing_of
 from .selection import Tried, choose
@@ -59,6 +59,7 @@ def attempt_until_done(call: OutgoingCall) -> Generator[Action, Any, LocalReply 
     runtime = call.runtime
     clock = runtime.clock
     retry, times, follows = call.retry, route.retry, route.internal_redirect
+    timed = times is not None and times.timed
     retrying: Breaker | None = None
     tried: Tried | None = None
     back_off: BackOff | None = None
@@ -100,11 +101,13 @@ def attempt_until_done(call: OutgoingCall) -> Generator[Action, Any, LocalReply 
                     limits = call.limits
                     if limits is not None:
                         limits.begin_try(clock())
-                    until = call.try_until()
-                    idle_s = None if limits is None and times is None else call.idle_s()
+                    if timed or limits is not None:
+                        until, idle_s = call.try_until(), call.idle_s()
+                    else:
+                        until, idle_s = call.deadline, None
                     monitor = host.state.monitor
-                    if monitor is not None:
-                        monitor.result("connected")
+                    if monitor is not None and monitor.detector.config.split_external_local_origin_errors:
+                        monitor.result("connected")  # else it says nothing
                     answer: Head | Failure = yield Send(
                         granted,
                         host,
@@ -124,7 +127,10 @@ def attempt_until_done(call: OutgoingCall) -> Generator[Action, Any, LocalReply 
                         if own.listens:
                             listen(call, own, host, result.headers)
                         if retry is not None:
-                            wanted = _judge_head(retry, result, call)
+                            if result.status == TOO_EARLY:
+                                wanted = _judge_early(retry, result, call)
+                            elif result.replayable:  # without the body there is no other try
+                                wanted = retry.wants_response(result.status, result.headers)
                             if wanted and shadowed_retry(call):
                                 wanted = ""
                         if not wanted:
@@ -134,7 +140,10 @@ def attempt_until_done(call: OutgoingCall) -> Generator[Action, Any, LocalReply 
                             if follows is not None and (yield from _redirected(call, follows, result)):
                                 return REDIRECTED
                             call.status = result.status
-                            return (yield from deliver(call, result, host))
+                            if call.policies is not None:
+                                return (yield from deliver(call, result, host))
+                            delivered(call, host, (yield call.deliver(result)))  # no generator for one step
+                            return None
                 else:
                     result = granted
                     if host.state.monitor is not None and type(result) is Failure:
@@ -222,9 +231,9 @@ def _redirected(call: OutgoingCall, policy: InternalRedirectPolicy, head: Head) 
     return True
 
 
-def _judge_head(retry: CompiledRetry, head: Head, call: OutgoingCall) -> Retry:
-    """Whether the policy wants another try in place of a response; without the body there is none."""
-    early = head.status == TOO_EARLY and b"early-data" in call.request.headers
+def _judge_early(retry: CompiledRetry, head: Head, call: OutgoingCall) -> Retry:
+    """Whether the policy wants another try in place of a response that says that it was too early."""
+    early = b"early-data" in call.request.headers
     return retry.wants_response(head.status, head.headers, early=early) if head.replayable else ""
 
 

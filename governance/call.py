@@ -18,7 +18,7 @@ from collections.abc import Generator
 from typing import Any
 
 from ..xds.model.resource import ResourceError, ResourceType
-from .actions import Action, AwaitConfig, BodyEnd, Bypass, Deliver, Failure, Head
+from .actions import Action, AwaitConfig, BodyEnd, Bypass, Failure, Head
 from .admission import admit
 from .attempts import attempt_until_done
 from .call_state import CallState
@@ -300,7 +300,8 @@ class OutgoingCall(CallState):
             self.steering, self.route = steering, steering.route
             route, timeout_s = steering.route, steering.timeout_s
         else:
-            timeout_s = route.timeout_of(request) if route.limits_grpc else route.timeout_s
+            own = route.limits_grpc and b"content-type" in request.headers
+            timeout_s = route.timeout_of(request) if own else route.timeout_s
         policies = self.policies
         if policies is not None and policies.timeout != "on":
             unlimit(self, policies, timeout_s)
@@ -405,9 +406,8 @@ class OutgoingCall(CallState):
             self.trace.came(head)
         return (yield from deliver(self, head, None))
 
-    def deliver(self, head: Head) -> Deliver:
-        """The last action: the response with the mesh's mutations. `finished` follows when its body has ended."""
-        return delivery(self, head)
+    deliver = delivery
+    """`finished` follows when the body has ended."""
 
     def local(self) -> tuple[str, int]:
         """Where the program's connection would have gone: the end that a sidecar has of it."""

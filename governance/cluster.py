@@ -278,8 +278,12 @@ class ClusterRuntime:
         if secure is not None:
             key = (owner, high_priority, secure.alpn, secure.sni, secure.names)
         pool: Pool | None = host.state.pools.get(key)
-        if pool is not None and pool.settings is self.config.http and _secured(pool, secure):
-            return pool
+        if (
+            pool is not None
+            and pool.settings is self.config.http
+            and (secure is None or (pool.secure is not None and pool.secure.tls is secure.tls))
+        ):
+            return pool  # it secures its connections in this very way, if it does
         old: Pool | None = None
         with self.state.lock:
             pool = host.state.pools.get(key)
@@ -293,8 +297,3 @@ class ClusterRuntime:
         for slot in old.retire() if old is not None else ():
             slot.connection.close()
         return pool
-
-
-def _secured(pool: Pool, secure: Securing | None) -> bool:
-    """Whether its connections are secured in this very way."""
-    return secure is None or (pool.secure is not None and pool.secure.tls is secure.tls)

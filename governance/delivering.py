@@ -46,9 +46,10 @@ def delivery(call: OutgoingCall, head: Head) -> Deliver:
     if head.status == SWITCHED:
         call.deadline = None  # the route's timeout ends with the handshake
     limits = call.limits
+    times = call.route.retry if call.route is not None else None
+    own = call.idle_s() if call.uploading or (times is not None and times.timed) else None
     if limits is None:
-        return Deliver(head, call.deadline, call.idle_s())
+        return Deliver(head, call.deadline, own)
     limits.answered()
-    own = call.idle_s()
     idle_s = limits.idle_s if own is None or (limits.idle_s is not None and limits.idle_s < own) else own
     return Deliver(head, limits.first(call.deadline)[0], idle_s)

@@ -40,11 +40,15 @@ def deliver(
         if reply is not None:
             yield Discard(head)
             return reply
-    end: BodyEnd = yield action
-    call.finished(end)
-    if host is not None and host.state.monitor is not None and not end.complete and end.kind not in _NOT_THE_HOSTS:
-        host.state.monitor.result("connect-failed")
+    delivered(call, host, (yield action))
     return None
+
+
+def delivered(call: OutgoingCall, host: Host | None, end: BodyEnd) -> None:
+    """The caller has the body, or as much of it as there was."""
+    call.finished(end)
+    if not end.complete and host is not None and host.state.monitor is not None and end.kind not in _NOT_THE_HOSTS:
+        host.state.monitor.result("connect-failed")
 
 
 def report(monitor: HostMonitor, result: Head | Failure, call: OutgoingCall, cluster: ClusterRuntime) -> None:

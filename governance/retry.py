@@ -90,6 +90,11 @@ class CompiledRetry:
     priority_frequency: int
     policy: RetryPolicy
 
+    @property
+    def timed(self) -> bool:
+        """Whether it limits the time of a try."""
+        return self.per_try_timeout_s is not None or self.per_try_idle_timeout_s is not None
+
     def allows(self, upstream: UpstreamRequest) -> bool:
         """Whether this request, as it goes out, may be retried at all (RetryPolicy.retriable_request_headers)."""
         if not self.wants or not self.request_headers:
@@ -100,10 +105,14 @@ class CompiledRetry:
     def wants_response(self, status: int, headers: RawHeaders, *, early: bool = False) -> Retry:
         """Whether a response with these headers is a failure that is retried; `early`: the request is early data."""
         conditions = self.conditions
-        for name, _ in headers:
-            if len(name) == 19 and name.lower() == b"x-envoy-ratelimited":
+        grpc_status: bytes | None = None
+        for name, value in headers:
+            size = len(name)
+            if size == 19 and name.lower() == b"x-envoy-ratelimited":
                 # An Envoy behind this one said that it limits.
                 return "pause" if "envoy-ratelimited" in conditions else ""
+            if size == 11 and grpc_status is None and name.lower() == b"grpc-status":
+                grpc_status = value
         if 500 <= status < 600 and (
             "5xx" in conditions or ("gateway-error" in conditions and status in GATEWAY_ERRORS)
         ):
@@ -116,11 +125,7 @@ class CompiledRetry:
             view = RequestView(b"", b"", b"", b"", [(b":status", b"%d" % status), *headers])
             if any(test(view) for test in self.response_headers):
                 return "pause"
-        if self.grpc_statuses:
-            for name, value in headers:
-                if len(name) == 11 and name.lower() == b"grpc-status":
-                    return "pause" if value in self.grpc_statuses else ""
-        return ""
+        return "pause" if grpc_status is not None and grpc_status in self.grpc_statuses else ""
 
     def wants_reset(self, kind: str) -> bool:
         """Whether a stream that ended without a response is retried; an overflow never is."""

@@ -333,7 +333,7 @@ class CompiledRoute:
     def timeout_of(self, request: RequestView) -> float | None:
         """The timeout of a request; a gRPC request may bring its own (RouteAction.max_grpc_timeout)."""
         action = self.action
-        if not self.limits_grpc or action is None or b"content-type" not in request.headers or not request.is_grpc:
+        if not self.limits_grpc or action is None or not request.is_grpc:
             return self.timeout_s
         asked_s = grpc_timeout(request.header(b"grpc-timeout"))
         most_s = action.max_grpc_timeout_s

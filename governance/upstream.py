@@ -67,13 +67,16 @@ class UpstreamRequest:
         if grpc_s is not None:
             put(headers, GRPC_TIMEOUT, _grpc_timeout(grpc_s), sent=GRPC_TIMEOUT in known)
         if route.decorator is not None and http.config.tracing and not http.config.tracing.operation:
-            put(headers, DECORATOR, route.decorator, sent=DECORATOR in known)
+            if DECORATOR in known:
+                put(headers, DECORATOR, route.decorator)
+            else:
+                headers.append((DECORATOR, route.decorator))
         if expected_s is not None and not http.quiet:
             if EXPECTED in known:
                 put(headers, EXPECTED, _milliseconds(expected_s))
             else:
                 headers.append((EXPECTED, _milliseconds(expected_s)))
-        tells_grpc = self._tells_grpc = route.limits_grpc and request.is_grpc
+        tells_grpc = self._tells_grpc = b"content-type" in known and route.limits_grpc and request.is_grpc
         if tells_grpc and expected_s is not None:
             put(headers, GRPC_TIMEOUT, _grpc_timeout(expected_s), sent=GRPC_TIMEOUT in known)
         if route.counts_attempts:

@@ -36,11 +36,10 @@ class Detector:
 
     __slots__ = (
         "_changed",
-        "_clock",
         "_draw",
         "_emit",
-        "_news",
         "active",
+        "clock",
         "cluster",
         "config",
         "detected",
@@ -49,6 +48,7 @@ class Detector:
         "interval_s",
         "lock",
         "monitors",
+        "news",
         "overflows",
     )
 
@@ -73,8 +73,9 @@ class Detector:
         self.enforced: Counter[EjectionType] = Counter()
         self.overflows = 0
         """Outliers that stayed because enough others are out."""
-        self._news: list[Event] = []
-        self._clock = clock
+        self.news: list[Event] = []
+        """What has happened and is to be told (`tell`)."""
+        self.clock = clock
         self._draw = draw
         self._changed = changed
         self._emit = emit
@@ -84,7 +85,7 @@ class Detector:
     def configure(self, config: OutlierDetection, hosts: Mapping[str, HostState]) -> None:
         """From now on `config` holds, for these hosts: what is known of those that stay is kept."""
         with self.lock:
-            now = self._clock()
+            now = self.clock()
             self.catch_up(now)
             self.config = config
             self.interval_s = max(SHORTEST_INTERVAL_S, config.interval_s)
@@ -129,13 +130,13 @@ class Detector:
 
     def refresh(self) -> None:
         """The same, for who has no clock at hand."""
-        self.look(self._clock())
+        self.look(self.clock())
 
     def tell(self) -> None:
         """Tell what has happened; without the lock."""
-        while self._news:
+        while self.news:
             try:
-                event = self._news.pop(0)
+                event = self.news.pop(0)
             except IndexError:
                 return  # another thread has told it
             if not isinstance(event, Ejected) or event.enforced:
@@ -147,7 +148,7 @@ class Detector:
         if monitor.host.ejected:
             return
         self.detected[type_] += 1
-        self._eject(monitor, type_, self._clock(), Ejected(self.cluster, monitor.address, type_, False, 0))
+        self._eject(monitor, type_, self.clock(), Ejected(self.cluster, monitor.address, type_, False, 0))
         if type_ == "CONSECUTIVE_5XX":
             monitor.server_errors = 0
         elif type_ == "CONSECUTIVE_GATEWAY_FAILURE":
@@ -163,7 +164,7 @@ class Detector:
     def eject(self, monitor: HostMonitor) -> None:
         """Somebody wants the host out, whatever the limits say; it comes back as any other."""
         with self.lock:
-            now = self._clock()
+            now = self.clock()
             self.catch_up(now)
             if not monitor.host.ejected:
                 self._out(monitor, now, Ejected(self.cluster, monitor.address, "CONSECUTIVE_5XX", True, 0))
@@ -173,7 +174,7 @@ class Detector:
         """An active health check says that the host is well, or somebody does who knows."""
         with self.lock:
             if monitor.host.ejected:
-                self._uneject(monitor, self._clock())
+                self._uneject(monitor, self.clock())
         self.tell()
 
     def _eject(self, monitor: HostMonitor, type_: EjectionType, now: float, event: Ejected) -> None:
@@ -186,14 +187,14 @@ class Detector:
             self.enforced[type_] += 1
             self._out(monitor, now, event)
         else:
-            self._news.append(replace(event, ejections=monitor.ejections))
+            self.news.append(replace(event, ejections=monitor.ejections))
 
     def _out(self, monitor: HostMonitor, now: float, event: Ejected) -> None:
         self.active += 1
         monitor.host.ejected = True
         monitor.ejections += 1
         for_s = monitor.ejection.begin(now, self.config, self._draw)
-        self._news.append(replace(event, enforced=True, ejections=monitor.ejections, for_s=for_s))
+        self.news.append(replace(event, enforced=True, ejections=monitor.ejections, for_s=for_s))
 
     def _uneject(self, monitor: HostMonitor, now: float) -> None:
         self.active -= 1
@@ -201,23 +202,23 @@ class Detector:
         monitor.server_errors = monitor.gateway_failures = monitor.local_failures = 0
         monitor.ejection.ended_at = now
         away_s = now - monitor.ejection.began_at
-        self._news.append(Unejected(self.cluster, monitor.address, monitor.ejections, away_s))
+        self.news.append(Unejected(self.cluster, monitor.address, monitor.ejections, away_s))
 
     def degrade(self, monitor: HostMonitor) -> None:
         """The host says that it is degraded; saying it again changes nothing. Under the lock."""
         if not monitor.host.self_degraded:
             self.detected["DEGRADED"] += 1
             monitor.host.self_degraded = True
-            for_s = monitor.degradation.begin(self._clock(), self.config, self._draw)
+            for_s = monitor.degradation.begin(self.clock(), self.config, self._draw)
             why = f"by its own word, for {for_s:.1f} s"
-            self._news.append(HealthChanged(self.cluster, monitor.address, "degraded", why))
+            self.news.append(HealthChanged(self.cluster, monitor.address, "degraded", why))
 
     # -- intervals -----------------------------------------------------------------------------------------------
 
     def catch_up(self, now: float | None = None) -> None:
         """Do what was to be done at the end of each interval that is over, as of its end; under the lock."""
         if now is None:
-            now = self._clock()
+            now = self.clock()
         while self.due <= now:
             self._end_interval(self.due)
             self.due += self.interval_s
@@ -238,7 +239,7 @@ class Detector:
             if each.host.self_degraded and each.degradation.ends_at(self.config) <= now + EPSILON_S:
                 each.host.self_degraded = False
                 each.degradation.ended_at = now
-                self._news.append(HealthChanged(self.cluster, each.address, "not degraded"))
+                self.news.append(HealthChanged(self.cluster, each.address, "not degraded"))
             outcomes = (each, *each.external.take()), (each, *each.local.take())
             if not each.host.ejected:
                 external.append(outcomes[0])

@@ -74,7 +74,9 @@ class HostMonitor:
         """A response came, or something that stands for one. `degraded`: the host says that it is."""
         detector = self.detector
         with detector.lock:
-            detector.catch_up()
+            now = detector.clock()
+            if now >= detector.due:
+                detector.catch_up(now)
             external = self.external
             external.total += 1
             if 500 <= code < 600:
@@ -84,7 +86,8 @@ class HostMonitor:
                 self.server_errors = self.gateway_failures = 0
                 if degraded and detector.config.detect_degraded_hosts:
                     detector.degrade(self)
-        detector.tell()
+        if detector.news:
+            detector.tell()
 
     def result(self, result: Result, code: int | None = None) -> None:
         """Something of local origin happened. `code` is the status that stands for it where origins are not split."""

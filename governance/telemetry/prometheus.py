@@ -117,7 +117,7 @@ class PrometheusListener:
                 call.status,
                 call.flags,
                 grpc,
-                call.principals,
+                call.secured_by.principals if call.secured_by is not None else None,
             )
             series = self._series.get(key)
             if series is None:

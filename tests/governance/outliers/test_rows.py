@@ -300,7 +300,7 @@ def test_a_passed_health_check_ends_an_ejection() -> None:
 
 def test_an_event_is_told_once_however_many_tell() -> None:
     detection = Detection(**ALL)
-    events = detection.detector._news = _Vanishing()  # type: ignore[assignment]
+    events = detection.detector.news = _Vanishing()  # type: ignore[assignment]
     detection.detector.tell()
     assert len(events) == 0
 
