@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Container, Iterable, Iterator, Mapping
+from functools import lru_cache
 from importlib.metadata import version
 from typing import Any
 
@@ -46,12 +47,17 @@ class Chunks:
 def body_of(body: Any, method: str, blocksize: int) -> tuple[ByteStream | Chunks, int | None]:
     """The body, and its length where that is known or, for a method that expects a body, 0."""
     if body is None:
-        return _NONE, body_to_chunks(None, method, blocksize).content_length
+        return _NONE, _length_without_body(method)
     found = body_to_chunks(body, method, blocksize)
     chunks: Any = found.chunks
     if found.content_length is None:
         return Chunks(chunks), None
     return ByteStream(bytes(chunks[0])), found.content_length
+
+
+@lru_cache(64)
+def _length_without_body(method: str) -> int | None:
+    return body_to_chunks(None, method, 0).content_length
 
 
 def headers_of(
@@ -81,14 +87,20 @@ def headers_of(
     return made
 
 
-def _pair(name: str, value: Any) -> tuple[bytes, bytes]:
+@lru_cache(1024)
+def _name(name: str) -> bytes:
     raw = name.encode("ascii")
     if _NAME.fullmatch(raw) is None:
         raise ValueError(f"Invalid header name {raw!r}")
+    return raw
+
+
+def _pair(name: str, value: Any) -> tuple[bytes, bytes]:
+    raw = _name(name)
     if isinstance(value, str):
         value = value.encode("latin-1")
     elif isinstance(value, int):
         value = str(value).encode("ascii")
-    if _BAD_VALUE.search(value) is not None:
+    if (b"\n" in value or b"\r" in value) and _BAD_VALUE.search(value) is not None:
         raise ValueError(f"Invalid header value {value!r}")
     return raw, value.strip(b" \t")

@@ -4,25 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from http.client import IncompleteRead, responses
-from typing import Any
+from typing import Any, NoReturn, Self
 
 import httpcore
 import urllib3
 from urllib3._collections import HTTPHeaderDict
 
+from ..call import Machine, OutgoingCall
+from ._httpcore import Body, Clamp, Library
+
 VERSIONS = {b"HTTP/1.1": 11, b"HTTP/1.0": 10, b"HTTP/2": 20}
 PART_BYTES = 65536
 
 
-class Readable:
+class Readable(Body):
     """A body as a file: what `http.client.HTTPResponse` is to urllib3."""
 
-    def __init__(self, body: Any) -> None:
-        self._body = body
-        self._parts: Iterator[bytes] = iter(body)
+    __slots__ = ("_parts", "_rest", "closed")
+
+    def __init__(self, inner: Any, machine: Machine, call: OutgoingCall, clamp: Clamp | None, library: Library) -> None:
+        super().__init__(inner, machine, call, clamp, library)
+        self._parts: Iterator[bytes] = iter(inner)
         self._rest = b""
-        self._received = 0
         self.closed = False
+
+    @classmethod
+    def of_reply(cls, body: Any, machine: Machine, call: OutgoingCall, library: Library) -> Self:
+        """Of a reply of the mesh's own, whose call is over."""
+        made = cls(body, machine, call, None, library)
+        made._open = False
+        return made
 
     def isclosed(self) -> bool:
         return self.closed
@@ -30,17 +41,27 @@ class Readable:
     def _next(self) -> bytes:
         """A part, or nothing at the end. Raises what `http.client` and its socket would."""
         try:
-            part = next(self._parts, b"")
-        except httpcore.TimeoutException as error:
-            raise TimeoutError(str(error)) from error
-        except httpcore.RemoteProtocolError as error:
-            raise IncompleteRead(b"", None) from error
-        except httpcore.NetworkError as error:
-            raise ConnectionResetError(str(error)) from error
-        if not part:
-            self.closed = True
-        self._received += len(part)
-        return part
+            for part in self._parts:
+                if part:
+                    self.received += len(part)
+                    return part
+        except BaseException as error:
+            self._fail(error)
+        if self._open:
+            self._inner.close()
+            self._end(True)
+        self.closed = True
+        return b""
+
+    def _fail(self, error: BaseException) -> NoReturn:
+        cut = self._cut(error)
+        if isinstance(cut, httpcore.TimeoutException):
+            raise TimeoutError(str(cut)) from cut
+        if isinstance(cut, httpcore.RemoteProtocolError):
+            raise IncompleteRead(b"", None) from cut
+        if isinstance(cut, httpcore.NetworkError):
+            raise ConnectionResetError(str(cut)) from cut
+        raise cut from None
 
     def read(self, amt: int | None = None) -> bytes:
         """So many bytes, or all: fewer only at the end."""
@@ -74,7 +95,7 @@ class Readable:
         """Give the connection back; one whose body has not been read is closed."""
         self.closed = True
         self._rest = b""
-        self._body.close()
+        super().close()
 
 
 class Original:
@@ -119,7 +140,7 @@ class Response(urllib3.HTTPResponse):
             yield data
 
 
-def response_of(core: Any, body: Any, call: Any, method: str, url: str, options: dict[str, Any]) -> Response:
+def response_of(core: Any, fp: Readable, call: Any, method: str, url: str, options: dict[str, Any]) -> Response:
     """urllib3's response from one of the mesh's connections. `options`: of the call, such as `preload_content`."""
     headers = HTTPHeaderDict()
     for name, value in core.headers:
@@ -128,10 +149,9 @@ def response_of(core: Any, body: Any, call: Any, method: str, url: str, options:
     version_said: bytes = extensions.get("http_version", b"HTTP/1.1")
     version = VERSIONS.get(version_said, 11)
     reason = extensions.get("reason_phrase")
-    fp = Readable(body)
     preload = options.pop("preload_content", True)
     made = Response(
-        body=fp,  # type: ignore[arg-type]  # all of a file that is used
+        body=fp,
         headers=headers,
         status=core.status,
         version=version,

@@ -9,7 +9,7 @@ proxy and its trust. requests is built on urllib3: its suite hands these pools t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from http.client import RemoteDisconnected
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +36,6 @@ from ..request import RawHeaders, RequestView
 from ..runtime import Runtime
 from ._exchange import Exchange, PoolBase
 from ._http1 import Light
-from ._httpcore import Body
 from ._message import Request, Url
 from ._sync import PERFORM, GovernedPool
 from ._tcp import TcpBackend
@@ -44,7 +43,7 @@ from ._underway import DEFAULT_PORTS, ErrorMode
 from ._urllib3_dialling import dialling
 from ._urllib3_lease import Lease, Passed
 from ._urllib3_request import body_of, headers_of
-from ._urllib3_response import response_of
+from ._urllib3_response import Readable, response_of
 
 LIBRARY = Light()
 """One for all pools, requests' too: they share the connections of a mesh."""
@@ -116,13 +115,12 @@ class Governance(GovernedPool):
 
 
 class CallerTimeouts(dict[str, float | None]):
-    """The caller's timeouts. What `total` leaves for reading is known when it is asked for."""
+    """A caller's timeouts with a `total`: what it leaves for reading is known when it is asked for."""
 
     __slots__ = ("_timeout",)
 
-    def __init__(self, timeout: Timeout) -> None:
-        connect_s = Timeout.resolve_default_timeout(timeout.connect_timeout)
-        super().__init__(connect=connect_s, write=connect_s)
+    def __init__(self, timeout: Timeout, **known: float | None) -> None:
+        super().__init__(known)
         self._timeout = timeout
 
     def get(self, key: str, default: Any = None) -> Any:
@@ -130,6 +128,14 @@ class CallerTimeouts(dict[str, float | None]):
         if key != "read":
             return super().get(key, default)
         return Timeout.resolve_default_timeout(self._timeout.read_timeout)
+
+
+def timeouts_of(timeout: Timeout) -> dict[str, float | None]:
+    """The caller's timeouts as httpcore names them."""
+    connect_s = Timeout.resolve_default_timeout(timeout.connect_timeout)
+    if timeout.total is None:
+        return {"connect": connect_s, "write": connect_s, "read": timeout.read_timeout}
+    return CallerTimeouts(timeout, connect=connect_s, write=connect_s)
 
 
 class _Governed(HTTPConnectionPool if TYPE_CHECKING else object):  # type: ignore[misc]
@@ -173,7 +179,8 @@ class _Governed(HTTPConnectionPool if TYPE_CHECKING else object):  # type: ignor
     ) -> Any:
         """Govern one request, in place of a connection of the library's."""
         self.num_requests += 1
-        timeout = self._get_timeout(timeout)
+        if type(timeout) is not Timeout:  # `urlopen` has made one for this try
+            timeout = self._get_timeout(timeout)
         timeout.start_connect()
         scheme, host, port, target = self._where(url)
 
@@ -200,13 +207,13 @@ class _Governed(HTTPConnectionPool if TYPE_CHECKING else object):  # type: ignor
 
         chunks, length = body_of(body, method, self.conn_kw.get("blocksize", BLOCK_BYTES))
         streamed = not chunks.at_hand
-        authority = _authority(scheme, host, port)
+        scheme_sent, host_sent, authority = _origin(scheme, host, port)
         request = PooledRequest(
             method.encode("ascii"),
-            Url(scheme.encode(), host.encode("latin-1"), port, target.encode("latin-1")),
+            Url(scheme_sent, host_sent, port, target.encode("latin-1")),
             headers_of(headers or {}, authority, length, streamed, chunked, self.proxy_headers),
             chunks,
-            CallerTimeouts(timeout),
+            timeouts_of(timeout),
         )
         request.own = own
         exchange = Exchange(self._governance, request)
@@ -214,7 +221,7 @@ class _Governed(HTTPConnectionPool if TYPE_CHECKING else object):  # type: ignor
             outcome = drive(exchange.machine, PERFORM, exchange)
             if not isinstance(outcome, Deliver):
                 core = exchange.local(outcome)
-                body_left = core.stream
+                fp = Readable.of_reply(core.stream, exchange.machine, exchange.call, LIBRARY)
             elif type(outcome.head.handle) is Passed:
                 response = outcome.head.handle.response
                 conn.watch(exchange.machine)
@@ -224,8 +231,8 @@ class _Governed(HTTPConnectionPool if TYPE_CHECKING else object):  # type: ignor
                     response.headers = HTTPHeaderDict([(n.decode("latin-1"), v.decode("latin-1")) for n, v in pairs])
                 return response
             else:
-                core = exchange.respond(outcome, Body)
-                body_left = core.stream
+                core = exchange.respond(outcome, Readable)
+                fp = core.stream
         except httpcore.ConnectTimeout as error:
             text = f"Connection to {host} timed out. (connect timeout={timeout.connect_timeout}): {error}"
             raise final(ConnectTimeoutError(conn, text), self, method, url, retries) from error
@@ -239,7 +246,7 @@ class _Governed(HTTPConnectionPool if TYPE_CHECKING else object):  # type: ignor
             raise final(error.of(self, conn, url), self, method, url, retries) from error
         finally:
             request.own = None  # it knows the exchange: both, and this pool, would stay until a collection
-        made = response_of(core, body_left, exchange.call, method, url, options)
+        made = response_of(core, fp, exchange.call, method, url, options)
         made.retries = retries
         made._pool = self
         return made
@@ -297,12 +304,12 @@ def _is_default(retries: Retry) -> bool:
     return bool(tried) and retries.total == left and retries.connect is None
 
 
-def _authority(scheme: str, host: str, port: int) -> bytes:
-    """The Host header."""
+@lru_cache(1024)
+def _origin(scheme: str, host: str, port: int) -> tuple[bytes, bytes, bytes]:
+    """Scheme and host as they are sent, and the Host header."""
     name = f"[{host}]" if ":" in host else host
-    return (name if port == DEFAULT_PORTS[scheme.encode()] else f"{name}:{port}").encode(
-        "ascii" if host.isascii() else "idna"
-    )
+    authority = name if port == DEFAULT_PORTS[scheme.encode()] else f"{name}:{port}"
+    return scheme.encode(), host.encode("latin-1"), authority.encode("ascii" if host.isascii() else "idna")
 
 
 def own_headers(request: RequestView) -> dict[str, str]:
