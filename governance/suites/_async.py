@@ -69,7 +69,7 @@ class AsyncGovernedPool(PoolBase):
         clamp = Clamp(library.read_timeout)
         wrapped = AsyncStream(stream, clamp, library.core)
         http2 = action.http2 or (action.pool.secure is not None and action.negotiates and speaks_http2(stream))
-        kind = library.async_http2_connection if http2 else library.core.AsyncHTTP11Connection
+        kind = library.async_http2_connection if http2 else library.async_http1_connection
         core = kind(origin=exchange.origin(action), stream=wrapped)
         made = AsyncConnection(core, wrapped, clamp, http2, asyncio.get_running_loop())
         if action.pool.secure is not None:

@@ -15,8 +15,8 @@ import httpcore
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from ..headers import HeaderList
-from ._httpcore import Library, Stream
-from ._message import ByteStream, Request
+from ._httpcore import Library
+from ._message import ByteStream
 
 READ_BYTES = 65536
 MAX_HEAD_BYTES = 100 * 1024
@@ -107,12 +107,15 @@ def _framing(headers: HeaderList) -> tuple[int, bool]:
     return length, False
 
 
-class Http1Connection:
-    """One connection, one request after the other. As the parser's protocol it hears what is in a response."""
+class Http1:
+    """What goes out for a request and what comes back, for one request after the other; who reads and writes is a
+    subclass's matter. As the parser's protocol it hears what is in a response."""
 
-    def __init__(self, origin: object, stream: Stream) -> None:
-        del origin
+    def __init__(self, origin: Any, stream: Any) -> None:
+        """`origin`: the endpoint, as httpcore names it. Errors are those of the stream's httpcore."""
+        self._origin = origin
         self._stream = stream
+        self._core = stream.core
         self._idle = True
         self._closed = False
         self._parser: Any = HttpResponseParser(self)
@@ -123,12 +126,15 @@ class Http1Connection:
         """Whether the headers are complete."""
         self._complete = False
         self._keep = False
+        self._whole = False
+        """Whether the request has been sent to its end."""
         self._framed = False
         """Whether something says where the body ends."""
         self._status = 0
         self._version = ""
         self._reason = b""
         self._headers: HeaderList = []
+        self._size = 0
         self._parts: list[bytes] = []
 
     # -- what the pools of the mesh ask ----------------------------------------------------------------------------
@@ -139,80 +145,59 @@ class Http1Connection:
     def is_closed(self) -> bool:
         return self._closed
 
-    def close(self) -> None:
-        self._closed, self._idle = True, False
-        self._parser = None  # which refers to this
-        self._stream.close()
-
     # -- a request -------------------------------------------------------------------------------------------------
 
-    def handle_request(self, request: Request) -> Reply:
-        """Send it and wait for the headers of the response. Raises httpcore's errors."""
+    def _take(self) -> None:
         if not self._idle:
-            raise httpcore.ConnectionNotAvailable
+            raise self._core.ConnectionNotAvailable
         self._idle = False
-        timeouts = request.extensions.get("timeout", {})
-        try:
-            self._reset()
-            try:
-                self._send(request, timeouts.get("write"))
-            except httpcore.WriteError:
-                pass  # it may have answered, and closed then
-            read_s = timeouts.get("read")
-            self._receive_head(read_s)
-            if request.method == b"HEAD":
-                self._without_body()
-        except BaseException:
-            self.close()
-            raise
-        extensions = {
-            "http_version": b"HTTP/1.1" if self._version == "1.1" else b"HTTP/1.0",
-            "reason_phrase": self._reason,
-            "network_stream": self._stream,
-        }
-        return Reply(self._status, self._headers, Parts(self, read_s), extensions)
+        self._reset()
 
-    def _send(self, request: Request, timeout_s: float | None) -> None:
+    def _encoded(self, request: Any) -> tuple[bytes, int, bool]:
+        """(head, length of the body, whether it is sent in chunks)."""
         lines = [b"%b %b HTTP/1.1" % (request.method, request.url.target)]
         lines += [b"%b: %b" % pair for pair in request.headers]
         text = b"\r\n".join(lines)
         breaks = len(lines) - 1
         if text.count(b"\n") != breaks or text.count(b"\r") != breaks or b"\0" in text or b" " in request.url.target:
-            raise httpcore.LocalProtocolError("a line break, a NUL or a space where none may be")
-        head = text + b"\r\n\r\n"
-        length, chunked = _framing(request.headers)
-        if not length and not chunked:
-            self._stream.write(head, timeout_s)
-            for _ in request.stream:
-                pass
-            return
-        if not getattr(request.stream, "at_hand", False):  # who knows when its first part comes
-            self._stream.write(head, timeout_s)
-            head = b""
-        sent = 0
-        for chunk in filter(None, request.stream):
-            sent += len(chunk)
-            if not chunked and sent > length:
-                raise httpcore.LocalProtocolError(f"a body that is longer than its content-length of {length}")
-            self._stream.write(b"%b%x\r\n%b\r\n" % (head, len(chunk), chunk) if chunked else head + chunk, timeout_s)
-            head = b""
+            raise self._core.LocalProtocolError("a line break, a NUL or a space where none may be")
+        return text + b"\r\n\r\n", *_framing(request.headers)
+
+    def _part(self, chunk: bytes, sent: int, length: int, chunked: bool) -> bytes:
+        """A part of the body as it goes out, `sent` with it."""
         if chunked:
-            self._stream.write(head + b"0\r\n\r\n", timeout_s)
-        elif sent < length:
-            raise httpcore.LocalProtocolError(f"a body of {sent} bytes, its content-length says {length}")
+            return b"%x\r\n%b\r\n" % (len(chunk), chunk)
+        if sent > length:
+            raise self._core.LocalProtocolError(f"a body that is longer than its content-length of {length}")
+        return chunk
+
+    def _end(self, sent: int, length: int, chunked: bool) -> bytes:
+        """What goes out behind a body."""
+        if chunked:
+            return b"0\r\n\r\n"
+        if sent < length:
+            raise self._core.LocalProtocolError(f"a body of {sent} bytes, its content-length says {length}")
+        return b""
 
     # -- its response ----------------------------------------------------------------------------------------------
 
-    def _receive_head(self, timeout_s: float | None) -> None:
-        size = 0
-        while not self._head:
-            data = self._stream.read(READ_BYTES, timeout_s)
-            if not data:
-                raise httpcore.RemoteProtocolError("Server disconnected without sending a response.")
-            size += len(data)
+    def _hear(self, data: bytes) -> None:
+        """Bytes of a head."""
+        if not data:
+            raise self._core.RemoteProtocolError("Server disconnected without sending a response.")
+        self._size += len(data)
+        self._feed(data)
+        if self._size > MAX_HEAD_BYTES and not self._head:
+            raise self._core.RemoteProtocolError(f"the headers of the response are longer than {MAX_HEAD_BYTES}")
+
+    def _hear_body(self, data: bytes) -> None:
+        """Bytes of a body, or its end."""
+        if data:
             self._feed(data)
-            if size > MAX_HEAD_BYTES and not self._head:
-                raise httpcore.RemoteProtocolError(f"the headers of the response are longer than {MAX_HEAD_BYTES}")
+        elif self._framed:
+            raise self._core.RemoteProtocolError("peer closed connection without sending complete message body")
+        else:
+            self._complete = True
 
     def _feed(self, data: bytes) -> None:
         try:
@@ -221,8 +206,23 @@ class Http1Connection:
             self._keep = False
         except HttpParserError as error:
             if not self._complete:
-                raise httpcore.RemoteProtocolError(str(error)) from error
+                raise self._core.RemoteProtocolError(str(error)) from error
             self._keep = False
+
+    def _reply(self, request: Any, body: Any, kind: type[Reply]) -> Reply:
+        """The response whose head has come."""
+        if request.method == b"HEAD":
+            self._without_body()
+        extensions = {
+            "http_version": b"HTTP/1.1" if self._version == "1.1" else b"HTTP/1.0",
+            "reason_phrase": self._reason,
+            "network_stream": self._stream,
+        }
+        return kind(self._status, self._headers, body, extensions)
+
+    def _may_go_on(self) -> bool:
+        """Whether the connection takes another request."""
+        return self._complete and self._keep and self._whole and not self._closed
 
     def _without_body(self) -> None:
         """The parser does not know that it answers HEAD, and would wait for what does not come."""
@@ -235,30 +235,6 @@ class Http1Connection:
         if given:
             self._keep = False
 
-    def parts(self, timeout_s: float | None) -> Iterator[bytes]:
-        """The body as it comes."""
-        while True:
-            parts = self._parts
-            if parts:
-                self._parts = []
-                yield from parts
-            if self._complete:
-                return
-            data = self._stream.read(READ_BYTES, timeout_s)
-            if data:
-                self._feed(data)
-            elif self._framed:
-                raise httpcore.RemoteProtocolError("peer closed connection without sending complete message body")
-            else:
-                self._complete = True
-
-    def ended(self) -> None:
-        """The body has been read, or nobody wants it."""
-        if self._complete and self._keep and not self._closed:
-            self._idle = True
-        elif not self._closed:
-            self.close()
-
     # -- what the parser tells -------------------------------------------------------------------------------------
 
     def on_message_begin(self) -> None:
@@ -267,11 +243,13 @@ class Http1Connection:
 
     def on_status(self, reason: bytes) -> None:
         if not self._complete:
-            self._reason = reason
+            self._reason += reason
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._head:
             return  # a trailer
+        if value[-1:] in (b" ", b"\t"):  # which the parser leaves there
+            value = value.rstrip(b" \t")
         self._headers.append((name, value))
         if len(name) in _FRAMES:
             kind = name.lower()
@@ -299,6 +277,73 @@ class Http1Connection:
             self._complete = True
         else:  # 100, 103: what counts follows
             self._headers = []
+            self._reason = b""
+
+
+class Http1Connection(Http1):
+    """For sync code."""
+
+    def close(self) -> None:
+        self._closed, self._idle = True, False
+        self._parser = None  # which refers to this
+        self._stream.close()
+
+    def handle_request(self, request: Any) -> Any:
+        """Send it and wait for the headers of the response. Raises httpcore's errors."""
+        self._take()
+        timeouts = request.extensions.get("timeout", {})
+        try:
+            try:
+                self._send(request, timeouts.get("write"))
+                self._whole = True
+            except self._core.WriteError:
+                pass  # it may have answered, and closed then
+            read_s = timeouts.get("read")
+            while not self._head:
+                self._hear(self._stream.read(READ_BYTES, read_s))
+            return self._reply(request, Parts(self, read_s), Reply)
+        except BaseException:
+            self.close()
+            raise
+
+    def _send(self, request: Any, timeout_s: float | None) -> None:
+        head, length, chunked = self._encoded(request)
+        if not length and not chunked:
+            self._stream.write(head, timeout_s)
+            self._without_content(request)
+            return
+        if not getattr(request.stream, "at_hand", False):  # who knows when its first part comes
+            self._stream.write(head, timeout_s)
+            head = b""
+        sent = 0
+        for chunk in filter(None, request.stream):
+            sent += len(chunk)
+            self._stream.write(head + self._part(chunk, sent, length, chunked), timeout_s)
+            head = b""
+        self._stream.write(head + self._end(sent, length, chunked), timeout_s)
+
+    def _without_content(self, request: Any) -> None:
+        """A body that nothing announces: whoever made it learns that it has been asked for."""
+        for _ in request.stream:
+            pass
+
+    def parts(self, timeout_s: float | None) -> Iterator[bytes]:
+        """The body as it comes."""
+        while True:
+            parts = self._parts
+            if parts:
+                self._parts = []
+                yield from parts
+            if self._complete:
+                return
+            self._hear_body(self._stream.read(READ_BYTES, timeout_s))
+
+    def ended(self) -> None:
+        """The body has been read, or nobody wants it."""
+        if self._may_go_on():
+            self._idle = True
+        elif not self._closed:
+            self.close()
 
 
 class Light(Library):

@@ -55,6 +55,7 @@ class Library:
         self.checked: Callable[..., Any] = checked
         """The headers of a request as its connections over HTTP/1.1 want them."""
         self.http1_connection: Any = core.HTTP11Connection
+        self.async_http1_connection: Any = core.AsyncHTTP11Connection
         self.http2_connection = for_threads(core.HTTP2Connection, core.ReadTimeout)
         self.async_http2_connection = for_tasks(core.AsyncHTTP2Connection, core.ReadTimeout)
         self.read_timeout: type[Exception] = core.ReadTimeout

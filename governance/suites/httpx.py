@@ -18,6 +18,11 @@ from ._httpcore import Library
 from ._sync import GovernedPool
 from ._underway import ErrorMode
 
+try:
+    from ._http1_httpx import QuickLibrary as Parts
+except ImportError:  # without httptools the library's own connections do, and take longer
+    Parts = Library  # type: ignore[misc,assignment]
+
 
 def _proxied(transport: Any, options: dict[str, Any]) -> Callable[[str], Any] | None:
     """How a transport with these options would reach a proxy of the environment; None where it would not ask for one.
@@ -37,7 +42,7 @@ def transports(
 
     `govern` is for a transport of the library's own (`proxyless run`), which then is what Transport would be.
     """
-    parts = Library(core, library.ByteStream)
+    parts = Parts(core, library.ByteStream)
 
     class Plain(library.HTTPTransport):  # type: ignore[name-defined,misc]
         """One that is inside a governed one."""

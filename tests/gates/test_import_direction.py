@@ -50,6 +50,7 @@ OTHERS: dict[str, tuple[str, ...]] = {
     "governance.suites.grpc_server": ("grpc",),
     "governance.suites.grpc_aio_server": ("grpc",),
     "governance.suites._http1": ("httpcore", "httptools"),
+    "governance.suites._http1_httpx": ("anyio",),
     "governance.suites._message": ("httpcore",),
     "governance.suites._urllib3_dialling": ("urllib3", "httpcore"),
     "governance.suites._urllib3_lease": ("urllib3",),

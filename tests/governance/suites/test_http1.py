@@ -17,6 +17,8 @@ OK = b"HTTP/1.1 200 OK\r\n"
 class Wire:
     """A stream that has been told what comes; then the other side closes."""
 
+    core = httpcore
+
     def __init__(self, *received: bytes) -> None:
         self._received = list(received)
         self.sent: list[bytes] = []
@@ -73,6 +75,11 @@ def test_a_response(method: bytes, raw: bytes, expected: tuple[int, bytes, bool]
     status, headers, body, again = exchange(wire, asked(method))
     assert (status, body, again) == expected
     assert not any(name == b"Link" for name, _ in headers)
+
+
+def test_values_have_no_spaces_around_them() -> None:
+    wire = Wire(OK + b"A:  b c \t\r\nContent-Length: 0 \r\n\r\n")
+    assert exchange(wire, asked())[1] == [(b"A", b"b c"), (b"Content-Length", b"0")]
 
 
 def test_bytes_that_nobody_has_asked_for_end_the_connection() -> None:
