@@ -220,11 +220,14 @@ class OutgoingCall(CallState):
             return self._as_tcp()
         if self.reply is not None:
             return None
-        try:
-            vhost = self.vhost = destination.virtual_host(request, table)
-        except BadAuthorityError:
-            self.reply = bad_authority()
-            return None
+        vhost = destination.hosts.get(request.authority)
+        if vhost is None or table.vhost_header:
+            try:
+                vhost = destination.virtual_host(request, table)
+            except BadAuthorityError:
+                self.reply = bad_authority()
+                return None
+        self.vhost = vhost
         route, target = take_route(self, vhost)
         if http.tracing is not None:
             self.trace = http.tracing.begin(request, route, incoming=False, again=bool(self.redirects))

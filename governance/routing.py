@@ -7,7 +7,7 @@ first hit. Nothing here keeps state: the random draws come in as arguments.
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from itertools import accumulate
+from itertools import accumulate, groupby
 from typing import TYPE_CHECKING, Literal
 
 from ..xds.model.filters import FilterConfig
@@ -41,7 +41,7 @@ from .request import RequestView, strip_query
 from .retry import CompiledRetry, compile_retry
 from .subject import Subject
 from .tracing import Spec
-from .trees import Search, compile_tree, read_request
+from .trees import compile_tree, read_request
 
 if TYPE_CHECKING:
     from .filters.chain import FilterChainRuntime
@@ -410,10 +410,13 @@ class CompiledRoute:
         return request.authority
 
 
+Run = tuple[tuple[bytes, ...] | None, Sequence[CompiledRoute]]  # `_run`
+
+
 class CompiledVirtualHost:
     """The routes of one virtual host, in order."""
 
-    __slots__ = ("_takes_all", "_to_https", "_tree", "_without_parameters", "config", "lazy", "routes")
+    __slots__ = ("_runs", "_takes_all", "_to_https", "_tree", "_without_parameters", "config", "lazy", "routes")
 
     def __init__(self, lazy: LazyVirtualHost, table: RouteConfiguration) -> None:
         self.lazy = lazy
@@ -428,6 +431,7 @@ class CompiledVirtualHost:
         first = self.routes[0] if self.routes and self._tree is None and self._to_https is None else None
         self._takes_all = first if first is not None and first.prefix == b"/" and first.fraction is None else None
         """The first route, where it is that of every path: most virtual hosts of a mesh have no other."""
+        self._runs = [_run(tuple(run)) for _, run in groupby(self.routes, lambda route: route.prefix in (None, b"/"))]
 
     def match(self, request: RequestView, uniform: Uniform) -> CompiledRoute | None:
         """The first route that takes the request; https may be asked for before."""
@@ -440,21 +444,29 @@ class CompiledVirtualHost:
             path = strip_query(path)
         if self._without_parameters:
             path = path.partition(b";")[0]
-        for route in self.routes if self._tree is None else self._chosen(self._tree, request):
-            prefix = route.prefix
-            if path.startswith(prefix) if prefix is not None else route.test(request, path):
-                fraction = route.fraction
-                if fraction is None or fraction.hit(int(uniform() * fraction.denominator)):
-                    return route
+        tree = self._tree
+        runs = self._runs if tree is None else [(None, [self.routes[index] for index in tree(request) or ()])]
+        for prefixes, routes in runs:
+            if prefixes is not None and not path.startswith(prefixes):
+                continue  # none of these takes it
+            for route in routes:
+                prefix = route.prefix
+                if path.startswith(prefix) if prefix is not None else route.test(request, path):
+                    fraction = route.fraction
+                    if fraction is None or fraction.hit(int(uniform() * fraction.denominator)):
+                        return route
         return None
-
-    def _chosen(self, tree: Search[RequestView, tuple[int, ...]], request: RequestView) -> Sequence[CompiledRoute]:
-        return [self.routes[index] for index in tree(request) or ()]
 
     def _must_be_secure(self, request: RequestView) -> bool:
         if (request.header(FORWARDED_PROTO) or request.scheme) == b"https":
             return False
         return self.config.require_tls == "ALL" or not request.internal
+
+
+def _run(routes: Sequence[CompiledRoute]) -> Run:
+    """Routes that follow one another; where all of them take their prefix only, one look tells that none does."""
+    prefixes = tuple(route.prefix for route in routes if route.prefix is not None)
+    return (prefixes if len(prefixes) == len(routes) > 1 else None), routes
 
 
 def _to_https(vhost: VirtualHost, limits: LimitPolicy) -> CompiledRoute:

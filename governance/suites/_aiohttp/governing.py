@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiohttp import (
     BaseConnector,
@@ -31,23 +31,15 @@ _raised: ContextVar[tuple[Any, Exception] | None] = ContextVar("proxyless_aiohtt
 """The timer of a request of this task that has ended in an exception, after which aiohttp tries again by itself."""
 
 
-class Owner:
-    """Whose connections they are: aiohttp's, in one event loop."""
+class Owner(NamedTuple):
+    """Whose connections they are: aiohttp's, in one event loop. A tuple: each call looks its pool up by it."""
 
-    __slots__ = ("_loop",)
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-
-    def __eq__(self, other: object) -> bool:
-        return type(other) is Owner and other._loop is self._loop
-
-    def __hash__(self) -> int:
-        return id(self._loop)
+    loop: asyncio.AbstractEventLoop
+    library: str = "aiohttp"
 
     def is_closed(self) -> bool:
         """Whether nobody can use them any more."""
-        return self._loop.is_closed()
+        return self.loop.is_closed()
 
 
 class Governor:
@@ -63,7 +55,7 @@ class Governor:
     def owner(self, loop: asyncio.AbstractEventLoop) -> Owner:
         """Whose connections a call may use."""
         owner = self._owner
-        if owner is None or owner._loop is not loop:
+        if owner is None or owner.loop is not loop:
             owner = self._owner = Owner(loop)
         return owner
 
