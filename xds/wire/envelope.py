@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, Message
 
 from ..model.resource import Resource, ResourceType
 from ..protocol.events import NamedResource, Rejection, Request, Response
@@ -13,9 +13,11 @@ from .refused import RefusedError
 from .schema import find
 from .schema import types as pb
 from .schema.join import delimited, tag, text
-from .split import first_text
+from .split import Parts, first_text, split_field
 
 INVALID_ARGUMENT = 3
+
+M = TypeVar("M", bound=Message)
 
 Pause = Callable[[], None]
 """Called between resources: the control thread rests there while calls are under way."""
@@ -35,18 +37,15 @@ def read_response(raw: bytes, pause: Pause = no_pause, held: Held = MappingProxy
     Raises:
         RefusedError: the bytes are no such message; without type and nonce there is nothing to answer.
     """
-    try:
-        message = pb.discovery_v3.DiscoveryResponse.FromString(raw)
-    except DecodeError as error:
-        raise RefusedError(f"truncated or malformed DiscoveryResponse: {error}") from error
+    message, parts = _opened(pb.discovery_v3.DiscoveryResponse, raw, "DiscoveryResponse")
     type_ = type_of(message.type_url)
     resources: list[NamedResource] = []
     broken: list[Rejection] = []
     if type_ is not None:
-        known = held.get(type_, _NONE)
-        for index, each in enumerate(message.resources):
+        known, version = held.get(type_, _NONE), message.version_info
+        for index, part in enumerate(parts.views()):
             pause()
-            _read(type_, each, index, message.version_info, resources, broken, known)
+            _read(type_, _any(part, "DiscoveryResponse"), index, version, resources, broken, known)
     return Response(
         type_,
         message.type_url,
@@ -64,19 +63,17 @@ def read_delta_response(raw: bytes, pause: Pause = no_pause, held: Held = Mappin
     Raises:
         RefusedError: the bytes are no such message.
     """
-    try:
-        message = pb.discovery_v3.DeltaDiscoveryResponse.FromString(raw)
-    except DecodeError as error:
-        raise RefusedError(f"truncated or malformed DeltaDiscoveryResponse: {error}") from error
+    message, parts = _opened(pb.discovery_v3.DeltaDiscoveryResponse, raw, "DeltaDiscoveryResponse")
     type_ = type_of(message.type_url)
     resources: list[NamedResource] = []
     broken: list[Rejection] = []
     if type_ is not None:
         known = held.get(type_, _NONE)
-        for index, each in enumerate(message.resources):
+        for index, part in enumerate(parts.views()):
             pause()
-            if each.HasField("resource"):
-                _read(type_, each.resource, index, each.version, resources, broken, known, each.name)
+            each, opened = _delta(part)
+            if opened is not None:
+                _read(type_, opened, index, each.version, resources, broken, known, each.name)
     return Response(
         type_,
         message.type_url,
@@ -97,17 +94,66 @@ def is_delta(raw: bytes) -> bool:
     can say anything (that something is gone).
     """
     try:
-        delta = pb.discovery_v3.DeltaDiscoveryResponse.FromString(raw)
-    except DecodeError:
+        _, parts = _opened(pb.discovery_v3.DiscoveryResponse, raw, "DiscoveryResponse")
+        urls = [_opened(pb.google_protobuf.Any, part, "DiscoveryResponse")[0].type_url for part in parts.views()]
+    except RefusedError:
+        urls = None
+    if urls is not None and any(find(url) is not None for url in urls):
         return False
-    message = pb.discovery_v3.DiscoveryResponse()
     try:
-        message.ParseFromString(raw)
-    except DecodeError:
-        return True
-    return not any(find(each.type_url) is not None for each in message.resources) and bool(
-        message.resources or delta.removed_resources
-    )
+        delta, parts = _opened(pb.discovery_v3.DeltaDiscoveryResponse, raw, "DeltaDiscoveryResponse")
+        for part in parts.views():
+            _delta(part)
+    except RefusedError:
+        return False
+    return urls is None or bool(urls or delta.removed_resources)
+
+
+WITHIN = 2
+"""The field of a response that its resources are in, of a delta resource the Any, and of an Any the value."""
+
+LARGE = 64 * 1024
+
+Opened = tuple[str, bytes]
+"""Of an Any: the type URL and the value."""
+
+
+def _opened(kind: type[M], raw: bytes | memoryview, within: str) -> tuple[M, Parts]:
+    """A message without what is inside, and the bytes of that.
+
+    A push is never held as one tree: it is megabytes beside what is kept of it, and leaves holes that the allocator
+    does not give back.
+    """
+    try:
+        rest, parts = split_field(raw, WITHIN)
+    except RefusedError as error:
+        raise RefusedError(f"truncated or malformed {within}: {error}") from error
+    return _parsed(kind, rest, within), parts
+
+
+def _parsed(kind: type[M], raw: bytes, within: str) -> M:
+    try:
+        return kind.FromString(raw)
+    except DecodeError as error:
+        raise RefusedError(f"truncated or malformed {within}: {error}") from error
+
+
+def _delta(part: memoryview) -> tuple[pb.discovery_v3.Resource, Opened | None]:
+    within = "DeltaDiscoveryResponse"
+    if len(part) > LARGE:  # a route table, which would be copied three times
+        message, found = _opened(pb.discovery_v3.Resource, part, within)
+        return message, next((_any(each, within) for each in found.views()), None)
+    message = _parsed(pb.discovery_v3.Resource, bytes(part), within)
+    given = message.HasField("resource")
+    return message, (message.resource.type_url, message.resource.value) if given else None
+
+
+def _any(part: memoryview, within: str) -> Opened:
+    if len(part) > LARGE:
+        message, found = _opened(pb.google_protobuf.Any, part, within)
+        return message.type_url, next(iter(found), b"")
+    message = _parsed(pb.google_protobuf.Any, bytes(part), within)
+    return message.type_url, message.value
 
 
 _NONE: Mapping[str, Resource[Any]] = MappingProxyType({})
@@ -115,7 +161,7 @@ _NONE: Mapping[str, Resource[Any]] = MappingProxyType({})
 
 def _read(
     type_: ResourceType,
-    message: pb.google_protobuf.Any,
+    opened: Opened,
     index: int,
     version: str,
     resources: list[NamedResource],
@@ -124,14 +170,13 @@ def _read(
     said_name: str = "",
 ) -> None:
     try:
-        url = message.type_url
+        url, raw = opened
         if url == WRAPPER:
-            wrapped = pb.discovery_v3.Resource.FromString(message.value)
-            message, said_name = wrapped.resource, wrapped.name
-            url = message.type_url
+            wrapped = pb.discovery_v3.Resource.FromString(raw)
+            said_name = wrapped.name
+            url, raw = wrapped.resource.type_url, wrapped.resource.value
         if url != type_.value and type_of(url) is not type_:
             raise RefusedError(f"resources[{index}] is a {url}, not a {type_.value}")
-        raw = message.value
         before = held.get(TABLE_NAME if type_ is ResourceType.NAMES else first_text(raw))
         if before is not None and before.raw == raw:
             resources.append(NamedResource(before.name, version, before.raw))

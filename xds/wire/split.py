@@ -1,5 +1,8 @@
 """Taking a message apart by its wire format, without parsing what is inside (protobuf's encoding document)."""
 
+from array import array
+from collections.abc import Iterator
+
 from .refused import RefusedError
 
 VIRTUAL_HOSTS_FIELD = 2
@@ -8,14 +11,45 @@ VIRTUAL_HOSTS_FIELD = 2
 VARINT, FIXED64, DELIMITED, START_GROUP, END_GROUP, FIXED32 = range(6)
 
 
-def split_field(raw: bytes, number: int) -> tuple[bytes, list[bytes]]:
+class Parts:
+    """The bytes of the elements of a repeated field, each copied when it is asked for, or seen where it is.
+
+    A thousand of them held at once, among what is made of each, leave holes that the allocator does not give back.
+    """
+
+    __slots__ = ("_raw", "_spans")
+
+    def __init__(self, raw: bytes | memoryview) -> None:
+        self._raw = memoryview(raw)
+        self._spans = array("Q")
+
+    def add(self, start: int, end: int) -> None:
+        """One more element."""
+        self._spans.append(start)
+        self._spans.append(end)
+
+    def __len__(self) -> int:
+        return len(self._spans) // 2
+
+    def __iter__(self) -> Iterator[bytes]:
+        return map(bytes, self.views())
+
+    def views(self) -> Iterator[memoryview]:
+        """Each of them, not copied."""
+        raw, spans = self._raw, iter(self._spans)
+        for start, end in zip(spans, spans, strict=True):
+            yield raw[start:end]
+
+
+def split_field(raw: bytes | memoryview, number: int) -> tuple[bytes, Parts]:
     """(the message without a repeated message field, the bytes of each of its elements).
 
     Raises:
         RefusedError: the bytes are cut off or no message.
     """
     rest = bytearray()
-    found: list[bytes] = []
+    found = Parts(raw)
+    add = found.add
     position, size = 0, len(raw)
     wanted = number << 3 | DELIMITED
     while position < size:
@@ -24,7 +58,7 @@ def split_field(raw: bytes, number: int) -> tuple[bytes, list[bytes]]:
         if position + 2 < size and raw[position] == wanted and raw[position + 1] >= 0x80 > raw[position + 2]:
             end = position + 3 + (raw[position + 1] & 0x7F | raw[position + 2] << 7)
             if end <= size:
-                found.append(raw[position + 3 : end])
+                add(position + 3, end)
                 position = end
                 continue
         tag, position = _varint(raw, position, size)
@@ -35,7 +69,7 @@ def split_field(raw: bytes, number: int) -> tuple[bytes, list[bytes]]:
             if end > size:
                 raise RefusedError("truncated message")
             if tag == wanted:
-                found.append(raw[position:end])
+                add(position, end)
                 position = end
                 continue
             position = end
@@ -53,7 +87,7 @@ def split_field(raw: bytes, number: int) -> tuple[bytes, list[bytes]]:
     return bytes(rest), found
 
 
-def _varint(raw: bytes, position: int, size: int) -> tuple[int, int]:
+def _varint(raw: bytes | memoryview, position: int, size: int) -> tuple[int, int]:
     result = shift = 0
     while True:
         if position >= size or shift > 63:

@@ -165,3 +165,34 @@ def test_what_is_kept_on_disk_is_what_protobuf_would_write() -> None:
         )
         made = envelope.write_response(ResourceType.ROUTE, version, held.values())
         assert made == message.SerializeToString(deterministic=True)
+
+
+LONG = [host("a" * 100 + str(number)) for number in range(600)]
+
+
+@pytest.mark.parametrize("hosts", [[host("a")], LONG], ids=["small", "large"])
+@pytest.mark.parametrize("is_delta", [False, True])
+def test_a_table_is_read_whole_whatever_its_size(is_delta: bool, hosts: list[pb.route_v3.VirtualHost]) -> None:
+    raw = table(*hosts)
+    assert (len(raw) > envelope.LARGE) == (len(hosts) > 1)
+    sent = delta(raw, "2") if is_delta else response(raw)
+    assert envelope.is_delta(sent) is is_delta
+    read = (envelope.read_delta_response if is_delta else envelope.read_response)(sent)
+    assert [(each.name, each.raw) for each in read.resources] == [("80", raw)]
+    with pytest.raises(RefusedError, match=r"truncated or malformed \w*DiscoveryResponse"):
+        (envelope.read_delta_response if is_delta else envelope.read_response)(sent[:-1])
+
+
+def test_a_removal_alone_is_a_delta_response_and_what_is_neither_is_not() -> None:
+    gone = pb.discovery_v3.DeltaDiscoveryResponse(type_url=ResourceType.ROUTE.value, removed_resources=["80"])
+    assert envelope.is_delta(gone.SerializeToString())
+    assert not envelope.is_delta(BROKEN)
+    assert not envelope.is_delta(b"")
+    assert not envelope.is_delta(b"\x12\x02" + BROKEN)
+
+
+def test_a_large_resource_of_a_delta_response_without_a_value_is_nothing() -> None:
+    empty = pb.discovery_v3.Resource(name="x" * envelope.LARGE)
+    sent = pb.discovery_v3.DeltaDiscoveryResponse(type_url=ResourceType.ROUTE.value, resources=[empty])
+    read = envelope.read_delta_response(sent.SerializeToString())
+    assert (read.resources, read.broken) == ((), ())

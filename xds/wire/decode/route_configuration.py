@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
 from types import MappingProxyType
 from typing import Literal
@@ -25,7 +25,7 @@ from ...model.values import Note
 from ..opening import checked
 from ..refused import UNEXPECTED, NotUnderstoodError, RefusedError
 from ..schema import types as pb
-from ..split import VIRTUAL_HOSTS_FIELD, first_text, split_field
+from ..split import VIRTUAL_HOSTS_FIELD, Parts, first_text, split_field
 from .extensions import CLUSTER_SPECIFIERS, HTTP_INPUTS, ROUTE_TREE_ACTIONS, extension, type_at
 from .http_filters import per_filter_configs
 from .http_filters.cors import cors_policy
@@ -63,7 +63,7 @@ def inline_configuration(message: pb.route_v3.RouteConfiguration) -> RouteConfig
 
 def _configuration(
     message: pb.route_v3.RouteConfiguration,
-    hosts: list[bytes],
+    hosts: Parts | list[bytes],
     previous: RouteConfiguration | None,
     on_reject: OnReject | None = None,
 ) -> RouteConfiguration:
@@ -97,7 +97,7 @@ def _configuration(
     )
 
 
-def unchanged(hosts: Sequence[bytes], old: Sequence[LazyVirtualHost]) -> list[LazyVirtualHost | None]:
+def unchanged(hosts: Iterable[bytes], old: Sequence[LazyVirtualHost]) -> list[LazyVirtualHost | None]:
     """For the bytes of each virtual host the one of the version before with the same bytes; None where it has none.
 
     What does not change keeps its place, but for what comes or goes before it.
