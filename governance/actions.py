@@ -6,10 +6,10 @@ Nothing that a machine decides depends on the library, so sync and async suites 
 
 from collections import deque
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, final
 
+from ..xds.model.records import dataclass
 from .balancing.host import Host
 from .headers import HeaderList
 from .passing import TcpRoute

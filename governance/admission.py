@@ -26,7 +26,7 @@ from .forwarding import (
     put,
 )
 from .headers import HeaderList
-from .paths import USUAL, BadPathError, EscapedSlashesError, NotHttpError, is_http, normalize
+from .paths import BadPathError, EscapedSlashesError, NotHttpError, is_http, normalize
 from .replies import (
     DOWNSTREAM_ERROR,
     LocalReply,
@@ -103,8 +103,27 @@ def admit(
     Raises:
         NotHttpError: to Envoy this is TCP.
     """
+    try:
+        refused = _admit(request, admission, rng, port, internal_only)
+    except BadPathError:
+        refused = bad_path()
+    except EscapedSlashesError as error:
+        refused = elsewhere(request, error.redirect)
+    if refused is None:
+        return None
+    # Where several things are wrong the inspector speaks first, then the codec.
+    if not is_http(request.path):
+        raise NotHttpError
+    if refused.flags != DOWNSTREAM_ERROR and not valid_authority(request.authority):
+        return bad_authority()
+    return refused
+
+
+def _admit(
+    request: RequestView, admission: Admission, rng: RandomBits, port: int, internal_only: frozenset[bytes]
+) -> LocalReply | None:
     if request.method not in METHODS:
-        return _first(request, bad_request("http1.codec_error"))
+        return bad_request("http1.codec_error")
     forwarder = admission.forwarder
     edge = False
     known = request.headers
@@ -115,7 +134,7 @@ def admit(
     else:
         if _has_underscores(request) and (forwarder.rejects_underscores or forwarder.drops_underscores):
             if forwarder.rejects_underscores:
-                return _first(request, bad_request("http1.unexpected_underscore"))
+                return bad_request("http1.unexpected_underscore")
             request.replace_headers([pair for pair in request.raw_headers if b"_" not in pair[0]])
             known = request.headers
         request.authority = forwarder.authority(request.authority, port)
@@ -129,7 +148,7 @@ def admit(
         gone |= internal_only
     raw = request.raw_headers
     if len(b"".join(known.values())) > admission.small and _size(request) > admission.max_bytes:
-        return _first(request, headers_too_large())
+        return headers_too_large()
     headers: HeaderList
     if (
         len(known) == len(raw)
@@ -141,21 +160,15 @@ def admit(
     else:
         cleaned = _cleaned(request, gone)
         if cleaned is None:
-            return _first(request, bad_request("http1.connection_header_rejected"))
+            return bad_request("http1.connection_header_rejected")
         headers = cleaned
         request.replace_headers(headers)
         known = request.headers
     if len(headers) >= admission.max_headers:
-        return _first(request, too_many_headers())
+        return too_many_headers()
     if request.method == b"QUERY" and not known.get(b"content-type"):
-        return _first(request, LocalReply(400, details="query_missing_content_type"))
-    if USUAL.fullmatch(request.path) is None:
-        try:
-            request.path = normalize(request.path, admission.config)
-        except BadPathError:
-            return _first(request, bad_path())
-        except EscapedSlashesError as error:
-            return _first(request, elsewhere(request, error.redirect))
+        return LocalReply(400, details="query_missing_content_type")
+    request.path = normalize(request.path, admission.config)
     if forwarder is not None:
         forwarder.tell(request, Lines(headers, known), port, edge=edge)
     proto = known.get(PROTO)
@@ -163,11 +176,11 @@ def admit(
         headers.append((PROTO, request.scheme))
         known[PROTO] = request.scheme
     elif not proto:
-        return _first(request, no_route())
+        return no_route()
     elif proto.lower() in SCHEMES:
         request.scheme = proto.lower()
     if b"upgrade" in known and known[b"upgrade"].lower() != WEBSOCKET:
-        return _first(request, LocalReply(403, details="upgrade_failed"))
+        return LocalReply(403, details="upgrade_failed")
     sent = known.get(REQUEST_ID)
     if not sent if forwarder is None else forwarder.wants_id(sent, edge=edge):
         made = request_id(rng.getrandbits(128))
@@ -178,15 +191,6 @@ def admit(
         known[REQUEST_ID] = made
     request.raw_headers = headers
     return None
-
-
-def _first(request: RequestView, refused: LocalReply) -> LocalReply:
-    """Where several things are wrong the inspector speaks first, then the codec."""
-    if not is_http(request.path):
-        raise NotHttpError
-    if refused.flags != DOWNSTREAM_ERROR and not valid_authority(request.authority):
-        return bad_authority()
-    return refused
 
 
 def _size(request: RequestView) -> int:

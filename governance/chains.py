@@ -5,11 +5,11 @@ connection's port shadow those without a port, whatever comes later. There is no
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 
 from ..xds.model.listener import FilterChain, Listener
 from ..xds.model.matching import Input
+from ..xds.model.records import dataclass
 from ..xds.model.values import Cidr
 from .forwarding import parsed
 from .trees import Reader, compile_tree

@@ -7,10 +7,10 @@ asks this before a byte of the connection reaches the app.
 from __future__ import annotations
 
 from collections.abc import Container
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..xds.model.listener import DETECTION_S, FilterChain
+from ..xds.model.records import dataclass
 from ..xds.model.resource import ResourceError
 from .authorization.question import Question
 from .chains import Connection, find_chain, looks_at_source

@@ -1,7 +1,9 @@
 """What happens to endpoints beside calls, as data: listeners hear of it, the log and the tests read it."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
+
+from ..xds.model.records import dataclass
 
 EjectionType = Literal[
     "CONSECUTIVE_5XX",

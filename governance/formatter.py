@@ -7,9 +7,9 @@ out and named, never sent with the raw command in it.
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from ..xds.model.formats import COMMAND
+from ..xds.model.records import dataclass
 from .commands import Command, UnsupportedFormatError, command, nothing
 from .subject import Subject
 

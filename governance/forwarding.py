@@ -9,10 +9,11 @@ sidecar, whose requests are neither; `Forwarder` exists only where something els
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from ..xds.model.forwarding import Forwarding
+from ..xds.model.records import dataclass
 from .request import HeaderList, RequestView
 
 FOR = b"x-forwarded-for"

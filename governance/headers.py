@@ -6,8 +6,8 @@ all values are computed on what is there; then overwrites happen, then additions
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
+from ..xds.model.records import dataclass
 from ..xds.model.values import AppendAction, HeaderMutation, HeaderMutations
 from .formatter import Formatter, UnsupportedFormatError, compile_value
 from .request import JOINED, RequestView

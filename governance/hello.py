@@ -6,7 +6,7 @@ it. Nothing here trusts a length that it has not checked.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from ..xds.model.records import dataclass
 
 MAX_HELLO = 16 * 1024
 """Bytes of a ClientHello, beyond which a connection is closed (TlsInspector.max_client_hello_size)."""

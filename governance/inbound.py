@@ -228,19 +228,22 @@ class InboundRequest:
         if isinstance(found, Missing):
             runtime.require(found)
             return refused(f"waiting for {found.what}")
-        chain, http = found
-        self.chain = chain
-        if chain.unknown_socket:
-            return refused(f"transport socket {chain.unknown_socket} is not supported")
-        if self.hello is None and chain.downstream is not None:
-            return refused(f"filter chain {chain.name} takes TLS only, and this connection is plaintext")
-        if self.peer is not None and not self.peer.validated and self._wants_certificate(chain):
+        self.chain, http = found
+        if self.chain.unknown_socket:
+            return refused(f"transport socket {self.chain.unknown_socket} is not supported")
+        if self.hello is None and self.chain.downstream is not None:
+            return refused(f"filter chain {self.chain.name} takes TLS only, and this connection is plaintext")
+        if self.peer is not None and not self.peer.validated and self._wants_certificate(self.chain):
             # Its connection was let in by another chain, such as the one before the configuration changed.
-            return refused(f"filter chain {chain.name} takes mTLS only; presented no certificate that was validated")
-        for closing in chain.closed_by:
-            if runtime.options.allow_unenforced.isdisjoint((closing.name, closing.type_url)):
+            return refused(
+                f"filter chain {self.chain.name} takes mTLS only; presented no certificate that was validated"
+            )
+        allowed = runtime.options.allow_unenforced
+        for closing in self.chain.closed_by:
+            if closing.name not in allowed and closing.type_url not in allowed:
                 return refused(f"network filter {closing.name} cannot be enforced: {closing.reason}")
-        if chain.rbac and (door := plan.door(chain)) is not None:
+        door = plan.door(self.chain)
+        if door is not None:
             refusal, self.kept[DECISIONS] = door.ask(self._of_connection())
             if refusal is not None and not lets_in(self, 403):
                 reply = LocalReply(403, BODY, headers=(CLOSE,), details=refusal.details)
@@ -265,24 +268,20 @@ class InboundRequest:
         if isinstance(table, Missing):
             runtime.require(table)
             return refused(f"waiting for {table.what}")
-        peer = self.peer
-        sent = request.values(CLIENT_CERT) if peer is not None and peer.presented else ()
+        presented = self.peer is not None and self.peer.presented
+        sent = request.values(CLIENT_CERT) if presented else ()
         try:
             reply = admit(request, http.admission, runtime.rng, self.port, table.internal_only)
         except NotHttpError:
             reply = bad_request("http1.codec_error")
         if reply is not None:
             return reply
-        if peer is not None and peer.presented:
-            tell_client(request, http.config.client_cert, peer, sent)
+        if presented and self.peer is not None:
+            tell_client(request, http.config.client_cert, self.peer, sent)
         self._route(http, table)
         if http.tracing is not None:
             self.trace = http.tracing.begin(request, self.route, incoming=True, again=False)
-            # The name of an operation stays here.
-            if request.headers.get(DECORATOR):
-                request.replace_headers([pair for pair in request.raw_headers if pair[0].lower() != DECORATOR])
-                self.names_operation = True
-        request.restore_host()  # the app gets it among the headers, as no next hop does
+        self._name(http)
         if self.filters is not None:
             said = self.filters.request(self)
             if said is not None:
@@ -343,6 +342,14 @@ class InboundRequest:
         self._route(http, table)
         self.moved = True
 
+    def _name(self, http: HttpRuntime) -> None:
+        """What the app gets that a next hop does not: Host among the headers. The name of an operation stays here."""
+        request = self.request
+        if http.config.tracing and request.headers.get(DECORATOR):
+            request.replace_headers([pair for pair in request.raw_headers if pair[0].lower() != DECORATOR])
+            self.names_operation = True
+        request.restore_host()
+
     def local(self) -> tuple[str, int]:
         """The address and the port that the connection was made to."""
         return self.local_address or self.runtime.options.workload.address, self.port
@@ -360,7 +367,7 @@ class InboundRequest:
             return headers
         if http.answering is not None:
             headers = http.answering(headers, self.request)
-        if http.tracing is not None and route is not None and route.decorator is not None and not self.names_operation:
+        if http.config.tracing and route is not None and route.decorator is not None and not self.names_operation:
             headers = list(headers)
             put(headers, DECORATOR, route.decorator)
         return headers
@@ -374,7 +381,7 @@ class InboundRequest:
         if self.request.method == b"POST" and self.request.is_grpc:
             headers = list(headers)
             self.grpc_status = next((value for name, value in headers if name.lower() == b"grpc-status"), None)
-        if self.filters is not None and self.filters.responders:
+        if self.filters is not None:
             headers = self.filters.response(self, status, headers)
         headers = self.answered([*headers, *self.response_headers] if self.response_headers else headers)
         headers = self.response_line = headers if self.passage is None else come_back_app(self, status, headers)
@@ -387,7 +394,7 @@ class InboundRequest:
         self.status = status
         self.flags = (*self.flags, *flags)
         self.cut = bool(flags)
-        if self.filters is not None and self.filters.enders:
+        if self.filters is not None:
             self.filters.end(self)
         self.ended_at = self.runtime.clock()
         runtime, http = self.runtime, self.http

@@ -8,9 +8,9 @@ the virtual host or the route table apply: of the first of these that has any. A
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ..xds.model.records import dataclass
 from ..xds.model.route import MirrorPolicy
 from ..xds.model.values import Fraction
 from .actions import Start

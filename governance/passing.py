@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from math import inf
 from typing import final
 
 from ..xds.model.listener import TcpProxy
+from ..xds.model.records import dataclass
 from .balancing.context import PickContext
 from .balancing.digest import xx_hash
 

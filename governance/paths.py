@@ -9,7 +9,7 @@ from .regex import Rewriter
 from .request import strip_query
 from .templates import TemplateRewrite
 
-USUAL = re.compile(rb"/(?:[!$&-\-0-;=?-\[\]_a-z~][!$&-.0-;=?-\[\]_a-z~]*+/?)*+")
+_USUAL = re.compile(rb"/(?:[!$&-\-0-;=?-\[\]_a-z~][!$&-.0-;=?-\[\]_a-z~]*+/?)*+")
 """A target that no normalization changes or refuses: no escapes, no empty segments, none that begin with a dot."""
 
 _NOT_HTTP = re.compile(rb"[\x00-\x20\x7f-\xff]|\A(?!/)")
@@ -52,7 +52,7 @@ def normalize(path: bytes, config: HttpConnectionManager) -> bytes:
         BadPathError: `%00` in the path.
         EscapedSlashesError: `path_with_escaped_slashes_action` wants an answer.
     """
-    if USUAL.fullmatch(path) is not None:
+    if _USUAL.fullmatch(path) is not None:
         return path
     if not is_http(path):
         raise NotHttpError

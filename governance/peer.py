@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import NamedTuple
 
+from ..xds.model.records import dataclass
 from .hello import Hello
 
 

@@ -4,9 +4,10 @@ One table, so that a suite, `explain`, the metrics and the documentation cannot 
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from urllib.parse import quote
 
+from ..xds.model.records import dataclass
 from .grpc_statuses import DEADLINE_EXCEEDED, of_http
 
 CONTENT_TYPE = b"content-type"

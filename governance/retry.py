@@ -8,10 +8,10 @@ as long as the response itself asks.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from ..xds.model.matchers import HeaderMatcher
+from ..xds.model.records import dataclass
 from ..xds.model.route import OMIT_CANARIES, PREVIOUS_HOSTS, RetryPolicy
 from ..xds.model.values import MetadataValue
 from .grpc_statuses import CANCELLED, DEADLINE_EXCEEDED, INTERNAL, RESOURCE_EXHAUSTED, UNAVAILABLE

@@ -7,9 +7,10 @@ body: the mapper's, else the one of all replies.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from ..xds.model.local_reply import BodyFormat, LocalReplyConfig, ResponseMapper
+from ..xds.model.records import dataclass
 from ..xds.model.values import Note
 from .body_formats import compile_body
 from .formatter import Formatter, UnsupportedFormatError

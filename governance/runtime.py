@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Callable, Collection, Hashable, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import field, fields, replace
 from time import monotonic, time
 from typing import Any, Protocol, TypeVar, cast
 
@@ -10,6 +10,7 @@ from ..xds.model.cluster import Cluster, OutlierDetection
 from ..xds.model.ext_authz import HttpAuthorizer
 from ..xds.model.filters import GrpcTarget
 from ..xds.model.jwt import RemoteJwks
+from ..xds.model.records import dataclass
 from ..xds.model.resource import ResourceType
 from ..xds.model.snapshot import Snapshot
 from ..xds.model.values import Locality

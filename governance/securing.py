@@ -5,10 +5,10 @@ Contexts of TLS are not the business of decisions: `Runtime.tls`, which whoever 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Protocol
 
+from ..xds.model.records import dataclass
 from ..xds.model.tls import UpstreamTls
 from .balancing.host import Host
 

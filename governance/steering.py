@@ -8,10 +8,11 @@ What they ask for becomes a route and a retry policy of this one call, so that n
 from __future__ import annotations
 
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..xds.model.matchers import HeaderMatcher
+from ..xds.model.records import dataclass
 from ..xds.model.route import RetryPolicy
 from .matching import decimal
 from .replies import LocalReply

@@ -6,8 +6,8 @@ As Envoy's tracers read and write them (docs/envoy-facts.md, "Tracing").
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
+from ..xds.model.records import dataclass
 from ..xds.model.tracing import Tracer
 from .headers import HeaderList
 from .request import RawHeaders, RequestView

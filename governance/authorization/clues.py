@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Literal
 
@@ -30,6 +29,7 @@ from ...xds.model.rbac import (
     WithServerName,
     WithTemplate,
 )
+from ...xds.model.records import dataclass
 from ...xds.model.values import Cidr
 from ..regex import literal_prefix
 from .readers import Addresses, Claim, Header, Names, Namespaces, Path, Port, Reader, ServerName, Texts

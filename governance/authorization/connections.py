@@ -7,10 +7,10 @@ server that accepts connections asks `refusal_of`; a request that a framework ha
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...xds.model.rbac import Engine, NetworkRbac
+from ...xds.model.records import dataclass
 from ..hello import ISTIO, Hello
 from ..peer import Peer
 from .decisions import Decision, denied_details

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from ...xds.model.records import dataclass
 
 BODY = b"RBAC: access denied"
 DECISIONS = "authorization"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from ...xds.model.matching import Input, MatcherTree
 from ...xds.model.rbac import Engine, Rules, Verdict
+from ...xds.model.records import dataclass
 from ..peer import Peer
 from ..trees import Reader, compile_tree, read_extension
 from .clues import Shape

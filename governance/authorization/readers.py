@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from ...xds.model.rbac import Which
+from ...xds.model.records import dataclass
 from .question import Question
 from .values import value_at
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
+from ...xds.model.records import dataclass
 from ...xds.model.values import Locality
 
 if TYPE_CHECKING:

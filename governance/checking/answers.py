@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from ...xds.model.health_check import HttpCheck
 from ...xds.model.matchers import Range
+from ...xds.model.records import dataclass
 from ..matching import string_test
 from ..request import RequestView
 

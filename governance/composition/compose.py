@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
+from ...xds.model.records import dataclass
 from .builtin import BUILTIN, Mode
 from .items import Fallback, Place, PolicyError, Suite, Switch
 

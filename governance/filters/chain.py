@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from ...xds.model.ext_authz import ExtAuthz
@@ -24,6 +24,7 @@ from ...xds.model.filters import (
 from ...xds.model.jwt import JwtAuthentication
 from ...xds.model.overload import AdaptiveConcurrency, AdmissionControl
 from ...xds.model.rbac import Rbac
+from ...xds.model.records import dataclass
 from ...xds.model.resource import Resource
 from ...xds.model.values import Note
 from ..headers import HeaderList

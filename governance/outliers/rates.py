@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import sqrt
 from typing import Generic, TypeVar
 
 from ...xds.model.cluster import OutlierDetection
+from ...xds.model.records import dataclass
 
 T = TypeVar("T")
 

@@ -13,7 +13,6 @@ import os
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from threading import Event, Lock
 from time import monotonic
@@ -32,6 +31,7 @@ from h2.events import (
 )
 from h2.exceptions import NoAvailableStreamIDError, ProtocolError
 
+from ...xds.model.records import dataclass
 from ..actions import Failure
 from ..headers import HeaderList
 from ..http2_codes import CANCEL, REFUSED_STREAM

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from base64 import b64decode
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 from urllib.parse import unquote, unquote_to_bytes
 
+from ...xds.model.records import dataclass
 from ...xds.model.resource import ResourceError, ResourceType
 from ..actions import Collect
 from ..admission import REMOVED

@@ -7,11 +7,12 @@ server has sent before; what ends before that may be retried.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from time import monotonic
 from typing import Any, Protocol, Self, final
 from urllib.parse import unquote
 
+from ...xds.model.records import dataclass
 from ..actions import AwaitRace, AwaitSlot, BodyEnd, Bypass, Deliver, Failure, Head, OpenConnection, Send
 from ..bodies import most_kept
 from ..call import Machine, OutgoingCall

@@ -8,10 +8,10 @@ before there was a response. That is found in the text, which grpcio writes in w
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
+from ...xds.model.records import dataclass
 from ..actions import Failure, Head
 from ..grpc_statuses import OK, UNAVAILABLE, UNKNOWN, known, status_of
 from ..headers import HeaderList

@@ -14,10 +14,10 @@ import logging
 import socket
 import ssl
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
 from ...xds.model.listener import FilterChain
+from ...xds.model.records import dataclass
 from ...xds.model.resource import ResourceType
 from ...xds.model.tls import DownstreamTls, Presented
 from ..entrance import NOWHERE, Patience, Refused, Source, admit, enter, patience

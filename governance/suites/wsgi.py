@@ -138,7 +138,7 @@ def _text(headers: HeaderList) -> Headers:
 def _serve(app: App, inbound: InboundRequest, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
     if environ.get("CONTENT_LENGTH", "0") not in ("", "0") or environ.get("wsgi.input_terminated"):
         environ["wsgi.input"] = Counted(environ["wsgi.input"], inbound)
-    context = None if inbound.trace is None else context_of(inbound)
+    context = context_of(inbound)
     response = Response(inbound, start_response, context)
     try:
         result = app(environ, response.start) if context is None else context.run(app, environ, response.start)

@@ -4,8 +4,9 @@ The `istio_` metrics are Istio's standard ones, name for name and label for labe
 envoy source: contrib/istio/filters/http/istio_stats), in the order in which a sidecar prints them.
 """
 
-from dataclasses import dataclass
 from typing import Literal
+
+from ...xds.model.records import dataclass
 
 Kind = Literal["counter", "gauge", "histogram"]
 Across = Literal["sum", "min", "max"]

@@ -1,10 +1,10 @@
 """How things stand, as exporters are told: data, and the shapes of what they may read."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ...xds.model.identity import IdentityState
+from ...xds.model.records import dataclass
 from ...xds.model.resource import Resource, ResourceType
 from ..runtime import Runtime
 

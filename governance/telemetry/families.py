@@ -14,7 +14,6 @@ import os
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from threading import Lock
 from typing import Literal, NamedTuple, Protocol, Self
 
@@ -22,6 +21,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.metrics_core import Metric as Collected
 from prometheus_client.registry import Collector
 
+from ...xds.model.records import dataclass
 from .catalogue import BUCKETS, METRICS, Across
 from .series import Distribution, Totals
 

@@ -5,9 +5,10 @@ from this workload's own node, so their number is bounded. What is not known is 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Self
 
+from ...xds.model.records import dataclass
 from ...xds.model.values import FilterMetadata
 from ..call import OutgoingCall
 from ..grpc_statuses import SNAKE, number_in, of_http

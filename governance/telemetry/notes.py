@@ -2,9 +2,9 @@
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from ...xds.model.records import dataclass
 from ...xds.model.resource import Resource, ResourceError
 from ...xds.model.snapshot import Snapshot
 from ...xds.model.values import Note

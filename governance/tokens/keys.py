@@ -7,9 +7,10 @@ in Envoy, which takes any hash on any curve: ES256 is P-256, ES384 is P-384, ES5
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import final
 
+from ...xds.model.records import dataclass
 from .encoding import Json, MalformedError, base64url, json_object
 from .reasons import ED25519_LENGTH, NO_KEY_MATCHES, NOT_VERIFIED, Reason
 from .token import Token

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import final
 from urllib.parse import unquote_to_bytes
 
 from ...xds.model.jwt import JwtProvider
+from ...xds.model.records import dataclass
 from ..request import RequestView
 
 _TOKEN = re.compile(rb"[-_.0-9A-Za-z]")

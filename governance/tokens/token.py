@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import final
 
+from ...xds.model.records import dataclass
 from .encoding import Json, MalformedError, base64url, json_object
 from .reasons import (
     BAD_ALGORITHM,

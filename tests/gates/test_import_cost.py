@@ -1,9 +1,17 @@
 """`import proxyless` costs next to nothing: no third-party module, no thread, no socket, no process."""
 
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PUBLIC = {"governance/composition/items.py", "xds/model/extension.py"}
+"""Records that programs make themselves: their signature is there to be asked for."""
 
 PROBE = """
 import json, sys, threading
@@ -58,3 +66,22 @@ def test_the_plugin_of_pytest_imports_nothing_that_pytest_does_not() -> None:
         "proxyless.pytest_plugin",
     ]
     assert result["threads"] == 1
+
+
+@pytest.mark.parametrize("suite", ["asgi", "httpx", "requests", "urllib3", "wsgi"])
+def test_a_suite_imports_nothing_that_only_a_mesh_needs(suite: str) -> None:
+    names = {
+        name.partition(".")[0]
+        for name in probe(PROBE.replace("import proxyless\n", f"import proxyless.{suite}\n"))["modules"]
+    }
+    assert not names & {"google", "grpc", "cryptography", "prometheus_client", "tarfile", "yaml", "jwt"}
+    assert "httpx" not in names or suite == "httpx"
+
+
+def test_frozen_classes_with_slots_are_records() -> None:
+    standard = re.compile(r"^from dataclasses import .*\bdataclass\b", re.MULTILINE)
+    for room in ("xds/model", "governance"):
+        for path in (ROOT / room).rglob("*.py"):
+            text = path.read_text()
+            if "@dataclass(frozen=True, slots=True)" in text and path.relative_to(ROOT).as_posix() not in PUBLIC:
+                assert not standard.search(text), path

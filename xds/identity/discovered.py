@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 
 from ..model.identity import HeldCertificate
+from ..model.records import dataclass
 from ..model.tls import CertificateFiles, Validation
 from ..wire import secrets as wire
 from ..wire.refused import RefusedError

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from threading import Lock
 from typing import Any, Generic, TypeVar
@@ -17,6 +17,7 @@ from typing import Any, Generic, TypeVar
 from cryptography import x509
 
 from ..model.identity import HeldCertificate
+from ..model.records import dataclass
 from ..model.tls import DataSource
 from .certificates import check_pair, held, roots, subject
 from .secrets import IdentityError, KeyPair

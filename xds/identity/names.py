@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Sequence
-from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
 
@@ -12,6 +11,7 @@ import re2
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
+from ..model.records import dataclass
 from ..model.tls import Named, Presented, SanMatcher, Validation
 
 SHORT = {

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 from cryptography import x509
 
 from ..model.identity import HeldCertificate
+from ..model.records import dataclass
 from ..model.tls import CertificateFiles, DataSource, Validation
 from ..transport.backoff import Backoff
 from .certificates import certificates, check_chain, check_pair, held, roots, subject

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from .local_reply import BodyFormat, LogFilter
+from .records import dataclass
 
 STDOUT = "/dev/stdout"
 STDERR = "/dev/stderr"

@@ -1,9 +1,10 @@
 """What an authorization service is asked, and what it says (envoy.service.auth.v3, and the same over plain HTTP)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
+from .records import dataclass
 from .values import FilterMetadata, MetadataValue
 
 Headers = tuple[tuple[bytes, bytes], ...]

@@ -1,6 +1,6 @@
 """Clusters (envoy.config.cluster.v3)."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
 from .dns import DnsCache, DnsOptions
@@ -8,6 +8,7 @@ from .endpoint import ClusterLoadAssignment
 from .extension import Extension
 from .health_check import HealthCheck
 from .matchers import ResponsePredicate
+from .records import dataclass
 from .route import HashPolicy, MirrorPolicy, RetryPolicy
 from .subsets import SubsetConfig
 from .tls import UpstreamTls

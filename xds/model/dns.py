@@ -1,8 +1,8 @@
 """How host names are resolved (Cluster, DnsCluster, DnsCacheConfig)."""
 
-from dataclasses import dataclass
 from typing import Literal
 
+from .records import dataclass
 from .values import Address
 
 

@@ -1,8 +1,9 @@
 """Load assignments (envoy.config.endpoint.v3)."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
+from .records import dataclass
 from .values import Address, FilterMetadata, Locality, Note
 
 HealthStatus = Literal["UNKNOWN", "HEALTHY", "UNHEALTHY", "DRAINING", "TIMEOUT", "DEGRADED"]

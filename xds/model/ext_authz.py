@@ -1,11 +1,12 @@
 """External authorization as data (envoy.extensions.filters.http.ext_authz.v3)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from .matchers import StringMatcher
 from .rbac import WithMetadata
+from .records import dataclass
 from .values import Fraction, HeaderMutation
 
 if TYPE_CHECKING:

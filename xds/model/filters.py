@@ -1,6 +1,6 @@
 """HTTP filters as data: one class per filter that something here acts upon, and what to do about the others."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Literal
 
 from .dns import DnsCache
@@ -10,6 +10,7 @@ from .jwt import JwtAuthentication, JwtPerRoute
 from .matchers import HeaderMatcher, StringMatcher
 from .overload import AdaptiveConcurrency, AdmissionControl
 from .rbac import Rbac, RbacPerRoute
+from .records import dataclass
 from .values import AppendAction, Fraction, HeaderMutation
 
 if TYPE_CHECKING:

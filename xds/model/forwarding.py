@@ -1,8 +1,8 @@
 """What a connection manager does to a request before routing, beyond what istiod asks of a sidecar's."""
 
-from dataclasses import dataclass
 from typing import Literal
 
+from .records import dataclass
 from .values import Cidr
 
 Underscores = Literal["ALLOW", "REJECT_REQUEST", "DROP_HEADER"]

@@ -1,8 +1,7 @@
 """Active health checks (envoy.config.core.v3.HealthCheck); times in seconds."""
 
-from dataclasses import dataclass
-
 from .matchers import Range, StringMatcher
+from .records import dataclass
 from .values import HeaderMutation
 
 

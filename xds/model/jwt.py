@@ -1,9 +1,10 @@
 """The JWT filter as data (envoy.extensions.filters.http.jwt_authn.v3)."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Literal
 
 from .matchers import StringMatcher
+from .records import dataclass
 
 if TYPE_CHECKING:
     from .route import RouteMatch

@@ -1,7 +1,7 @@
 """Listeners and what their filter chains do (envoy.config.listener.v3, http_connection_manager.v3, tcp_proxy.v3)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
 from .access_log import AccessLog
@@ -10,6 +10,7 @@ from .forwarding import SIDECAR, ClientCert, Forwarding
 from .local_reply import LocalReplyConfig
 from .matching import MatcherTree
 from .rbac import NetworkRbac
+from .records import dataclass
 from .route import BackOff, RouteConfiguration
 from .tls import DownstreamTls
 from .tracing import Tracing

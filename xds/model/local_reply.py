@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
 from .matchers import HeaderMatcher
+from .records import dataclass
 from .values import Fraction, HeaderMutation, MetadataValue
 
 JSON = "application/json"

@@ -1,7 +1,8 @@
 """Matchers of envoy.type.matcher.v3 and envoy.config.route.v3 as data; `governance.matching` compiles them."""
 
-from dataclasses import dataclass
 from typing import Literal
+
+from .records import dataclass
 
 StringKind = Literal["exact", "prefix", "suffix", "contains", "safe_regex"]
 

@@ -6,11 +6,11 @@ What stands at their ends differs from place to place: the routes of a virtual h
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
 from .extension import Extension
 from .matchers import StringMatcher
+from .records import dataclass
 from .values import Cidr, Fraction
 
 A = TypeVar("A", covariant=True)

@@ -1,7 +1,9 @@
 """The name table (istio.networking.nds.v1): host names of the mesh and their addresses."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from .records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

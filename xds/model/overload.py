@@ -1,6 +1,6 @@
 """Filters that keep load away from what cannot carry it: admission control and adaptive concurrency."""
 
-from dataclasses import dataclass
+from .records import dataclass
 
 GRPC_SUCCESSES = (0, 1, 2, 3, 5, 6, 7, 9, 11, 12, 16)
 """What Envoy counts as a success unless told otherwise: that fewer requests would change nothing about."""

@@ -1,7 +1,8 @@
 """What a rate limit service is asked, and what it says (envoy.service.ratelimit.v3)."""
 
-from dataclasses import dataclass
 from typing import Literal
+
+from .records import dataclass
 
 Code = Literal["UNKNOWN", "OK", "OVER_LIMIT"]
 

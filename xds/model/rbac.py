@@ -6,11 +6,11 @@ other. `governance.authorization` compiles them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 from .matchers import HeaderMatcher, StringMatcher
 from .matching import MatcherTree
+from .records import dataclass
 from .tls import SanMatcher
 from .values import Cidr
 

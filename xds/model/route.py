@@ -1,7 +1,7 @@
 """Route configuration (envoy.config.route.v3)."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
 from .filters import CorsPolicy, FilterConfig
@@ -16,6 +16,7 @@ from .matchers import (
     TlsMatcher,
 )
 from .matching import MatcherTree
+from .records import dataclass
 from .resource import ResourceError
 from .tracing import RouteTracing
 from .values import Cidr, FilterMetadata, Fraction, HeaderMutation, HeaderMutations, MetadataValue, Note

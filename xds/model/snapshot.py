@@ -1,13 +1,14 @@
 """One consistent view of the configuration: what a call reads, from its first decision to its last."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from .cluster import Cluster
 from .endpoint import ClusterLoadAssignment
 from .filters import FilterConfig
 from .listener import Listener
 from .names import NameTable
+from .records import dataclass
 from .resource import Resource
 from .route import RouteConfiguration
 

@@ -1,9 +1,10 @@
 """Subsets of a cluster's endpoints by their metadata (envoy.config.cluster.v3.Cluster.LbSubsetConfig)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
+from .records import dataclass
 from .values import MetadataValue
 
 FallbackPolicy = Literal["NO_FALLBACK", "ANY_ENDPOINT", "DEFAULT_SUBSET"]

@@ -1,8 +1,9 @@
 """Small values that several resources share (envoy.config.core.v3, envoy.type.v3)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum
+
+from .records import dataclass
 
 MetadataValue = str | float | bool | None | Mapping[str, "MetadataValue"] | tuple["MetadataValue", ...]
 FilterMetadata = Mapping[str, Mapping[str, MetadataValue]]

@@ -1,9 +1,9 @@
 """What comes from a stream and what goes to it, free of protobuf."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
+from ..model.records import dataclass
 from ..model.resource import ResourceType
 
 

@@ -8,8 +8,9 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
+
+from ..model.records import dataclass
 
 MAGIC = b"proxyless configuration 1\n"
 

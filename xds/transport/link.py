@@ -1,8 +1,9 @@
 """What a stream looks like to the control thread: bytes in, bytes out, and an end."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
+
+from ..model.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

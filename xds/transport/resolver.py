@@ -11,11 +11,12 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
 
 from ..model.dns import DnsOptions
+from ..model.records import dataclass
 
 HOSTS = Path("/etc/hosts")
 EMPTY = (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))

@@ -7,11 +7,12 @@ Nothing of a package is imported before its type is met.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
+from ..model.records import dataclass
 from .refused import RefusedError
 
 FILTERS, BALANCERS, MATCHERS = "proxyless.filters", "proxyless.balancers", "proxyless.matchers"

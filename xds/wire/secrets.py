@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from google.protobuf.message import DecodeError
 
+from ..model.records import dataclass
 from ..model.resource import ResourceType
 from ..model.tls import CertificateFiles, DataSource, Validation
 from .decode.tls import validation

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
+from ...model.records import dataclass
 from ..schema import find
 from .status import Kind, Status
 from .walk import ANY, LEAVES, NOT_KNOWN, TABLE

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from google.protobuf.message import Message
+
+from ...model.records import dataclass
 
 Kind = Literal["honoured", "meaningless", "not yet"]
 

@@ -7,7 +7,7 @@ a matcher that is not understood makes the whole tree so: where it would have le
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from operator import itemgetter
 from typing import Generic, TypeVar
 
@@ -28,6 +28,7 @@ from ...model.matching import (
     Single,
     ValueMatcher,
 )
+from ...model.records import dataclass
 from ..installed import MATCHERS
 from ..refused import NotUnderstoodError, RefusedError
 from ..schema import types as pb
