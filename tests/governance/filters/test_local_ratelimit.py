@@ -291,6 +291,14 @@ def test_of_several_descriptors_the_slowest_is_paid_first() -> None:
     assert dict(bench.added)[b"x-ratelimit-limit"] == b"3"
 
 
+def test_a_bucket_for_any_value_is_met_only_by_the_other_values_it_names() -> None:
+    both = RateLimit((*BY_PATH.actions, *BY_USER.actions))
+    config = limit(None, descriptors=(described(("path", "/a"), ("user", ""), tokens=0),))
+    for path, passed in [("/a", 0), ("/b", 3)]:
+        bench = Bench(config, route("/", rate_limits=(both,)))
+        assert bench.passes(3, of("alice", path)) == passed
+
+
 def test_an_action_that_yields_nothing_leaves_the_default_bucket() -> None:
     config = limit(bucket(2), descriptors=(described(("user", "alice"), tokens=0),))
     assert Bench(config, route("/", rate_limits=(BY_USER,))).passes(5, request()) == 2
