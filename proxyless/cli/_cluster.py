@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import click
 
 from ..errors import ConfigurationError
+from ._ending import Ending
 
 if TYPE_CHECKING:
     from ..xds.controlplane.source.cluster import KubernetesSource
@@ -41,8 +41,8 @@ def cluster(
     return source
 
 
-def until_synced(source: KubernetesSource, ended: threading.Event) -> bool:
+def until_synced(source: KubernetesSource, ended: Ending) -> bool:
     """Waits until every kind has been read; says what it waits for. False where it was ended meanwhile."""
     from ..xds.controlplane.source.cluster.source import until_synced as until
 
-    return until(source, ended, lambda text: click.echo(f"waiting for {source.url}: {text}"))
+    return until(source, ended.is_set, lambda text: click.echo(f"waiting for {source.url}: {text}"))

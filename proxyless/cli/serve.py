@@ -7,7 +7,6 @@ import json
 import logging
 import resource
 import signal
-import threading
 import time
 from contextlib import ExitStack, suppress
 from typing import Any
@@ -19,6 +18,7 @@ from ._authority import Said
 from ._cluster import cluster, until_synced
 from ._controller import ControllerSaid
 from ._controller import options as controller_options
+from ._ending import Ending
 from ._monitor import Monitor
 from ._plane_status import status_socket
 from ._serving import Change, differences, opening, shown, shown_opening
@@ -116,7 +116,7 @@ def command(
 
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     _allow_many_connections()
-    end = threading.Event()
+    end = Ending()
     before = {each: signal.signal(each, lambda *_: end.set()) for each in ENDING}
     source: Source
     with ExitStack() as stack:

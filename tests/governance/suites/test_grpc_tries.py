@@ -327,7 +327,8 @@ def test_a_program_that_fails_to_say_its_requests_has_not_said_them_all(
                     return code
 
             assert asyncio.run(work()) == "CANCELLED"
-        assert len(server.take()) <= 1
+        asked = [name for name, _ in server.take() if name == method]  # cancelled ones of another test may come late
+        assert len(asked) <= 1
 
 
 @pytest.mark.parametrize("method", ["Join", "Echo"])

@@ -130,11 +130,11 @@ class KubernetesSource:
             yield Fault(Place(group), f"is not served by this cluster ({MISSING}): {', '.join(kinds)}")
 
 
-def until_synced(source: KubernetesSource, ended: threading.Event, told: Callable[[str], None]) -> bool:
+def until_synced(source: KubernetesSource, ended: Callable[[], bool], told: Callable[[str], None]) -> bool:
     """Waits for the first complete state, and tells once in a while what it waits for; False where that was ended."""
     due = time.monotonic() + 5.0
     while not source.wait_synced(0.2):
-        if ended.is_set():
+        if ended():
             return False
         if time.monotonic() >= due:
             due += 30.0
