@@ -8,7 +8,6 @@ list and decides. The class is not part of h11's public interface: importing thi
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,15 +15,14 @@ from h11._headers import Headers
 
 from ..headers import HeaderList
 from ..spelling import lower
+from ._tokens import Tokens
 
-_NAME = re.compile(rb"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
 _ORDINARY = bytes(range(0x20, 0x7F))
-_MAX_NAMES = 1024
 _LENGTH = b"content-length"
 _MAX_LENGTH_DIGITS = 18
 
-_lower: dict[bytes, bytes] = {}
-"""Names that were found to be good, in lower case."""
+_TOKENS = Tokens(b"transfer-encoding")  # whose value h11 puts into a form of its own
+_lower = _TOKENS.lower
 
 
 def checked(pairs: HeaderList, *, in_lower_case: bool = False) -> Any:
@@ -36,29 +34,16 @@ def checked(pairs: HeaderList, *, in_lower_case: bool = False) -> Any:
     short = []
     length = b""
     for raw, value in pairs:
-        name = _lower.get(raw) or _learn(raw)
+        name = _lower.get(raw) or _TOKENS.learn(raw)
         if name is None or value.translate(None, _ORDINARY) or value[:1] == b" " or value[-1:] == b" ":
             return lower(pairs) if in_lower_case else pairs
-        if name is _LENGTH:
+        if name == _LENGTH:
             if length or not value.isdigit() or len(value) > _MAX_LENGTH_DIGITS:
                 return lower(pairs) if in_lower_case else pairs
             length = value
         full.append((name if in_lower_case else raw, name, value))
         short.append((name, value))
     return CheckedHeaders(full, short)
-
-
-def _learn(raw: bytes) -> bytes | None:
-    """The lower-case name; None for what is none, and for the one whose value h11 puts into a form of its own."""
-    name = raw.lower()
-    if _NAME.fullmatch(raw) is None or name == b"transfer-encoding":
-        return None
-    if name == _LENGTH:
-        name = _LENGTH
-    if len(_lower) >= _MAX_NAMES:
-        _lower.clear()
-    _lower[raw] = name
-    return name
 
 
 class CheckedHeaders(Headers):

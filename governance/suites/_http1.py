@@ -7,7 +7,6 @@ every suite.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,22 +16,20 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 from ..headers import HeaderList
 from ._httpcore import Library
 from ._message import ByteStream
+from ._tokens import Tokens
 
 READ_BYTES = 65536
 MAX_HEAD_BYTES = 100 * 1024
 """Of a response: as httpcore takes."""
 
-_NAME = re.compile(rb"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
-_MAX_NAMES = 1024
 _FRAMES = (len(b"content-length"), len(b"transfer-encoding"))
 
-_lower: dict[bytes, bytes] = {}
-"""Names that were found to be good, in lower case."""
+_TOKENS = Tokens()
 
 
 def names_checked(pairs: HeaderList, *, in_lower_case: bool = False) -> HeaderList:
     """The headers of a request, whose names are names."""
-    known = _lower
+    known = _TOKENS.lower
     if in_lower_case:
         return [(known.get(name) or _learn(name), value) for name, value in pairs]
     for name, _ in pairs:
@@ -42,12 +39,10 @@ def names_checked(pairs: HeaderList, *, in_lower_case: bool = False) -> HeaderLi
 
 
 def _learn(name: bytes) -> bytes:
-    if _NAME.fullmatch(name) is None:
+    small = _TOKENS.learn(name)
+    if small is None:
         raise httpcore.LocalProtocolError(f"Illegal header name {name!r}")
-    if len(_lower) >= _MAX_NAMES:
-        _lower.clear()
-    found = _lower[name] = name.lower()
-    return found
+    return small
 
 
 class Reply:

@@ -19,17 +19,13 @@ from ..headers import HeaderList
 from ..spelling import lower
 from ._http1 import READ_BYTES, Http1, Http1Connection, Reply
 from ._httpcore import Library
+from ._tokens import Tokens
 
-_NAME = re.compile(rb"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
 _LENGTH = re.compile(rb"\r\ncontent-length: ([0-9]{1,18})(?=\r\n|\Z)")
-_LEFT_ALONE = frozenset({b"connection", b"expect", b"transfer-encoding", b"upgrade"})
+_TOKENS = Tokens(b"connection", b"expect", b"transfer-encoding", b"upgrade")
 _METHODS = frozenset({b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"})
 _PRINTABLE = bytes(range(0x20, 0x7F))
 _VISIBLE = bytes(range(0x21, 0x7F))
-_MAX_NAMES = 1024
-
-_lower: dict[bytes, bytes] = {}
-"""Names that were found to be ordinary, in lower case."""
 
 
 class Ordinary(HeaderList):
@@ -43,16 +39,20 @@ class Ordinary(HeaderList):
 
 def ordinary(pairs: HeaderList, *, in_lower_case: bool = False) -> HeaderList:
     """The headers of a request, `Ordinary` where they are: names are tokens, values printable ASCII without spaces at
-    their ends, one Host comes first, nothing asks for more than an
-    exchange with a body of a known length.
+    their ends, one Host comes first, nothing asks for more than an exchange with a body of a known length.
 
     Names are written as they are spelled, or in lower case.
     """
+    return _ordinary(pairs, in_lower_case) or (lower(pairs) if in_lower_case else pairs)
+
+
+def _ordinary(pairs: HeaderList, in_lower_case: bool) -> Ordinary | None:
+    known = _TOKENS.lower
     try:
-        made = Ordinary([(_lower[name], value) for name, value in pairs])
+        made = Ordinary([(known[name], value) for name, value in pairs])
     except KeyError:
-        if not all(_learn(name) for name, _ in pairs):
-            return lower(pairs) if in_lower_case else pairs
+        if not all(known.get(name) or _TOKENS.learn(name) for name, _ in pairs):
+            return None
         made = Ordinary([(name.lower(), value) for name, value in pairs])
     text = small = b"\r\n".join([b"%b: %b" % pair for pair in made])
     if not in_lower_case:
@@ -65,30 +65,17 @@ def ordinary(pairs: HeaderList, *, in_lower_case: bool = False) -> HeaderList:
         or not small.startswith(b"host: ")
         or b"\r\nhost: " in small
     ):
-        return lower(pairs) if in_lower_case else pairs
+        return None
     made.length = 0
     if b"\r\ncontent-length: " in small:
         found = _LENGTH.findall(small)
         if len(found) != 1 or small.count(b"\r\ncontent-length: ") != 1:
-            return lower(pairs) if in_lower_case else pairs
+            return None
         made.length = int(found[0])
     if not in_lower_case:
         made[:] = pairs
     made.text = text
     return made
-
-
-def _learn(name: bytes) -> bool:
-    """Whether it is an ordinary name, which is known then."""
-    if name in _lower:
-        return True
-    small = name.lower()
-    if _NAME.fullmatch(name) is None or small in _LEFT_ALONE:
-        return False
-    if len(_lower) >= _MAX_NAMES:
-        _lower.clear()
-    _lower[name] = small
-    return True
 
 
 class _Quick(Http1):

@@ -99,6 +99,12 @@ def request(
     return made
 
 
+def found(response: Any, body: bytes, connection: Any) -> tuple[Any, ...]:
+    said = response.extensions
+    came = (response.status, list(response.headers), said["http_version"], said["reason_phrase"], body)
+    return (*came, connection.is_available(), connection.is_closed())
+
+
 def run(connection: Any, made: Any) -> tuple[Any, ...]:
     """(status, headers, version, reason, body) or the error's type, and whether the connection can be used again."""
     try:
@@ -109,9 +115,7 @@ def run(connection: Any, made: Any) -> tuple[Any, ...]:
             response.close()
     except (httpcore.ProtocolError, httpcore.NetworkError) as error:
         return (type(error), connection.is_available(), connection.is_closed())
-    said = response.extensions
-    found = (response.status, list(response.headers), said["http_version"], said["reason_phrase"], body)
-    return (*found, connection.is_available(), connection.is_closed())
+    return found(response, body, connection)
 
 
 async def run_async(connection: Any, made: Any) -> tuple[Any, ...]:
@@ -123,9 +127,7 @@ async def run_async(connection: Any, made: Any) -> tuple[Any, ...]:
             await response.aclose()
     except (httpcore.ProtocolError, httpcore.NetworkError) as error:
         return (type(error), connection.is_available(), connection.is_closed())
-    said = response.extensions
-    found = (response.status, list(response.headers), said["http_version"], said["reason_phrase"], body)
-    return (*found, connection.is_available(), connection.is_closed())
+    return found(response, body, connection)
 
 
 PLAIN = Library(httpcore, httpx.ByteStream)
@@ -268,11 +270,11 @@ def test_an_answer_before_the_body_was_sent_ends_the_connection() -> None:
     raw = b"HTTP/1.1 413 Too Long\r\nContent-Length: 0\r\n\r\n"
     for library, checked in ((PLAIN, None), (QUICK, ordinary)):
         connection = library.http1_connection(origin=ORIGIN, stream=Wire(httpcore, raw, fails=2))
-        found = run(connection, request(httpcore, checked, **parts))
-        assert (found[0], *found[-2:]) == (413, False, True)
+        seen = run(connection, request(httpcore, checked, **parts))
+        assert (seen[0], *seen[-2:]) == (413, False, True)
     tasks = QUICK.async_http1_connection(origin=ORIGIN, stream=AsyncWire(httpcore, raw, fails=2))
-    found = asyncio.run(run_async(tasks, request(httpcore, ordinary, **parts)))
-    assert (found[0], *found[-2:]) == (413, False, True)
+    seen = asyncio.run(run_async(tasks, request(httpcore, ordinary, **parts)))
+    assert (seen[0], *seen[-2:]) == (413, False, True)
 
 
 def test_a_task_that_is_cancelled_closes_its_connection() -> None:
