@@ -242,10 +242,7 @@ class Pool:
                     continue  # a connection that takes no more streams; its last one closes it
                 idle_s = self.idle_timeout_s
                 if in_time and (idle_s is None or now - slot.idle_since < idle_s):
-                    slot.streams = 1  # as `_attach`, of one that is not listed
-                    slot.served += 1
-                    breaker.requests += 1
-                    self.host.active += 1
+                    self._attach(slot)
                     fresh = True
                 else:
                     self._forget()
@@ -371,9 +368,7 @@ class Pool:
         """A request is done with its connection."""
         usable = slot.connection.usable()
         with self.lock:
-            slot.streams -= 1  # as `_detach`
-            self.breaker.requests -= 1
-            self.host.active -= 1
+            self._detach(slot)
             spent = now >= slot.ends_at or (self.max_requests is not None and slot.served >= self.max_requests)
             if usable and not spent and not self.retired:
                 slot.idle_since = now
