@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -77,18 +78,27 @@ def test_a_command_prints_what_the_page_says(block: Block, tmp_path: Path) -> No
         if command == "echo $?":
             assert expected == f"{status}\n", block.place
             continue
-        done = subprocess.run(
-            ["bash", "-c", command],
-            cwd=tmp_path,
-            env={**os.environ, "PATH": path, "COLUMNS": "120"},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        status = done.returncode
-        printed = done.stdout + done.stderr
+        status, printed = _shell(command, tmp_path, {**os.environ, "PATH": path, "COLUMNS": "120"})
         assert _alike(expected, printed), f"{block.place}: {command}\n{printed}"
+
+
+def _shell(command: str, folder: Path, environ: dict[str, str]) -> tuple[int, str]:
+    """(exit status, stdout and stderr); what takes too long is killed with all that it has started."""
+    with subprocess.Popen(
+        ["bash", "-c", command],
+        cwd=folder,
+        env=environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            out, err = process.communicate(timeout=60)
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+    return process.returncode, out + err
 
 
 def _commands(text: str) -> list[tuple[str, str]]:
