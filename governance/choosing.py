@@ -6,18 +6,21 @@ from typing import TYPE_CHECKING
 
 from .balancing.client_side import note
 from .balancing.context import PickContext
+from .balancing.extension import LoadBalancerContext
 from .balancing.host import Host
 from .cluster import ClusterRuntime
 from .hashing import FIRST_PORT, PORTS, Caller, Cookies
 from .orca import load_report, weight_of
 from .request import RawHeaders
+from .trees import shown
 
 if TYPE_CHECKING:
     from .call import OutgoingCall
+    from .selection import Tried
 
 
-def wish(call: OutgoingCall, cluster: ClusterRuntime) -> PickContext:
-    """The context of a try. What the first one found out is good for all."""
+def wish(call: OutgoingCall, cluster: ClusterRuntime, tried: Tried | None) -> PickContext:
+    """The context of a try, `tried` where it is a retry. What the first one found out is good for all."""
     config = cluster.config.lb
     if call.attempts == 1 or cluster is not call.cluster:
         if cluster.hashes and call.hash is None:
@@ -27,7 +30,20 @@ def wish(call: OutgoingCall, cluster: ClusterRuntime) -> PickContext:
             texts = (each.strip().decode("latin-1") for value in values for each in value.split(b","))
             call.wanted = tuple(filter(None, texts))
     labels = call.target.metadata_match if config.subset is not None and call.target is not None else None
-    return PickContext(call.hash, labels, override=_next_wanted(call, cluster))
+    told = _told(call, cluster, tried) if cluster.tells else None
+    return PickContext(call.hash, labels, override=_next_wanted(call, cluster), told=told)
+
+
+def _told(call: OutgoingCall, cluster: ClusterRuntime, tried: Tried | None) -> LoadBalancerContext:
+    """For the policy of a package; hashed is when it asks for the hash, as Envoy does."""
+
+    def hash_() -> int | None:
+        if call.hash is None:
+            call.hash = _hash(call, cluster)
+        return call.hash
+
+    attempted = frozenset(each.address for each in tried.hosts) if tried is not None else frozenset()
+    return LoadBalancerContext(hash_, lambda: shown(call.as_sent()), attempted)
 
 
 def _next_wanted(call: OutgoingCall, cluster: ClusterRuntime) -> Host | None:

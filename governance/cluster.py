@@ -17,6 +17,7 @@ from ..xds.model.values import Address, Note
 from .aggregate import Aggregate
 from .balancing.build import build_picker
 from .balancing.context import ANY, Pick, PickContext
+from .balancing.extension import looks
 from .balancing.host import Host, HostState
 from .balancing.host_set import HostSet, host_sets
 from .balancing.out_of_band import LoadReports
@@ -140,6 +141,7 @@ class ClusterRuntime:
         "retry",
         "socket_options",
         "state",
+        "tells",
     )
 
     def __init__(
@@ -161,7 +163,9 @@ class ClusterRuntime:
         self.socket_options = socket_options(config)
         self.hashes = config.lb_policy in HASHED
         """Whether the policy goes by a hash."""
-        self.asks = self.hashes or config.lb.subset is not None or bool(config.lb.override_headers)
+        self.tells = looks(config.lb.extension)
+        """Whether the policy is a package's and goes by more than the hosts."""
+        self.asks = self.hashes or self.tells or config.lb.subset is not None or bool(config.lb.override_headers)
         """Whether the balancer looks at the request at all."""
         self.listens = config.lb.client_side is not None
         """Whether endpoints' reports of their load count."""

@@ -110,10 +110,10 @@ def choose(
         return cluster.dialled(resolved or call.url_host.decode("latin-1").strip("[]"), call.port)
     again = tried if retry is not None and retry.picky else None
     if cluster.aggregate is not None:
-        return _choose_in(cluster.aggregate, call, retry, again)
+        return _choose_in(cluster.aggregate, call, retry, tried, again)
     context = ANY
     if cluster.asks:
-        context = wish(call, cluster)
+        context = wish(call, cluster, tried)
         if context.override is not None:
             return context.override
     if again is not None and retry is not None:
@@ -124,26 +124,33 @@ def choose(
 
 
 def _choose_in(
-    aggregate: Aggregate, call: OutgoingCall, retry: CompiledRetry | None, tried: Tried | None
+    aggregate: Aggregate,
+    call: OutgoingCall,
+    retry: CompiledRetry | None,
+    tried: Tried | None,
+    again: Tried | None,
 ) -> Host | None:
-    """An endpoint of one of the clusters that an aggregate joins, by that one's own policy."""
+    """An endpoint of one of the clusters that an aggregate joins, by that one's own policy.
+
+    `again`: what was tried, where the retry policy is picky about it.
+    """
     now = call.runtime.lasting_clock()
     for each in aggregate.clusters.values():
         each.state.used_at = call.started
         if each.state.detector is not None:
             each.state.detector.look(now)
-    own = tried.own_loads(retry.priority_frequency) if tried is not None and retry is not None else None
+    own = again.own_loads(retry.priority_frequency) if again is not None and retry is not None else None
     drawn = aggregate.draw(own)
     if drawn is None:
         return None
     part, degraded = drawn
     context = ANY
     if part.cluster.asks:
-        context = wish(call, part.cluster)
+        context = wish(call, part.cluster, tried)
         if context.override is not None:
             return context.override
-    if tried is not None and retry is not None:
-        context = context.again(lambda host: tried.rejects(retry, host), retry.host_attempts)
+    if again is not None and retry is not None:
+        context = context.again(lambda host: again.rejects(retry, host), retry.host_attempts)
     return part.cluster.choose(part.context(context, degraded))
 
 

@@ -233,8 +233,7 @@ def read_extension(extension: Extension) -> Reader[RequestView]:
     """How another package reads a request: it is given the headers and, as in Envoy, the pseudo headers."""
 
     def read(request: RequestView) -> bytes | None:
-        pseudo = ((b":method", request.method), (b":authority", request.authority), (b":path", request.path))
-        found = extension.call("get", Headers(lambda: [*pseudo, *request.raw_headers], _unchanged))
+        found = extension.call("get", shown(request))
         if found is not None and not isinstance(found, str):
             raise extension.wrong("get", found, "text or None")
         return found.encode("utf-8", "surrogateescape") if found is not None else None
@@ -242,6 +241,12 @@ def read_extension(extension: Extension) -> Reader[RequestView]:
     return read
 
 
+def shown(request: RequestView) -> Headers:
+    """The headers of a request for a package that looks at them, with the pseudo headers as in Envoy."""
+    pseudo = ((b":method", request.method), (b":authority", request.authority), (b":path", request.path))
+    return Headers(lambda: [*pseudo, *request.raw_headers], _unchanged)
+
+
 def _unchanged(headers: HeaderList) -> None:
     del headers
-    raise TypeError("an input looks at headers, and changes none")
+    raise TypeError("the headers are there to look at, not to change")

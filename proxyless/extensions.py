@@ -19,12 +19,13 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from .governance.balancing.extension import HostView as Host
+from .governance.balancing.extension import LoadBalancerContext
 from .xds.model.extension import Config
 
 if TYPE_CHECKING:
     from .governance.composition.messages import Request, Response
 
-__all__ = ["Config", "DataInput", "Host", "HttpFilter", "InputMatcher", "LoadBalancer"]
+__all__ = ["Config", "DataInput", "Host", "HttpFilter", "InputMatcher", "LoadBalancer", "LoadBalancerContext"]
 
 
 class HttpFilter(Protocol):
@@ -42,13 +43,18 @@ class HttpFilter(Protocol):
 
 
 class LoadBalancer(Protocol):
-    """A balancing policy (Envoy: LoadBalancingPolicy, ThreadAwareLoadBalancer) of one cluster."""
+    """A balancing policy (Envoy: LoadBalancingPolicy, ThreadAwareLoadBalancer) of one cluster; one method will do."""
 
     def choose_host(self, hosts: Sequence[Host], draw: Callable[[int], int]) -> Host | None:
         """One of the hosts; None for none of them, which fails the request with UH.
 
         `hosts`: two or more, those that priority, health and locality leave. `draw(n)`: a random integer in [0, n).
         """
+
+    def choose_host_for(
+        self, context: LoadBalancerContext, hosts: Sequence[Host], draw: Callable[[int], int]
+    ) -> Host | None:
+        """The same for a policy that goes by the request, too; it is asked in place of the other."""
 
 
 class DataInput(Protocol):

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import final
+from typing import TYPE_CHECKING, final
 
 from ...xds.model.values import MetadataValue
 from .host import Host
+
+if TYPE_CHECKING:
+    from .extension import LoadBalancerContext
 
 Loads = tuple[Sequence[int], Sequence[int]]
 """Percent of the requests for each priority: (to its healthy hosts, to its degraded ones); together 100."""
@@ -27,10 +30,10 @@ class PickContext:
     `metadata_match`: what the subset must have (namespace `envoy.lb` of RouteAction.metadata_match).
     `rejects`: hosts to pass over (retry host predicates); a pick is repeated `attempts` times at most, then taken
     all the same. `priority_load`: a retry's own view of the priorities (retry_priority). `override`: the endpoint to
-    take before the policy is asked (load balancing policy OverrideHost).
+    take before the policy is asked (load balancing policy OverrideHost). `told`: for a policy of another package.
     """
 
-    __slots__ = ("attempts", "hash", "metadata_match", "override", "priority_load", "rejects")
+    __slots__ = ("attempts", "hash", "metadata_match", "override", "priority_load", "rejects", "told")
 
     def __init__(
         self,
@@ -40,6 +43,7 @@ class PickContext:
         attempts: int = 1,
         priority_load: PriorityLoad | None = None,
         override: Host | None = None,
+        told: LoadBalancerContext | None = None,
     ) -> None:
         self.hash = hash_
         self.metadata_match = metadata_match
@@ -47,13 +51,14 @@ class PickContext:
         self.attempts = attempts
         self.priority_load = priority_load
         self.override = override
+        self.told = told
 
     def again(
         self, rejects: Callable[[Host], bool] | None, attempts: int, priority_load: PriorityLoad | None = None
     ) -> PickContext:
         """The same wishes of a retry that passes over some hosts, and may have its own view of the priorities."""
         attempts = min(attempts, MOST_ATTEMPTS)
-        return PickContext(self.hash, self.metadata_match, rejects, attempts, priority_load, self.override)
+        return PickContext(self.hash, self.metadata_match, rejects, attempts, priority_load, self.override, self.told)
 
 
 Pick = Callable[[PickContext], Host | None]

@@ -4,19 +4,21 @@ Round robin and least request share one rule: while all weights are equal and no
 to keep, so a pick is constant time; else an EDF schedule honours them.
 
 Each is a function from a group of hosts to a `Chooser`. The number that a chooser is given is the one
-that the priority was drawn with: random balancing uses it again, as in Envoy; the others look past it.
+that the priority was drawn with: random balancing uses it again, as in Envoy; the others look past it. The context of
+the request is for policies of other packages.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from .context import PickContext
 from .edf import EdfScheduler
 from .host import Host
 from .setting import Draw, Group
 from .slow_start import starting, starting_weight
 
-Chooser = Callable[[int], Host | None]
+Chooser = Callable[[int, PickContext], Host | None]
 
 
 HostPolicy = Callable[[Group], Chooser]
@@ -30,7 +32,7 @@ def round_robin(group: Group) -> Chooser:
         return _scheduled(group, lambda host: float(host.weight))
     size = len(hosts)
     turn = group.memory.turns(group.source, size)
-    return lambda number: hosts[next(turn) % size]
+    return lambda number, context: hosts[next(turn) % size]
 
 
 def least_request(group: Group) -> Chooser:
@@ -49,12 +51,12 @@ def least_request(group: Group) -> Chooser:
         return _scheduled(group, weight)
     draw = group.setting.draw
     if config.full_scan:
-        return lambda number: _least_of_all(hosts, draw)
+        return lambda number, context: _least_of_all(hosts, draw)
     size = len(hosts)
     others = range(config.choice_count - 1)
 
-    def choose(number: int) -> Host:
-        del number
+    def choose(number: int, context: PickContext) -> Host:
+        del number, context
         best = hosts[draw(size)]
         for _ in others:
             other = hosts[draw(size)]
@@ -76,13 +78,13 @@ def _least_of_all(hosts: Sequence[Host], draw: Draw) -> Host:
 def random(group: Group) -> Chooser:
     """Any host; weights are not looked at, as in Envoy."""
     hosts, size = group.hosts, len(group.hosts)
-    return lambda number: hosts[number % size]
+    return lambda number, context: hosts[number % size]
 
 
 def _scheduled(group: Group, weight: Callable[[Host], float]) -> Chooser:
     now = starting_weight(group.config, group.setting, group.memory, weight)
     schedule = EdfScheduler(group.hosts, now, group.memory.seed)
-    return lambda number: schedule.pick()
+    return lambda number, context: schedule.pick()
 
 
 def _equal_weights(hosts: Sequence[Host]) -> bool:

@@ -34,10 +34,12 @@ def spread(sets: Sequence[HostSet], policy: HostPolicy, config: LbConfig, settin
 
     if policy is random:
         return lambda context: (
-            choose(draw(WIDE)) if context.rejects is None and context.priority_load is None else whole.pick(context)
+            choose(draw(WIDE), context)
+            if context.rejects is None and context.priority_load is None
+            else whole.pick(context)
         )
     return lambda context: (
-        choose(0) if context.rejects is None and context.priority_load is None else whole.pick(context)
+        choose(0, context) if context.rejects is None and context.priority_load is None else whole.pick(context)
     )
 
 
@@ -121,7 +123,7 @@ class Spread:
         if source is None:
             return None
         choose = self._choosers.get(source)
-        return (choose if choose is not None else self.chooser(source))(number)
+        return (choose if choose is not None else self.chooser(source))(number, context)
 
     def _source(self, priority: int, availability: Availability) -> Source | None:
         """Which hosts are meant (hostSourceToUse); None fails the request."""
@@ -163,7 +165,7 @@ class Spread:
         choose: Chooser = (
             self._policy(Group(hosts, source, self._config, self._setting, self._memory))
             if len(hosts) > 1
-            else lambda number: only
+            else lambda number, context: only
         )
         return self._choosers.setdefault(source, choose)
 

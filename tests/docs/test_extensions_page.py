@@ -20,6 +20,7 @@ EXAMPLES = sorted((ROOT / "examples" / "extensions").iterdir())
 PACKAGES = {
     "example-api-key",
     "example-preferred",
+    "example-rendezvous",
     "example-stamped",
     "example-tenant",
     "proxyless-httplib2",

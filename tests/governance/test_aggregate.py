@@ -13,6 +13,7 @@ from proxyless.governance.explain import endpoints
 from proxyless.governance.tcp import choose
 from proxyless.xds.model.cluster import Cluster, LbConfig, OutlierDetection, Thresholds
 from proxyless.xds.model.endpoint import LocalityLbEndpoints
+from proxyless.xds.model.extension import Config, Extension
 from proxyless.xds.model.resource import ResourceType
 from proxyless.xds.model.route import HashPolicy, RetryPolicy
 from tests.support.model import PREVIOUS_HOSTS, assignment, cluster, eds, host, resource, route, table
@@ -124,6 +125,17 @@ def test_retries_pass_over_hosts_in_the_cluster_of_their_priority() -> None:
     for _ in range(5):
         run = world(retry=policy).call(answers=[503, 200])
         assert sorted(run.hosts) == A
+
+
+def test_a_balancer_of_a_package_in_it_is_told_where_the_request_has_been() -> None:
+    class Next:
+        def choose_host_for(self, context: Any, hosts: Any, draw: Any) -> Any:
+            return next(each for each in hosts if each.address not in context.attempted)
+
+    own = LbConfig(extension=Extension(Config("n", "acme.Next"), "acme 1.0", Next()))
+    next_ = cluster("a", *A, lb_policy="LOAD_BALANCING_POLICY_CONFIG", lb=own)
+    run = world(next_, cluster("b"), retry=RetryPolicy(("5xx",), 1)).call(answers=[503, 200])
+    assert run.hosts == A
 
 
 def test_a_hash_is_made_for_the_cluster_that_goes_by_one() -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from xxhash import xxh64_hexdigest, xxh64_intdigest
 
+from proxyless.governance.balancing.extension import LoadBalancerContext
 from proxyless.governance.explain import document
 from proxyless.governance.forwarding import Workload
 from proxyless.governance.runtime import Options
 from proxyless.xds.model.cluster import HttpProtocol, LbConfig
+from proxyless.xds.model.extension import Config, Extension
 from proxyless.xds.model.route import HashPolicy, RetryPolicy, RouteAction, WeightedCluster
 from proxyless.xds.model.subsets import SubsetConfig, SubsetSelector
 from proxyless.xds.model.values import HeaderMutation, HeaderMutations
@@ -184,3 +187,54 @@ def test_where_no_endpoint_that_is_named_exists_the_policy_chooses() -> None:
 def test_an_endpoint_that_is_named_is_taken_whatever_its_health() -> None:
     sick = [host("10.0.0.1:80", health="UNHEALTHY"), host("10.0.0.2:80")]
     assert naming("x-to", endpoints=sick).call(headers=[("x-to", "10.0.0.1:80")]).hosts == ["10.0.0.1:80"]
+
+
+# -- balancers of other packages
+
+
+class Telling:
+    """Chooses the endpoint that the header `x-to` names, and keeps what it was told."""
+
+    def __init__(self, *, hashes: bool = True) -> None:
+        self.hashes = hashes
+        self.seen: list[tuple[int | None, str, frozenset[str]]] = []
+
+    def choose_host_for(self, context: LoadBalancerContext, hosts: Any, draw: Any) -> Any:
+        headers = context.headers
+        self.seen.append((context.hash if self.hashes else None, headers[":path"], context.attempted))
+        return next(each for each in hosts if each.address == f"10.0.0.{headers['X-To']}:80")
+
+
+def told_by(telling: object) -> LbConfig:
+    return LbConfig(extension=Extension(Config("t", "acme.Telling"), "acme 1.0", telling))
+
+
+BROUGHT: Any = "LOAD_BALANCING_POLICY_CONFIG"
+
+
+def test_a_balancer_of_a_package_is_told_the_request_as_it_goes_out_and_where_it_has_been() -> None:
+    telling = Telling()
+    retry = RetryPolicy(("5xx",), 1)
+    fixture = world(KEY, lb=told_by(telling), policy=BROUGHT, retry=retry, prefix_rewrite="/new/")
+    run = fixture.call(answers=[503, 200], headers=[("x-key", "k"), ("x-to", "3")])
+    assert run.hosts == ["10.0.0.3:80"] * 2
+    assert telling.seen == [(xx("k"), "/new/", frozenset()), (xx("k"), "/new/", frozenset({"10.0.0.3:80"}))]
+
+
+def test_a_cookie_is_made_only_where_the_balancer_asks_for_the_hash() -> None:
+    made = []
+    for hashes in (False, True):
+        run = world(COOKIE, lb=told_by(Telling(hashes=hashes)), policy=BROUGHT).call(headers=[("x-to", "1")])
+        assert run.head is not None
+        made.append([name for name, _ in run.head.headers])
+    assert made == [[], [b"set-cookie"]]
+
+
+def test_headers_are_there_to_look_at() -> None:
+    class Changing:
+        def choose_host_for(self, context: Any, hosts: Any, draw: Any) -> Any:
+            with pytest.raises(TypeError, match="to look at"):
+                context.headers["x-key"] = "1"
+            return hosts[0]
+
+    assert world(lb=told_by(Changing()), policy=BROUGHT).call().status == 200

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import pytest
 
 from proxyless.governance.balancing import policies
+from proxyless.governance.balancing.context import ANY
 from proxyless.governance.balancing.host import Host, HostState
 from proxyless.governance.balancing.setting import WIDE, Draw, Group, Memory, Setting
 from proxyless.xds.model.cluster import LbConfig
@@ -33,7 +34,7 @@ def picks(
     setting = Setting(draw)
     choose = policy(Group(pool, (0, "healthy", -1), config, setting, memory or Memory(setting)))
     numbers = (draw(WIDE) if policy is policies.random else 0 for _ in range(count))
-    return " ".join(each.address.split(".")[3].split(":")[0] for number in numbers if (each := choose(number)))
+    return " ".join(each.address.split(".")[3].split(":")[0] for number in numbers if (each := choose(number, ANY)))
 
 
 def seeded(seed: int = 1) -> Draw:

@@ -179,7 +179,7 @@ def _first(policies: pb.cluster_v3.LoadBalancingPolicy, base: LbConfig, refusal:
         type_name = type_of(packed)
         if type_name in LOAD_BALANCING_POLICIES:
             return BY_MESSAGE[type_name.rpartition(".")[2]](base, unchecked(packed))
-        own = brought(BALANCERS, each.typed_extension_config.name, packed, ("choose_host",))
+        own = brought(BALANCERS, each.typed_extension_config.name, packed, ("choose_host", "choose_host_for"))
         if own is not None:
             return "LOAD_BALANCING_POLICY_CONFIG", replace(base, extension=own)
         unknown = unknown or (bool(type_name) and find(type_name) is None)
