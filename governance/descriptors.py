@@ -66,10 +66,15 @@ _UNNAMED = {
 class LimitPolicy:
     """The rate limits of a route or a virtual host, compiled. `alone`: nothing but the request is looked at."""
 
-    __slots__ = ("_limits", "alone", "empty", "on_stream_done")
+    __slots__ = ("_limits", "_of_process", "alone", "empty", "on_stream_done")
 
     def __init__(self, limits: Sequence[RateLimit]) -> None:
         self._limits = [(limit, [_entry_of(action) for action in limit.actions]) for limit in limits]
+        self._of_process = [
+            (limit.stage, actions[0] if len(actions) == 1 else None, actions)
+            for limit, actions in self._limits
+            if not limit.disable_key
+        ]
         self.empty = not limits
         self.alone = all(action.kind in _OF_REQUESTS for limit in limits for action in limit.actions)
         self.on_stream_done = any(limit.on_stream_done for limit, _ in self._limits)
@@ -78,11 +83,15 @@ class LimitPolicy:
         """The descriptors of a request at a stage, in order, for limits of the process: those that could be switched
         off count for nothing there."""
         found: list[Descriptor] = []
-        for limit, actions in self._limits:
-            if limit.stage == stage and not limit.disable_key:
-                entries = _entries(actions, request, subject)
-                if entries:
-                    found.append(entries)
+        for at, only, actions in self._of_process:
+            if at != stage:
+                continue
+            if only is not None:
+                entry = only(request, subject)
+                if entry:
+                    found.append((entry,))
+            elif entries := _entries(actions, request, subject):
+                found.append(entries)
         return found
 
     def within(self, stage: int, keys: Container[tuple[str, ...]], *more: LimitPolicy) -> LimitPolicy:

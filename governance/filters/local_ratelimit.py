@@ -6,7 +6,7 @@ them, and they keep their level while their configuration stays the same.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from threading import Lock
 
 from ...xds.model.filters import LimitDescriptor, LocalRateLimit, TokenBucket
@@ -94,28 +94,32 @@ class Limiter:
         self._most = config.max_dynamic_descriptors
         self.consume_default = config.always_consume_default
 
-    def allow(self, descriptors: Iterable[Descriptor]) -> tuple[bool, Bucket | None]:
+    def allow(self, descriptors: Sequence[Descriptor]) -> tuple[bool, Bucket | None]:
         """Whether the request may pass, and the bucket that says so to the client."""
-        exact, wild = self._exact, self._wild
-        matched = []
-        for each in descriptors:
-            bucket = exact.get(each)
-            if bucket is None and wild:
-                bucket = self._of_wild(each)
-            if bucket is not None:
-                matched.append(bucket)
-        if len(matched) > 1:
-            matched.sort(key=lambda bucket: bucket.rate)
-        for bucket in matched:
-            if not bucket.consume():
-                return False, bucket
-        if matched and not self.consume_default:
-            return True, matched[0]
+        first = self._default
+        if descriptors:
+            exact, wild = self._exact, self._wild
+            matched = []
+            for each in descriptors:
+                bucket = exact.get(each)
+                if bucket is None and wild:
+                    bucket = self._of_wild(each)
+                if bucket is not None:
+                    matched.append(bucket)
+            if len(matched) > 1:
+                matched.sort(key=lambda bucket: bucket.rate)
+            for bucket in matched:
+                if not bucket.consume():
+                    return False, bucket
+            if matched:
+                first = matched[0]
+                if not self.consume_default:
+                    return True, first
         if self._default is None:
-            return not self._deny, matched[0] if matched else None
+            return not self._deny, first
         if not self._default.consume():
             return False, self._default
-        return True, matched[0] if matched else self._default
+        return True, first
 
     def _of_wild(self, descriptor: Descriptor) -> Bucket | None:
         for wild in self._wild:
@@ -192,6 +196,8 @@ class _Applied:
 
     def limits(self, route: CompiledRoute | None) -> LimitPolicy:
         """What makes the descriptors of a request: without those that no bucket is for."""
+        if not self._keys:
+            return NO_LIMITS
         if self._own is not None:
             return self._own
         action = route.action if route is not None else None
@@ -213,10 +219,14 @@ class _Applied:
         return made
 
 
+_Here = tuple[CompiledRoute | None, Target | None, _Applied | None, LimitPolicy]
+"""What is in force for requests of a route, and for what it has drawn."""
+
+
 class LocalRateLimitFilter:
     """The filter in a chain; its routes may each bring a configuration of their own."""
 
-    __slots__ = ("_base", "_limiters", "_per_route", "_scope", "name")
+    __slots__ = ("_base", "_last", "_limiters", "_per_route", "_scope", "name")
 
     def __init__(self, name: str, config: LocalRateLimit | None, scope: str, limiters: Limiters) -> None:
         self.name = name
@@ -224,20 +234,25 @@ class LocalRateLimitFilter:
         self._limiters = limiters
         self._base = _Applied(config, limiters.get(scope, config)) if config is not None else None
         self._per_route: dict[int, tuple[object, _Applied]] = {}
+        limits = self._base.limits(None) if self._base is not None else NO_LIMITS
+        self._last: _Here = (None, None, self._base, limits)
+        """What is in force where the last request went: chains of incoming requests mostly lead to one place."""
 
     def on_request(self, stream: Stream) -> LocalReply | None:
         """429 (or the configured status) with flag RL when a bucket is empty."""
-        request, route = stream.request, stream.route
-        applied = self._applied(route, stream.target)
+        request, route, target = stream.request, stream.route, stream.target
+        at, of, applied, limits = self._last
+        if at is not route or of is not target:
+            applied = self._applied(route, target)
+            limits = applied.limits(route) if applied is not None else NO_LIMITS
+            self._last = (route, target, applied, limits)
         if applied is None or applied.enabled is None:
             return None
-        uniform = self._limiters.uniform
-        if applied.sampled and not applied.enabled.hit(int(uniform() * applied.enabled.denominator)):
+        if applied.sampled and not applied.enabled.hit(int(self._limiters.uniform() * applied.enabled.denominator)):
             return None
         config = applied.config
         descriptors: Sequence[Descriptor] = ()
-        if config.descriptors:
-            limits = applied.limits(route)
+        if not limits.empty:
             descriptors = limits.descriptors(request, config.stage, NOBODY if limits.alone else subject_of(stream))
         allowed, bucket = applied.limiter.allow(descriptors)
         if config.x_ratelimit_headers and bucket is not None:
@@ -249,7 +264,7 @@ class LocalRateLimitFilter:
         if allowed:
             return None
         enforced = applied.enforced
-        if enforced is None or not enforced.hit(int(uniform() * enforced.denominator)):
+        if enforced is None or not enforced.hit(int(self._limiters.uniform() * enforced.denominator)):
             request.replace_headers(applied.when_not_enforced.apply(list(request.raw_headers), request))
             return None
         headers = applied.response.apply([], request)
