@@ -228,21 +228,20 @@ class InboundRequest:
         if isinstance(found, Missing):
             runtime.require(found)
             return refused(f"waiting for {found.what}")
-        self.chain, http = found
-        if self.chain.unknown_socket:
-            return refused(f"transport socket {self.chain.unknown_socket} is not supported")
-        if self.hello is None and self.chain.downstream is not None:
-            return refused(f"filter chain {self.chain.name} takes TLS only, and this connection is plaintext")
-        if self.peer is not None and not self.peer.validated and self._wants_certificate(self.chain):
+        chain, http = found
+        self.chain = chain
+        if chain.unknown_socket:
+            return refused(f"transport socket {chain.unknown_socket} is not supported")
+        if self.hello is None and chain.downstream is not None:
+            return refused(f"filter chain {chain.name} takes TLS only, and this connection is plaintext")
+        if self.peer is not None and not self.peer.validated and self._wants_certificate(chain):
             # Its connection was let in by another chain, such as the one before the configuration changed.
-            return refused(
-                f"filter chain {self.chain.name} takes mTLS only; presented no certificate that was validated"
-            )
-        allowed = runtime.options.allow_unenforced
-        for closing in self.chain.closed_by:
+            return refused(f"filter chain {chain.name} takes mTLS only; presented no certificate that was validated")
+        for closing in chain.closed_by:
+            allowed = runtime.options.allow_unenforced
             if closing.name not in allowed and closing.type_url not in allowed:
                 return refused(f"network filter {closing.name} cannot be enforced: {closing.reason}")
-        door = plan.door(self.chain)
+        door = plan.door(chain) if chain.rbac else None
         if door is not None:
             refusal, self.kept[DECISIONS] = door.ask(self._of_connection())
             if refusal is not None and not lets_in(self, 403):
@@ -392,8 +391,9 @@ class InboundRequest:
     def ended(self, status: int, flags: tuple[str, ...] = ()) -> None:
         """The response is over, or the client went away."""
         self.status = status
-        self.flags = (*self.flags, *flags)
-        self.cut = bool(flags)
+        if flags:
+            self.flags = (*self.flags, *flags)
+            self.cut = True
         if self.filters is not None:
             self.filters.end(self)
         self.ended_at = self.runtime.clock()

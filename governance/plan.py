@@ -460,11 +460,11 @@ class Plan:
         `hello` is what its connection began with, where it came by TLS.
         """
         key: tuple[int, Hello | None, str | None] = (port, hello, None)
-        own = (port, hello, source)
         try:
             return self._inbound[key]
         except KeyError:
             pass
+        own = (port, hello, source)
         if own in self._inbound:
             return self._inbound[own]
         resource = self.entrance(port)

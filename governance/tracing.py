@@ -167,8 +167,8 @@ class TracingRuntime:
             decided = _reason(request.headers.get(REQUEST_ID, b"")) != NONE
         else:
             decided = self._decide(request, spec.sampling)
-        tracer, spans = self.tracer, self._runtime.spans
-        if tracer is None or spans is None:
+        tracer = self.tracer
+        if tracer is None or (spans := self._runtime.spans) is None:
             return None
         try:
             given = extract(tracer, request)

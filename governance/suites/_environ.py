@@ -30,7 +30,7 @@ PIECE = 65536
 
 def number(said: str | int | None) -> int:
     """Of a variable, which some servers say as a number (werkzeug's REMOTE_PORT); 0 where it says none."""
-    text = str(said)
+    text = said if isinstance(said, str) else str(said)
     return int(text) if text.isdecimal() else 0
 
 
@@ -80,22 +80,34 @@ class Names:
 def view_of(environ: Environ, names: Names) -> RequestView:
     """The request as the policies see it."""
     known = names.headers
-    headers: HeaderList = []
-    for key, value in environ.items():
-        try:
-            name = known[key]
-        except KeyError:
-            name = names.header(key)
-        if name and (value or key not in BODY):
-            headers.append((name, value.encode() if value.isascii() else names.value(value)))
-    return RequestView(
+    try:
+        headers = [
+            (name, value.encode("latin-1"))
+            for key, value in environ.items()
+            if (name := known[key]) and (value or key not in BODY)
+        ]
+    except (KeyError, UnicodeEncodeError):  # a name that has not come before, or what is no value of a header
+        headers = _headers(environ, names)
+    view = RequestView(
         environ["REQUEST_METHOD"].encode("latin-1", "replace"),
         b"https" if environ.get("wsgi.url_scheme") == "https" else b"http",
-        environ.get("HTTP_HOST", "").encode("latin-1", "replace"),
+        b"",
         _target(environ),
         headers,
         plain(environ.get("REMOTE_ADDR", "")),
     )
+    view.authority = view.headers.get(b"host", b"")
+    return view
+
+
+def _headers(environ: Environ, names: Names) -> HeaderList:
+    known = names.headers
+    headers: HeaderList = []
+    for key, value in environ.items():
+        name = known[key] if key in known else names.header(key)
+        if name and (value or key not in BODY):
+            headers.append((name, names.value(value)))
+    return headers
 
 
 def _target(environ: Environ) -> bytes:
@@ -105,10 +117,13 @@ def _target(environ: Environ) -> bytes:
     rewritten that) is not believed.
     """
     path: str = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
-    written: str = (environ.get("RAW_URI") or environ.get("REQUEST_URI") or "").partition("?")[0]
+    query: str = environ.get("QUERY_STRING", "")
+    target: str = environ.get("RAW_URI") or environ.get("REQUEST_URI") or ""
+    if target == path and not query and path and "?" not in path:
+        return target.encode("latin-1", "replace")
+    written = target.partition("?")[0]
     if not written or not (written == path or unquote(written, "latin-1") == path):
         written = quote(path.encode("latin-1", "replace"), SAFE) or "/"
-    query: str = environ.get("QUERY_STRING", "")
     return (f"{written}?{query}" if query else written).encode("latin-1", "replace")
 
 
@@ -117,8 +132,9 @@ def put_headers(environ: Environ, names: Names, before: RawHeaders, headers: Raw
     left = dict(before)
     odd = names.odd or len(left) != len(before)
     told: dict[str, str] = {}
+    take = left.pop
     for name, value in headers:
-        known = left.pop(name, None)
+        known = take(name, None)
         if known != value:
             key = names.variable(name)
             if known is None and (key in environ or key in told):

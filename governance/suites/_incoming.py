@@ -25,8 +25,11 @@ SAFE = "/:@!$&'()*+,;=~"
 def decided(inbound: InboundRequest, collect: Callable[[Collect], int | None]) -> LocalReply | None:
     """What the machine answers, or None; this thread waits. `collect` reads a body and says its length."""
     machine = inbound.start()
-    if machine is None or isinstance(machine, LocalReply):
-        return machine
+    return machine if machine is None or isinstance(machine, LocalReply) else driven_sync(machine, collect)
+
+
+def driven_sync(machine: Decision, collect: Callable[[Collect], int | None]) -> LocalReply | None:
+    """What a machine that has to wait answers; this thread waits."""
     try:
         action = next(machine)
         while True:

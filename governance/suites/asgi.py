@@ -180,23 +180,19 @@ async def nothing(action: Collect) -> int:  # noqa: ARG001
 
 
 def _view(scope: Scope) -> RequestView:
-    headers = scope["headers"]
-    authority = b""
-    for name, value in headers:
-        if name == b"host":
-            authority = value
-            break
     path = scope.get("raw_path") or quote(scope["path"], SAFE).encode()
     query = scope.get("query_string")
     client = scope.get("client")
-    return RequestView(
+    view = RequestView(
         scope.get("method", "GET").encode(),
         SCHEMES.get(scope.get("scheme", "http"), b"http"),
-        authority,
+        b"",
         path + b"?" + query if query else path,
-        headers,
+        scope["headers"],
         plain(client[0]) if client else "",
     )
+    view.authority = view.headers.get(b"host", b"")
+    return view
 
 
 def _path(target: bytes) -> dict[str, Any]:

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import Context
+from functools import lru_cache, partial
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any
 
-from ..actions import Collect
 from ..composition.compose import Policies
 from ..headers import HeaderList
 from ..hello import ISTIO
@@ -23,7 +23,7 @@ from ..replies import LocalReply, reply_body, reply_headers
 from ..runtime import Runtime
 from ._current import context_of, made_in, run_in
 from ._environ import Counted, Environ, Names, hold, number, put_headers, put_target, view_of
-from ._incoming import decided
+from ._incoming import driven_sync
 from ._layers import GOVERNED, Governs, Layer
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
@@ -38,6 +38,7 @@ HOP_BY_HOP = frozenset(
 """What an app of WSGI may not say, and so nobody for it."""
 
 REASONS = {each.value: f"{each.value} {each.phrase}" for each in HTTPStatus}
+CODES = {line: code for code, line in REASONS.items()}
 
 SOCKETS = ("gunicorn.socket", "werkzeug.socket")
 """Where servers tell of the connection: a thread of theirs may have read another one last."""
@@ -84,12 +85,10 @@ class WsgiMiddleware(Governs):
             environ.get("SERVER_PROTOCOL", "HTTP/1.1"),
             self.policies,
         )
-
-        def collect(action: Collect) -> int:
-            return hold(environ, action)
-
         try:
-            reply = decided(inbound, collect)
+            reply = inbound.start()
+            if reply is not None and not isinstance(reply, LocalReply):  # it has to wait for something
+                reply = driven_sync(reply, partial(hold, environ))
         except BaseException:
             inbound.ended(0, ("DC",))
             raise
@@ -130,25 +129,32 @@ def _answer(inbound: InboundRequest, reply: LocalReply, start_response: StartRes
 
 def _text(headers: HeaderList) -> Headers:
     """Headers of the mesh's, as WSGI has them."""
-    return [
-        (name.decode("latin-1"), value.decode("latin-1")) for name, value in headers if name.lower() not in HOP_BY_HOP
-    ]
+    return [each for pair in headers if (each := _line(pair)) is not None]
+
+
+@lru_cache(maxsize=64)
+def _line(pair: tuple[bytes, bytes]) -> tuple[str, str] | None:
+    """One of them; most are the same for each response."""
+    name, value = pair
+    return None if name.lower() in HOP_BY_HOP else (name.decode("latin-1"), value.decode("latin-1"))
 
 
 def _serve(app: App, inbound: InboundRequest, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
     if environ.get("CONTENT_LENGTH", "0") not in ("", "0") or environ.get("wsgi.input_terminated"):
         environ["wsgi.input"] = Counted(environ["wsgi.input"], inbound)
-    context = context_of(inbound)
+    context = context_of(inbound) if inbound.trace is not None else None
     response = Response(inbound, start_response, context)
     try:
         result = app(environ, response.start) if context is None else context.run(app, environ, response.start)
     except BaseException as error:
         response.failed(error)
         raise
+    if isinstance(result, (list, tuple)):
+        return SizedBody(response, result)
     wrapper = environ.get("wsgi.file_wrapper")
     if isinstance(wrapper, type) and isinstance(result, wrapper) and response.of_file(result):
         return result
-    return SizedBody(response, result) if isinstance(result, (list, tuple)) else Body(response, result)
+    return Body(response, result)
 
 
 class Response:
@@ -168,7 +174,7 @@ class Response:
 
     def start(self, status: str, headers: Headers, exc_info: ExcInfo | None = None) -> Write:
         """`start_response` for the app."""
-        code = int(status[:3])
+        code = CODES.get(status) or int(status[:3])
         raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
         changed = self._inbound.response(code, raw)
         if changed is not raw:

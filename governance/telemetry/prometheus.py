@@ -151,8 +151,9 @@ class PrometheusListener:
             series.add((request.ended_at - request.started) * 1000.0, request.received, request.sent)
             if reply is not None:
                 self._replied("destination", request.status, request.flags)
-            for each in decisions_of(request):
-                self._authorized(each)
+            if request.kept:
+                for each in decisions_of(request):
+                    self._authorized(each)
             if request.ended_at > self._due:
                 self._overdue()
         except Exception as error:
