@@ -64,6 +64,26 @@ class RequestView:
         self._query: dict[bytes, bytes] | None = None
         self.replace_headers(raw_headers)
 
+    @classmethod
+    def of_distinct(
+        cls, method: bytes, scheme: bytes, path: bytes, raw_headers: HeaderList, others: HeaderList, source: str
+    ) -> "RequestView":
+        """One whose headers have lower-case names that come once each; `others` are those but Host and Connection."""
+        view = cls.__new__(cls)
+        view.method = method
+        view.scheme = scheme
+        view.path = path
+        view.source = source
+        view.remote = ""
+        view.internal = False
+        view._query = None
+        view.raw_headers = raw_headers
+        view._more = None
+        view.headers = headers = dict(raw_headers)
+        view._others = others
+        view.authority = headers.get(b"host", b"")
+        return view
+
     def replace_headers(self, raw_headers: RawHeaders) -> None:
         """Forget the headers and take these."""
         self.raw_headers = raw_headers

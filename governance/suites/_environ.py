@@ -5,8 +5,9 @@ An environ has lost how names of headers were written and which of them were rep
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from io import BytesIO
+from operator import itemgetter
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -24,6 +25,9 @@ BODY = {"CONTENT_LENGTH": b"content-length", "CONTENT_TYPE": b"content-type"}
 MOST_NAMES = 1000
 """Names of headers that are remembered: clients choose them."""
 
+MOST_SHAPES = 100
+"""The same of environs: each takes about a kilobyte."""
+
 PIECE = 65536
 """Bytes that are read at once of a body that is held."""
 
@@ -34,6 +38,22 @@ def number(said: str | int | None) -> int:
     return int(text) if text.isdecimal() else 0
 
 
+class Shape:
+    """Environs of the same variables in the same order, as all requests of a client's are: what can be known of them.
+
+    `names` of the headers, where their `values` are, which of the headers are those of this `hop`, the last first;
+    `body`: a variable is among them that says nothing where it is empty.
+    """
+
+    __slots__ = ("body", "hop", "names", "values")
+
+    def __init__(self, headers: dict[str, bytes]) -> None:
+        self.names = tuple(headers.values())
+        self.values: Callable[[Environ], tuple[str, ...]] = itemgetter(*headers)
+        self.hop = [place for place, name in enumerate(self.names) if name in (b"host", b"connection")][::-1]
+        self.body = not BODY.keys().isdisjoint(headers)
+
+
 class Names:
     """Names of headers, and of the variables that hold them.
 
@@ -41,21 +61,34 @@ class Names:
     are written anew, as the policies have seen them.
     """
 
-    __slots__ = ("_variables", "headers", "odd")
+    __slots__ = ("_headers", "_variables", "odd", "shapes")
 
     def __init__(self) -> None:
         self.odd = False
-        self.headers: dict[str, bytes] = dict(BODY)
-        """By their variables, as far as they are remembered; empty where a variable is something else."""
+        self.shapes: dict[tuple[str, ...], Shape] = {}
+        """Of environs by their variables."""
+        self._headers: dict[str, bytes] = dict(BODY)
         self._variables: dict[bytes, str] = {name: key for key, name in BODY.items()}
 
+    def remember(self, keys: tuple[str, ...]) -> None:
+        """The shape of an environ, if all its variables are remembered."""
+        known = self._headers
+        if self.odd or len(self.shapes) >= MOST_SHAPES or not known.keys() >= set(keys):
+            return
+        headers = {key: known[key] for key in keys if known[key]}
+        if len(headers) > 1:
+            self.shapes[keys] = Shape(headers)
+
     def header(self, key: str) -> bytes:
-        """The header that a variable holds which is not remembered; empty where it is something else."""
+        """The header that a variable holds; empty where it is something else."""
+        known = self._headers.get(key)
+        if known is not None:
+            return known
         name = key[5:].lower().replace("_", "-").encode("latin-1", "replace") if key[:5] == "HTTP_" else b""
         if name and self.variable(name) != key:
             self.odd = True
-        if len(self.headers) < MOST_NAMES:
-            self.headers[key] = name
+        if len(self._headers) < MOST_NAMES:
+            self._headers[key] = name
         return name
 
     def value(self, text: str) -> bytes:
@@ -79,35 +112,30 @@ class Names:
 
 def view_of(environ: Environ, names: Names) -> RequestView:
     """The request as the policies see it."""
-    known = names.headers
-    try:
-        headers = [
-            (name, value.encode("latin-1"))
-            for key, value in environ.items()
-            if (name := known[key]) and (value or key not in BODY)
-        ]
-    except (KeyError, UnicodeEncodeError):  # a name that has not come before, or what is no value of a header
-        headers = _headers(environ, names)
-    view = RequestView(
-        environ["REQUEST_METHOD"].encode("latin-1", "replace"),
-        b"https" if environ.get("wsgi.url_scheme") == "https" else b"http",
-        b"",
-        _target(environ),
-        headers,
-        plain(environ.get("REMOTE_ADDR", "")),
-    )
-    view.authority = view.headers.get(b"host", b"")
-    return view
-
-
-def _headers(environ: Environ, names: Names) -> HeaderList:
-    known = names.headers
+    method: bytes = environ["REQUEST_METHOD"].encode("latin-1", "replace")
+    scheme = b"https" if environ.get("wsgi.url_scheme") == "https" else b"http"
+    target = _target(environ)
+    source = plain(environ.get("REMOTE_ADDR", ""))
+    keys = tuple(environ)
+    shape = names.shapes.get(keys)
+    if shape is not None:
+        values = shape.values(environ)
+        if "".join(values).isascii() and not (shape.body and "" in values):
+            raw = list(zip(shape.names, map(str.encode, values), strict=True))
+            others = raw.copy()
+            for place in shape.hop:
+                del others[place]
+            return RequestView.of_distinct(method, scheme, target, raw, others, source)
     headers: HeaderList = []
     for key, value in environ.items():
-        name = known[key] if key in known else names.header(key)
+        name = names.header(key)
         if name and (value or key not in BODY):
             headers.append((name, names.value(value)))
-    return headers
+    if shape is None:
+        names.remember(keys)
+    view = RequestView(method, scheme, b"", target, headers, source)
+    view.authority = view.headers.get(b"host", b"")
+    return view
 
 
 def _target(environ: Environ) -> bytes:
@@ -127,14 +155,23 @@ def _target(environ: Environ) -> bytes:
     return (f"{written}?{query}" if query else written).encode("latin-1", "replace")
 
 
-def put_headers(environ: Environ, names: Names, before: RawHeaders, headers: RawHeaders) -> None:
-    """Tell the app these, in the place of those that have come: as a rule few are others."""
+def put_headers(environ: Environ, names: Names, before: RawHeaders, kept: HeaderList, headers: RawHeaders) -> None:
+    """Tell the app these, in the place of those that have come: as a rule few are others.
+
+    `kept` are those that have come but Host and Connection.
+    """
+    size = len(kept) + 1
+    if headers[1:size] == kept and headers[0] in before and not names.odd:
+        added = {names.variable(name): value.decode("latin-1") for name, value in headers[size:]}
+        if len(added) == len(headers) - size and environ.keys().isdisjoint(added):
+            environ.pop("HTTP_CONNECTION", None)
+            environ.update(added)
+            return
     left = dict(before)
     odd = names.odd or len(left) != len(before)
     told: dict[str, str] = {}
-    take = left.pop
     for name, value in headers:
-        known = take(name, None)
+        known = left.pop(name, None)
         if known != value:
             key = names.variable(name)
             if known is None and (key in environ or key in told):

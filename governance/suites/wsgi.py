@@ -73,7 +73,7 @@ class WsgiMiddleware(Governs):
         else:
             environ["wsgi.url_scheme"] = "http" if served.peer is None else "https"
         view = view_of(environ, self._names)
-        sent, target = view.raw_headers, view.path
+        sent, kept, target = view.raw_headers, view.without_hop().copy(), view.path
         inbound = InboundRequest(
             runtime,
             view,
@@ -95,7 +95,7 @@ class WsgiMiddleware(Governs):
         if reply is not None:
             return _answer(inbound, reply, start_response)
         if view.raw_headers is not sent:
-            put_headers(environ, self._names, sent, view.raw_headers)
+            put_headers(environ, self._names, sent, kept, view.raw_headers)
         if view.path is not target:
             put_target(environ, view.path)
         environ[GOVERNED] = True
