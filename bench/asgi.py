@@ -1,8 +1,9 @@
 """What the ASGI, the WSGI and aiohttp's middleware add to a request, with recorded inbound chains.
 
-The frontend's has a local rate limit, which is met but never reached: the mesh's clock runs so fast that the buckets
-are full again. It has Istio's access log, too: once its lines are written (into nothing: standard output is turned away
-meanwhile), once PROXYLESS_ACCESS_LOG=off says that there are none.
+The frontend's has a local rate limit, which is met but never reached: to its buckets a nanosecond is a second, so they
+are always full. It has Istio's access log, too: once its lines are written (into nothing: standard output is turned
+away meanwhile), once PROXYLESS_ACCESS_LOG=off says that there are none. svc0 is one of a thousand services: what istiod
+sends where nobody has configured a policy, a rate limit or a log.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from typing import Any, TypeVar
 
 from aiohttp import web
@@ -23,8 +23,9 @@ import proxyless.aiohttp
 import proxyless.asgi
 import proxyless.wsgi
 from proxyless import Mesh
+from proxyless.governance.filters.local_ratelimit import Limiters
 
-from .configuration import RECORDED
+from .configuration import RECORDED, SCALE
 from .report import Table
 from .stats import median
 from .turns import taking_turns, taking_turns_async
@@ -115,6 +116,7 @@ def run(*, smoke: bool) -> list[Table]:
 CHAINS = (
     ("frontend", False, "rate limit by descriptors"),
     ("frontend", True, "the same, and its access log"),
+    ("svc0", False, "nothing of its own"),
     ("ledger", True, "STRICT, refused"),
 )
 
@@ -125,11 +127,14 @@ def _mesh(name: str, *, logs: bool) -> Mesh:
     if not logs:
         os.environ[ACCESS_LOG] = "off"
     try:
-        return Mesh.from_recorded(Path(RECORDED) / "shop" / "xds" / name, registry=True, clock=_fast)
+        source = SCALE if name == "svc0" else RECORDED / "shop" / "xds" / name
+        mesh = Mesh.from_recorded(source, registry=True)
     finally:
         os.environ.pop(ACCESS_LOG, None)
         if before is not None:
             os.environ[ACCESS_LOG] = before
+    mesh.runtime.limiters = Limiters(time.monotonic_ns, mesh.runtime.uniform)
+    return mesh
 
 
 @contextmanager
@@ -145,10 +150,6 @@ def _quiet() -> Iterator[None]:
         os.dup2(kept, 1)
         os.close(kept)
         os.close(nowhere)
-
-
-def _fast() -> float:
-    return time.monotonic() * 1e4
 
 
 Found = dict[str, list[float]]
