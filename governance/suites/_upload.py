@@ -60,6 +60,11 @@ class Upload:
         """A streamed body that has been sent, whole; None if it was too large to be kept."""
         return b"".join(self._kept) if self._room is None or self._size <= self._room else None
 
+    def gone(self, size: int) -> None:
+        """A body that is at hand has been sent in one piece."""
+        self._size = max(size, self._size)
+        self._ended()
+
     def _ended(self) -> None:
         if not self.complete:
             self.complete = True

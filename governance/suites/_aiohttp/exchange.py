@@ -52,6 +52,7 @@ from .canned import answering
 from .connecting import Backend, Connection, Handler, Library, Stream
 from .http2 import Link, StreamError, StreamHandler
 from .uploading import Body, Whole, source_of
+from .writing import write
 
 if TYPE_CHECKING:
     from .governing import Governor
@@ -240,7 +241,8 @@ class Exchange(Underway):
         if self.read_s is not None:
             self.waits()
         attempt.response = response
-        response._request_info = self.original.request_info
+        if not attempt.at_once:
+            response._request_info = self.original.request_info
         setattr(response, CALL, self.call)  # by way of its dictionary all of its attributes would be slower
         handler = attempt.handler
         if isinstance(handler, StreamHandler):
@@ -270,12 +272,16 @@ class Exchange(Underway):
         connection: Any = send.slot.connection  # of this suite: what its pools hold
         call = self.call
         handler = connection.handler
+        headers = [(b"Host", send.authority), *send.headers]
+        spelled = spell(call, send, headers, self.given)
         if connection.http2:
             request.chunked = None  # HTTP/2 frames a body itself
             handler = handler.lane(_fields(send))
+        else:
+            written = write(self, request, send, handler, lower(headers) if spelled is None else spelled)
+            if written is not None:
+                return written
         attempt = Attempt(self, handler)
-        headers = [(b"Host", send.authority), *send.headers]
-        spelled = spell(call, send, headers, self.given)
         request.headers = CIMultiDict(in_lower_case(headers) if spelled is None else decoded(spelled))
         request.proxy = None
         path = send.path.decode("utf-8", "surrogateescape")
