@@ -303,8 +303,7 @@ class OutgoingCall(CallState):
             self.steering, self.route = steering, steering.route
             route, timeout_s = steering.route, steering.timeout_s
         else:
-            own = route.limits_grpc and b"content-type" in request.headers
-            timeout_s = route.timeout_of(request) if own else route.timeout_s
+            timeout_s = route.timeout_of(request) if request.is_grpc else route.timeout_s
         policies = self.policies
         if policies is not None and policies.timeout != "on":
             unlimit(self, policies, timeout_s)

@@ -41,8 +41,9 @@ def delivery(call: OutgoingCall, head: Head) -> Deliver:
     if call.trace is not None or (call.destination is not None and call.destination.http is not None):
         call.headed = call.runtime.clock()
     request = call.request
-    if request.method == b"POST" and request.is_grpc:
-        call.grpc_status = next((value for name, value in head.headers if name.lower() == b"grpc-status"), None)
+    if request.is_grpc and request.method == b"POST":
+        said = (value for name, value in head.headers if name.lower() == b"grpc-status") if head.headers else None
+        call.grpc_status = None if said is None else next(said, None)
     if head.status == SWITCHED:
         call.deadline = None  # the route's timeout ends with the handshake
     limits = call.limits

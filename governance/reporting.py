@@ -60,7 +60,7 @@ def report(monitor: HostMonitor, result: Head | Failure, call: OutgoingCall, clu
             monitor.result("connect-failed")
         return
     request = call.request
-    is_grpc = b"content-type" in request.headers and request.is_grpc
+    is_grpc = request.is_grpc
     if not is_grpc and cluster.is_error is None and not monitor.detector.config.detect_degraded_hosts:
         monitor.status(result.status)  # nothing in its headers counts
         return

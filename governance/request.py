@@ -37,6 +37,7 @@ class RequestView:
         "authority",
         "headers",
         "internal",
+        "is_grpc",
         "method",
         "path",
         "raw_headers",
@@ -108,6 +109,9 @@ class RequestView:
                 self._more = {name: (headers[name], value)}
             else:
                 self._more[name] = (*self._more.get(name, (headers[name],)), value)
+        kind = headers.get(b"content-type", b"")
+        self.is_grpc = kind == b"application/grpc" or kind.startswith(b"application/grpc+")
+        """Whether the content type says gRPC (to Envoy, one with parameters does not)."""
 
     def without_hop(self) -> list[tuple[bytes, bytes]]:
         """The headers as they came but for Host and Connection, in a list that is the caller's own."""
@@ -130,6 +134,16 @@ class RequestView:
         """Take another target."""
         self.path = path
         self._query = None
+
+    def towards(self, path: bytes) -> "RequestView":
+        """The same request with this target; its headers are not read again."""
+        view = object.__new__(RequestView)
+        view.method, view.scheme, view.authority, view.path = self.method, self.scheme, self.authority, path
+        view.source, view.remote, view.internal, view.is_grpc = self.source, self.remote, self.internal, self.is_grpc
+        view._query = None
+        view.raw_headers, view._more = self.raw_headers, self._more
+        view.headers, view._others = self.headers.copy(), self._others.copy()
+        return view
 
     def having(self, headers: RawHeaders) -> "RequestView":
         """The same request with these headers."""
@@ -166,12 +180,6 @@ class RequestView:
                     value = value.strip()
                     return value[1:-1] if len(value) > 1 and value[:1] == value[-1:] == b'"' else value
         return None
-
-    @property
-    def is_grpc(self) -> bool:
-        """Whether the content type says gRPC (to Envoy, one with parameters does not)."""
-        kind = self.headers.get(b"content-type", b"")
-        return kind == b"application/grpc" or kind.startswith(b"application/grpc+")
 
     @property
     def query(self) -> dict[bytes, bytes]:

@@ -76,7 +76,7 @@ class UpstreamRequest:
                 put(headers, EXPECTED, _milliseconds(expected_s))
             else:
                 headers.append((EXPECTED, _milliseconds(expected_s)))
-        tells_grpc = self._tells_grpc = b"content-type" in known and route.limits_grpc and request.is_grpc
+        tells_grpc = self._tells_grpc = route.limits_grpc and request.is_grpc
         if tells_grpc and expected_s is not None:
             put(headers, GRPC_TIMEOUT, _grpc_timeout(expected_s), sent=GRPC_TIMEOUT in known)
         if route.counts_attempts:

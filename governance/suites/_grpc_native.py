@@ -11,7 +11,7 @@ import os
 import ssl
 from collections.abc import Callable, Sequence
 from threading import Event
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import grpc
@@ -48,14 +48,25 @@ SPOKEN = (None, "", "h2", "istio-h2", "istio")
 """What may have been agreed on where HTTP/2 is spoken."""
 
 
+class Shared(NamedTuple):
+    """By what channels share connections: the same options; those of asyncio, in one event loop."""
+
+    options: str
+    loop: asyncio.AbstractEventLoop | None
+
+    def is_closed(self) -> bool:
+        """Whether the event loop has ended."""
+        return self.loop is not None and self.loop.is_closed()
+
+
 class Owner:
-    """Whose connections they are: channels with the same options share them; those of asyncio, in one event loop.
+    """Whose connections they are, and what they are made with.
 
     `forked`: raises in a child where grpcio, which has had connections before the fork, cannot go on. `process`: the
     one that has had them.
     """
 
-    __slots__ = ("forked", "key", "loop", "options", "process")
+    __slots__ = ("forked", "key", "options", "process")
 
     def __init__(
         self,
@@ -68,14 +79,7 @@ class Owner:
         self.forked = forked
         self.process = process
         self.options = tuple(pair for pair in options if pair[0] != "grpc.default_authority")
-        self.loop = loop
-        self.key = (repr(self.options), loop)
-
-    def __hash__(self) -> int:
-        return hash(self.key)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Owner) and other.key == self.key
+        self.key = Shared(repr(self.options), loop)
 
     def connects(self) -> None:
         """A connection is about to be made."""
@@ -83,10 +87,6 @@ class Owner:
             self.process = os.getpid()
         elif self.process != os.getpid() and self.forked is not None:
             self.forked()
-
-    def is_closed(self) -> bool:
-        """Whether the event loop has ended."""
-        return self.loop is not None and self.loop.is_closed()
 
 
 def target_of(address: Address) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import grpc
 
+from ..request import RequestView
 from ._grpc_rpc import Place
 
 DEFAULT_PORT = 443
@@ -43,4 +44,5 @@ def place_of(target: str, options: Sequence[tuple[str, Any]], *, secure: bool) -
         (b"user-agent", agent.encode()),
         (b"grpc-accept-encoding", b"identity, deflate, gzip"),
     ]
-    return Place(host.encode(), int(port or DEFAULT_PORT), spoken, str(authority).encode(), says)
+    name = str(authority).encode()
+    return Place(host.encode(), int(port or DEFAULT_PORT), name, RequestView(b"POST", spoken, name, b"", says))

@@ -57,13 +57,12 @@ UNREADY = frozenset({"UF", "UH"})
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a channel leads. `says`: what grpcio says with each of its calls, of itself and of the program."""
+    """Where a channel leads. `bare`: a call with no more than what grpcio says of itself and of the program."""
 
     host: bytes
     port: int
-    scheme: bytes
     authority: bytes
-    says: HeaderList
+    bare: RequestView
 
 
 @final
@@ -182,13 +181,15 @@ class Rpc:
 
     def begin(self) -> None:
         """The machine, from the beginning."""
-        channel, until = self.channel, self.until
+        channel, until, own = self.channel, self.until, self.headers
         place = channel.place
-        headers = place.says
-        if until is not None:
-            headers = [*headers, (GRPC_TIMEOUT, grpc_timeout(max(0.0, until - monotonic())))]
-        view = RequestView(b"POST", place.scheme, place.authority, self.path, headers + self.headers)
-        call = self.call = OutgoingCall(channel.runtime, self.owner, view, place.host, place.port, channel.policies)
+        view = place.bare.towards(self.path)
+        if own or until is not None:
+            said = [*view.raw_headers]
+            if until is not None:
+                said.append((GRPC_TIMEOUT, grpc_timeout(max(0.0, until - monotonic()))))
+            view.replace_headers(said + own)
+        call = self.call = OutgoingCall(channel.runtime, self.owner.key, view, place.host, place.port, channel.policies)
         call.protocol = "HTTP/2"
         call.uploading = not isinstance(self.body, bytes)
         self.machine: Machine = call.run()
@@ -202,7 +203,7 @@ class Rpc:
         made.abortable, made.brief, made.started, made.until = False, True, monotonic(), None
         made.headers, made.cancelled, made.late, made.received = [], False, False, 0
         made.native = made.connection = made.alarm = None
-        made.call = CopyCall(rpc.channel.runtime, rpc.owner, copy)
+        made.call = CopyCall(rpc.channel.runtime, rpc.owner.key, copy)
         made.machine = made.call.run()
         return made
 

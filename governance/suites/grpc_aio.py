@@ -98,7 +98,7 @@ class Channel(grpc.aio.Channel):
         if self._closed:
             raise grpc.aio.UsageError("Channel is closed.")
         loop, owner = asyncio.get_running_loop(), self.owner
-        if owner is None or owner.loop is not loop:
+        if owner is None or owner.key.loop is not loop:
             process = None if owner is None else owner.process
             self.owner = Owner(self._options, loop, forked=self._forked, process=process)
         made = Driven(AioRpc(self, kind, path, body, asked), decode, self._under_way.discard, loop)

@@ -36,6 +36,9 @@ NAMED_HOSTS = {"allow_any": PASSTHROUGH, "block_all": BLACKHOLE}
 
 NOBODY = Principals()
 
+NUMBERS = {b"%d" % number: str(number) for number in range(len(SNAKE))}
+"""The statuses of gRPC, as a server says them and as the label does."""
+
 
 @dataclass(frozen=True, slots=True)
 class Workload:
@@ -163,9 +166,11 @@ def grpc_status(status: int, said: bytes | None, reply: LocalReply | None) -> st
     if said is None and reply is not None:
         said = next((value for name, value in reply.headers if name == b"grpc-status"), None)
     if said is not None:
-        # Whatever a server sends: the label takes the numbers that gRPC has, and no others.
-        number = number_in(said)
-        return str(number) if number is not None and number < len(SNAKE) else ""
+        found = NUMBERS.get(said)
+        if found is None:  # whatever a server sends: the label takes the numbers that gRPC has, and no others
+            number = number_in(said)
+            found = str(number) if number is not None and number < len(SNAKE) else ""
+        return found
     return "" if status in (0, 200) else str(of_http(status))
 
 

@@ -108,7 +108,8 @@ class PrometheusListener:
             sent = call.sent
             grpc: str | None = None
             if request.method not in BODILESS:
-                grpc = _grpc(request, call)
+                if request.is_grpc:
+                    grpc = grpc_status(call.status, call.grpc_status, call.reply)
                 sent = sent or _length(request)
             istio = host.endpoint.metadata.get("istio") if host is not None else None
             key = (
@@ -141,7 +142,9 @@ class PrometheusListener:
             if request.http is None and reply is None:
                 self._ungoverned("destination", UNKNOWN, request.status, request.flags)
                 return
-            grpc = None if view.method in BODILESS else _grpc(view, request)
+            grpc: str | None = None
+            if view.is_grpc and view.method not in BODILESS:
+                grpc = grpc_status(request.status, request.grpc_status, reply)
             peer = request.peer
             who = peer.principals if peer is not None else None
             key = (target and target.cluster, request.status, request.flags, grpc, who)
@@ -268,11 +271,6 @@ class PrometheusListener:
         yield from control_gauges(facts)
         if facts.identity is not None:
             yield from identity_gauges(facts.identity)
-
-
-def _grpc(view: RequestView, ended: OutgoingCall | InboundRequest) -> str | None:
-    """The gRPC status of what is over; None for plain HTTP."""
-    return grpc_status(ended.status, ended.grpc_status, ended.reply) if view.is_grpc else None
 
 
 def _length(view: RequestView) -> int:

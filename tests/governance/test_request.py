@@ -106,6 +106,21 @@ def test_a_path_ends_at_its_query_or_fragment(path: str, only: str) -> None:
     assert strip_query(path.encode()) == only.encode()
 
 
+def test_another_target_changes_nothing_of_the_request_it_comes_from() -> None:
+    first = view("content-type=application/grpc", "x=1", "x=2", path="/a?one=1")
+    assert first.query == {b"one": b"1"}
+    second = first.towards(b"/b?two=2")
+    second.without_hop().append((b"y", b"3"))
+    second.restore_host()
+    assert (second.path, second.query) == (b"/b?two=2", {b"two": b"2"})
+    assert (second.method, second.scheme, second.authority) == (b"GET", b"http", b"shop:80")
+    assert (second.source, second.is_grpc, second.values(b"x")) == ("10.0.0.9", True, (b"1", b"2"))
+    assert (first.path, first.header(b"y"), len(first.without_hop())) == (b"/a?one=1", None, 3)
+    assert b"host" not in first.headers
+    second.replace_headers([])
+    assert (first.is_grpc, second.is_grpc) == (True, False)
+
+
 def test_other_headers_do_not_change_who_sent_a_request() -> None:
     one = RequestView(b"GET", b"http", b"a", b"/", (), "10.0.0.1")
     one.remote, one.internal = "1.2.3.4", True

@@ -88,6 +88,7 @@ def test_a_cluster_names_its_service(name: str, services: Any, expected: Service
         (200, b"17", None, ""),
         (200, b"nonsense", None, ""),
         (200, b"99999999999999999999", None, ""),
+        (200, b"007", None, "7"),
         (200, None, None, ""),
         (0, None, None, ""),
         (503, None, None, "14"),
