@@ -100,7 +100,12 @@ class OutgoingCall(CallState):
                     outcome: LocalReply | Redirected | None
                     if self.bypass is not None:
                         outcome = yield from self._bypass(self.bypass)
-                    elif self.route is not None and self.route.hedges and (policies is None or policies.hedges):
+                    elif (
+                        self.route is not None
+                        and self.route.hedges
+                        and not self.alone
+                        and (policies is None or policies.hedges)
+                    ):
                         outcome = yield from hedge_until_done(self)
                     else:
                         outcome = yield from attempt_until_done(self)

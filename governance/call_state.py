@@ -198,6 +198,8 @@ class CallState:
     """Whether the request cannot be sent once more."""
     timed = True
     """Whether what limits time is enforced."""
+    alone = False
+    """Whether its driver makes one try after the other, never two at once."""
     would_s: float | None = None
     """The timeout that shadow mode does not enforce."""
 

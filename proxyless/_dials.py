@@ -1,7 +1,9 @@
-"""Plain TCP for programs: `Mesh.create_connection` and `Mesh.open_connection` (docs/tcp.md)."""
+"""What a mesh opens for libraries and programs that have suites of their own: plain TCP (docs/tcp.md), and calls
+(docs/extensions.md, "A suite")."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -9,10 +11,11 @@ if TYPE_CHECKING:
     import socket
 
     from .governance.runtime import Runtime
+    from .governance.suites.calls import Call
 
 
 class Dials:
-    """What a mesh opens for bytes of the program's own."""
+    """`Mesh.create_connection`, `Mesh.open_connection`, `Mesh.call`."""
 
     runtime: Runtime
 
@@ -48,6 +51,44 @@ class Dials:
         from .governance.suites.tcp import open_connection
 
         return await open_connection(self._governing(), host, port, timeout, limit)
+
+    def call(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
+        body: bytes | None = None,
+        *,
+        timeout: float | None = None,
+        errors: tuple[type[Exception], ...] = (OSError, EOFError),
+    ) -> Call:
+        """A request over HTTP/1.1 whose bytes somebody else writes and reads: a suite for a library of its own.
+
+            with mesh.call("GET", "http://catalog.shop/items", {"x-user": "alice"}) as call:
+                for attempt in call:
+                    with attempt:
+                        ...  # send attempt.method, .target, .headers and .body over attempt.sock, read the head
+                        attempt.responded(status, headers)
+                if call.body is None:
+                    ...  # read the body from the last attempt's connection
+                    call.done(len(content), reuse=True)
+
+        On an event loop `async with` and `async for`; an attempt has `reader` and `writer` in place of `sock` there.
+
+        Args:
+            timeout: seconds to wait for configuration and for each connection; None: no limit of the caller's.
+            errors: exceptions that say that an attempt has failed; a TimeoutError before the route's own is the
+                caller's.
+
+        Raises:
+            ValueError: `url` is no http:// URL that can be sent.
+            ConnectionError: within the loop: a host that the mesh does not govern cannot be reached, or the cluster
+                speaks HTTP/2.
+            TimeoutError: within the loop: `timeout` has passed.
+        """
+        from .governance.suites.calls import Call
+
+        return Call(self._governing(), method, url, headers, body, timeout, errors)
 
     def _governing(self) -> Runtime | None:
         from .mesh import Mesh, runtime_of

@@ -89,7 +89,7 @@ def _left(deadline: float | None) -> float | None:
     return None if deadline is None else max(deadline - monotonic(), 0.0)
 
 
-class _Sockets:
+class Sockets:
     """Opens sockets for a thread."""
 
     def __init__(self, source: tuple[str, int] | None) -> None:
@@ -139,6 +139,11 @@ class _Opened:
             raise
         return self
 
+    def get_extra_info(self, info: str) -> Any:
+        """As of httpcore's streams: `ssl_object`."""
+        del info
+        return self.sock if isinstance(self.sock, ssl.SSLSocket) else None
+
     def close(self) -> None:
         self.sock.close()
 
@@ -168,11 +173,23 @@ def create_connection(
     if found is DIRECT:
         with _as_it_is(host, port):
             return socket.create_connection((host, port), timeout, source)
-    dialling = Dialling(runtime.plan.cluster, ERRORS, found, runtime, None)
-    opened, held = run(dialling.steps(host, port, _left(deadline), {}), _Sockets(source))
-    sock = counted(opened.sock, runtime.lasting(("tcp", "keeper"), Keeper), held, dialling.life())
+    sock = dial(runtime, found, host, port, _left(deadline), source)
     sock.settimeout(timeout)
     return sock
+
+
+def dial(
+    runtime: Runtime,
+    route: TcpRoute,
+    host: str,
+    port: int,
+    timeout_s: float | None,
+    source: tuple[str, int] | None = None,
+) -> socket.socket:
+    """A connection to an endpoint of the cluster of a route. Raises as `create_connection`."""
+    dialling = Dialling(runtime.plan.cluster, ERRORS, route, runtime, None)
+    opened, held = run(dialling.steps(host, port, timeout_s, {}), Sockets(source))
+    return counted(opened.sock, runtime.lasting(("tcp", "keeper"), Keeper), held, dialling.life())
 
 
 # -- for tasks -----------------------------------------------------------------------------------------------------
@@ -241,7 +258,7 @@ class _Writer(asyncio.StreamWriter):
         super().writelines(data)
 
 
-class _TaskSockets:
+class TaskSockets:
     """Opens sockets for a task."""
 
     def __init__(self, limit: int) -> None:
@@ -331,6 +348,10 @@ class _TaskOpened:
                 raise
         return self._transport
 
+    def get_extra_info(self, info: str) -> Any:
+        """As of httpcore's streams: `ssl_object`."""
+        return None if self._transport is None else self._transport.get_extra_info(info)
+
     async def aclose(self) -> None:
         if self._transport is not None:
             self._transport.abort()
@@ -354,8 +375,15 @@ async def open_connection(
         async with asyncio.timeout(_left(deadline)):
             with _as_it_is(host, port):
                 return await asyncio.open_connection(host, port, limit=limit)
-    dialling = Dialling(runtime.plan.cluster, ERRORS, found, runtime, None)
-    opened, held = await run_async(dialling.steps(host, port, _left(deadline), {}), _TaskSockets(limit))
+    return await dial_async(runtime, found, host, port, _left(deadline), limit)
+
+
+async def dial_async(
+    runtime: Runtime, route: TcpRoute, host: str, port: int, timeout_s: float | None, limit: int = LIMIT
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection to an endpoint of the cluster of a route. Raises as `open_connection`."""
+    dialling = Dialling(runtime.plan.cluster, ERRORS, route, runtime, None)
+    opened, held = await run_async(dialling.steps(host, port, timeout_s, {}), TaskSockets(limit))
     try:
         transport = await opened.made()
     except BaseException:

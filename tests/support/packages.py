@@ -48,4 +48,4 @@ def install_project(folder: Path, project: Path) -> None:
     said = tomllib.loads((project / "pyproject.toml").read_text())["project"]
     (module,) = project.glob("*.py")
     assert module.stem == said["name"].replace("-", "_"), "flit finds the module by the name of the project"
-    install(folder, said["name"], said["entry-points"], module.read_text(), said["version"])
+    install(folder, said["name"], said.get("entry-points", {}), module.read_text(), said["version"])
