@@ -22,6 +22,11 @@ JOINED = frozenset(
 PSEUDO = frozenset({b":method", b":path", b":authority", b":scheme", b"host"})
 
 
+def _says_grpc(headers: dict[bytes, bytes]) -> bool:
+    kind = headers[b"content-type"]
+    return kind == b"application/grpc" or kind.startswith(b"application/grpc+")
+
+
 class RequestView:
     """What routing and rate limiting may look at.
 
@@ -83,6 +88,7 @@ class RequestView:
         view.headers = headers = dict(raw_headers)
         view._others = others
         view.authority = headers.get(b"host", b"")
+        view.is_grpc = b"content-type" in headers and _says_grpc(headers)
         return view
 
     def replace_headers(self, raw_headers: RawHeaders) -> None:
@@ -109,8 +115,7 @@ class RequestView:
                 self._more = {name: (headers[name], value)}
             else:
                 self._more[name] = (*self._more.get(name, (headers[name],)), value)
-        kind = headers.get(b"content-type", b"")
-        self.is_grpc = kind == b"application/grpc" or kind.startswith(b"application/grpc+")
+        self.is_grpc = b"content-type" in headers and _says_grpc(headers)
         """Whether the content type says gRPC (to Envoy, one with parameters does not)."""
 
     def without_hop(self) -> list[tuple[bytes, bytes]]:

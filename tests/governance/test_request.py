@@ -145,3 +145,16 @@ def test_a_host_put_back_is_known_like_one_that_was_sent(
     assert request.raw_headers == sent
     assert request.headers == fresh.headers
     assert request.values(b"x-a") == fresh.values(b"x-a")
+
+
+@pytest.mark.parametrize(
+    ("kind", "is_grpc"), [(b"application/grpc", True), (b"application/grpc+proto", True), (b"application/grpcx", False)]
+)
+def test_a_view_of_distinct_headers_is_as_any_other(kind: bytes, is_grpc: bool) -> None:
+    headers = [(b"host", b"shop"), (b"content-type", kind), (b"connection", b"close")]
+    plain = RequestView(b"POST", b"http", b"shop", b"/a?b", headers, "10.0.0.9")
+    distinct = RequestView.of_distinct(b"POST", b"http", b"/a?b", headers, [headers[1]], "10.0.0.9")
+    assert {each: getattr(distinct, each) for each in RequestView.__slots__} == {
+        each: getattr(plain, each) for each in RequestView.__slots__
+    }
+    assert distinct.is_grpc is is_grpc
