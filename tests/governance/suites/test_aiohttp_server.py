@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
+from yarl import URL
 
 import proxyless.aiohttp
 from proxyless.xds.model.snapshot import Snapshot
@@ -22,10 +25,10 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @asynccontextmanager
 async def serving(
-    mesh: proxyless.Mesh | None, handler: Handler, *, port: int | None = 8000, own: Any = ()
+    mesh: proxyless.Mesh | None, handler: Handler, *, port: int | None = 8000, outer: Any = (), own: Any = ()
 ) -> AsyncIterator[tuple[aiohttp.ClientSession, str]]:
     """A client that nobody governs, and where the application is."""
-    app = web.Application(middlewares=[proxyless.aiohttp.server(mesh, port=port), *own])
+    app = web.Application(middlewares=[*outer, proxyless.aiohttp.server(mesh, port=port), *own])
     app.router.add_route("*", "/{path:.*}", handler)
     runner = web.AppRunner(app)
     await runner.setup()
@@ -173,3 +176,58 @@ def test_the_switch_lets_everything_in(monkeypatch: pytest.MonkeyPatch) -> None:
             assert response.status == 200
 
     run(work())
+
+
+def test_a_request_that_is_answered_is_gone_without_the_collector_of_cycles(tmp_path: Path) -> None:
+    seen: list[weakref.ref[web.BaseRequest]] = []
+
+    @web.middleware
+    async def outer(request: web.Request, handler: Handler) -> web.StreamResponse:
+        seen.append(weakref.ref(request))
+        return await handler(request)
+
+    async def handler(request: web.Request) -> web.Response:
+        seen.append(weakref.ref(request))
+        return await hello(request)
+
+    async def work(mesh: proxyless.Mesh) -> None:
+        async with serving(mesh, handler, outer=[outer]) as (client, url):
+            for path in ("/a", "/a/../b", "/a"):
+                async with client.get(URL(url + path, encoded=True)) as response:
+                    assert response.status == 200
+        assert len(seen) == 7  # a path that has become another one is asked for again
+        assert [each() for each in seen[:5]] == [None] * 5  # its connection keeps the last one
+
+    with mesh_of(tmp_path) as mesh:
+        gc.collect()
+        gc.disable()
+        try:
+            run(work(mesh))
+        finally:
+            gc.enable()
+
+
+@pytest.mark.filterwarnings("ignore::aiohttp.web_exceptions.NotAppKeyWarning")
+def test_a_body_that_was_read_before_is_the_apps_too(tmp_path: Path) -> None:
+    @web.middleware
+    async def reads(request: web.Request, handler: Handler) -> web.StreamResponse:
+        assert await request.read() == b"body"
+        request["noted"] = "outside"
+        response = await handler(request)
+        assert request["noted"] == "outside"
+        return response
+
+    async def handler(request: web.Request) -> web.Response:
+        assert request["noted"] == "outside"
+        request["noted"] = "inside"
+        assert request.headers["x-forwarded-proto"] == "http"
+        assert (b"x-forwarded-proto", b"http") in request.raw_headers
+        assert request.headers["host"] == request.host
+        return await hello(request)
+
+    async def work(mesh: proxyless.Mesh) -> None:
+        async with serving(mesh, handler, outer=[reads]) as (client, url), client.post(url, data=b"body") as response:
+            assert (response.status, await response.text()) == (200, "/ body")
+
+    with mesh_of(tmp_path) as mesh:
+        run(work(mesh))
