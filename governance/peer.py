@@ -73,13 +73,14 @@ class Peer:
 class Served:
     """A connection that a context of the mesh's has let in to `port`: by TLS where there is a peer, else in the clear.
 
-    It says so only while it is `open`.
+    It says so only while it is `open`. `unseen`: its app takes it for one in the clear, as behind a sidecar.
     """
 
     port: int
     peer: Peer | None = None
     hello: Hello = Hello()
     open: bool = True
+    unseen: bool = False
 
 
 SERVED: ContextVar[Served | None] = ContextVar("proxyless_served", default=None)

@@ -75,6 +75,12 @@ def server_context(mesh: Mesh | None = None, *, port: int, alpn: Sequence[str] |
     return MeshContext(runtime, _Terminators(mesh if mesh is not None else default_mesh()), port, alpn)
 
 
+def beneath(port: int, alpn: Sequence[str]) -> ssl.SSLContext:
+    """`proxyless run`: a context of the mesh of the process, under an app that has been given a layer."""
+    mesh = default_mesh()
+    return MeshContext(mesh.runtime, _Terminators(mesh), port, alpn, beneath=True)
+
+
 def uvicorn(config: C, mesh: Mesh | None = None, *, port: int | None = None) -> C:
     """A `uvicorn.Config` that serves by `server_context`: `uvicorn.Server(proxyless.tls.uvicorn(config, mesh)).run()`.
 

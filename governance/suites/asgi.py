@@ -106,6 +106,8 @@ class AsgiMiddleware(Governs):
             return
         headers = scope["headers"]
         scope = {**scope, GOVERNED: True}  # the server's own may serve other requests
+        if served is not None and served.unseen:
+            scope["scheme"] = "http" if kind == "http" else "ws"
         if view.raw_headers is not headers:
             scope["headers"] = list(view.raw_headers)
         if view.path is not target:

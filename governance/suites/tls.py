@@ -78,17 +78,28 @@ class MeshContext(ssl.SSLContext):
 
     A server may set its ALPN protocols, which say what it can speak. Certificates, verification and ciphers are the
     mesh's: setting them has no effect on connections.
+
+    `beneath`: it was put under an app that knows nothing of it, by whoever has put a layer around that, which decides
+    about each request. What comes in the clear is left to the layer; what comes by TLS looks to the app as it does
+    behind a sidecar.
     """
 
     def __new__(cls, *_: Any, **__: Any) -> Self:
         return super().__new__(cls, ssl.PROTOCOL_TLS_SERVER)
 
     def __init__(
-        self, runtime: Runtime, terminators: Terminators, port: int, spoken: Sequence[str] | None = None
+        self,
+        runtime: Runtime,
+        terminators: Terminators,
+        port: int,
+        spoken: Sequence[str] | None = None,
+        *,
+        beneath: bool = False,
     ) -> None:
         self.runtime = runtime
         self.terminators = terminators
         self.port = port
+        self._beneath = beneath
         self._spoken = frozenset(spoken) if spoken is not None else None
 
     def set_alpn_protocols(self, alpn_protocols: Any) -> None:
@@ -150,10 +161,12 @@ class MeshContext(ssl.SSLContext):
             hello = None if silent else read_hello(data, progress)
         except TooLongError:
             raise self.refusal("the ClientHello is too long") from None
+        served = Served(self.port, hello=hello or Hello(), open=False, unseen=self._beneath)
+        if hello is None and self._beneath:
+            return Begun(served)
         chain = enter(self.runtime, self.port, hello, source.address, source.port)
         if isinstance(chain, Refused):
             raise self.refusal(chain.reason)
-        served = Served(self.port, hello=hello or Hello(), open=False)
         return Begun(served, chain, self._terminator(chain, self.spoken(blocking=blocking)))
 
     def let_in(self, chain: FilterChain | None, peer: Peer | None, source: Source) -> None:

@@ -99,6 +99,8 @@ class WsgiMiddleware(Governs):
         if view.path is not target:
             put_target(environ, view.path)
         environ[GOVERNED] = True
+        if served is not None and served.unseen:
+            environ["wsgi.url_scheme"] = "http"
         return _serve(self.app, inbound, environ, start_response)
 
     def _port(self, environ: Environ) -> int:

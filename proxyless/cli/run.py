@@ -14,6 +14,7 @@ from .. import running
 from .._variables import DISABLE, UNGOVERNED, names, switched
 from ..errors import ConfigurationError
 from ..running.libraries import INCOMING
+from ..running.sockets import MTLS, SKIP
 
 BLIND = re.compile("-[a-zA-Z]*[EIS]")
 """Options of an interpreter that does not look at PYTHONPATH, or not at `sitecustomize`."""
@@ -28,7 +29,7 @@ BLIND = re.compile("-[a-zA-Z]*[EIS]")
     "--skip",
     multiple=True,
     metavar="LIBRARY",
-    help="leave a library alone (incoming: every server)",
+    help="leave a library alone (incoming: every server; mtls: their sockets)",
 )
 @click.option("--json", "as_json", is_flag=True, help="say what is governed as one JSON document (docs/run.md)")
 @click.argument("command_line", nargs=-1, required=True, type=click.UNPROCESSED, metavar="COMMAND [ARGUMENT]...")
@@ -46,16 +47,16 @@ def command(off: tuple[str, ...], skip: tuple[str, ...], as_json: bool, command_
     _looks_at_the_path(command_line)
     suites = _suites()
     names_of_ours = dict.fromkeys(each.name for each in running.KNOWN)
-    known = [*names_of_ours, INCOMING, *(each[0] for each in suites)]
+    known = [*names_of_ours, INCOMING, MTLS, *(each[0] for each in suites)]
     _known(skip, known, "--skip")
-    _known(names(environ.get(running.SKIP, "")), known, running.SKIP)
+    _known(names(environ.get(SKIP, "")), known, SKIP)
     environ[running.SUITES] = json.dumps(suites)
     bootstrap = str(Path(running.__file__).parent / "bootstrap")
     before = [each for each in environ.get("PYTHONPATH", "").split(os.pathsep) if each and each != bootstrap]
     environ["PYTHONPATH"] = os.pathsep.join([bootstrap, *before])
     environ[running.VARIABLE] = "json" if as_json else "text"
     _add(environ, UNGOVERNED, off)
-    _add(environ, running.SKIP, skip)
+    _add(environ, SKIP, skip)
     try:
         os.execvpe(command_line[0], command_line, environ)  # noqa: S606  # what the command is for
     except OSError as error:

@@ -19,13 +19,12 @@ from .._variables import DISABLE, UNGOVERNED, names, switched
 from .hooks import Hooks
 from .libraries import LIBRARIES, Library, of_package
 from .servers import SERVERS
+from .sockets import MTLS, SKIP
 
 VARIABLE = "PROXYLESS_RUN"
 """How to say what is governed: `text`, `json`, or empty where it has been said."""
 SUITES = "PROXYLESS_RUN_SUITES"
 """The suites that other packages bring, as JSON: `proxyless run` has looked for them, which costs too much for each."""
-SKIP = "PROXYLESS_RUN_SKIP"
-"""Libraries that are left alone, by commas."""
 KNOWN = (*LIBRARIES, *SERVERS)
 BAD_INPUT = 2
 
@@ -43,7 +42,8 @@ def begin(environ: MutableMapping[str, str] = os.environ) -> None:
         if lines:
             _say("\n".join(f"proxyless run: {text}" for text in lines))
             os._exit(BAD_INPUT)  # `sitecustomize` has no other way to end an interpreter
-        _say(report(wanted, names(environ.get(UNGOVERNED, "")), off=off, form=said))
+        mtls = MTLS not in skipped
+        _say(report(wanted, names(environ.get(UNGOVERNED, "")), mtls=mtls, off=off, form=said))
     if wanted:
         sys.meta_path.insert(0, Hooks(wanted))
 
@@ -54,24 +54,28 @@ def _say(text: str) -> None:
         sys.stderr.flush()
 
 
-def report(libraries: Iterable[Library], ungoverned: list[str], *, off: bool, form: str) -> str:
+def report(libraries: Iterable[Library], ungoverned: list[str], *, mtls: bool, off: bool, form: str) -> str:
     """What is governed, one line for each library, or a JSON document on one line."""
     found = [(each, version) for each in libraries if (version := each.version())]
     governs = {each.name: version for each, version in found if not each.incoming}
     incoming = {each.name: version for each, version in found if each.incoming}
+    serving = list(dict.fromkeys(each.name for each, _ in found if each.mtls)) if mtls else []
     if form == "json":
-        told = {"governs": governs, "incoming": incoming, "ungoverned": ungoverned, "disabled": off}
+        told = {"governs": governs, "incoming": incoming, "mtls": serving, "ungoverned": ungoverned, "disabled": off}
         return json.dumps({**told, "python": sys.executable})
     lines = [f"governs {name} {version}" for name, version in governs.items()]
-    lines += [f"governs incoming requests of {name} {version}" for name, version in incoming.items()]
+    for name, version in incoming.items():
+        by = ", with the mesh's mTLS" if name in serving else ""
+        lines.append(f"governs incoming requests of {name} {version}{by}")
     if off:
         lines = ["governs nothing: PROXYLESS_DISABLE is set"]
     elif not lines:
         lines = [
             f"governs nothing: {sys.executable} has none of {', '.join(dict.fromkeys(each.name for each in KNOWN))}"
         ]
-    if incoming:
-        lines.append("leaves sockets of servers alone: a port that takes mTLS only (STRICT) refuses all requests")
+    if bare := [name for name in incoming if name not in serving]:
+        refused = "a port that takes mTLS only (STRICT) refuses all requests"
+        lines.append(f"leaves sockets of {', '.join(bare)} alone: {refused}")
     if ungoverned:
         lines.append(f"leaves alone calls to {', '.join(ungoverned)}")
     return "\n".join(f"proxyless run: {each}" for each in lines)

@@ -103,7 +103,7 @@ class Library:
     """A library by the name that it is imported by; `oldest` and `below` are the extra's bounds (pyproject.toml).
 
     `needs`: what else the extra brings. `distribution`, `module`: what is installed, and what of it is patched, where
-    that has another name. `incoming`: it is a server, whose requests are governed.
+    that has another name. `incoming`: it is a server, whose requests are governed; `mtls`: its socket takes the mesh's.
     """
 
     name: str
@@ -114,6 +114,7 @@ class Library:
     distribution: str = ""
     module: str = ""
     incoming: bool = False
+    mtls: bool = False
 
     def wanted(self, skipped: Iterable[str]) -> bool:
         """Whether it is none of those that are left alone: libraries, or all that is incoming."""

@@ -4,6 +4,7 @@ serves it. There the app gets a layer of the suite, unless its program has given
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import wraps
 from importlib import import_module
@@ -12,6 +13,7 @@ from typing import Any
 
 from ..errors import UnsupportedError
 from .libraries import Library
+from .sockets import context, left_alone, port_of
 
 BLOCKING = frozenset(
     {
@@ -40,14 +42,41 @@ def patch_uvicorn(library: ModuleType) -> None:
 
     Around uvicorn's own layers, so that whoever has connected is known by the address of the connection, as in Envoy.
     """
-    original = library.Config.load
+    original, startup = library.Config.load, library.Server.startup
 
     @wraps(original)
     def load(self: Any) -> None:
         original(self)
-        self.loaded_app = governed(self.loaded_app, "asgi")
+        loaded = self.loaded_app
+        self.loaded_app = governed(loaded, "asgi")
+        self.proxyless_governs = self.loaded_app is not loaded
 
-    library.Config.load = load
+    @wraps(startup)
+    async def begun(self: Any, sockets: list[Any] | None = None) -> None:
+        config = self.config
+        own = config.ssl
+        if own is not None:
+            left_alone("uvicorn")
+        elif config.proxyless_governs:
+            config.ssl = context("uvicorn", ports_of(config, sockets))
+        try:
+            await startup(self, sockets=sockets)
+        finally:
+            config.ssl = own
+
+    library.Config.load, library.Server.startup = load, begun
+
+
+def ports_of(config: Any, sockets: list[Any] | None) -> list[int]:
+    """Where uvicorn is about to listen."""
+    if sockets is not None:
+        return [port_of(each) for each in sockets]
+    if config.fd is not None:
+        from socket import socket  # costs too much for each interpreter
+
+        with socket(fileno=os.dup(config.fd)) as given:
+            return [port_of(given)]
+    return [] if config.uds is not None else [config.port]
 
 
 def patch_workers(library: ModuleType) -> None:
@@ -201,7 +230,7 @@ def _telling(original: Callable[..., int], interceptor: Any) -> Callable[..., in
 
 
 SERVERS = (
-    Library("uvicorn", (0, 30), None, patch_uvicorn, incoming=True),
+    Library("uvicorn", (0, 30), None, patch_uvicorn, incoming=True, mtls=True),
     Library("gunicorn", (23,), None, patch_workers, module="gunicorn.workers.base", incoming=True),
     Library("gunicorn", (23,), None, patch_asgi_worker, module="gunicorn.workers.gasgi", incoming=True),
     Library("hypercorn", (0, 17), None, patch_wrappers, module="hypercorn.app_wrappers", incoming=True),

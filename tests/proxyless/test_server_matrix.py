@@ -13,8 +13,9 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import httpx
 import pytest
@@ -81,15 +82,23 @@ def environment(address: str, folder: Path) -> dict[str, str]:
 class Served:
     """A server's process."""
 
-    def __init__(self, command: str, address: str, folder: Path, *before: str) -> None:
-        self.port = free_port()
+    def __init__(
+        self,
+        command: str,
+        address: str,
+        folder: Path,
+        *before: str,
+        port: int = 0,
+        more: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        self.port = port or free_port()
         first, *words = command.replace("PORT", str(self.port)).split()
         self.log = folder / "log"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", *before, *([sys.executable, "-m"] if before else []), first, *words],
                 cwd=ROOT,
-                env={**environment(address, folder), "SERVED_PORT": str(self.port)},
+                env={**environment(address, folder), "SERVED_PORT": str(self.port), **more},
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
