@@ -54,6 +54,11 @@ def in_lower_case(headers: HeaderList) -> list[tuple[str, str]]:
         return [(_lower(name), value.decode("utf-8", "surrogateescape")) for name, value in headers]
 
 
+def going_out(headers: HeaderList, spelled: HeaderList | None) -> CIMultiDict[str]:
+    """Of a request, as they are spelled; None: in lower case."""
+    return CIMultiDict(in_lower_case(headers) if spelled is None else decoded(spelled))
+
+
 def rewrite(response: ClientResponse, headers: HeaderList) -> None:
     """A response with these headers."""
     response._headers = CIMultiDictProxy(CIMultiDict(decoded(headers)))

@@ -19,7 +19,6 @@ from aiohttp import (
     hdrs,
 )
 from aiohttp.http_exceptions import HttpProcessingError
-from multidict import CIMultiDict
 from yarl import URL
 
 from ...actions import (
@@ -46,7 +45,7 @@ from .._awaiting import Task, ask, await_config, await_race, await_slot, beside,
 from .._steps import handshake_of, principals_of, run_async, speaks_http2
 from .._underway import DEFAULT_PORTS, NO_TIMEOUTS, Underway
 from .._upload import Begun, Upload, upload_of
-from .altering import change, cloned, decoded, in_lower_case, rewrite, tell
+from .altering import change, cloned, going_out, rewrite, tell
 from .attempt import Attempt, DeadlineError, IdleError
 from .canned import answering
 from .connecting import Backend, Connection, Handler, Library, Stream
@@ -278,11 +277,11 @@ class Exchange(Underway):
             request.chunked = None  # HTTP/2 frames a body itself
             handler = handler.lane(_fields(send))
         else:
-            written = write(self, request, send, handler, lower(headers) if spelled is None else spelled)
+            written = write(self, request, send, handler, headers, spelled)
             if written is not None:
                 return written
         attempt = Attempt(self, handler)
-        request.headers = CIMultiDict(in_lower_case(headers) if spelled is None else decoded(spelled))
+        request.headers = going_out(headers, spelled)
         request.proxy = None
         path = send.path.decode("utf-8", "surrogateescape")
         if path != request.url.raw_path_qs:

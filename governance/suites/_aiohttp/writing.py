@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import ClientRequest, ClientResponse, ClientSession
 from aiohttp.connector import Connection as LibraryConnection
 from aiohttp.http import HttpVersion11
-from multidict import CIMultiDict
 
 from ...actions import Send
 from ...headers import HeaderList
-from .altering import decoded
+from .altering import going_out
 from .attempt import Attempt
 from .connecting import Handler
 from .uploading import Whole
@@ -50,9 +49,17 @@ class Written:
 
 
 def write(
-    exchange: Exchange, request: ClientRequest, send: Send, handler: Handler, headers: HeaderList
+    exchange: Exchange,
+    request: ClientRequest,
+    send: Send,
+    handler: Handler,
+    headers: HeaderList,
+    spelled: HeaderList | None,
 ) -> Attempt | None:
-    """A try whose request is on its way; None for one that is out of the ordinary."""
+    """A try whose request is on its way; None for one that is out of the ordinary.
+
+    `spelled`: its headers as they are written, where that is not in lower case.
+    """
     body = b""
     source = exchange.source
     if source is not None:
@@ -78,14 +85,14 @@ def write(
         or send.path != request.url.raw_path_qs.encode()
     ):
         return None
-    text = _text(send, headers, body)
+    text = _text(send, headers, spelled, body)
     if text is None:
         return None
     transport.write(text)
     handler._should_close = True  # whatever happens until aiohttp waits for the response
     attempt = Attempt(exchange, handler)
     attempt.at_once = True
-    request.__dict__["send"] = partial(_send, exchange, request, headers, len(text))
+    request.__dict__["send"] = partial(_send, exchange, request, headers, spelled, len(text))
     if body:
         exchange.sent = len(body)
         upload = exchange.uploaded_by(attempt)
@@ -98,9 +105,12 @@ def write(
     return attempt
 
 
-def _text(send: Send, headers: HeaderList, body: bytes) -> bytes | None:
+def _text(send: Send, headers: HeaderList, spelled: HeaderList | None, body: bytes) -> bytes | None:
     """All of a request as aiohttp would write it; None for what it might write otherwise."""
-    lines = [b"%b: %b" % pair for pair in headers]
+    if spelled is None:
+        lines = [b"%b: %b" % (name.lower(), value) for name, value in headers]
+    else:
+        lines = [b"%b: %b" % pair for pair in spelled]
     head = b"%b %b HTTP/1.1\r\n%b\r\n\r\n" % (send.method, send.path, b"\r\n".join(lines))
     if head.translate(None, _PRINTABLE) != b"\r\n" * (len(lines) + 2):
         return None
@@ -111,12 +121,17 @@ def _text(send: Send, headers: HeaderList, body: bytes) -> bytes | None:
 
 
 async def _send(
-    exchange: Exchange, request: ClientRequest, headers: HeaderList, size: int, connection: LibraryConnection
+    exchange: Exchange,
+    request: ClientRequest,
+    headers: HeaderList,
+    spelled: HeaderList | None,
+    size: int,
+    connection: LibraryConnection,
 ) -> ClientResponse:
     """In place of the request's own `send`: the response, as aiohttp makes it."""
     del request.__dict__["send"]
     if getattr(exchange.handle, "__code__", None) is not _LAST:
-        request.headers, request.proxy = CIMultiDict(decoded(headers)), None
+        request.headers, request.proxy = going_out(headers, spelled), None
     handler: Any = connection.protocol
     handler._should_close = False
     handler.start_timeout()

@@ -102,15 +102,21 @@ def port() -> int:
     return free_port()
 
 
-@pytest.fixture(scope="module")
-def mesh(port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
-    folder: Path = tmp_path_factory.mktemp("istio")
+def made(port: int, folder: Path, mesh_config: str = "{}") -> Mesh:
     endpoint = f"{{address: 127.0.0.1, ports: {{http: {port}}}}}"
     entry = ENTRY.format(name="one", protocol="http", upper="HTTP", endpoints=endpoint)
-    (folder / "one.yaml").write_text(entry + RULES)
-    made = Mesh.from_config(folder, node=Node(app="caller", namespace="shop"))
-    yield made
-    made.close()
+    (folder / "istio").mkdir()
+    (folder / "istio" / "one.yaml").write_text(entry + RULES)
+    (folder / "mesh.yaml").write_text(mesh_config)
+    node = Node(app="caller", namespace="shop")
+    return Mesh.from_config(folder / "istio", node=node, mesh_config=folder / "mesh.yaml")
+
+
+@pytest.fixture(scope="module")
+def mesh(port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
+    found = made(port, tmp_path_factory.mktemp("istio"))
+    yield found
+    found.close()
 
 
 @pytest.fixture
@@ -274,6 +280,26 @@ def test_what_goes_out_is_what_its_own_send_writes(
     asyncio.run(asyncio.wait_for(work(), 30))
 
 
+KEEPING = "defaultConfig: {proxyHeaders: {preserveHttp1HeaderCase: true}}"
+
+
+def test_names_are_spelled_as_the_mesh_spells_them(port: int, tmp_path: Path, at_once: list[str]) -> None:
+    mesh = made(port, tmp_path, KEEPING)
+
+    async def work() -> None:
+        server = Server(port)
+        async with server.serving():
+            for traced in (True, False):
+                async with governed(mesh, traced=traced) as session:
+                    assert (await _found(session, URL, "PUT", data=b"abc", headers={"X-uSer": "a"}))[0] == 200
+        assert at_once == ["/"]
+        assert server.received[0] == server.received[1]
+        assert b"\r\nX-uSer: a\r\n" in server.received[1]
+
+    asyncio.run(asyncio.wait_for(work(), 30))
+    mesh.close()
+
+
 def test_what_aiohttp_refuses_is_refused(mesh: Mesh, port: int, at_once: list[str]) -> None:
     async def work() -> None:
         server = Server(port)
@@ -313,7 +339,7 @@ def test_a_body_is_sent_again_with_its_retry(mesh: Mesh, port: int, at_once: lis
 
 
 def test_a_middleware_behind_sees_the_headers_that_went_out(mesh: Mesh, port: int, at_once: list[str]) -> None:
-    seen: list[Any] = []
+    seen: list[dict[str, str]] = []
 
     async def looking(request: aiohttp.ClientRequest, handler: Any) -> aiohttp.ClientResponse:
         response: aiohttp.ClientResponse = await handler(request)
