@@ -263,10 +263,13 @@ class InboundRequest:
     def _filters(self, http: HttpRuntime) -> LocalReply | Decision | None:
         runtime = self.runtime
         request = self.request
-        table = http.table(runtime.plan)
-        if isinstance(table, Missing):
-            runtime.require(table)
-            return refused(f"waiting for {table.what}")
+        table = http.inline
+        if table is None:
+            found = http.table(runtime.plan)
+            if isinstance(found, Missing):
+                runtime.require(found)
+                return refused(f"waiting for {found.what}")
+            table = found
         presented = self.peer is not None and self.peer.presented
         sent = request.values(CLIENT_CERT) if presented else ()
         try:
@@ -280,7 +283,10 @@ class InboundRequest:
         self._route(http, table)
         if http.tracing is not None:
             self.trace = http.tracing.begin(request, self.route, incoming=True, again=False)
-        self._name(http)
+        if http.config.tracing and request.headers.get(DECORATOR):  # the name of an operation stays here
+            request.replace_headers([pair for pair in request.raw_headers if pair[0].lower() != DECORATOR])
+            self.names_operation = True
+        request.restore_host()  # what the app gets that a next hop does not: Host among the headers
         if self.filters is not None:
             said = self.filters.request(self)
             if said is not None:
@@ -341,14 +347,6 @@ class InboundRequest:
         self._route(http, table)
         self.moved = True
 
-    def _name(self, http: HttpRuntime) -> None:
-        """What the app gets that a next hop does not: Host among the headers. The name of an operation stays here."""
-        request = self.request
-        if http.config.tracing and request.headers.get(DECORATOR):
-            request.replace_headers([pair for pair in request.raw_headers if pair[0].lower() != DECORATOR])
-            self.names_operation = True
-        request.restore_host()
-
     def local(self) -> tuple[str, int]:
         """The address and the port that the connection was made to."""
         return self.local_address or self.runtime.options.workload.address, self.port
@@ -380,7 +378,7 @@ class InboundRequest:
         if self.request.method == b"POST" and self.request.is_grpc:
             headers = list(headers)
             self.grpc_status = next((value for name, value in headers if name.lower() == b"grpc-status"), None)
-        if self.filters is not None:
+        if self.filters is not None and self.filters.responders:
             headers = self.filters.response(self, status, headers)
         headers = self.answered([*headers, *self.response_headers] if self.response_headers else headers)
         headers = self.response_line = headers if self.passage is None else come_back_app(self, status, headers)
@@ -394,7 +392,7 @@ class InboundRequest:
         if flags:
             self.flags = (*self.flags, *flags)
             self.cut = True
-        if self.filters is not None:
+        if self.filters is not None and self.filters.enders:
             self.filters.end(self)
         self.ended_at = self.runtime.clock()
         runtime, http = self.runtime, self.http

@@ -43,6 +43,7 @@ FORCE = b"x-envoy-force-trace"
 
 SAMPLED, FORCED, CLIENT, NONE = b"9", b"a", b"b", b"4"
 """What an id says of its request: the digit that is the version of a UUID."""
+REASONS = frozenset({SAMPLED, FORCED, CLIENT})
 PLACE = 14
 ID_LENGTH = 36
 ID_DIGITS = 8
@@ -238,7 +239,7 @@ class TracingRuntime:
 
 def _reason(said: bytes) -> bytes:
     digit = said[PLACE : PLACE + 1] if len(said) == ID_LENGTH else NONE
-    return digit if digit in (SAMPLED, FORCED, CLIENT) else NONE
+    return digit if digit in REASONS else NONE
 
 
 def _tell(request: RequestView, value: bytes) -> None:

@@ -162,7 +162,9 @@ def put_headers(environ: Environ, names: Names, before: RawHeaders, kept: Header
     """
     size = len(kept) + 1
     if headers[1:size] == kept and headers[0] in before and not names.odd:
-        added = {names.variable(name): value.decode("latin-1") for name, value in headers[size:]}
+        added: dict[str, str] = {}
+        for name, value in headers[size:]:
+            added[names.variable(name)] = value.decode("latin-1")
         if len(added) == len(headers) - size and environ.keys().isdisjoint(added):
             environ.pop("HTTP_CONNECTION", None)
             environ.update(added)

@@ -68,7 +68,10 @@ class AsgiMiddleware(Governs):
             self._layer.inner()
             await self.app(scope, receive, send)
             return
-        port = self._port(scope)
+        client, server = scope.get("client"), scope.get("server")
+        port = self.port
+        if port is None:
+            port = int(server[1]) if server and server[1] else 0
         served = SERVED.get()
         if served is None or not served.open or served.port != port:
             if served is PROBE:
@@ -79,7 +82,6 @@ class AsgiMiddleware(Governs):
             scope = told(scope, served)
         view = _view(scope)
         target = view.path
-        client, server = scope.get("client"), scope.get("server")
         inbound = InboundRequest(
             runtime,
             view,
@@ -126,12 +128,6 @@ class AsgiMiddleware(Governs):
             inbound.ended(response.status, ("DC",))
             raise
         inbound.ended(response.status, () if response.complete else ("DC",))
-
-    def _port(self, scope: Scope) -> int:
-        if self.port is not None:
-            return self.port
-        server = scope.get("server")
-        return int(server[1]) if server and server[1] else 0
 
 
 def told(scope: Scope, served: Served) -> Scope:

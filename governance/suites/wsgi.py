@@ -64,7 +64,9 @@ class WsgiMiddleware(Governs):
         if GOVERNED in environ:
             self._layer.inner()
             return self.app(environ, start_response)
-        port = self._port(environ)
+        port = self.port
+        if port is None:  # a Unix socket has none: what servers say then is what the client has written into Host
+            port = number(environ.get("SERVER_PORT")) if environ.get("REMOTE_ADDR") else 0
         served = _connection(environ)
         if served is None or not served.open or served.port != port:
             if served is PROBE:
@@ -102,12 +104,6 @@ class WsgiMiddleware(Governs):
         if served is not None and served.unseen:
             environ["wsgi.url_scheme"] = "http"
         return _serve(self.app, inbound, environ, start_response)
-
-    def _port(self, environ: Environ) -> int:
-        """A Unix socket has none: what servers say then is what the client has written into Host."""
-        if self.port is not None:
-            return self.port
-        return number(environ.get("SERVER_PORT")) if environ.get("REMOTE_ADDR") else 0
 
 
 def _connection(environ: Environ) -> Served | None:
@@ -162,10 +158,10 @@ def _serve(app: App, inbound: InboundRequest, environ: Environ, start_response: 
 class Response:
     """What the app answers: looked at when it begins, told about once when it is over."""
 
-    __slots__ = ("_headers", "_inbound", "_start", "_write", "complete", "context", "over", "status")
+    __slots__ = ("_headers", "_start", "_write", "complete", "context", "inbound", "over", "status")
 
     def __init__(self, inbound: InboundRequest, start_response: StartResponse, context: Context | None) -> None:
-        self._inbound = inbound
+        self.inbound = inbound
         self.context = context
         self._start = start_response
         self._write: Write | None = None
@@ -178,9 +174,13 @@ class Response:
         """`start_response` for the app."""
         code = CODES.get(status) or int(status[:3])
         raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
-        changed = self._inbound.response(code, raw)
+        changed = self.inbound.response(code, raw)
+        size = len(raw)
         if changed is not raw:
-            headers = _changed(headers, raw, changed)
+            if changed[:size] == raw:  # the mesh only adds to them, as it mostly does
+                headers = [*headers, *_text(changed[size:])]
+            else:
+                headers = _changed(headers, raw, changed)
         write = self._start(status, headers, exc_info) if exc_info is not None else self._start(status, headers)
         self.status, self._write = code, write
         self._headers = headers
@@ -189,15 +189,7 @@ class Response:
     def _counting(self, data: bytes) -> None:
         if self._write is not None:
             self._write(data)
-        self._inbound.sent += len(data)
-
-    def piece(self, data: bytes) -> None:
-        """A part of the body is about to be sent."""
-        self._inbound.sent += len(data)
-
-    def whole(self, size: int) -> None:
-        """The whole body is about to be sent."""
-        self._inbound.sent = size
+        self.inbound.sent += len(data)
 
     def of_file(self, result: Any) -> bool:
         """Whether the server may send a file by its own means: it closes it then."""
@@ -205,7 +197,7 @@ class Response:
 
         def closed() -> None:
             lengths = (number(value) for name, value in self._headers if name.lower() == "content-length")
-            self._inbound.sent, self.complete = next(lengths, 0), True
+            self.inbound.sent, self.complete = next(lengths, 0), True
             self.end(close)
 
         try:
@@ -219,9 +211,9 @@ class Response:
         if not self.over:
             self.over = True
             if isinstance(error, Exception):
-                self._inbound.ended(self.status or 500)
+                self.inbound.ended(self.status or 500)
             else:
-                self._inbound.ended(self.status, ("DC",))
+                self.inbound.ended(self.status, ("DC",))
 
     def end(self, close: Callable[[], object] | None) -> None:
         """The server needs no more of it."""
@@ -231,13 +223,11 @@ class Response:
         finally:
             if not self.over:
                 self.over = True
-                self._inbound.ended(self.status, () if self.complete else ("DC",))
+                self.inbound.ended(self.status, () if self.complete else ("DC",))
 
 
 def _changed(headers: Headers, raw: HeaderList, changed: HeaderList) -> Headers:
     """The app's own headers stay as they are, those of one hop too, which are between it and its server."""
-    if changed[: len(raw)] == raw:  # the mesh only adds to them, as it mostly does
-        return [*headers, *_text(changed[len(raw) :])]
     own = dict(zip(raw, headers, strict=True))
     return [pair for each in changed for pair in ([own[each]] if each in own else _text([each]))]
 
@@ -256,7 +246,7 @@ class Body:
         context = response.context
         try:
             for data in self._result if context is None else made_in(context, self._result):
-                response.piece(data)
+                response.inbound.sent += len(data)
                 yield data
         except GeneratorExit:
             raise
@@ -286,6 +276,6 @@ class SizedBody(Body):
 
     def __iter__(self) -> Iterator[bytes]:
         response = self._response
-        response.whole(sum(map(len, self._result)))
+        response.inbound.sent = sum(map(len, self._result))
         yield from self._result
         response.complete = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from typing import Any
 
 from aiohttp import HttpVersion10, hdrs, web
@@ -170,7 +171,7 @@ async def _serve(
         nonlocal status
         await type(request)._prepare_hook(moved, response)
         status = response.status
-        headers: HeaderList = [(name.lower().encode(), value.encode()) for name, value in response.headers.items()]
+        headers: HeaderList = [(_lower(name), value.encode()) for name, value in response.headers.items()]
         changed = inbound.response(status, headers)
         if changed is not headers:
             _change(response, headers, changed)
@@ -204,6 +205,12 @@ async def _serve(
             moved.__dict__.pop("_prepare_hook", None)
         inbound.received = getattr(request.content, "total_bytes", 0)
         inbound.ended(status, flags)
+
+
+@lru_cache(maxsize=256)
+def _lower(name: str) -> bytes:
+    """A header's name as policies have it; an app says the same few again and again."""
+    return name.lower().encode()
 
 
 async def _send(request: web.Request, response: Any) -> bool:
