@@ -14,7 +14,7 @@ from ..xds.model.values import MetadataValue, Note
 from .body_formats import compile_body
 from .commands import REFUSED, UnsupportedFormatError
 from .formatter import Formatter
-from .log_filters import log_test
+from .log_filters import Test, UnsupportedFilterError, log_test
 from .subject import Subject
 
 if TYPE_CHECKING:
@@ -49,8 +49,13 @@ class Log:
     def __init__(self, config: AccessLog, scope: str, uniform: Callable[[], float]) -> None:
         self.notes: tuple[Note, ...] = ()
         self._path = config.path
-        self._takes = log_test(config.filter, uniform) if config.filter is not None else None
         self._line = self._compiled(config.format, scope)
+        self._takes: Test | None = None
+        try:
+            self._takes = log_test(config.filter, uniform) if config.filter is not None else None
+        except UnsupportedFilterError as error:
+            self.notes += (Note(scope, FIELD, f"not written: {error}"),)
+            self._line = None
 
     def _compiled(self, body: BodyFormat, scope: str) -> Formatter | None:
         unknown: set[str] = set()

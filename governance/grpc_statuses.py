@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .subject import Subject
 
 CAMEL = (
     "OK",
@@ -86,3 +90,9 @@ def known(number: int) -> int:
 def name_of(number: int, names: tuple[str, ...]) -> str:
     """Its name among these; the number itself where gRPC has no such status."""
     return names[number] if number < len(names) else str(number)
+
+
+def grpc_status(subject: Subject) -> int:
+    """As the response's headers say it, else what goes with its status."""
+    said = next((value for name, value in subject.response or () if name.lower() == b"grpc-status"), None)
+    return status_of(said, subject.status)

@@ -5,12 +5,26 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from ..xds.model.local_reply import Comparison, Decided, GrpcStatuses, Joined, LogFilter, ResponseFlags, Share
-from .grpc_statuses import status_of
+from ..xds.model.local_reply import (
+    Comparison,
+    Decided,
+    Expression,
+    GrpcStatuses,
+    Joined,
+    LogFilter,
+    ResponseFlags,
+    Share,
+)
+from .grpc_statuses import grpc_status
 from .matching import header_test
 from .subject import Subject
 
 Test = Callable[[Subject], bool]
+
+
+class UnsupportedFilterError(ValueError):
+    """A filter that cannot be asked here; the text says why."""
+
 
 REQUEST_ID = b"x-request-id"
 
@@ -27,7 +41,11 @@ OPS: dict[str, Callable[[int, int], bool]] = {
 
 
 def log_test(wanted: LogFilter, uniform: Callable[[], float]) -> Test:
-    """Whether a filter takes what is known of a request. `uniform` draws where its id does not decide."""
+    """Whether a filter takes what is known of a request. `uniform` draws where its id does not decide.
+
+    Raises:
+        UnsupportedFilterError: it has an expression that cannot be evaluated here.
+    """
     match wanted:
         case Decided(matches):
             return lambda subject: matches
@@ -45,9 +63,20 @@ def log_test(wanted: LogFilter, uniform: Callable[[], float]) -> Test:
             return lambda subject: not flags.isdisjoint(subject.flags) if flags else bool(subject.flags)
         case GrpcStatuses(statuses, exclude):
             return lambda subject: (grpc_status(subject) in statuses) != exclude
+        case Expression():
+            return _expression(wanted)
         case _:
             test = header_test(wanted)
             return lambda subject: test(subject.request)
+
+
+def _expression(wanted: Expression) -> Test:
+    from .expressions import ExpressionError, expression_test  # CEL: who has no expression does not load it
+
+    try:
+        return expression_test(wanted)
+    except ExpressionError as error:
+        raise UnsupportedFilterError(str(error)) from None
 
 
 def _share(wanted: Share, uniform: Callable[[], float]) -> Test:
@@ -61,9 +90,3 @@ def _share(wanted: Share, uniform: Callable[[], float]) -> Test:
         return fraction.hit(int(uniform() * fraction.denominator))
 
     return test
-
-
-def grpc_status(subject: Subject) -> int:
-    """As the response's headers say it, else what goes with its status."""
-    said = next((value for name, value in subject.response or () if name.lower() == b"grpc-status"), None)
-    return status_of(said, subject.status)

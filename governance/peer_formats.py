@@ -18,11 +18,13 @@ Said = Callable[[Subject], "bytes | None"]
 Side = Callable[[Subject], "Peer | None"]
 
 
-def _downstream(subject: Subject) -> Peer | None:
+def downstream(subject: Subject) -> Peer | None:
+    """Who the request came from."""
     return subject.peer
 
 
-def _upstream(subject: Subject) -> Peer | None:
+def upstream(subject: Subject) -> Peer | None:
+    """Who is at the endpoint."""
     return subject.upstream() if subject.upstream is not None else None
 
 
@@ -78,8 +80,8 @@ _OF_CLIENTS: Mapping[str, Callable[[Peer], str]] = {
 }
 
 PEER: Mapping[str, Said] = {
-    **{f"DOWNSTREAM_{name}": _said(_downstream, read) for name, read in {**_OF_BOTH, **_OF_CLIENTS}.items()},
-    **{f"UPSTREAM_{name}": _said(_upstream, read) for name, read in _OF_BOTH.items()},
+    **{f"DOWNSTREAM_{name}": _said(downstream, read) for name, read in {**_OF_BOTH, **_OF_CLIENTS}.items()},
+    **{f"UPSTREAM_{name}": _said(upstream, read) for name, read in _OF_BOTH.items()},
     "UPSTREAM_TRANSPORT_FAILURE_REASON": _transport,
 }
 """Commands without parameters."""
@@ -100,7 +102,7 @@ def _validity(side: Side, read: Callable[[Peer], float]) -> Callable[[str], Said
 
 VALIDITY: Mapping[str, Callable[[str], Said]] = {
     f"{name}_PEER_CERT_V_{when}": _validity(side, read)
-    for name, side in (("DOWNSTREAM", _downstream), ("UPSTREAM", _upstream))
+    for name, side in (("DOWNSTREAM", downstream), ("UPSTREAM", upstream))
     for when, read in (("START", lambda peer: peer.begins), ("END", lambda peer: peer.ends))
 }
 """From when to when the other side's certificate is valid, by a format of times."""

@@ -15,7 +15,7 @@ from ..xds.model.values import Note
 from .body_formats import compile_body
 from .formatter import Formatter, UnsupportedFormatError
 from .headers import Level, compile_additions
-from .log_filters import Test, log_test
+from .log_filters import Test, UnsupportedFilterError, log_test
 from .replies import CONTENT_TYPE, TEXT, LocalReply
 from .subject import Subject
 
@@ -51,7 +51,12 @@ class Rewriting:
         problems: list[str] = []
         headers = compile_additions(config.headers, problems)
         self.notes += tuple(Note(self._scope, FIELD, each) for each in problems)
-        return _Mapper(log_test(config.filter, uniform), config, headers, self._compiled(config.body_format))
+        try:
+            takes = log_test(config.filter, uniform)
+        except UnsupportedFilterError as error:
+            self.notes += (Note(self._scope, FIELD, f"a mapper takes nothing: {error}"),)
+            takes = _nothing
+        return _Mapper(takes, config, headers, self._compiled(config.body_format))
 
     def _compiled(self, body: BodyFormat | None) -> _Body | None:
         if body is None:
@@ -79,6 +84,11 @@ class Rewriting:
         if reply.body != said and _content_type(reply) == before:
             return replace(reply, content_type=content_type, retyped=True)
         return replace(reply, content_type=content_type)
+
+
+def _nothing(subject: Subject) -> bool:
+    del subject
+    return False
 
 
 def _mapped(reply: LocalReply, mapper: _Mapper, subject: Subject) -> LocalReply:

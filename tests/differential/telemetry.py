@@ -111,6 +111,42 @@ def _either(*filters: Resource) -> Resource:
     return {"or_filter": {"filters": list(filters)}}
 
 
+def _expression(text: str) -> Resource:
+    config = {"@type": TYPE + "access_loggers.filters.cel.v3.ExpressionFilter", "expression": text}
+    return {"extension_filter": {"name": "envoy.access_loggers.extension_filters.cel", "typed_config": config}}
+
+
+EXPRESSIONS = (
+    *("response.code >= 400", "response.code == 200 && !connection.mtls", "response.code", "response.nothing == 1"),
+    *("request.headers['x-a'] == 'abc'", "request.headers['X-A'] == 'abc'", 'request.headers["x-none"] == ""'),
+    *("has(request.headers.b)", "'x-a' in request.headers", "!('x-a' in request.headers)", "has(request.referer)"),
+    *("!has(request.useragent) || !request.useragent.startsWith('none')", "request.headers['x-a'].size() > 2"),
+    *("request.headers['host'] == request.host", "request.headers[':method'] == request.method"),
+    *("request.url_path.contains('a')", "request.path != request.url_path", "request.query == ''"),
+    *("request.method == 'GET' && request.scheme == 'http'", "request.protocol == 'HTTP/1.1'"),
+    *("request.url_path.matches('^/[a-d]')", "request.size > 0", "request.total_size > 10", "request.id != ''"),
+    *("request.time > timestamp('2024-01-01T00:00:00Z')", "request.time.getFullYear() < 2024"),
+    *("request.duration < duration('60s')", "has(request.duration)", "response.size > 0", "response.total_size > 0"),
+    *("response.headers['content-type'].startsWith('text')", "response.headers[':status'] == '200'"),
+    *("size(response.trailers) == 0", "'x-none' in response.trailers", "response.flags != 0", "response.flags == 256"),
+    *("response.flags == 2", "response.flags == 32800", "response.flags == 16777216", "response.grpc_status == 0"),
+    *("response.grpc_status == 14", "response.grpc_status == 12", "response.code_details == 'via_upstream'"),
+    *("response.code_details.startsWith('route_not')", "has(response.backend_latency)"),
+    *("response.backend_latency < duration('60s')", "connection.requested_server_name == ''"),
+    *("has(connection.tls_version)", "has(connection.uri_san_peer_certificate)", "has(upstream.tls_version)"),
+    *("upstream.port > 0", "has(upstream.address)", "upstream.address.endsWith('80')", "has(upstream.locality)"),
+    *("upstream.locality.region == ''", "has(upstream.transport_failure_reason)"),
+    *("upstream.request_attempt_count > 1", "upstream.request_attempt_count == 0"),
+    *("source.address.startsWith('127.')", "has(source.port)", "destination.port > 0", "has(destination.address)"),
+    *("'a' in metadata.filter_metadata", "filter_state['a'] == 'b'", "has(filter_state.a)", "has(xds.cluster_name)"),
+    *("xds.cluster_name.contains('80')", "xds.route_name == ''", "xds.virtual_host_name != ''"),
+    *("xds.route_metadata.filter_metadata['m']['a'] == 'b'", "has(xds.route_metadata.filter_metadata.m.a)"),
+    *("has(xds.cluster_metadata)", "has(xds.upstream_host_metadata)", "xds.filter_chain_name == ''", "nothing.x == 1"),
+    *("nothing || response.code > 0", "response.code > 399.5", "response.code == 200u", "1 + 1 == 2", "true", "'true'"),
+    *("request.headers", "response.code in [200, 404]", "response.code >= 500 ? true : request.method == 'POST'"),
+    *("{'a': response.code}.a == 200", "type(response.code) == int", "double(response.code) > 399.0"),
+)
+"""What the Telemetry API may say of a line (accessLogging.filter.expression)."""
 FAILED = _status("GE", 500)
 FILTERS: dict[str, Resource] = {
     "status 200": _status("EQ", 200),
@@ -146,6 +182,7 @@ FILTERS: dict[str, Resource] = {
         }
     },
     "of type": {"log_type_filter": {"types": ["DownstreamEnd"]}},
+    **{f"cel {n}": _expression(each) for n, each in enumerate(EXPRESSIONS)},
     "of other type": {"log_type_filter": {"types": ["DownstreamEnd"], "exclude": True}},
 }
 

@@ -65,13 +65,20 @@ class GrpcStatuses:
 
 
 @dataclass(frozen=True, slots=True)
+class Expression:
+    """envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter: what CEL says of a request."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Decided:
     """A filter whose answer does not depend on the request, or cannot here."""
 
     matches: bool
 
 
-LogFilter = Comparison | Share | Joined | HeaderMatcher | ResponseFlags | GrpcStatuses | Decided
+LogFilter = Comparison | Share | Joined | HeaderMatcher | ResponseFlags | GrpcStatuses | Expression | Decided
 """envoy.config.accesslog.v3.AccessLogFilter, of which local replies take as many."""
 
 

@@ -61,7 +61,30 @@ TEXT: Json = {"text_format": "<%LOCAL_REPLY_BODY%>"}
 SPARSE: Json = {"text_format": "<%REQ(x-none)%>", "omit_empty_values": True}
 INSIDE = "00000031-0000-4000-8000-000000000000"
 
+CEL = "envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter"
+
+
+def true(text: str) -> Json:
+    """A filter that takes what an expression is true of."""
+    config = {"@type": f"type.googleapis.com/{CEL}", "expression": text}
+    return {"extension_filter": {"name": "cel", "typed_config": config}}
+
+
 CASES: list[Effect] = [
+    effect(
+        FILTER + "extension_filter",
+        filtered(true("response.code_details == 'cluster_not_found'")),
+        replied("status"),
+        299,
+    ),
+    effect(LOG + "ExtensionFilter.typed_config", filtered(true("request.path == '/a'")), replied("status"), 299),
+    effect(
+        CEL + ".expression",
+        filtered(true("request.path == '/a'")),
+        replied("status"),
+        299,
+        against=filtered(true("request.path == '/b'")),
+    ),
     effect("envoy.config.route.v3.DirectResponseAction.body_format", direct(**TEXT), replied("body"), b"<tea>"),
     effect(
         FORMAT + "text_format", direct(**TEXT), replied("body"), b"<tea>", against=direct(text_format="%RESPONSE_CODE%")

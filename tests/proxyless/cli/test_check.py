@@ -179,9 +179,9 @@ def test_what_no_single_object_can_know(
 def test_warnings_alone_are_no_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("kubernetes.yaml", "istio.yaml"):
         (tmp_path / name).write_text((SHOP / name).read_text())
-    logged = 'accessLogging: [{filter: {expression: "response.code >= 400"}}]'
+    counted = "metrics: [{providers: [{name: prometheus}]}]"
     (tmp_path / "telemetry.yaml").write_text(
-        istio("Telemetry", "logs", f"selector: {{matchLabels: {{app: cart}}}}\n{logged}")
+        istio("Telemetry", "logs", f"selector: {{matchLabels: {{app: cart}}}}\n{counted}")
     )
     code, out, _ = run(capsys, str(tmp_path))
     assert code == 0

@@ -29,6 +29,7 @@ from tests.xds.controlplane.support import endpoints, istio, service
 
 MESH = service("web", "http:80") + endpoints("web", "http:8080", "10.0.0.9")
 STRICT = istio("PeerAuthentication", "strict", "{mtls: {mode: STRICT}}")
+HCM = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 ACCOUNT = "system:serviceaccount:shop:cart"
 
 
@@ -118,12 +119,12 @@ def test_where_all_is_well_nothing_is_found(world: World) -> None:
 
 
 def test_what_is_wrong_with_mtls_and_fields_is_seen_in_what_is_sent(world: World) -> None:
-    logs = istio(
-        "Telemetry",
-        "logs",
-        "{accessLogging: [{providers: [{name: envoy}], filter: {expression: response.code >= 400}}]}",
+    patch = f"{{operation: MERGE, value: {{typed_config: {{'@type': {HCM}, proxy_status_config: {{}}}}}}}}"
+    match = "{listener: {filterChain: {filter: {name: envoy.filters.network.http_connection_manager}}}}"
+    status = istio(
+        "EnvoyFilter", "status", f"{{configPatches: [{{applyTo: NETWORK_FILTER, match: {match}, patch: {patch}}}]}}"
     )
-    (world.folder / "mesh.yaml").write_text(MESH + STRICT + logs)
+    (world.folder / "mesh.yaml").write_text(MESH + STRICT + status)
     with serving(world.folder, world.made, world.known) as server:
         world.address = server.tls_address
         findings = world.found(world.place(labels='app="cart"'))
@@ -131,7 +132,7 @@ def test_what_is_wrong_with_mtls_and_fields_is_seen_in_what_is_sent(world: World
         assert mtls.startswith("error mtls: PeerAuthentication STRICT holds for ")
         assert "peers are told to call it in plaintext" in mtls
         (fields,) = wrong(findings, "fields")
-        assert fields.startswith("warning fields: filters by extension (CEL) are not known: it takes nothing: ")
+        assert fields.startswith("warning fields: proxy-status is not sent yet: ")
         findings = world.found(world.place(PROXYLESS_IDENTITY="none"))
         assert any("and this workload has no certificate: every caller is refused" in each for each in wrong(findings))
         assert any("may ask for a certificate, and there is none" in each for each in wrong(findings))

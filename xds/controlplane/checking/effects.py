@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
+from importlib.util import find_spec
 from typing import Any
 
 from ..api.decode import json_name
 from .finding import Keys
 
 _REFUSED = "is not enforced yet: the processes it selects refuse requests, unless they are told to allow them"
+_NO_CEL = "needs the extra `cel`, which is not installed here: a process without it writes no line of such a log"
 _OWN_SERVER = "has no effect in a process: its own server limits who connects"
 
 EFFECTS: Mapping[str, Mapping[str, str]] = {
@@ -28,7 +30,6 @@ EFFECTS: Mapping[str, Mapping[str, str]] = {
         "inboundConnectionPool": _OWN_SERVER,
     },
     "Telemetry": {
-        "accessLogging.filter.expression": "is not known to a process yet: it writes no line of such a log",
         "metrics": "has no effect in a process: it counts by itself, whatever is asked for",
     },
 }
@@ -51,6 +52,10 @@ def _by_value(kind: str, spec: Any) -> Iterator[tuple[Keys, str]]:
     """Where it is the value that matters."""
     if kind in ("WasmPlugin", "TrafficExtension"):
         yield ("spec",), _REFUSED
+    elif kind == "Telemetry" and find_spec("cel_expr_python") is None:
+        for n, each in enumerate(spec.access_logging):
+            if each.filter is not None and each.filter.expression:
+                yield ("spec", "accessLogging", n, "filter", "expression"), _NO_CEL
     elif kind == "ServiceEntry" and spec.resolution == "DYNAMIC_DNS" and "TLS" in _protocols(spec):
         yield ("spec", "resolution"), "DYNAMIC_DNS is not implemented yet for ports of TLS: calls fail with UF"
 

@@ -23,10 +23,9 @@ LOCAL_REPLY: Mapping[str, Entry] = {
     LOG + "AccessLogFilter": {
         **honoured(
             "status_code_filter duration_filter not_health_check_filter runtime_filter and_filter or_filter "
-            "header_filter response_flag_filter grpc_status_filter metadata_filter log_type_filter"
+            "header_filter response_flag_filter grpc_status_filter metadata_filter log_type_filter extension_filter"
         ),
         **not_yet(f"whether it is traced is not asked: {TAKES_NONE}", "traceable_filter"),
-        **not_yet(f"filters by extension (CEL) are not known: {TAKES_NONE}", "extension_filter"),
     },
     LOG + "StatusCodeFilter": honoured("comparison"),
     LOG + "DurationFilter": honoured("comparison"),
@@ -46,4 +45,12 @@ LOCAL_REPLY: Mapping[str, Entry] = {
         **not_yet("no filter writes any: there is nothing to compare", "matcher"),
     },
     LOG + "LogTypeFilter": honoured("types exclude"),
+    LOG + "ExtensionFilter": {
+        **meaningless("the type decides, as in Envoy", "name"),
+        **honoured("typed_config"),
+    },
+    "envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter": {
+        **honoured("expression"),
+        **not_yet("what it allows of texts is refused", "cel_config"),
+    },
 }

@@ -19,8 +19,10 @@ from ...model.local_reply import (
     Share,
 )
 from ...model.values import MetadataValue
+from ..opening import open_any
 from ..refused import NotUnderstoodError
 from ..schema import types as pb
+from .expressions import expression
 from .formats import checked_format
 from .matchers import header_matcher
 from .values import data_source, fraction, header_options, named, optional, struct
@@ -134,6 +136,11 @@ def log_filter(message: pb.accesslog_v3.AccessLogFilter, kind: int = 0) -> LogFi
         case "log_type_filter":
             types = message.log_type_filter
             return Decided((kind in types.types) != types.exclude)
+        case "extension_filter":
+            config = open_any(message.extension_filter.typed_config)
+            if isinstance(config, pb.filters_cel_v3.ExpressionFilter):
+                return expression(config.expression)
+            return Decided(False)
         case _:
             return Decided(False)
 

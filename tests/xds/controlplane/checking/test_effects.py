@@ -44,9 +44,6 @@ NOT_EMITTED = {
     ("Sidecar", "inboundConnectionPool"): istio("Sidecar", "a", "{inboundConnectionPool: {tcp: {maxConnections: 1}}}"),
     ("DestinationRule", "*.tunnel"): rule("tunnel: {protocol: CONNECT, targetHost: a.example.com, targetPort: 80}"),
     ("Telemetry", "metrics"): istio("Telemetry", "a", "{metrics: [{providers: [{name: prometheus}]}]}"),
-    ("Telemetry", "accessLogging.filter.expression"): istio(
-        "Telemetry", "a", "{accessLogging: [{providers: [{name: envoy}], filter: {expression: response.code >= 400}}]}"
-    ),
 }
 """Named by `check`; what is sent for it stands where no request passes."""
 
@@ -124,3 +121,13 @@ def test_what_is_honoured_is_not_named(tmp_path: Path) -> None:
     )
     assert warnings(tmp_path, text) == set()
     assert not said(tmp_path, text, None)["not_honoured"]
+
+
+def test_expressions_need_their_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = "{accessLogging: [{providers: [{name: envoy}]}, {filter: {expression: response.code >= 400}}]}"
+    (tmp_path / "mesh.yaml").write_text(WEB + istio("Telemetry", "a", spec))
+    field = "spec.accessLogging[1].filter.expression"
+    assert field not in {each.field for each in check(tmp_path)}
+    monkeypatch.setattr("proxyless.xds.controlplane.checking.effects.find_spec", lambda name: None)
+    (named,) = (each for each in check(tmp_path) if each.field == field)
+    assert "the extra `cel`" in named.message
