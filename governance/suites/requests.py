@@ -12,7 +12,15 @@ from requests.adapters import HTTPAdapter
 
 from ..runtime import Runtime
 from ._underway import ErrorMode
+from ._urllib3_response import Response
 from .urllib3 import govern
+
+MOST_KEYS = 1024
+"""Hosts whose pools' keys are remembered."""
+
+_KEY_OF = "build_connection_pool_key_attributes"
+"""What a subclass may have its own of, since requests 2.32.3."""
+_KNOWN_KEY_OF = getattr(HTTPAdapter, _KEY_OF, None)
 
 
 class GovernedAdapter(HTTPAdapter):
@@ -38,6 +46,39 @@ class GovernedAdapter(HTTPAdapter):
         """As requests makes it, with governed pools."""
         super().init_poolmanager(*arguments, **options)
         govern(self.poolmanager, self._runtime, self._errors, self._policies)
+        self._keys: dict[str, Any] = {}
+
+    def get_connection_with_tls_context(self, request: Any, verify: Any, proxies: Any = None, cert: Any = None) -> Any:
+        """The pool of a host, whose key is made once: a governed call is short enough for that to count."""
+        url = request.url
+        if (
+            verify is not True
+            or proxies
+            or cert is not None
+            or url[:7] != "http://"
+            or getattr(type(self), _KEY_OF, None) is not _KNOWN_KEY_OF
+        ):
+            return super().get_connection_with_tls_context(request, verify, proxies, cert)
+        pools: Any = self.poolmanager.pools
+        authority = url[7:].partition("/")[0]
+        pool = pools.get(self._keys.get(authority))
+        if pool is None:
+            pool = super().get_connection_with_tls_context(request, verify, proxies, cert)
+            key = next((each for each in pools.keys() if pools.get(each) is pool), None)  # noqa: SIM118 - not iterable
+            if len(self._keys) >= MOST_KEYS:
+                self._keys.clear()
+            self._keys[authority] = key
+        return pool
+
+    def build_response(self, req: Any, resp: Any) -> Any:
+        """As requests makes it; a response that sets no cookie is not looked through for some."""
+        if not isinstance(resp, Response) or "set-cookie" in resp.headers or "set-cookie2" in resp.headers:
+            return super().build_response(req, resp)
+        original, resp._original_response = resp._original_response, None
+        try:
+            return super().build_response(req, resp)
+        finally:
+            resp._original_response = original
 
     def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
         """The environment's proxies serve what the mesh does not govern."""

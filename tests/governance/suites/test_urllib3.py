@@ -246,6 +246,52 @@ def test_a_session_from_another_process_is_governed_by_the_mesh_of_this_one(
     assert backends.take()[0].backend == A
 
 
+def test_an_adapter_takes_the_pool_that_requests_would(mesh: Mesh, backends: Backends) -> None:
+    class Own(proxyless.requests.Adapter):
+        def build_connection_pool_key_attributes(self, request: Any, verify: Any, cert: Any = None) -> Any:
+            host, more = super().build_connection_pool_key_attributes(request, verify, cert)
+            return host, {**more, "maxsize": int(request.headers["x-size"])}
+
+    def pool_of(adapter: Any, url: str, *, verify: Any = True, proxies: Any = None, size: str = "1") -> Any:
+        request = requests.Request("GET", url, headers={"x-size": size}).prepare()
+        return adapter.get_connection_with_tls_context(request, verify, proxies=proxies)
+
+    adapter = proxyless.requests.Adapter(mesh, pool_connections=2)
+    one = pool_of(adapter, ONE)
+    assert (pool_of(adapter, f"{ONE}path?query"), one.host, one.port) == (one, "one.example.com", 80)
+    assert (
+        requests.adapters.HTTPAdapter.get_connection_with_tls_context(
+            adapter, requests.Request("GET", ONE).prepare(), True
+        )
+        is one
+    )
+    assert pool_of(adapter, ONE, verify=False) is not one
+    assert pool_of(adapter, ONE, proxies={"http": "http://127.0.0.1:1"}) is not one
+    other = pool_of(adapter, "http://one.example.com:81/")
+    assert (other.host, other.port) == ("one.example.com", 81)
+    for _ in range(2):  # the two that were asked for last are kept, here too
+        pool_of(adapter, ONE)
+        pool_of(adapter, DEAD)
+    again = pool_of(adapter, "http://one.example.com:81/")
+    assert again is not other
+    adapter.close()
+    assert pool_of(adapter, "http://one.example.com:81/") is not again
+    own = Own(mesh)
+    assert [pool_of(own, ONE, size=each).pool.maxsize for each in "23"] == [2, 3]
+
+
+def test_cookies_of_a_response_are_requests_own(mesh: Mesh, backends: Backends) -> None:
+    session = requests.Session()
+    session.trust_env = False
+    session.mount("http://", proxyless.requests.Adapter(mesh))
+    response = session.get(ONE)
+    assert not response.cookies
+    assert response.raw._original_response.msg is response.raw.headers
+    backends.behave(A, Behaviour(200, headers=(("set-cookie", "taste=sweet"),)))
+    response = session.get(ONE)
+    assert (response.cookies.get_dict(), session.cookies.get_dict()) == ({"taste": "sweet"}, {"taste": "sweet"})
+
+
 def test_a_mode_that_there_is_not_and_a_mesh_that_is_none_are_refused(mesh: Mesh) -> None:
     wrong: Any = "no"
     with pytest.raises(ValueError, match="it is 'response' or 'raise'"):
