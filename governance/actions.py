@@ -227,15 +227,17 @@ class Collect:
     """Have the whole body of the request at hand, if it is no longer than `most` bytes.
 
     Result: its length, or a greater number than `most` as soon as that is known; None where nobody has a body (a dry
-    run). What has been read by then is in `body`.
+    run). What has been read by then is in `body`. `whole`: it came at once and with its end, so that nobody had to hold
+    it.
     """
 
-    __slots__ = ("body", "most")
+    __slots__ = ("body", "most", "whole")
     kind: ClassVar[int] = COLLECT
 
     def __init__(self, most: int) -> None:
         self.most = most
         self.body = b""
+        self.whole = False
 
 
 class Start:

@@ -1,6 +1,6 @@
 """Bodies that are held until they are whole (envoy source: extensions/filters/http/buffer).
 
-What is too long is answered; what came without a length goes on with one.
+What is too long is answered, unless it came at once and need not be held; what came without a length goes on with one.
 """
 
 from __future__ import annotations
@@ -46,10 +46,11 @@ class BufferFilter:
         return self._held(stream, most) if length != 0 else None
 
     def _held(self, stream: Stream, most: int) -> Steps:
-        length: int | None = yield Collect(most)
+        collect = Collect(most)
+        length: int | None = yield collect
         if length is None:
             return None
-        if length > most:
+        if length > most and not collect.whole:
             return payload_too_large()
         if length:
             _say_length(stream.request, length)

@@ -27,7 +27,6 @@ from ..actions import (
     Start,
 )
 from ..driver import drive_async
-from ..framing import framed
 from ..grpc_statuses import OK
 from ._awaiting import Task, ask, await_slot, beside
 from ._awaiting import await_race as wait_for_race
@@ -225,13 +224,11 @@ async def bypass(rpc: AioRpc, action: Bypass) -> Head:
 
 async def collect(rpc: AioRpc, action: Collect) -> int:
     """Have the messages at hand, framed as they travel."""
-    body = rpc.body
-    if isinstance(body, bytes):
-        action.body = framed(body)
-    else:
-        body.keep(None)
-        action.body = await body.collect(action.most)
-    return len(action.body)
+    length = rpc.collected(action)
+    if length is None:
+        action.body = await rpc.body.collect(action.most)
+        length = len(action.body)
+    return length
 
 
 async def start(rpc: AioRpc, action: Start) -> None:
@@ -265,6 +262,7 @@ async def consume(rpc: AioRpc, deliver: Deliver) -> None:
 
 async def run(rpc: AioRpc, action: Run) -> Task:
     """A try beside others, in a task of its own."""
+    rpc.call.spent = rpc.call.spent or not rpc.replayable
     branch = copy(rpc)
     branch.native = branch.alarm = None
     return beside(action, PERFORM, branch)

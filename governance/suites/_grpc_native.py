@@ -10,7 +10,7 @@ import asyncio
 import os
 import ssl
 from collections.abc import Callable, Sequence
-from threading import Event
+from threading import Event, local
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -110,10 +110,48 @@ def arguments(owner: Owner, authority: bytes, connect_s: float) -> list[tuple[st
     ]
 
 
-class Connection:
-    """One channel to one endpoint, in a pool. Another authority than the first has a channel of its own beside."""
+class Heard:
+    """Whether a message of a response has come: grpcio does not tell of it when the call fails after that, but it has
+    the message decoded first. For one call, which may be read by another thread."""
 
-    __slots__ = ("_authority", "_handshake", "_make", "_methods", "_native", "_peer", "_process", "_pump", "broken")
+    __slots__ = ("it",)
+
+    def __init__(self) -> None:
+        self.it = False
+
+    def __call__(self, message: bytes) -> bytes:
+        self.it = True
+        return message
+
+
+class HeardHere(local):
+    """The same for calls that are read by the thread that makes them, one after the other."""
+
+    it = False
+
+    def __call__(self, message: bytes) -> bytes:
+        self.it = True
+        return message
+
+
+class Connection:
+    """One channel to one endpoint, in a pool. Another authority than the first has a channel of its own beside.
+
+    `heard`: whether this thread's call has had a message, where that can be known.
+    """
+
+    __slots__ = (
+        "_authority",
+        "_handshake",
+        "_make",
+        "_methods",
+        "_native",
+        "_peer",
+        "_process",
+        "_pump",
+        "broken",
+        "heard",
+    )
 
     http2 = True
 
@@ -127,6 +165,7 @@ class Connection:
         self._handshake: Callable[[], Peer] | None = None
         self._peer: Principals | None = None
         self.broken = False
+        self.heard: HeardHere | None = HeardHere()
 
     def secured_by(self, wire: Wire) -> None:
         """Who is at its ends."""
@@ -144,13 +183,20 @@ class Connection:
         key = (kind, path, authority)
         found = self._methods.get(key)
         if found is None:
-            native = self._native.get(authority)
-            if native is None:
-                native = self._native.setdefault(authority, self._make(authority))
             if len(self._methods) >= MOST_METHODS:
                 self._methods = {}
-            found = self._methods[key] = getattr(native, kind)(path.decode("latin-1"))
+            found = self._methods[key] = self.hearing(kind, path, authority, self._hears(kind))
         return found
+
+    def _hears(self, kind: str) -> HeardHere | None:
+        return self.heard if kind.endswith("_unary") else None
+
+    def hearing(self, kind: str, path: bytes, authority: bytes, heard: Any) -> Any:
+        """Such a callable that is not kept, which shows each message to somebody."""
+        native = self._native.get(authority)
+        if native is None:
+            native = self._native.setdefault(authority, self._make(authority))
+        return getattr(native, kind)(path.decode("latin-1"), None, heard)
 
     def usable(self) -> bool:
         return not self.broken and (self._pump is None or self._pump.alive) and self._process == os.getpid()
@@ -179,6 +225,7 @@ class AsyncConnection(Connection):
 
     def __init__(self, native: Any, authority: bytes, make: Callable[[bytes], Any], pump: Pump | None) -> None:
         super().__init__(native, authority, make, pump)
+        self.heard = None
         self._loop = asyncio.get_running_loop()
 
     def _close(self, natives: Any) -> None:

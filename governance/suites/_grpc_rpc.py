@@ -13,12 +13,13 @@ from typing import Any, Protocol, Self, final
 from urllib.parse import unquote
 
 from ...xds.model.records import dataclass
-from ..actions import AwaitRace, AwaitSlot, BodyEnd, Bypass, Deliver, Failure, Head, OpenConnection, Send
+from ..actions import AwaitRace, AwaitSlot, BodyEnd, Bypass, Collect, Deliver, Failure, Head, OpenConnection, Send
 from ..bodies import most_kept
 from ..call import Machine, OutgoingCall
 from ..composition.compose import Policies
 from ..copies import CopyCall
 from ..driver import finish
+from ..framing import PREFIX, framed
 from ..grpc_statuses import CANCELLED, DEADLINE_EXCEEDED, UNAVAILABLE, known, number_in
 from ..headers import HeaderList
 from ..mirroring import Copy
@@ -52,6 +53,10 @@ EARLY_S = 0.005
 AGAIN_S = (0.02, 1.0)
 """Pauses of a call that waits until somebody is ready: the first, and the longest."""
 GRPC_TIMEOUT = b"grpc-timeout"
+FRAME = 16_384
+"""Bytes that go in one frame of HTTP/2, unless somebody has said otherwise."""
+UNCONNECTED = frozenset({"reset", "connect-failure", "connect-timeout"})
+"""Failures after which there is no connection, or none that is of use."""
 UNREADY = frozenset({"UF", "UH"})
 
 
@@ -91,6 +96,7 @@ class Answer:
     """A response of grpcio's: `message` where the first one has been read, `native` the call that goes on.
 
     `ended`: how it ended, where it has. `headers`: what it began with. `ends`: who hears how it ends, if somebody does.
+    `late`: it failed after it had begun.
     """
 
     native: Any = None
@@ -98,6 +104,7 @@ class Answer:
     ended: Ended | None = None
     headers: HeaderList = field(default_factory=list)
     ends: Any = None
+    late: bool = False
 
 
 class RefusedError(Exception):
@@ -284,10 +291,23 @@ class Rpc:
         call = self.call
         return most_kept(call) if call.may_be_sent_again or self.asked.wait_for_ready else 0
 
+    def collected(self, action: Collect) -> int | None:
+        """Have the message of a unary request at hand, framed as it travels; None for a stream of them."""
+        if not isinstance(self.body, bytes):
+            self.body.keep(None)
+            return None
+        action.body = framed(self.body)
+        action.whole = len(action.body) <= FRAME
+        return len(action.body)
+
     @property
     def replayable(self) -> bool:
-        """Whether the request could be sent once more."""
-        return isinstance(self.body, bytes) or bool(self.body.replayable)
+        """Whether the request could be sent once more: no more than Envoy keeps for that."""
+        body = self.body
+        if not isinstance(body, bytes):
+            return bool(body.replayable)
+        most = most_kept(self.call)
+        return most is None or len(body) + PREFIX <= most
 
     def unrouted(self, action: Bypass) -> tuple[str, dict[str, Any]]:
         """(the method, what is said with the call) for grpcio itself: the program's, with what is added to it, or as
@@ -313,7 +333,9 @@ class Rpc:
 
     def waits_again(self, reply: LocalReply, tries: int) -> float | None:
         """After what pause a call that waits until somebody is ready (`wait_for_ready`) begins anew; None: never."""
-        if not self.asked.wait_for_ready or not self.replayable or not UNREADY.intersection(reply.flags):
+        if not self.asked.wait_for_ready or not UNREADY.intersection(reply.flags):
+            return None
+        if not isinstance(self.body, bytes) and not self.body.replayable:
             return None
         first, most = AGAIN_S
         left = self.left()
@@ -359,8 +381,9 @@ class Rpc:
         own, routes = deliver.deadline, self.call.deadline
         return own if routes is None or (own is not None and own <= routes) else routes
 
-    def judged(self, ended: Ended, error: BaseException | None) -> Head | Failure:
-        """What the machine is told of a call that ended before its response had begun, or with it.
+    def judged(self, ended: Ended, error: BaseException | None, *, begun: bool = False) -> Head | Failure:
+        """What the machine is told of a call that failed, most of them before their response had begun. `begun`: it is
+        known that there was a message before.
 
         Raises:
             RefusedError: it was the caller who ended it.
@@ -370,14 +393,12 @@ class Rpc:
         if ended.code == DEADLINE_EXCEEDED and self.until is not None and monotonic() >= self.until - EARLY_S:
             raise self.expired()
         failure = failure_of(ended, error, replayable=self.replayable)
-        if failure is None:
-            if ended.initial and http_status(ended) == 200:  # the response had begun: its status is not its head
-                headers = headers_of(ended.initial)
-                return Head(200, headers, Answer(None, None, ended, headers), self.replayable)
-            return head_of(ended, Answer(ended=ended), replayable=self.replayable)
-        if failure.kind in ("reset", "connect-failure", "connect-timeout") and self.connection is not None:
+        if failure is not None and failure.kind in UNCONNECTED and self.connection is not None:
             self.connection.broken = True
-        return failure
+        if begun or (ended.initial and http_status(ended) == 200):  # its status is not its head
+            headers = headers_of(ended.initial)
+            return Head(200, headers, Answer(None, None, ended, headers, late=True), self.replayable)
+        return failure or head_of(ended, Answer(ended=ended), replayable=self.replayable)
 
     def too_late(self, action: Send) -> Failure:
         """The mesh's own limit has ended a try."""
@@ -417,7 +438,7 @@ def whole(deliver: Deliver, answer: Answer) -> Ended:
     ended, headers = answer.ended, deliver.head.headers
     if ended is None:
         raise AssertionError("a response that goes on")
-    if answer.headers:
+    if answer.late or answer.headers:
         initial = initial_of(deliver, answer.headers, ended.initial)
         return Ended(ended.code, ended.details, initial, ended.trailing, ended.debug)
     code, details = ended.code, ended.details

@@ -25,14 +25,13 @@ from ..actions import (
     Start,
 )
 from ..driver import drive
-from ..framing import framed
 from ..grpc_statuses import OK
 from ._background import in_thread
 from ._blocking import ask, await_slot, beside, pause
 from ._blocking import await_race as wait_for_race
 from ._grpc_alarms import Alarms
 from ._grpc_metadata import headers_of
-from ._grpc_native import opened
+from ._grpc_native import Heard, HeardHere, opened
 from ._grpc_rpc import Answer, Calling, RefusedError, Rpc, unsupported
 from ._grpc_status import WELL, Ended, failure_of, head_of, local, read
 
@@ -140,12 +139,16 @@ def send(rpc: SyncRpc, action: Send) -> Head | Failure:
     function, more, until = rpc.prepared(action)
     if rpc.kind.endswith("_stream"):
         return _streamed(rpc, function(rpc.given(), **more), action, until)
-    body = rpc.body
+    body, held = rpc.body, rpc.connection
     native: Any = None
+    heard: Heard | HeardHere = held.heard
     try:
         if until is None and not rpc.abortable and isinstance(body, bytes):
+            heard.it = False
             message, native = function.with_call(body, **more)
         else:
+            heard = Heard()
+            function = held.hearing(rpc.kind, action.path, action.authority, heard)
             native = rpc.native = begun(rpc.kind, function, rpc.given(), more)
             rpc.until_then(until)
             if rpc.cancelled:
@@ -153,14 +156,16 @@ def send(rpc: SyncRpc, action: Send) -> Head | Failure:
             try:
                 message = native.result()
             except grpc.FutureCancelledError:
-                return _cancelled(rpc, action, native)
+                if rpc.late:
+                    return rpc.too_late(action)
+                return rpc.judged(read(native), None, begun=heard.it)  # by the caller, or by the server's reset
             finally:
                 rpc.call_off()
                 rpc.native = None
     except grpc.RpcError as error:
         if rpc.late:
             return rpc.too_late(action)
-        return rpc.judged(read(error), error)
+        return rpc.judged(read(error), error, begun=heard.it)
     initial = native.initial_metadata()
     headers = headers_of(initial) if initial else []
     if rpc.brief:
@@ -176,13 +181,6 @@ def begun(kind: str, function: Any, given: Any, more: dict[str, Any]) -> Any:
         said = (ENCODING, compression.name.lower())
         more = {**more, "compression": None, "metadata": (*(more["metadata"] or ()), said)}
     return function.future(given, **more)
-
-
-def _cancelled(rpc: SyncRpc, action: Send, native: Any) -> Head | Failure:
-    """grpcio says that it was cancelled here: by the caller, by the mesh's own limit, or by the server's reset."""
-    if rpc.late:
-        return rpc.too_late(action)
-    return rpc.judged(read(native), None)
 
 
 def _streamed(rpc: SyncRpc, native: Any, action: Send, until: float | None) -> Head | Failure:
@@ -259,13 +257,11 @@ def bypass(rpc: SyncRpc, action: Bypass) -> Head:
 
 def collect(rpc: SyncRpc, action: Collect) -> int:
     """Have the messages at hand, framed as they travel."""
-    body = rpc.body
-    if isinstance(body, bytes):
-        action.body = framed(body)
-    else:
-        body.keep(None)
-        action.body = body.collect(action.most)
-    return len(action.body)
+    length = rpc.collected(action)
+    if length is None:
+        action.body = rpc.body.collect(action.most)
+        length = len(action.body)
+    return length
 
 
 def start(rpc: SyncRpc, action: Start) -> None:
@@ -300,6 +296,7 @@ def consume(rpc: SyncRpc, deliver: Deliver) -> None:
 
 def run(rpc: SyncRpc, action: Run) -> SyncRpc:
     """A try beside others, in a thread of its own."""
+    rpc.call.spent = rpc.call.spent or not rpc.replayable
     branch = copy(rpc)
     branch.abortable = True
     branch.native = branch.alarm = None

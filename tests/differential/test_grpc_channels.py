@@ -27,10 +27,12 @@ BUFFER = "envoy.filters.http.buffer"
 CONDITIONS = ("cancelled", "deadline-exceeded", "internal", "resource-exhausted", "unavailable")
 ISTIO = "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes"
 RETRIES = {**{each: each for each in CONDITIONS}, "istio": ISTIO, "http": "5xx,gateway-error,reset"}
-EJECTING = ("ejecting", "ejecting-late", "ejecting-stream")
+EJECTING = ("ejecting", "ejecting-late", "ejecting-told", "ejecting-stream")
 SLOW = "wait=5;ok"
 LATE = "wait=1;ok"
 STREAMS = ("unary_stream", "stream_stream")
+FRAME = 16_384 - 5
+"""The longest message that goes in one frame of HTTP/2."""
 
 
 def header(key: str, value: str) -> Resource:
@@ -130,6 +132,12 @@ def tables() -> list[Resource]:
             route(every, {"cluster": "a", **beside}, request_body_buffer_limit="11"), domains=("hedged-11",), **counted
         ),
         host(route(every, "a", **buffered(buffer={"max_request_bytes": 12})), domains=("buffered",)),
+        host(route(every, "a", **buffered(buffer={"max_request_bytes": 20_000})), domains=("buffered-20000",)),
+        host(
+            route(every, {"cluster": "a", "retry_policy": times}, request_body_buffer_limit="20000"),
+            domains=("retry-20000",),
+            **counted,
+        ),
     ]
     for name, on in RETRIES.items():
         policy = {"retry_on": on, "num_retries": 2, "retry_back_off": {"base_interval": "0.001s"}}
@@ -220,13 +228,23 @@ CALLS = [
     *(Call("hedged", plan, "stream_stream") for plan in ("initial;wait=1;ok,ok", "message=1;wait=1;ok,ok")),
     *(Call("buffered", plan, kind) for kind in KINDS for plan in ("ok", "abort=5")),
     *(Call("buffered", kind=kind, messages=(b"12345678", b"")) for kind in ("stream_unary", "stream_stream")),
+    *(Call("buffered", kind=kind, messages=(bytes(size),)) for kind in KINDS[:2] for size in (8, FRAME, FRAME + 1)),
+    *(Call("buffered-20000", messages=(bytes(size),)) for size in (FRAME, 19995, 19996, 2 * FRAME)),
+    *(Call("retry-20000", "abort=14,ok", kind, messages=(bytes(size),)) for kind in KINDS for size in (19995, 19996)),
+    *(Call("hedged-11", f"{LATE},ok", messages=(bytes(size),)) for size in (6, 7)),
+    *(
+        Call(f"retry-{name}", f"{plan};abort=14,ok", kind, ours=("sync",))
+        for name in ("unavailable", "istio")
+        for kind in KINDS[::2]
+        for plan in ("message=1", "message=", "message=1;trailing", "initial;message=1")
+    ),
     *(Call("ejecting", plan) for plan in ("abort=5", "abort=14", "abort=14", "ok")),
+    *(Call("ejecting-told", plan, ours=("sync",)) for plan in ("message=1;abort=14", "message=1;abort=14", "ok")),
     *(Call("ejecting-late", plan) for plan in ("initial;abort=14", "initial;abort=14", "ok")),
     *(Call("ejecting-stream", plan, "stream_stream") for plan in ("message=1;abort=14", "message=1;abort=14", "ok")),
 ]
-"""In order: some rules remember. Of a call with one response grpcio does not tell whether a message came before the
-status that it failed with, so these are not here; and streams of grpc.aio lose metadata that come with their end. A
-unary request that comes in one frame with its end is not held by Envoy, and may be as long as it likes."""
+"""In order: some rules remember. Of a call with one response grpc.aio does not tell whether a message came before the
+status that it failed with; and its streams lose metadata that come with their end."""
 
 RECOMMEND = "recommend.shop.svc.cluster.local"
 RECORDED = [

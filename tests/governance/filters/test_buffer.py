@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from proxyless.governance.actions import Collect
@@ -36,6 +38,15 @@ def test_neither_need_a_call_of_grpc() -> None:
     grpc = (b"content-type", b"application/grpc")
     found, said = ran(grpc, collected=6)
     assert ([type(each) for each in found.actions], said) == ([Collect], "413")
+
+
+def test_what_came_at_once_may_be_as_long_as_it_likes() -> None:
+    request = RequestView(b"POST", b"http", b"shop", b"/", [CHUNKED])
+    steps: Any = BufferFilter("b", Buffer(5)).on_request(FakeStream(request))
+    next(steps).whole = True
+    with pytest.raises(StopIteration) as ended:
+        steps.send(6)
+    assert (ended.value.value, request.raw_headers) == (None, [(b"content-length", b"6")])
 
 
 def test_a_length_that_is_known_to_be_too_great_is_answered_at_once() -> None:

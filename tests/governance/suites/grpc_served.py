@@ -102,6 +102,11 @@ class _Handler(_GenericRpcHandler):  # type: ignore[misc]
             if method.endswith("Flaky") and self._served.fails():
                 if method == "LateFlaky":
                     self._served.released.wait(1.5)
+                if "Tell" in method:
+                    context.set_code(grpc.StatusCode.UNAVAILABLE)
+                    context.set_details("told")
+                    context.set_trailing_metadata((("why", "because"),))
+                    return work(request, context)
                 context.abort(grpc.StatusCode.UNAVAILABLE, "not now")
             return work(request, context)
 
@@ -110,7 +115,7 @@ class _Handler(_GenericRpcHandler):  # type: ignore[misc]
     def get(self) -> Any:
         return grpc.unary_unary_rpc_method_handler, lambda request, context: self._served.name.encode() + b":" + request
 
-    flaky = refused = slow = lateflaky = getflaky = getstuck = get
+    flaky = refused = slow = lateflaky = getflaky = getstuck = tellflaky = get
 
     def large(self) -> Any:
         return grpc.unary_unary_rpc_method_handler, lambda request, context: request[:1] * 100_000
@@ -169,7 +174,7 @@ class _Handler(_GenericRpcHandler):  # type: ignore[misc]
     def join(self) -> Any:
         return grpc.stream_unary_rpc_method_handler, lambda requests, context: b",".join(requests)
 
-    joinflaky = joinstuck = join
+    joinflaky = joinstuck = jointellflaky = join
 
     def echo(self) -> Any:
         def work(requests: Iterator[bytes], context: Any) -> Iterator[bytes]:

@@ -24,6 +24,7 @@ from tests.support.ports import free_port
 from tests.support.waiting import wait_for
 
 KINDS = {"Get": "unary_unary", "Numbers": "unary_stream", "Join": "stream_unary", "Echo": "stream_stream"}
+KINDS_OF = {**KINDS, "Tell": "unary_unary"}
 SENT: dict[str, tuple[bytes, ...]] = {"Get": (b"x",), "Numbers": (b"2",), "Join": (b"a", b"b"), "Echo": (b"a", b"b")}
 GOT = {"Get": [b"a:x"], "Numbers": [b"0", b"1"], "Join": [b"a,b"], "Echo": [b"a", b"b"]}
 QUICK = BackOff(0.001, 0.001)
@@ -33,7 +34,7 @@ Call = Callable[..., list[bytes]]
 
 
 def kind_of(method: str) -> str:
-    return next(kind for name, kind in KINDS.items() if method.startswith(name))
+    return next(kind for name, kind in KINDS_OF.items() if method.startswith(name))
 
 
 def sent(method: str, messages: tuple[bytes, ...] | None = None) -> Any:
@@ -397,6 +398,66 @@ def test_a_request_is_held_until_it_is_whole_and_goes_on_as_it_was(
         server.failures = 1
         assert call(mesh, f"{method}Flaky") == GOT[method]
         assert tries(server) == ["1", "2"]
-        long = (b"12345678",) if kind_of(method).startswith("unary") else (b"a", b"b", b"c")
+        long = (b"1" * 16_380,) if kind_of(method).startswith("unary") else (b"a", b"b", b"c")
         assert code_of(lambda: call(mesh, method, *long)) == ("UNKNOWN", "Payload Too Large")
         assert tries(server) == []
+
+
+def test_a_message_that_comes_in_one_frame_with_its_end_need_not_be_held(
+    call: Call, servers: tuple[Served, Served], server: Served
+) -> None:
+    with world(servers, most=12) as mesh:
+        assert call(mesh, "Get", b"1" * 16_379) == [b"a:" + b"1" * 16_379]
+
+
+@pytest.mark.parametrize("method", ["GetFlaky", "NumbersFlaky"])
+@pytest.mark.parametrize("beside", [False, True])
+def test_a_message_that_is_longer_than_what_is_kept_is_sent_once(
+    call: Call, servers: tuple[Served, Served], server: Served, beside: bool, method: str
+) -> None:
+    how = {**hedged(), "hedge_on_per_try_timeout": beside}
+    with world(servers, limit=11, **how) as mesh:
+        server.failures = 1
+        assert code_of(lambda: call(mesh, method, b"0000001")) == ("UNAVAILABLE", "not now")
+        assert tries(server) == ["1"]
+        server.failures = 1
+        assert len(call(mesh, method, b"000001")) == 1
+        assert tries(server) == ["1", "2"]
+
+
+def test_nor_does_it_go_to_another_host(call: Call, servers: tuple[Served, Served], server: Served) -> None:
+    policies = [Fallback("http://backup")]
+    with world(servers, limit=11, timeout_s=0.5) as mesh:
+        server.failures = 2
+        assert code_of(lambda: call(mesh, "GetStuck", b"0000001", policies=policies))[0] == "UNAVAILABLE"
+        assert not servers[1].take()
+        assert call(mesh, "GetStuck", b"000001", policies=policies) == [b"b:000001"]
+    wait_for(lambda: server.given_up == 2)
+
+
+def test_but_it_waits_until_somebody_is_ready(call: Call, servers: tuple[Served, Served], server: Served) -> None:
+    """Nobody has got anything of it by then."""
+    with world(servers, limit=11) as mesh:
+        failed = code_of(lambda: call(mesh, "Get", b"0000001", host="dead", timeout=1, wait_for_ready=True))
+        assert failed[0] == "DEADLINE_EXCEEDED"
+
+
+@pytest.mark.parametrize("per_try_s", [None, PATIENCE_S])
+@pytest.mark.parametrize("method", ["TellFlaky", "JoinTellFlaky"])
+def test_a_message_before_the_error_is_a_response(
+    servers: tuple[Served, Served], server: Served, method: str, per_try_s: float | None
+) -> None:
+    """The status of a response that has begun is the program's, whatever is retried; grpc.aio does not tell of it."""
+    with world(servers, retry=RetryPolicy(("unavailable",), 1, per_try_s, back_off=QUICK)) as mesh:
+        server.failures = 3
+        for _ in range(3):
+            with pytest.raises(grpc.RpcError) as raised:
+                sync(mesh, method, b"x")
+            error: Any = raised.value
+            assert (error.code(), error.details()) == (grpc.StatusCode.UNAVAILABLE, "told")
+            assert dict(error.trailing_metadata())["why"] == "because"
+            assert tries(server) == ["1"]
+        assert sync(mesh, "Get") == GOT["Get"]
+        server.failures = 1
+        assert sync(mesh, "GetFlaky") == GOT["Get"]  # what the thread has heard of another call does not count
+        assert tries(server) == ["1", "1", "2"]
