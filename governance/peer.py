@@ -73,7 +73,7 @@ class Peer:
 class Served:
     """A connection that a context of the mesh's has let in to `port`: by TLS where there is a peer, else in the clear.
 
-    It says so only while it is `open`. `unseen`: its app takes it for one in the clear, as behind a sidecar.
+    It says so only while it is `open`. `unseen`: its app is not told that it came by TLS, as behind a sidecar.
     """
 
     port: int

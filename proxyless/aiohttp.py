@@ -91,4 +91,11 @@ def govern_application(app: web.Application) -> None:
             "an aiohttp application that is frozen before it is served cannot be governed "
             "(or leave it alone: --skip aiohttp.web)"
         )
-    app.middlewares.insert(0, server())
+    made = server()
+    made.beneath = True
+    app.middlewares.insert(0, made)
+
+
+def is_governed_by_run(app: web.Application | None) -> bool:
+    """`proxyless run`: whether an application has got its layer by `govern_application`."""
+    return app is not None and any(getattr(each, "beneath", False) for each in app.middlewares)

@@ -106,12 +106,18 @@ def hypercorn(config: C, mesh: Mesh | None = None, *, port: int | None = None) -
     if any_config.quic_bind:
         raise UnsupportedError(NO_QUIC.format(", ".join(any_config.quic_bind)))
     own: int = int(any_config.bind[0].rpartition(":")[2]) if port is None else port
+    return secured(config, lambda alpn: server_context(mesh, port=own, alpn=alpn))
+
+
+def secured(config: C, context: Callable[[Sequence[str]], ssl.SSLContext]) -> C:
+    """A copy of a configuration of hypercorn's that serves by a context for protocols of ALPN."""
+    any_config: Any = config
 
     class Governed(type(any_config)):  # type: ignore[misc]  # the class of the config that was given
         ssl_enabled = True
 
         def create_ssl_context(self) -> ssl.SSLContext:
-            return server_context(mesh, port=own, alpn=self.alpn_protocols)
+            return context(self.alpn_protocols)
 
     made: Any = Governed()
     made.__dict__.update(any_config.__dict__)
@@ -153,7 +159,7 @@ def gunicorn(mesh: Mesh | None = None, *, port: int | None = None) -> Callable[.
         if context is None:
             _worker_is_fit(config)
             context = _ByPort(mesh) if port is None else server_context(mesh, port=port)
-            config.set("pre_request", _telling(config.pre_request))
+            config.set("pre_request", telling(config.pre_request))
             made.clear()
             made[process] = context
         return context
@@ -171,7 +177,7 @@ def _worker_is_fit(config: Any) -> None:
         raise AppImportError(NO_WORKER.format(config.worker_class_str))
 
 
-def _telling(then: Callable[[Any, Any], object]) -> Callable[[Any, Any], None]:
+def telling(then: Callable[[Any, Any], object]) -> Callable[[Any, Any], None]:
     """gunicorn's `pre_request` that says first whose request a thread is about to serve.
 
     A thread of a pool need not have read it: it may have come with the one before, which another thread has served.

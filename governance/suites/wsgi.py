@@ -72,9 +72,11 @@ class WsgiMiddleware(Governs):
             if served is PROBE:
                 return self.app(environ, start_response)
             served = None  # a connection that no context of the mesh's has let in
-        else:
+        elif not served.unseen:  # else the server knows of no TLS, and says what it did without
             environ["wsgi.url_scheme"] = "http" if served.peer is None else "https"
         view = view_of(environ, self._names)
+        if served is not None and served.unseen:
+            view.scheme = b"http" if served.peer is None else b"https"
         sent, kept, target = view.raw_headers, view.without_hop().copy(), view.path
         inbound = InboundRequest(
             runtime,
@@ -101,8 +103,6 @@ class WsgiMiddleware(Governs):
         if view.path is not target:
             put_target(environ, view.path)
         environ[GOVERNED] = True
-        if served is not None and served.unseen:
-            environ["wsgi.url_scheme"] = "http"
         return _serve(self.app, inbound, environ, start_response)
 
 

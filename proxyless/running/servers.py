@@ -13,16 +13,17 @@ from typing import Any
 
 from ..errors import UnsupportedError
 from .libraries import Library
-from .sockets import context, left_alone, port_of
+from .sockets import around, context, left_alone, port_of, skipped
 
+GREENLETS = "gunicorn.workers.base_async.AsyncWorker"
 BLOCKING = frozenset(
     {
         "gunicorn.workers.sync.SyncWorker",
         "gunicorn.workers.gthread.ThreadWorker",
-        "gunicorn.workers.base_async.AsyncWorker",
+        GREENLETS,
     }
 )
-"""gunicorn's workers that serve WSGI, the last one with greenlets."""
+"""gunicorn's workers that serve WSGI."""
 OWN_WAY = ("aiohttp.", "uvicorn.", "uvicorn_worker.")
 """Where workers are from that hand their app to a server which is governed itself."""
 
@@ -55,10 +56,11 @@ def patch_uvicorn(library: ModuleType) -> None:
     async def begun(self: Any, sockets: list[Any] | None = None) -> None:
         config = self.config
         own = config.ssl
-        if own is not None:
-            left_alone("uvicorn")
-        elif config.proxyless_governs:
-            config.ssl = context("uvicorn", ports_of(config, sockets))
+        if config.proxyless_governs:
+            if own is not None:
+                left_alone("uvicorn")
+            else:
+                config.ssl = context("uvicorn", ports_of(config, sockets))
         try:
             await startup(self, sockets=sockets)
         finally:
@@ -88,11 +90,29 @@ def patch_workers(library: ModuleType) -> None:
         original(self)
         kinds = [f"{each.__module__}.{each.__qualname__}" for each in type(self).__mro__]
         if not BLOCKING.isdisjoint(kinds):
-            self.wsgi = governed(self.wsgi, "wsgi")
+            loaded = self.wsgi
+            self.wsgi = governed(loaded, "wsgi")
+            if self.wsgi is not loaded:
+                _secure(self, greenlets=GREENLETS in kinds)
         elif not any(each.startswith(OWN_WAY) for each in kinds):
             raise _refusal(f"gunicorn's worker {kinds[0]}", "gunicorn")
 
     library.Worker.load_wsgi = load
+
+
+def _secure(worker: Any, *, greenlets: bool) -> None:
+    """The sockets of a worker whose app has been governed, now that it is a process of its own.
+
+    gunicorn is not told of TLS: it would say of every request that it came by it, in the clear and by Unix sockets too.
+    """
+    if greenlets:
+        left_alone("gunicorn", "serves by greenlets")
+    elif worker.cfg.is_ssl:
+        left_alone("gunicorn")
+    elif not skipped():
+        for each in worker.sockets:
+            each.sock = around("gunicorn", each.sock)
+        worker.cfg.set("pre_request", import_module("proxyless.tls").telling(worker.cfg.pre_request))
 
 
 def patch_asgi_worker(library: ModuleType) -> None:
@@ -102,18 +122,23 @@ def patch_asgi_worker(library: ModuleType) -> None:
     @wraps(original)
     def load(self: Any) -> None:
         original(self)
-        self.asgi = governed(self.asgi, "asgi")
+        loaded = self.asgi
+        self.asgi = governed(loaded, "asgi")
+        if self.asgi is not loaded:
+            left_alone("gunicorn", "serves ASGI by a worker of its own")
 
     library.ASGIWorker.load_wsgi = load
 
 
 def _holding(original: Callable[..., None], suite: str) -> Callable[..., None]:
-    """What makes an object that has its app in `app`."""
+    """What makes an object that has its app in `app`. `proxyless_governs`: whether that has got a layer."""
 
     @wraps(original)
     def made(self: Any, *arguments: Any, **options: Any) -> None:
         original(self, *arguments, **options)
-        self.app = governed(self.app, suite)
+        given = self.app
+        self.app = governed(given, suite)
+        self.proxyless_governs = self.app is not given
 
     return made
 
@@ -124,9 +149,47 @@ def patch_wrappers(library: ModuleType) -> None:
         kind.__init__ = _holding(kind.__init__, suite)
 
 
+def patch_hypercorn(library: Any) -> None:
+    """hypercorn's workers on asyncio and uvloop."""
+    original = library.worker_serve
+
+    @wraps(original)
+    async def serve(app: Any, config: Any, *, sockets: Any = None, **options: Any) -> None:
+        if app.proxyless_governs:
+            if config.ssl_enabled:
+                left_alone("hypercorn")
+            elif type(app).__name__ == "WSGIWrapper":
+                left_alone("hypercorn", "serves WSGI by threads that are not told of a connection")
+            else:
+                config, sockets = _secured(config, sockets if sockets is not None else config.create_sockets())
+        await original(app, config, sockets=sockets, **options)
+
+    library.worker_serve = serve
+
+
+def _secured(config: Any, sockets: Any) -> tuple[Any, Any]:
+    """What hypercorn serves by, with its sockets among those that speak TLS."""
+    made = context("hypercorn", map(port_of, sockets.insecure_sockets), config.alpn_protocols)
+    if made is None:
+        return config, sockets
+    own = import_module("proxyless.tls").secured(config, lambda _: made)
+    return own, type(sockets)(sockets.insecure_sockets, [], sockets.quic_sockets)
+
+
 def patch_werkzeug(library: ModuleType) -> None:
-    """werkzeug's development server, which `flask run` starts."""
-    library.BaseWSGIServer.__init__ = _holding(library.BaseWSGIServer.__init__, "wsgi")
+    """werkzeug's development server, which `flask run` starts. What it says of TLS stays as it is without."""
+    original = _holding(library.BaseWSGIServer.__init__, "wsgi")
+
+    @wraps(original)
+    def made(self: Any, *arguments: Any, **options: Any) -> None:
+        original(self, *arguments, **options)
+        if self.proxyless_governs:
+            if self.ssl_context is not None:
+                left_alone("werkzeug")
+            else:
+                self.socket = around("werkzeug", self.socket)
+
+    library.BaseWSGIServer.__init__ = made
 
 
 def patch_runner(library: ModuleType) -> None:
@@ -139,6 +202,27 @@ def patch_runner(library: ModuleType) -> None:
         await original(self)
 
     library.AppRunner.setup = setup
+    library.TCPSite.start = _site(library.TCPSite.start, lambda site: site.port)
+    library.SockSite.start = _site(library.SockSite.start, lambda site: port_of(site._sock))
+
+
+def _site(original: Callable[..., Any], port: Callable[[Any], int]) -> Callable[..., Any]:
+    """What makes a site listen. Its name does not tell of the context."""
+
+    @wraps(original)
+    async def start(self: Any) -> None:
+        own = self._ssl_context
+        if import_module("proxyless.aiohttp").is_governed_by_run(getattr(self._runner, "app", None)):
+            if own is not None:
+                left_alone("aiohttp.web")
+            else:
+                self._ssl_context = context("aiohttp.web", [port(self)])
+        try:
+            await original(self)
+        finally:
+            self._ssl_context = own
+
+    return start
 
 
 def patch_granian(suite: str) -> Callable[[ModuleType], None]:
@@ -231,10 +315,11 @@ def _telling(original: Callable[..., int], interceptor: Any) -> Callable[..., in
 
 SERVERS = (
     Library("uvicorn", (0, 30), None, patch_uvicorn, incoming=True, mtls=True),
-    Library("gunicorn", (23,), None, patch_workers, module="gunicorn.workers.base", incoming=True),
+    Library("gunicorn", (23,), None, patch_workers, module="gunicorn.workers.base", incoming=True, mtls=True),
     Library("gunicorn", (23,), None, patch_asgi_worker, module="gunicorn.workers.gasgi", incoming=True),
     Library("hypercorn", (0, 17), None, patch_wrappers, module="hypercorn.app_wrappers", incoming=True),
-    Library("werkzeug", (3, 0), None, patch_werkzeug, module="werkzeug.serving", incoming=True),
+    Library("hypercorn", (0, 17), None, patch_hypercorn, module="hypercorn.asyncio.run", incoming=True, mtls=True),
+    Library("werkzeug", (3, 0), None, patch_werkzeug, module="werkzeug.serving", incoming=True, mtls=True),
     Library(
         "aiohttp.web",
         (3, 12, 15),
@@ -243,6 +328,7 @@ SERVERS = (
         distribution="aiohttp",
         module="aiohttp.web_runner",
         incoming=True,
+        mtls=True,
     ),
     Library("granian", (2, 0), None, patch_granian("asgi"), module="granian.asgi", incoming=True),
     Library("granian", (2, 0), None, patch_granian("wsgi"), module="granian.wsgi", incoming=True),

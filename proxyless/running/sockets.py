@@ -42,19 +42,21 @@ def context(server: str, ports: Iterable[int], alpn: Sequence[str] = ("http/1.1"
     if skipped() or not any(listening):
         return None
     if len(listening) > 1:
-        _tell(server, f"listens on ports {', '.join(map(str, listening))} with one context for them all")
+        left_alone(server, f"listens on ports {', '.join(map(str, listening))} with one context for them all")
         return None
     made: SSLContext = import_module("proxyless.tls").beneath(listening[0], alpn)
     return made
 
 
-def left_alone(server: str) -> None:
-    """Tells of a server that has TLS of its program's."""
+def around(server: str, sock: socket) -> socket:
+    """A socket that listens for a blocking server; what it accepts takes mTLS, unless it is left as it is."""
+    made = context(server, [port_of(sock)])
+    return sock if made is None else made.wrap_socket(sock, server_side=True)
+
+
+def left_alone(server: str, why: str = "speaks TLS of its own") -> None:
+    """Tells of a server whose socket stays as it is, unless that is on purpose."""
     if not skipped():
-        _tell(server, "speaks TLS of its own, which is left alone")
+        import logging  # costs too much for each interpreter
 
-
-def _tell(server: str, why: str) -> None:
-    import logging  # costs too much for each interpreter
-
-    logging.getLogger("proxyless").warning("%s %s: it takes no mTLS of the mesh", server, why)
+        logging.getLogger("proxyless").warning("%s %s: its socket is left as it is", server, why)

@@ -64,6 +64,7 @@ class ServerMiddleware(Governs):
         moved = request if view.raw_headers is headers else _with_headers(request, view.raw_headers)
         if view.path is not target:
             moved = moved.clone(rel_url=URL(view.path.decode(), encoded=True))
+            moved._transport_sslcontext = request._transport_sslcontext
         request.__dict__[DECIDED] = moved.__dict__[DECIDED] = self
         if view.path is target:
             return await _serve(request, moved, inbound, handler)
@@ -82,13 +83,13 @@ class ServerMiddleware(Governs):
         served: Served | None = getattr(info("ssl_object"), "served", None)
         if served is not None and (not served.open or served.port != port):
             served = None  # a connection that no context of the mesh's has let in
-        scheme = b"https" if request.scheme == "https" else b"http"
-        if served is not None and served.peer is None:
-            scheme = b"http"
+        if served is not None and (served.unseen or served.peer is None):
+            request._transport_sslcontext = None  # which the scheme that the app is told goes by
+        secure = request.scheme == "https" if served is None else served.peer is not None
         path = request.raw_path
         view = RequestView(
             request.method.encode(),
-            scheme,
+            b"https" if secure else b"http",
             b"",
             path.encode("utf-8", "surrogateescape") if path[:1] == "/" else request.rel_url.raw_path_qs.encode(),
             list(request.raw_headers),

@@ -23,8 +23,15 @@ from tests.support.ports import free_port
 from tests.support.waiting import wait_for
 
 APPS = "tests.proxyless.running.mirrors"
+GUNICORN = f"gunicorn {APPS}:app --bind 127.0.0.1:PORT --no-control-socket"
 SERVERS = {
     "uvicorn": f"uvicorn {APPS}:asgi --port PORT",
+    "gunicorn, sync": GUNICORN,
+    "gunicorn, gthread": f"{GUNICORN} --threads 2 --preload",
+    "gunicorn, uvicorn's worker": f"{GUNICORN.replace(':app', ':asgi')} -k uvicorn_worker.UvicornWorker",
+    "hypercorn": f"hypercorn {APPS}:asgi --bind 127.0.0.1:PORT",
+    "aiohttp": f"aiohttp.web -H 127.0.0.1 -P PORT {APPS}:aiohttp_app",
+    "flask": f"flask --app {APPS}:flask_app() run --port PORT",
 }
 WORKLOAD = """
 apiVersion: v1
@@ -194,6 +201,37 @@ def test_the_mtls_of_all_servers_can_be_left_alone(tmp_path: Path, held: ExitSta
     assert "leaves sockets of uvicorn" in world.log
 
 
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (f"{GUNICORN} -k gevent", "gunicorn serves by greenlets"),
+        (f"{GUNICORN.replace(':app', ':asgi')} -k asgi", "gunicorn serves ASGI by a worker of its own"),
+        (f"hypercorn {APPS}:app --bind 127.0.0.1:PORT", "hypercorn serves WSGI by threads"),
+    ],
+)
+def test_a_server_that_cannot_take_it_goes_on_in_the_clear(
+    command: str, said: str, tmp_path: Path, held: ExitStack
+) -> None:
+    world = world_of(command, tmp_path, held)
+    assert world.by_mesh().status_code == 503
+    assert said in world.log
+    world.mode("STRICT")
+    wait_for(lambda: world.takes("STRICT"), 200)
+
+
+def test_what_a_proxy_says_of_the_scheme_is_heard_as_before(tmp_path: Path, held: ExitStack) -> None:
+    """gunicorn believes proxies on loopback; what the mesh decides by is the connection."""
+    world = world_of(SERVERS["gunicorn, sync"], tmp_path, held)
+    with httpx.Client(trust_env=False, timeout=PATIENCE) as client:
+
+        def ask() -> httpx.Response:
+            return client.get(f"http://{world.bare}/", headers={"x-forwarded-proto": "https"})
+
+        assert ask().json()["scheme"] == "https"
+        world.mode("STRICT")
+        wait_for(lambda: ask().status_code == 503, 200)
+
+
 def test_tls_of_the_programs_own_is_left_alone(tmp_path: Path, held: ExitStack) -> None:
     own = authority()
     chain, key = write(own.leaf(dns=("localhost",)), tmp_path)
@@ -207,7 +245,7 @@ def test_tls_of_the_programs_own_is_left_alone(tmp_path: Path, held: ExitStack) 
                 return False
 
         wait_for(answered, 200)
-    assert "uvicorn speaks TLS of its own, which is left alone: it takes no mTLS of the mesh" in world.log
+    assert "uvicorn speaks TLS of its own: its socket is left as it is" in world.log
 
 
 def test_an_app_that_its_program_governs_has_the_socket_of_its_program(tmp_path: Path, held: ExitStack) -> None:

@@ -34,7 +34,7 @@ def test_where_no_port_is_known_there_is_no_context(ports: list[int], caplog: py
 
 def test_one_context_is_for_one_port(caplog: pytest.LogCaptureFixture) -> None:
     assert context("a server", [8001, 8000]) is None
-    told = "a server listens on ports 8000, 8001 with one context for them all: it takes no mTLS of the mesh"
+    told = "a server listens on ports 8000, 8001 with one context for them all: its socket is left as it is"
     assert caplog.messages == [told]
 
 
