@@ -33,6 +33,9 @@ class HttpFilter(Protocol):
 
     It is called from any thread. `Request` and `Response` are those of `proxyless.policies`. What it raises lets
     nothing through: 503, or on the way back an `ExtensionError`.
+
+    With an attribute `max_request_bytes` `on_request` sees the body of a request (`request.body`) that is no longer;
+    one that is longer is answered with 413, as by Envoy's buffer filter.
     """
 
     def on_request(self, request: Request) -> Response | Awaitable[Response | None] | None:

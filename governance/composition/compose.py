@@ -16,12 +16,13 @@ Find = Callable[[str], Iterable[object]]
 
 @dataclass(frozen=True, slots=True)
 class Own:
-    """An own policy. `origin`: whose list it stands in."""
+    """An own policy. `origin`: whose list it stands in. `max_request_bytes`: of the body that it wants to see."""
 
     name: str
     origin: str
     on_request: Callable[[Any], Any] | None
     on_response: Callable[[Any, Any], Any] | None
+    max_request_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,4 +217,7 @@ def _own(item: object, origin: str, *, blocking: bool, incoming: bool | None) ->
         methods.append(found)
     if methods == [None, None]:
         raise PolicyError(f"{origin}: {item!r} is no policy: it has neither on_request nor on_response")
-    return Own(name, origin, *methods)
+    most = getattr(item, "max_request_bytes", None)
+    if most is not None and not (isinstance(most, int) and most > 0):
+        raise PolicyError(f"{origin}: max_request_bytes of policy {name} is {most!r}: a number of bytes above 0")
+    return Own(name, origin, methods[0], methods[1], most)

@@ -29,7 +29,11 @@ class PolicyError(TypeError):
 
 
 class Policy(Protocol):
-    """An own policy: a class with either of these methods, or both. They may be coroutines where the suite is async."""
+    """An own policy: a class with either of these methods, or both. They may be coroutines where the suite is async.
+
+    With an attribute `max_request_bytes` `on_request` sees the body of a request (`request.body`) that is no longer;
+    one that is longer is answered with 413, as by Envoy's buffer filter.
+    """
 
     def on_request(self, request: Request) -> Response | Awaitable[Response | None] | None:
         """See or change a request; None lets it pass, a response answers it here."""

@@ -95,15 +95,17 @@ class Request:
     `method`, `host` (the Host header or authority), `path` (with its query), `headers`; `incoming`: whether it comes to
     this process. `principal`: who sends it, where its connection has shown a certificate. `route` and `cluster`: names,
     once the mesh has decided. `hash_key`: what a balancer that goes by a hash goes by. `context`: anything that
-    policies keep for this one request, until its response.
+    policies keep for this one request, until its response. `body`: all of it, for who has `max_request_bytes`; None for
+    others, and in a dry run.
     """
 
-    __slots__ = ("_stream", "_view", "changed", "context", "hash_key", "headers")
+    __slots__ = ("_stream", "_view", "body", "changed", "context", "hash_key", "headers")
 
     def __init__(self, stream: OutgoingCall | InboundRequest | Stream, view: RequestView) -> None:
         self._stream = stream
         self._view: Any = view
         self.changed = False
+        self.body: bytes | None = None
         self.context: dict[str, Any] = {}
         self.hash_key: str | None = None
         self.headers = Headers(self._raw, self._take)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..actions import Action, Ask, Head
 from ..balancing.digest import xx_hash
+from ..bodies import whole
 from ..passing import DIRECT
 from ..replies import LocalReply, framed_headers
 from ..request import RequestView
@@ -73,9 +74,14 @@ def _answer(own: Own, method: str, found: Any) -> Generator[Action, Any, Respons
     return found
 
 
-def _ask(owns: Sequence[Own], passage: Passage) -> Steps:
+def _ask(owns: Sequence[Own], passage: Passage, stream: OutgoingCall | InboundRequest) -> Steps:
     for own in owns:
         if own.on_request is not None:
+            if own.max_request_bytes is not None:
+                body = yield from whole(stream, own.max_request_bytes)
+                if isinstance(body, LocalReply):
+                    return body
+                passage.request.body = body
             found = yield from _answer(own, "on_request", own.on_request(passage.request))
             if found is not None:
                 return found.reply(f"policy{{{own.name}}}")
@@ -90,7 +96,7 @@ def enter(stream: Any, policies: Policies) -> Steps:
     if not (policies.own or policies.elsewhere):
         return None
     passage = stream.passage = Passage(stream)
-    reply = yield from _ask(policies.before, passage)
+    reply = yield from _ask(policies.before, passage, stream)
     request = passage.request
     if request.changed:
         passage.sent = stream.request.having(stream.request.raw_headers)
@@ -111,7 +117,7 @@ def leave_call(call: OutgoingCall, policies: Policies) -> Steps:
     else:
         passage.sent = passage.leaving()
         request.over(passage.sent)
-    reply = yield from _ask(policies.after, passage)
+    reply = yield from _ask(policies.after, passage, call)
     if request.hash_key is not None:
         call.hash = xx_hash(request.hash_key.encode())
     return reply
@@ -120,7 +126,7 @@ def leave_call(call: OutgoingCall, policies: Policies) -> Steps:
 def leave_inbound(inbound: InboundRequest, policies: Policies) -> Steps:
     """The same of an incoming request: what they change is what the app gets."""
     passage = inbound.passage
-    return (yield from _ask(policies.after, passage)) if passage is not None else None
+    return (yield from _ask(policies.after, passage, inbound)) if passage is not None else None
 
 
 def come_back(stream: OutgoingCall, head: Head) -> Steps:

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 from ...xds.model.filters import Buffer
 from ..actions import Collect
-from ..matching import decimal
+from ..bodies import ENCODING, LENGTH, wanted
 from ..replies import LocalReply, payload_too_large
 from ..request import RequestView
 from ..routing import CompiledRoute, Target
-from .stream import ENCODING, Steps, Stream, may_stream, of_route
-
-LENGTH = b"content-length"
+from .stream import Steps, Stream, of_route
 
 
 class BufferFilter:
@@ -36,14 +34,10 @@ class BufferFilter:
         most = own.max_bytes if isinstance(own, Buffer) else self._most
         if most is None:
             return None
-        known = stream.request.headers
-        given = known.get(LENGTH)
-        if given is None:
-            return self._held(stream, most) if may_stream(stream) else None
-        length = decimal(given)
-        if length is not None and length > most:
-            return payload_too_large()
-        return self._held(stream, most) if length != 0 else None
+        found = wanted(stream, most)
+        if isinstance(found, LocalReply):
+            return found
+        return self._held(stream, most) if found else None
 
     def _held(self, stream: Stream, most: int) -> Steps:
         collect = Collect(most)

@@ -13,12 +13,13 @@ from ...xds.model.ext_authz import ExtAuthz, ExtAuthzPerRoute, HttpAuthorizer
 from ...xds.model.filters import GrpcTarget
 from ..actions import Ask, Collect, Service
 from ..authorization.values import value_at, value_test
+from ..bodies import ENCODING, may_stream
 from ..check_answer import HttpReader, any_of, change_request, change_response, encoded, proper
 from ..check_request import Body, NameTest, check_query, http_check
 from ..headers import HeaderList, Level, compile_additions
 from ..replies import LocalReply, payload_too_large
 from ..routing import CompiledRoute, Target
-from .stream import ENCODING, Steps, Stream, may_stream, of_route
+from .stream import Steps, Stream, of_route
 
 if TYPE_CHECKING:
     from ..runtime import Runtime

@@ -8,6 +8,7 @@ from typing import Any
 
 from ...xds.model.extension import Extension, ExtensionError
 from ..actions import Ask
+from ..bodies import whole
 from ..composition.messages import Request, Response
 from ..events import ExtensionFailed
 from ..headers import HeaderList
@@ -47,6 +48,18 @@ class ExtensionFilter:
         if extension is None or not hasattr(extension.made, "on_request"):
             return None
         keep_named(stream)
+        most = getattr(extension.made, "max_request_bytes", None)
+        return self._asked(stream, extension) if most is None else self._with_body(stream, extension, most)
+
+    def _with_body(self, stream: Stream, extension: Extension, most: int) -> Steps:
+        body = yield from whole(stream, most)
+        if isinstance(body, LocalReply):
+            return body
+        self._request(stream).body = body
+        reply = self._asked(stream, extension)
+        return reply if reply is None or isinstance(reply, LocalReply) else (yield from reply)
+
+    def _asked(self, stream: Stream, extension: Extension) -> Steps | LocalReply | None:
         try:
             found = extension.call("on_request", self._request(stream))
             if inspect.isawaitable(found):

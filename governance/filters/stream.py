@@ -16,8 +16,6 @@ from ..routing import CompiledRoute, Target
 if TYPE_CHECKING:
     from ..runtime import Runtime
 
-ENCODING = b"transfer-encoding"
-
 Steps = Generator[Sleep | Ask | Collect, Any, LocalReply | None]
 """A filter that has to wait, for time or for a service, says so by actions and returns what it decided."""
 
@@ -88,12 +86,6 @@ class EndFilter(RequestFilter, Protocol):
 
     def on_end(self, stream: Stream) -> None:
         """Called once for every stream whose request the filters have begun to see."""
-
-
-def may_stream(stream: Stream) -> bool:
-    """Whether a request without a length may have a body: over HTTP/2 it need not say so. A call of gRPC does not."""
-    request = stream.request
-    return stream.incoming or ENCODING in request.headers or request.is_grpc
 
 
 def keep_named(stream: Stream) -> None:

@@ -189,6 +189,8 @@ class _Governed(HTTPConnectionPool if TYPE_CHECKING else object):  # type: ignor
             pool = self._pool_for(route, scheme, host, port)
             at = target
             sent_url = url
+            if streamed and request.stream is not chunks:
+                more["body"] = request.stream  # somebody has read it
             if exchange.call.passage is not None and (changed := exchange.call.passage.sent) is not None:
                 # A policy of the user's has changed it.
                 more["headers"] = own_headers(changed)

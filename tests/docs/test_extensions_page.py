@@ -21,6 +21,7 @@ PACKAGES = {
     "example-api-key",
     "example-preferred",
     "example-rendezvous",
+    "example-signing",
     "example-stamped",
     "example-tenant",
     "proxyless-httplib2",
@@ -71,7 +72,7 @@ def test_run_governs_the_library_of_a_package(world: World, site: Path) -> None:
     assert re.search(r"^proxyless run: governs httplib2 [\d.]+$", done.stderr, re.MULTILINE)
     refused = run(world, site, sys.executable, "-m", "proxyless.cli", "run", "--skip", "httplib3", "--", "true")
     assert "'httplib3' is not one of httpx, httpx2, urllib3, aiohttp, grpc, uvicorn, " in refused.stderr
-    assert refused.stderr.rstrip().endswith(", incoming, httplib2")
+    assert refused.stderr.rstrip().endswith(", incoming, mtls, httplib2")
 
 
 def test_two_suites_for_a_library_are_refused_before_the_program_begins(world: World, site: Path) -> None:

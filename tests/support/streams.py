@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from proxyless.governance.actions import Action, Ask, Sleep
+from proxyless.governance.actions import Action, Ask, Collect, Sleep
 from proxyless.governance.filters.stream import RequestFilter, Steps, Stream
 from proxyless.governance.headers import HeaderList
 from proxyless.governance.peer import Peer
@@ -67,7 +67,10 @@ def finish(steps: LocalReply | Steps | None, *answers: object) -> Ran:
         action = next(steps)
         while True:
             actions.append(action)
-            action = steps.send(next(told, None))
+            answer = next(told, None)
+            if isinstance(action, Collect) and isinstance(answer, int):
+                action.body = b"x" * answer
+            action = steps.send(answer)
     except StopIteration as stop:
         return Ran(stop.value, actions)
 

@@ -19,6 +19,7 @@ from aiohttp import (
     hdrs,
 )
 from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.payload import BytesPayload
 from yarl import URL
 
 from ...actions import (
@@ -112,6 +113,8 @@ class Leg:
                 change(request, send.changed)
             elif send.told:
                 tell(request, send.told)
+            if isinstance(exchange.source, Whole | Begun) and not isinstance(request._body, BytesPayload):
+                request._body = Body(exchange.source, attempt)  # type: ignore[assignment]  # somebody has read it
             try:
                 connection = await exchange.pool.bypassed(send, own, request, traces, timeout)
             except ClientConnectorError as error:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from aiohttp.payload import BytesPayload, Payload
 
 if TYPE_CHECKING:
-    from .._upload import Upload
     from .attempt import Attempt
 
 
@@ -81,7 +80,7 @@ class Body:
 
     __slots__ = ("_attempt", "_upload")
 
-    def __init__(self, upload: Upload, attempt: Attempt) -> None:
+    def __init__(self, upload: AsyncIterable[bytes], attempt: Attempt) -> None:
         self._upload = upload
         self._attempt = attempt
 

@@ -28,6 +28,13 @@ class Waits:
     async def on_request(self, request: Request) -> None: ...
 
 
+class Wanting:
+    def __init__(self, most: object) -> None:
+        self.max_request_bytes = most
+
+    def on_request(self, request: Request) -> None: ...
+
+
 class WaitsLate:
     async def on_response(self, request: Request, response: Response) -> None: ...
 
@@ -103,6 +110,8 @@ def test_shadow_mode_without_names_is_about_all_that_refuses_delays_or_repeats()
         (["nobody"], {}, "no package brings policies by the name 'nobody'"),
         ("nobody", {}, "policies='nobody' is no list"),
         (7, {}, "policies=7 is no list"),
+        ([Wanting(0)], {}, "max_request_bytes of policy Wanting is 0: a number of bytes above 0"),
+        ([Wanting("1")], {}, "max_request_bytes of policy Wanting is '1'"),
         ([Waits()], {"blocking": True}, "on_request of policy Waits is a coroutine, and this code is sync"),
         ([WaitsLate()], {"incoming": True}, "an app's response does not wait"),
         ([Fallback("http://b")], {"incoming": True}, "cannot be answered by another host"),

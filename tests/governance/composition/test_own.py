@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from proxyless.governance.actions import Ask, Bypass, Deliver, Head, OpenConnection
+from proxyless.governance.actions import Ask, Bypass, Collect, Deliver, Head, OpenConnection
 from proxyless.governance.call import OutgoingCall
 from proxyless.governance.composition.compose import compose
 from proxyless.governance.composition.items import MESH, PolicyError
 from proxyless.governance.composition.messages import Request, Response
 from proxyless.governance.inbound import InboundRequest
+from proxyless.governance.request import RequestView
 from proxyless.governance.runtime import Options
 from proxyless.xds.model.listener import TcpProxy
 from proxyless.xds.model.matchers import HeaderMatcher, PathMatcher, StringMatcher
@@ -82,6 +83,28 @@ def test_a_policy_may_answer_itself_and_those_behind_it_hear_nothing(behind: boo
     assert log == ["a>", "b>", "<a"]
     assert steps.sent() == []
     assert steps.call.status == 418
+
+
+@pytest.mark.parametrize(("length", "status"), [(3, 200), (4, 413)])
+@pytest.mark.parametrize("behind", [False, True])
+def test_a_policy_that_wants_the_body_has_it_or_refuses_it(behind: bool, length: int, status: int) -> None:
+    seen: list[bytes | None] = []
+    own = Own("a", [], lambda request: seen.append(request.body))
+    own.max_request_bytes = 3  # type: ignore[attr-defined]
+    fixture = world(*([MESH, own] if behind else [own]))
+    view = RequestView(b"POST", b"http", b"shop", b"/", [(b"transfer-encoding", b"chunked")])
+    call = OutgoingCall(fixture.runtime, "test", view, b"shop", 80)
+    steps = Steps(fixture, call)
+    found = steps.until(Collect)
+    assert isinstance(found, Collect)
+    found.body = b"x" * length
+    action = steps.answer(length)
+    assert seen == ([b"xxx"] if status == 200 else [])
+    if status == 200:
+        assert isinstance(action, OpenConnection)
+    else:
+        assert steps.reply is not None
+        assert steps.reply.status == 413
 
 
 def test_a_hash_key_is_what_a_hash_ring_goes_by() -> None:

@@ -47,6 +47,56 @@ def ran(found: Extension, *answers: object) -> Ran:
     return run(ExtensionFilter("f", found), stream()[0], *answers)
 
 
+CHUNKED = (b"transfer-encoding", b"chunked")
+
+
+@pytest.mark.parametrize(
+    ("header", "incoming", "collected", "seen", "said"),
+    [
+        ((b"content-length", b"5"), False, 5, [b"xxxxx"], ""),
+        (CHUNKED, False, 5, [b"xxxxx"], ""),
+        (CHUNKED, False, 0, [b""], ""),
+        (CHUNKED, False, None, [None], ""),  # a dry run
+        (CHUNKED, False, 6, [], "413"),
+        ((b"content-length", b"6"), False, None, [], "413"),
+        ((b"content-length", b"0"), True, None, [b""], ""),
+        ((b"x-other", b"1"), False, None, [b""], ""),
+        ((b"x-other", b"1"), True, 3, [b"xxx"], ""),
+    ],
+)
+def test_a_body_is_seen_by_who_says_how_long_it_may_be(
+    header: tuple[bytes, bytes], incoming: bool, collected: int | None, seen: list[bytes | None], said: str
+) -> None:
+    got: list[bytes | None] = []
+    made = extension(on_request=lambda request: got.append(request.body))
+    made.made.max_request_bytes = 5
+    asked, _ = stream(incoming=incoming)
+    asked.request.replace_headers([header])
+    reply = run(ExtensionFilter("f", made), asked, collected).reply
+    assert (got, str(reply.status) if reply is not None else "") == (seen, said)
+    assert asked.request.raw_headers == [header]
+
+
+def test_with_a_body_it_may_answer_and_wait_too() -> None:
+    async def on_request(request: Request) -> Response:
+        raise AssertionError
+
+    for answer, expected in ((Response(418), 418), (None, None)):
+        made = extension(on_request=on_request)
+        made.made.max_request_bytes = 5
+        asked, _ = stream(incoming=True)
+        found = run(ExtensionFilter("f", made), asked, 3, answer)
+        assert isinstance(found.actions[1], Ask)
+        found.actions[1].request.close()
+        assert (found.reply.status if found.reply is not None else None) == expected
+    made = extension(on_request=lambda request: Response(401))
+    made.made.max_request_bytes = 5
+    asked, _ = stream()
+    reply = run(ExtensionFilter("f", made), asked).reply
+    assert reply is not None
+    assert reply.status == 401
+
+
 def nothing(request: Request) -> None:
     del request
 

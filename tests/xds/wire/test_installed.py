@@ -47,6 +47,9 @@ class Even:
     def match(self, value):
         return int(value) % 2 == 0
 
+class Wanting(Filter):
+    max_request_bytes = 0
+
 def nothing(config):
     return object()
 """
@@ -54,6 +57,7 @@ POINTS = {
     "proxyless.filters": {
         "type.googleapis.com/acme.Filter": "acme_mesh:Filter",
         "acme.Nothing": "acme_mesh:nothing",
+        "acme.Wanting": "acme_mesh:Wanting",
         "acme.Missing": "acme_mesh:NoSuch",
         "envoy.extensions.filters.http.lua.v3.Lua": "acme_mesh:Filter",
     },
@@ -142,6 +146,7 @@ def test_what_a_filter_refuses_is_refused_with_its_resource() -> None:
     ("kind", "why"),
     [
         ("acme.Missing", "= acme_mesh:NoSuch of package acme-mesh 1.2 cannot be loaded: AttributeError"),
+        ("acme.Wanting", "own (acme.Wanting of package acme-mesh 1.2): max_request_bytes is 0"),
         ("acme.Nothing", "= acme_mesh:nothing of package acme-mesh 1.2 has made <object object"),
     ],
 )

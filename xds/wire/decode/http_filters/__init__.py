@@ -121,6 +121,9 @@ def filter_config(name: str, packed: pb.google_protobuf.Any, *, optional: bool =
         return InertFilter()
     try:
         own = brought(FILTERS, name, packed, ("on_request", "on_response"))
+        most = None if own is None else getattr(own.made, "max_request_bytes", None)
+        if most is not None and not (isinstance(most, int) and most > 0):
+            raise BrokenError(f"{own}: max_request_bytes is {most!r}, where a number of bytes above 0 is wanted")
     except BrokenError as error:
         return UnenforceableFilter(type_name, str(error), known=True)
     return own if own is not None else UnenforceableFilter(type_name, NOT_DONE)
