@@ -230,6 +230,11 @@ def test_a_route_table_by_rds_is_asked_for_and_refused_until_it_comes() -> None:
     fixture = world(manager("inbound"))
     assert answer(asked(fixture)) == (503, "NR", b"waiting for route configuration 'inbound'")
     assert fixture.asked == [(ROUTE, ("inbound",))]
+    come = World(
+        tables=[table(route(), name="inbound")],
+        listeners=[listener("virtualInbound", chain(manager("inbound"), "app"))],
+    )
+    assert got(asked(come)) == []
 
 
 def test_a_filter_by_discovery_is_asked_for_and_refused_until_it_comes() -> None:

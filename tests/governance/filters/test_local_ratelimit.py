@@ -304,6 +304,14 @@ def test_an_action_that_yields_nothing_leaves_the_default_bucket() -> None:
     assert Bench(config, route("/", rate_limits=(BY_USER,))).passes(5, request()) == 2
 
 
+def test_routes_that_are_asked_in_turn_have_each_its_own() -> None:
+    by_user = limit(None, descriptors=(described(("user", "alice"), tokens=2),))
+    of_its_own = route("/c", filters={NAME: limit(bucket(1))})
+    bench = Bench(by_user, route("/a", rate_limits=(BY_USER,)), route("/b"), of_its_own)
+    passed = [[bench.ask(of("alice", path)) is None for path in ("/a", "/b", "/c", "/none")] for _ in range(3)]
+    assert passed == [[True, True, True, True], [True, True, False, True], [False, True, False, True]]
+
+
 def test_what_is_worked_out_for_routes_is_not_kept_without_end() -> None:
     config = limit(None, descriptors=(described(("user", "alice"), tokens=1100),))
     bench = Bench(config, *(route(f"/{index}/", rate_limits=(BY_USER,)) for index in range(1100)))
