@@ -142,7 +142,7 @@ class _Held:
 
 
 def _with_headers(request: web.Request, raw_headers: RawHeaders) -> web.Request:
-    """What its `clone` makes, which takes three times as long; it also goes on where its body has been read."""
+    """What its `clone` makes, which takes twice as long; it also goes on where its body has been read."""
     headers = CIMultiDictProxy(
         CIMultiDict([(name.decode(), value.decode("utf-8", "surrogateescape")) for name, value in raw_headers])
     )
