@@ -1,9 +1,14 @@
 """Waking those who wait for the next snapshot, be they threads or tasks."""
 
-import asyncio
+from __future__ import annotations
+
 from collections.abc import Callable
 from contextlib import suppress
 from threading import Event, Lock
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import asyncio
 
 
 def call_in(loop: asyncio.AbstractEventLoop, function: Callable[[], object]) -> None:
@@ -49,6 +54,8 @@ class Changes:
 
     async def wait_async(self, seen: int, limit_s: float | None) -> bool:
         """The same for a task."""
+        import asyncio  # whoever waits has a loop, so it is there; a process without one is spared 2 MB
+
         loop = asyncio.get_running_loop()
         event = asyncio.Event()
 

@@ -35,6 +35,7 @@ class AsyncGovernedPool(PoolBase):
         super().__init__(runtime, inner, library, errors, policies)
         self._ungoverned = AsyncUngoverned(runtime, inner, library, proxied)
         self._backend = library.core.AnyIOBackend()
+        self._http2_connection = library.async_http2_connection
 
     def owner(self) -> Any:
         return asyncio.get_running_loop()
@@ -69,7 +70,7 @@ class AsyncGovernedPool(PoolBase):
         clamp = Clamp(library.read_timeout)
         wrapped = AsyncStream(stream, clamp, library.core)
         http2 = action.http2 or (action.pool.secure is not None and action.negotiates and speaks_http2(stream))
-        kind = library.async_http2_connection if http2 else library.async_http1_connection
+        kind = pool._http2_connection if http2 else library.async_http1_connection
         core = kind(origin=exchange.origin(action), stream=wrapped)
         made = AsyncConnection(core, wrapped, clamp, http2, asyncio.get_running_loop())
         if action.pool.secure is not None:

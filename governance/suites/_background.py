@@ -6,7 +6,6 @@ one that has closed its mesh has none left as soon as they are done.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from queue import SimpleQueue
 from threading import Lock, Thread
@@ -66,6 +65,8 @@ def in_thread(background: Background, job: Callable[[], None]) -> None:
 
 def as_task(background: Background, job: Any) -> None:
     """Have a coroutine run by this event loop, which cancels it when it ends."""
+    import asyncio  # is there: a coroutine runs
+
     task = asyncio.get_running_loop().create_task(job)
     background.tasks.add(task)
     task.add_done_callback(background.tasks.discard)

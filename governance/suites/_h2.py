@@ -11,7 +11,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from threading import Condition, RLock
@@ -187,6 +186,7 @@ def for_threads(connection: type, timeout: type[Exception]) -> type:
 
 def for_tasks(connection: type, timeout: type[Exception]) -> type:
     """httpcore's (or httpcore2's) AsyncHTTP2Connection, made fit to be shared by the tasks of its event loop."""
+    import asyncio  # for clients with tasks only: it takes 2 MB
 
     class AsyncHTTP2Connection(connection):  # type: ignore[misc]
         def __init__(self, *arguments: Any, **more: Any) -> None:

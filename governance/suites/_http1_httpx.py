@@ -13,8 +13,6 @@ from collections.abc import AsyncIterator
 from types import ModuleType
 from typing import Any
 
-from anyio import CancelScope
-
 from ..headers import HeaderList
 from ..spelling import lower
 from ._http1 import READ_BYTES, Http1, Http1Connection, Reply
@@ -163,6 +161,8 @@ class AsyncParts:
             async for part in self._connection.parts(self._timeout_s):
                 yield part
         except BaseException:
+            from anyio import CancelScope  # httpcore has it by now
+
             with CancelScope(shield=True):
                 await self.aclose()
             raise
@@ -208,6 +208,8 @@ class AsyncQuickConnection(_Quick):
                 self._hear(await self._stream.read(READ_BYTES, read_s))
             return self._reply(request, AsyncParts(self, read_s), AsyncReply)
         except BaseException:
+            from anyio import CancelScope  # httpcore has it by now
+
             with CancelScope(shield=True):
                 await self.aclose()
             raise

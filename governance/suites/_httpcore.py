@@ -9,6 +9,7 @@ from __future__ import annotations
 import select
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import suppress
+from functools import cached_property
 from socket import SHUT_RDWR, socket
 from time import monotonic
 from types import ModuleType
@@ -57,13 +58,17 @@ class Library:
         self.http1_connection: Any = core.HTTP11Connection
         self.async_http1_connection: Any = core.AsyncHTTP11Connection
         self.http2_connection = for_threads(core.HTTP2Connection, core.ReadTimeout)
-        self.async_http2_connection = for_tasks(core.AsyncHTTP2Connection, core.ReadTimeout)
         self.read_timeout: type[Exception] = core.ReadTimeout
         self.connect_timeout: type[Exception] = core.ConnectTimeout
         self.connect_error: type[Exception] = core.ConnectError
         self.resets: tuple[type[Exception], ...] = (core.ReadError, core.WriteError, core.RemoteProtocolError)
         self.unavailable: type[Exception] = core.ConnectionNotAvailable
         self.failures: tuple[type[Exception], ...] = (DeadlineError, IdleError, self.unavailable, *self.resets)
+
+    @cached_property
+    def async_http2_connection(self) -> type:
+        """Made for the first client with tasks."""
+        return for_tasks(self.core.AsyncHTTP2Connection, self.read_timeout)
 
     def failure(self, error: BaseException, replayable: bool) -> Failure:
         """What an error of the library means to the machine."""

@@ -11,12 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ._async import AsyncGovernedPool
 from ._httpcore import Library
 from ._sync import GovernedPool
 from ._underway import ErrorMode
+
+if TYPE_CHECKING:
+    from ._async import AsyncGovernedPool
 
 try:
     from ._http1_httpx import QuickLibrary as Parts
@@ -32,6 +34,13 @@ def _proxied(transport: Any, options: dict[str, Any]) -> Callable[[str], Any] | 
     if options.get("proxy") is not None or not options.get("trust_env", True):
         return None
     return lambda proxy: transport(**{**options, "proxy": proxy})._pool
+
+
+def _for_tasks() -> type[AsyncGovernedPool]:
+    # With asyncio, which takes 2 MB: for clients that have tasks, when they are made.
+    from ._async import AsyncGovernedPool
+
+    return AsyncGovernedPool
 
 
 def transports(
@@ -76,7 +85,7 @@ def transports(
             own = policies_of(runtime, policies, f"proxyless.{library.__name__}.AsyncTransport", blocking=False)
             if runtime is not None:
                 proxied = _proxied(AsyncPlain, options)
-                self._pool = AsyncGovernedPool(runtime, self._pool, parts, errors, proxied, own)
+                self._pool = _for_tasks()(runtime, self._pool, parts, errors, proxied, own)
 
     def govern(transport: Any) -> None:
         if isinstance(transport, (Transport, AsyncTransport, Plain, AsyncPlain)):
@@ -84,7 +93,7 @@ def transports(
         runtime = runtime_of(None)
         if runtime is not None:
             # A client that was given no transport has asked the environment for proxies by itself.
-            kind = GovernedPool if isinstance(transport, library.HTTPTransport) else AsyncGovernedPool
+            kind = GovernedPool if isinstance(transport, library.HTTPTransport) else _for_tasks()
             transport._pool = kind(runtime, transport._pool, parts, "response")
 
     return Transport, AsyncTransport, govern

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,20 @@ print(json.dumps({
     "threads": threading.active_count(),
     "events": [e for e in seen if not e.startswith("socket.__new__")],
 }))
+"""
+
+
+CALLS = """
+import json, sys
+import httpx, proxyless.httpx
+from proxyless import Mesh
+with Mesh.from_recorded(FOLDER) as mesh:
+    client = httpx.Client(transport=proxyless.httpx.Transport(mesh), trust_env=False)
+    status = [client.get("http://svc1.ns1.svc.cluster.local/").status_code]
+    made = set(sys.modules)
+    status.append(client.get("http://svc2.ns2.svc.cluster.local/").status_code)
+    later = set(sys.modules) - made
+print(json.dumps({"modules": sorted(sys.modules), "status": status, "later": sorted(later)}))
 """
 
 
@@ -76,6 +91,16 @@ def test_a_suite_imports_nothing_that_only_a_mesh_needs(suite: str) -> None:
     }
     assert not names & {"google", "grpc", "cryptography", "prometheus_client", "tarfile", "yaml", "jwt"}
     assert "httpx" not in names or suite == "httpx"
+    assert "asyncio" not in names or suite in ("asgi", "wsgi")
+
+
+def test_a_mesh_without_tasks_imports_no_asyncio_and_calls_import_nothing_more(tmp_path: Path) -> None:
+    with tarfile.open(ROOT / "tests/recorded/scale/svc0.tar.gz") as archive:
+        archive.extractall(tmp_path, filter="data")
+    found = probe(CALLS.replace("FOLDER", repr(str(tmp_path / "svc0"))))
+    assert not set(found["modules"]) & {"asyncio", "yaml", "tarfile", "typing_extensions", "grpc"}
+    assert found["status"] == [503, 503]
+    assert not found["later"]
 
 
 def test_frozen_classes_with_slots_are_records() -> None:

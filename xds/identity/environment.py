@@ -12,8 +12,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from .bootstrap import (
     DEFAULT_DISCOVERY,
     DEFAULT_ROOT,
@@ -126,6 +124,8 @@ def _proxy_config(environ: Mapping[str, str]) -> dict[str, Any]:
     text = environ.get("PROXY_CONFIG", "")
     if not text.strip():
         return {}
+    import yaml  # few processes have the variable
+
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError as error:

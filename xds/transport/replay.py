@@ -1,7 +1,5 @@
 """A recorded stream as a link: the responses of a folder or archive, in the order they came, whatever is asked."""
 
-import tarfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,17 +34,25 @@ def _files(source: Path) -> Iterator[tuple[str, bytes]]:
             for path in sorted((*source.glob("*.pb"), *source.glob("node.json"))):
                 yield path.name, path.read_bytes()
         elif source.name.endswith((".tar.gz", ".tgz", ".tar")):
-            with tarfile.open(source) as archive:
-                members = [
-                    each for each in archive.getmembers() if each.isfile() and each.name.endswith((".pb", "node.json"))
-                ]
-                for member in sorted(members, key=lambda each: each.name):
-                    file = archive.extractfile(member)
-                    if file is not None:
-                        yield Path(member.name).name, file.read()
+            yield from _archived(source)
         else:
             raise LinkError(f"{source}: neither a folder nor an archive")
     except OSError as error:
         raise LinkError(f"{source}: {error.strerror or error}") from error
+
+
+def _archived(source: Path) -> Iterator[tuple[str, bytes]]:
+    import tarfile  # most recordings are folders
+    import zlib
+
+    try:
+        with tarfile.open(source) as archive:
+            members = [
+                each for each in archive.getmembers() if each.isfile() and each.name.endswith((".pb", "node.json"))
+            ]
+            for member in sorted(members, key=lambda each: each.name):
+                file = archive.extractfile(member)
+                if file is not None:
+                    yield Path(member.name).name, file.read()
     except (tarfile.TarError, EOFError, zlib.error) as error:
         raise LinkError(f"{source}: {error}") from error

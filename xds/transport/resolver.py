@@ -8,7 +8,6 @@ name): Envoy keeps the hosts of the first and drops those of the second.
 
 from __future__ import annotations
 
-import asyncio
 import socket
 from collections.abc import Callable
 from dataclasses import replace
@@ -66,6 +65,8 @@ class NameService:
         self, request: tuple[str, DnsOptions], timeout_s: float
     ) -> tuple[tuple[str, ...] | None, float | None]:
         """In a thread of the loop's."""
+        import asyncio  # is there: a coroutine runs
+
         work = asyncio.get_running_loop().run_in_executor(None, self.ask, request, timeout_s)
         try:
             return await asyncio.wait_for(work, timeout_s)
