@@ -34,7 +34,7 @@ from ._background import as_task
 from ._grpc_aio_ends import Ends, ended_of
 from ._grpc_metadata import Sent, headers_of
 from ._grpc_native import opened_async
-from ._grpc_rpc import Answer, RefusedError, Rpc, unsupported
+from ._grpc_rpc import Answer, RefusedError, Rpc
 from ._grpc_status import Ended, failure_of, head_of, local, read
 
 EOF: Any = grpc.aio.EOF  # type: ignore[attr-defined]  # the stubs do not have it
@@ -204,9 +204,9 @@ async def sleep(rpc: AioRpc, action: Sleep) -> None:
 async def bypass(rpc: AioRpc, action: Bypass) -> Head:
     """grpcio's own channel to what the program named."""
     if action.tcp is not None:
-        raise RefusedError(unsupported(rpc, action))
+        rpc.owner.connects()
     path, more = rpc.unrouted(action)
-    function = getattr(rpc.channel.bypassed(), rpc.kind)(path)
+    function = getattr(rpc.channel.bypassed(action.tcp), rpc.kind)(path)
     rpc.native = native = function(rpc.given(), **more)
     none = headers_of(None)
     if rpc.kind.endswith("_stream"):
@@ -217,8 +217,7 @@ async def bypass(rpc: AioRpc, action: Bypass) -> Head:
         ended = read(error)
         failure = failure_of(ended, error)
         if failure is not None and failure.kind.startswith("connect"):
-            rpc.call.unreached = "UF"
-            raise RefusedError(ended) from error
+            raise rpc.unpassed(action, ended) from error
         return head_of(ended, Answer(ended=ended))
 
 

@@ -46,3 +46,9 @@ def place_of(target: str, options: Sequence[tuple[str, Any]], *, secure: bool) -
     ]
     name = str(authority).encode()
     return Place(host.encode(), int(port or DEFAULT_PORT), name, RequestView(b"POST", spoken, name, b"", says))
+
+
+def told(options: Sequence[tuple[str, Any]], place: Place) -> list[tuple[str, Any]]:
+    """The same options for a channel that leads to that place by another target."""
+    kept = [pair for pair in options if pair[0] != "grpc.default_authority"]
+    return [*kept, ("grpc.default_authority", place.authority.decode()), ("grpc.use_local_subchannel_pool", 1)]

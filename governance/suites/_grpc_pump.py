@@ -27,10 +27,40 @@ LOCAL_PEERPID = 2
 """macOS: sys/un.h."""
 
 
+class Listening:
+    """A socket within this process, at `target` to grpcio."""
+
+    __slots__ = ("_folder", "socket", "target")
+
+    def __init__(self) -> None:
+        self._folder = ""
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            if ABSTRACT:
+                name = f"proxyless-{secrets.token_hex(12)}"
+                self.socket.bind(f"\0{name}")
+                self.target = f"unix-abstract:{name}"
+            else:
+                self._folder = tempfile.mkdtemp(prefix="pxl", dir="/tmp")  # mode 0700; names are short
+                path = str(Path(self._folder) / "s")
+                self.socket.bind(path)
+                self.target = f"unix:{path}"
+            self.socket.listen(4)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Nobody connects any more."""
+        self.socket.close()
+        if self._folder:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+
 class Pump:
     """`target` is what grpcio dials. `wire`: the connection that it gets to, made and secured already."""
 
-    __slots__ = ("_folder", "_listener", "_local", "_lock", "_process", "alive", "target", "wire")
+    __slots__ = ("_listening", "_local", "_lock", "_process", "alive", "target", "wire")
 
     def __init__(self, wire: Wire) -> None:
         self.wire = wire
@@ -38,20 +68,10 @@ class Pump:
         self._process = os.getpid()
         self._lock = Lock()
         self._local: socket.socket | None = None
-        self._folder = ""
-        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._listening = Listening()
+        self.target = self._listening.target
         try:
-            if ABSTRACT:
-                name = f"proxyless-{secrets.token_hex(12)}"
-                self._listener.bind(f"\0{name}")
-                self.target = f"unix-abstract:{name}"
-            else:
-                self._folder = tempfile.mkdtemp(prefix="pxl", dir="/tmp")  # mode 0700; names are short
-                path = str(Path(self._folder) / "s")
-                self._listener.bind(path)
-                self.target = f"unix:{path}"
-            self._listener.listen(4)
-            self._listener.settimeout(ACCEPT_S)
+            self._listening.socket.settimeout(ACCEPT_S)
             started(self._outwards, "proxyless-grpc-out")
         except BaseException:
             self.close()
@@ -60,14 +80,14 @@ class Pump:
     def _accept(self) -> socket.socket | None:
         try:
             while True:
-                taken, _ = self._listener.accept()
-                if _process_of(taken) == self._process:
+                taken, _ = self._listening.socket.accept()
+                if process_of(taken) == self._process:
                     return taken
                 taken.close()
         except OSError:
             return None
         finally:
-            self._forget()
+            self._listening.close()
 
     def _outwards(self) -> None:
         """What grpcio says, to the endpoint; a thread of its own."""
@@ -109,19 +129,14 @@ class Pump:
             self.close()
             self.wire.close()
 
-    def _forget(self) -> None:
-        self._listener.close()
-        if self._folder:
-            shutil.rmtree(self._folder, ignore_errors=True)
-
     def close(self) -> None:
         """End it, from any thread: both threads are told."""
         self.alive = False
         local = self._local
         if local is None:
             with suppress(OSError):
-                self._listener.shutdown(socket.SHUT_RDWR)
-            self._forget()
+                self._listening.socket.shutdown(socket.SHUT_RDWR)
+            self._listening.close()
         else:
             with suppress(OSError):
                 local.shutdown(socket.SHUT_RDWR)
@@ -131,7 +146,7 @@ class Pump:
                 self.wire.close()
 
 
-def _process_of(taken: socket.socket) -> int:
+def process_of(taken: socket.socket) -> int:
     """Which process is at the other end of a Unix socket."""
     if ABSTRACT:
         found: Any = struct.unpack("3i", taken.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import field
 from time import monotonic
-from typing import Any, Protocol, Self, final
+from typing import TYPE_CHECKING, Any, Protocol, Self, final
 from urllib.parse import unquote
 
 from ...xds.model.records import dataclass
@@ -23,6 +23,7 @@ from ..framing import PREFIX, framed
 from ..grpc_statuses import CANCELLED, DEADLINE_EXCEEDED, UNAVAILABLE, known, number_in
 from ..headers import HeaderList
 from ..mirroring import Copy
+from ..passing import TcpRoute
 from ..replies import LocalReply
 from ..request import RequestView
 from ..runtime import Runtime
@@ -45,6 +46,9 @@ from ._grpc_status import (
     head_of,
     http_status,
 )
+
+if TYPE_CHECKING:
+    from ._grpc_passage import Passages
 
 CONFIGURATION_S = 15.0
 """How long a call without a deadline waits for its configuration, unless it waits until all is ready."""
@@ -122,9 +126,10 @@ class Calling(Protocol):
     owner: Any
     place: Place
     policies: Policies | None
+    passages: Passages
 
-    def bypassed(self) -> Any:
-        """grpcio's own channel to the target."""
+    def bypassed(self, route: TcpRoute | None) -> Any:
+        """grpcio's own channel to the target; over connections that the mesh makes, where it has a route for them."""
 
 
 class Rpc:
@@ -309,6 +314,12 @@ class Rpc:
         most = most_kept(self.call)
         return most is None or len(body) + PREFIX <= most
 
+    def unpassed(self, action: Bypass, ended: Ended) -> RefusedError:
+        """grpcio has not reached whom it was led to."""
+        self.call.unreached = "UF"
+        wrong = self.channel.passages.wrong(action.tcp) if action.tcp is not None else ""
+        return RefusedError(Ended(ended.code, wrong or ended.details, ended.initial, ended.trailing, ended.debug))
+
     def unrouted(self, action: Bypass) -> tuple[str, dict[str, Any]]:
         """(the method, what is said with the call) for grpcio itself: the program's, with what is added to it, or as
         policies of the user's left it.
@@ -471,14 +482,6 @@ def whole_unary(rpc: Rpc, deliver: Deliver | None, ended: Ended | None) -> tuple
     sent = len(body) if isinstance(body, bytes) else int(body.sent)
     finish(rpc.machine, BodyEnd(True, sent, 0 if message is None else len(message)))
     return message, ended
-
-
-def unsupported(rpc: Rpc, action: Bypass) -> Ended:
-    """A port that the mesh takes for TCP."""
-    text = (
-        f"{rpc.channel.place.authority.decode()} leads to cluster {action.cluster} by TCP: name its port grpc or http2"
-    )
-    return Ended(UNAVAILABLE, text)
 
 
 def cut_as(rpc: Rpc, deliver: Deliver, ended: Ended, initial: Metadata, *, late: bool) -> tuple[Ended, str]:

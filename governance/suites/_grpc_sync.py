@@ -32,7 +32,7 @@ from ._blocking import await_race as wait_for_race
 from ._grpc_alarms import Alarms
 from ._grpc_metadata import headers_of
 from ._grpc_native import Heard, HeardHere, opened
-from ._grpc_rpc import Answer, Calling, RefusedError, Rpc, unsupported
+from ._grpc_rpc import Answer, Calling, RefusedError, Rpc
 from ._grpc_status import WELL, Ended, failure_of, head_of, local, read
 
 ENCODING = "grpc-internal-encoding-request"
@@ -224,9 +224,9 @@ def sleep(rpc: SyncRpc, action: Sleep) -> None:
 def bypass(rpc: SyncRpc, action: Bypass) -> Head:
     """grpcio's own channel to what the program named."""
     if action.tcp is not None:
-        raise RefusedError(unsupported(rpc, action))
+        rpc.owner.connects()
     path, more = rpc.unrouted(action)
-    function = getattr(rpc.channel.bypassed(), rpc.kind)(path)
+    function = getattr(rpc.channel.bypassed(action.tcp), rpc.kind)(path)
     given = rpc.given()
     native: Any = None
     ended: Ended | None = None
@@ -247,8 +247,7 @@ def bypass(rpc: SyncRpc, action: Bypass) -> Head:
         ended = read(error)
         failure = failure_of(ended, error)
         if failure is not None and failure.kind.startswith("connect"):
-            rpc.call.unreached = "UF"
-            raise RefusedError(ended) from error
+            raise rpc.unpassed(action, ended) from error
     if message is None:
         return head_of(ended, Answer(ended=ended))
     headers = headers_of(ended.initial)

@@ -10,19 +10,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from threading import Lock
 from typing import Any, Self
-from weakref import WeakSet
+from weakref import WeakSet, finalize
 
 import grpc
 
 from ...xds.model.own_channels import OWN_CHANNEL
 from ..composition.compose import Policies
 from ..grpc_statuses import OK
+from ..passing import TcpRoute
 from ..runtime import Runtime
 from ._grpc_alarms import Alarms
 from ._grpc_calls import Future, Outcome, Pending, Stream, failed
 from ._grpc_methods import Serialized, compressing
 from ._grpc_native import Owner
-from ._grpc_place import place_of
+from ._grpc_passage import Passages
+from ._grpc_place import place_of, told
 from ._grpc_requests import Requests
 from ._grpc_rpc import Asked, Place, whole_unary
 from ._grpc_status import Ended
@@ -63,10 +65,10 @@ def channel_to(
     if runtime is None or place is None:
         return plain(target, credentials, options, compression)
 
-    def make() -> grpc.Channel:
-        return plain(target, credentials, options, compression)
+    def make(to: str) -> grpc.Channel:
+        return plain(to, credentials, options if to == target else told(options, place), compression)
 
-    return Channel(runtime, place, options, compression, make, policies, forked)
+    return Channel(runtime, place, options, compression, make, target, policies, forked)
 
 
 class Channel(grpc.Channel):
@@ -78,7 +80,8 @@ class Channel(grpc.Channel):
         place: Place,
         options: Options,
         compression: Any,
-        make_plain: Callable[[], grpc.Channel],
+        make_plain: Callable[[str], grpc.Channel],
+        target: str,
         policies: Policies | None = None,
         forked: Callable[[], None] | None = None,
     ) -> None:
@@ -89,17 +92,23 @@ class Channel(grpc.Channel):
         self.alarms = Alarms()
         self.closed = False
         self._make_plain = make_plain
+        self._target = target
+        self.passages = Passages(runtime, place, make_plain)
+        finalize(self, self.passages.take).atexit = False
         self._plain: grpc.Channel | None = None
         self._lock = Lock()
         self._pending: WeakSet[Pending] = WeakSet()
 
-    def bypassed(self) -> grpc.Channel:
-        """grpcio's own channel to the target."""
+    def bypassed(self, route: TcpRoute | None) -> grpc.Channel:
+        """grpcio's own channel to the target; over connections that the mesh makes, where it has a route for them."""
         with self._lock:
             if self.closed:
                 raise ValueError(CLOSED)
+            if route is not None:
+                made: grpc.Channel = self.passages.to(route)
+                return made
             if self._plain is None:
-                self._plain = self._make_plain()
+                self._plain = self._make_plain(self._target)
             return self._plain
 
     def started(self, kind: type[Pending], rpc: SyncRpc, decode: Callable[[bytes], Any]) -> Any:
@@ -160,8 +169,9 @@ class Channel(grpc.Channel):
             plain, self._plain = self._plain, None
         for each in list(self._pending):
             each.cancel()
-        if plain is not None:
-            plain.close()
+        for made in (*self.passages.take(), plain):
+            if made is not None:
+                made.close()
 
     def __enter__(self) -> Self:
         return self

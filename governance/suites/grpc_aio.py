@@ -5,19 +5,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Sequence
 from typing import Any, Self
+from weakref import finalize
 
 import grpc
 import grpc.aio
 
 from ...xds.model.own_channels import OWN_CHANNEL
 from ..composition.compose import Policies
+from ..passing import TcpRoute
 from ..runtime import Runtime
 from ._grpc_aio_actions import AioRpc
 from ._grpc_aio_calls import Driven, StreamStream, StreamUnary, UnaryStream, UnaryUnary, Writing
 from ._grpc_aio_intercepted import Intercepted, checked, invoked, of_kind
 from ._grpc_methods import Serialized, compressing
 from ._grpc_native import Owner
-from ._grpc_place import place_of
+from ._grpc_passage import Passages
+from ._grpc_place import place_of, told
 from ._grpc_requests import AsyncRequests
 from ._grpc_rpc import Asked, Place
 
@@ -54,10 +57,10 @@ def channel_to(
     if runtime is None or place is None:
         return plain(target, credentials, options, compression, interceptors)
 
-    def make() -> grpc.aio.Channel:
-        return plain(target, credentials, options, compression, None)
+    def make(to: str) -> grpc.aio.Channel:
+        return plain(to, credentials, options if to == target else told(options, place), compression, None)
 
-    return Channel(runtime, place, options, compression, checked(interceptors), make, policies, forked)
+    return Channel(runtime, place, options, compression, checked(interceptors), make, target, policies, forked)
 
 
 class Channel(grpc.aio.Channel):
@@ -70,7 +73,8 @@ class Channel(grpc.aio.Channel):
         options: Options,
         compression: Any,
         interceptors: tuple[Any, ...],
-        make_plain: Callable[[], grpc.aio.Channel],
+        make_plain: Callable[[str], grpc.aio.Channel],
+        target: str,
         policies: Policies | None = None,
         forked: Callable[[], None] | None = None,
     ) -> None:
@@ -81,16 +85,22 @@ class Channel(grpc.aio.Channel):
         self._options = [*options, *compressing(compression)]
         self.interceptors = interceptors
         self._make_plain = make_plain
+        self._target = target
+        self.passages = Passages(runtime, place, make_plain)
+        finalize(self, self.passages.take).atexit = False
         self._plain: grpc.aio.Channel | None = None
         self.owner: Owner | None = None
         self._under_way: set[Driven] = set()
         self._closed = False
         self._closing = asyncio.Event()
 
-    def bypassed(self) -> grpc.aio.Channel:
-        """grpcio's own channel to the target."""
+    def bypassed(self, route: TcpRoute | None) -> grpc.aio.Channel:
+        """grpcio's own channel to the target; over connections that the mesh makes, where it has a route for them."""
+        if route is not None:
+            made: grpc.aio.Channel = self.passages.to(route)
+            return made
         if self._plain is None:
-            self._plain = self._make_plain()
+            self._plain = self._make_plain(self._target)
         return self._plain
 
     def driven(self, kind: str, path: bytes, body: Any, asked: Asked, decode: Callable[[bytes], Any]) -> Driven:
@@ -148,8 +158,9 @@ class Channel(grpc.aio.Channel):
                 waits.cancel()
         for each in list(self._under_way):
             each.cancel()
-        if self._plain is not None:
-            await self._plain.close(None)
+        for made in (*self.passages.take(), self._plain):
+            if made is not None:
+                await made.close(None)
 
     async def __aenter__(self) -> Self:
         return self
