@@ -31,7 +31,7 @@ _STEPS = {
 }
 """All that it names."""
 
-_CODES = ClientSession._request.__code__.co_consts
+_CODES = getattr(getattr(ClientSession._request, "__code__", None), "co_consts", ())  # somebody may have replaced it
 _FOUND = [each for each in _CODES if getattr(each, "co_name", "") == "_connect_and_send_request"]
 _FREE: tuple[str, ...] = _FOUND[0].co_freevars if _FOUND else ()
 _PARAMETERS = list(signature(ResponseHandler.set_response_params).parameters)[1:]
