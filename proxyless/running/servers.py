@@ -13,7 +13,7 @@ from typing import Any
 
 from ..errors import UnsupportedError
 from .libraries import Library
-from .sockets import around, context, left_alone, port_of, skipped
+from .sockets import around, context, left_alone, number, port_of, skipped
 
 GREENLETS = "gunicorn.workers.base_async.AsyncWorker"
 BLOCKING = frozenset(
@@ -78,7 +78,7 @@ def ports_of(config: Any, sockets: list[Any] | None) -> list[int]:
 
         with socket(fileno=os.dup(config.fd)) as given:
             return [port_of(given)]
-    return [] if config.uds is not None else [config.port]
+    return [] if config.uds is not None else [number(config.port)]
 
 
 def patch_workers(library: ModuleType) -> None:
@@ -202,7 +202,7 @@ def patch_runner(library: ModuleType) -> None:
         await original(self)
 
     library.AppRunner.setup = setup
-    library.TCPSite.start = _site(library.TCPSite.start, lambda site: site.port)
+    library.TCPSite.start = _site(library.TCPSite.start, lambda site: number(site._port))
     library.SockSite.start = _site(library.SockSite.start, lambda site: port_of(site._sock))
 
 

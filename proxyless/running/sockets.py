@@ -33,6 +33,11 @@ def port_of(sock: socket) -> int:
     return int(sock.getsockname()[1]) if sock.family.name.startswith("AF_INET") else 0
 
 
+def number(port: object) -> int:
+    """A port that may be written as a text; 0 where it is a name."""
+    return int(str(port)) if str(port).isdecimal() else 0
+
+
 def context(server: str, ports: Iterable[int], alpn: Sequence[str] = ("http/1.1",)) -> SSLContext | None:
     """What a server on an event loop is to accept connections by; None where it is left as it is.
 

@@ -8,7 +8,7 @@ import pytest
 import uvicorn
 
 from proxyless.running.servers import ports_of
-from proxyless.running.sockets import MTLS, SKIP, context, left_alone, port_of
+from proxyless.running.sockets import MTLS, SKIP, context, left_alone, number, port_of
 
 
 def test_a_socket_without_a_port_has_none() -> None:
@@ -45,3 +45,7 @@ def test_what_is_left_alone_on_purpose_is_not_told(
     left_alone("a server")
     assert context("a server", [8000]) is None
     assert not caplog.messages
+
+
+def test_a_port_may_be_a_text() -> None:
+    assert [number(each) for each in (8000, "8000", "http")] == [8000, 8000, 0]
