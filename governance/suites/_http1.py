@@ -284,19 +284,26 @@ class Http1Connection(Http1):
         self._stream.close()
 
     def handle_request(self, request: Any) -> Any:
-        """Send it and wait for the headers of the response. Raises httpcore's errors."""
+        """Send it and wait for the headers of the response. Raises httpcore's errors.
+
+        The extension `sent` is called in between: for what can be done while the other side is at work.
+        """
         self._take()
         timeouts = request.extensions.get("timeout", {})
+        sent = request.extensions.get("sent")
         try:
             try:
                 self._send(request, timeouts.get("write"))
                 self._whole = True
             except self._core.WriteError:
                 pass  # it may have answered, and closed then
+            if sent is not None:
+                sent()
             read_s = timeouts.get("read")
+            body = Parts(self, read_s)
             while not self._head:
                 self._hear(self._stream.read(READ_BYTES, read_s))
-            return self._reply(request, Parts(self, read_s), Reply)
+            return self._reply(request, body, Reply)
         except BaseException:
             self.close()
             raise

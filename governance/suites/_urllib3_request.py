@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterable, Iterator, Mapping
-from functools import lru_cache
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import cache, lru_cache
 from importlib.metadata import version
 from typing import Any
 
@@ -61,11 +61,20 @@ def _length_without_body(method: str) -> int | None:
 
 
 def headers_of(
-    headers: Mapping[Any, Any], host: bytes, length: int | None, streamed: bool, chunked: bool, without: Container[str]
+    headers: Mapping[Any, Any], host: bytes, length: int | None, streamed: bool, chunked: bool, without: Collection[str]
 ) -> HeaderList:
     """The headers in the order in which `http.client` writes them: its own, how the body is framed, the caller's."""
-    given = [(name.decode("latin-1") if isinstance(name, bytes) else name, value) for name, value in headers.items()]
-    names = {name.lower() for name, _ in given}
+    given: HeaderList = []
+    names = set()
+    for name, value in headers.items():
+        text, raw, small = _name(name)
+        names.add(small)
+        if value == SKIP_HEADER:
+            if small not in _SKIPPABLE:
+                told = "', '".join(str.title(each) for each in sorted(_SKIPPABLE))
+                raise ValueError(f"urllib3.util.SKIP_HEADER only supports '{told}'")
+        elif not without or text not in without:
+            given.append((raw, _value(value)))
     made: HeaderList = [] if "host" in names else [(b"Host", host)]
     if "accept-encoding" not in names:
         made.append((b"Accept-Encoding", b"identity"))
@@ -76,31 +85,31 @@ def headers_of(
     elif "content-length" not in names and length is not None:
         made.append((b"Content-Length", b"%d" % length))
     if "user-agent" not in names:
-        made.append((b"User-Agent", default_user_agent().encode()))
-    for name, value in given:
-        if value == SKIP_HEADER:
-            if name.lower() not in _SKIPPABLE:
-                told = "', '".join(str.title(each) for each in sorted(_SKIPPABLE))
-                raise ValueError(f"urllib3.util.SKIP_HEADER only supports '{told}'")
-        elif name not in without:
-            made.append(_pair(name, value))
+        made.append((b"User-Agent", _default_user_agent()))
+    made += given
     return made
 
 
+@cache
+def _default_user_agent() -> bytes:
+    return default_user_agent().encode()
+
+
 @lru_cache(1024)
-def _name(name: str) -> bytes:
-    raw = name.encode("ascii")
+def _name(name: str | bytes) -> tuple[str, bytes, str]:
+    """As it is given, as it is sent, and in lower case."""
+    text = name.decode("latin-1") if isinstance(name, bytes) else name
+    raw = text.encode("ascii")
     if _NAME.fullmatch(raw) is None:
         raise ValueError(f"Invalid header name {raw!r}")
-    return raw
+    return text, raw, text.lower()
 
 
-def _pair(name: str, value: Any) -> tuple[bytes, bytes]:
-    raw = _name(name)
+def _value(value: Any) -> bytes:
     if isinstance(value, str):
         value = value.encode("latin-1")
     elif isinstance(value, int):
         value = str(value).encode("ascii")
     if (b"\n" in value or b"\r" in value) and _BAD_VALUE.search(value) is not None:
         raise ValueError(f"Invalid header value {value!r}")
-    return raw, value.strip(b" \t")
+    return value.strip(b" \t")  # type: ignore[no-any-return]

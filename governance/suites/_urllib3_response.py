@@ -15,6 +15,7 @@ from ._httpcore import Body, Clamp, Library
 
 VERSIONS = {b"HTTP/1.1": 11, b"HTTP/1.0": 10, b"HTTP/2": 20}
 PART_BYTES = 65536
+CODING = "transfer-encoding"
 
 
 class Readable(Body):
@@ -101,18 +102,20 @@ class Readable(Body):
 class Original:
     """What requests and cookie jars take for `http.client`'s response."""
 
-    __slots__ = ("_fp", "msg", "version")
+    __slots__ = ("fp", "msg", "version")
 
-    def __init__(self, fp: Readable, msg: HTTPHeaderDict, version: int) -> None:
-        self._fp = fp
+    fp: Readable
+    version: int
+    """Both when the head of the response is there."""
+
+    def __init__(self, msg: HTTPHeaderDict) -> None:
         self.msg = msg
-        self.version = version
 
     def isclosed(self) -> bool:
-        return self._fp.closed
+        return self.fp.closed
 
     def close(self) -> None:
-        self._fp.close()
+        self.fp.close()
 
 
 class Response(urllib3.HTTPResponse):
@@ -140,30 +143,55 @@ class Response(urllib3.HTTPResponse):
             yield data
 
 
-def response_of(core: Any, fp: Readable, call: Any, method: str, url: str, options: dict[str, Any]) -> Response:
-    """urllib3's response from one of the mesh's connections. `options`: of the call, such as `preload_content`."""
-    headers = HTTPHeaderDict()
-    for name, value in core.headers:
-        headers.add(name.decode("latin-1"), value.decode("latin-1"))
-    extensions = core.extensions
-    version_said: bytes = extensions.get("http_version", b"HTTP/1.1")
-    version = VERSIONS.get(version_said, 11)
-    reason = extensions.get("reason_phrase")
-    preload = options.pop("preload_content", True)
-    made = Response(
-        body=fp,
-        headers=headers,
-        status=core.status,
-        version=version,
-        reason=responses.get(core.status, "") if reason is None else reason.decode("latin-1"),
-        preload_content=False,
-        original_response=Original(fp, headers, version),  # type: ignore[arg-type]
-        request_method=method,
-        request_url=url,
-        **options,
-    )
-    made.version_string = version_said.decode()
-    made.proxyless = call
-    if preload:
-        made._body = made.read(decode_content=options.get("decode_content", True))
-    return made
+class Awaited:
+    """urllib3's response to a request of the mesh's.
+
+    What the endpoint does not say of it is made while that is at work: between the sending and the reading a thread
+    would only wait. `options`: of the call, such as `preload_content`.
+    """
+
+    __slots__ = ("_made", "_method", "_options", "_url")
+
+    def __init__(self, method: str, url: str, options: dict[str, Any]) -> None:
+        self._method = method
+        self._url = url
+        self._options = options
+        self._made: Response | None = None
+
+    def prepare(self) -> None:
+        """The request has been sent, perhaps not for the first time."""
+        if self._made is None:
+            self._made = self._empty()
+
+    def _empty(self) -> Response:
+        headers = HTTPHeaderDict()
+        return Response(
+            headers=headers,
+            original_response=Original(headers),  # type: ignore[arg-type]
+            request_method=self._method,
+            request_url=self._url,
+            **{**self._options, "preload_content": False},
+        )
+
+    def filled(self, core: Any, fp: Readable, call: Any) -> Response:
+        """With what one of the mesh's connections has brought."""
+        made, self._made = self._made or self._empty(), None
+        headers = made.headers
+        for name, value in core.headers:
+            headers.add(name.decode("latin-1"), value.decode("latin-1"))
+        extensions = core.extensions
+        said: bytes = extensions.get("http_version", b"HTTP/1.1")
+        reason = extensions.get("reason_phrase")
+        original: Any = made._original_response
+        made.status = core.status
+        made.version = VERSIONS.get(said, 11)
+        made.version_string = said.decode()
+        made.reason = responses.get(core.status, "") if reason is None else reason.decode("latin-1")
+        made.chunked = CODING in headers and "chunked" in map(str.strip, headers[CODING].lower().split(","))
+        made.length_remaining = made._init_length(self._method)
+        made._fp = fp  # type: ignore[assignment]
+        original.fp, original.version = fp, made.version
+        made.proxyless = call
+        if self._options.get("preload_content", True):
+            made._body = made.read(decode_content=self._options.get("decode_content", True))
+        return made

@@ -43,7 +43,7 @@ from ._underway import DEFAULT_PORTS, ErrorMode
 from ._urllib3_dialling import dialling
 from ._urllib3_lease import Lease, Passed
 from ._urllib3_request import body_of, headers_of
-from ._urllib3_response import Readable, response_of
+from ._urllib3_response import Awaited, Readable
 
 LIBRARY = Light()
 """One for all pools, requests' too: they share the connections of a mesh."""
@@ -218,6 +218,8 @@ class _Governed(HTTPConnectionPool if TYPE_CHECKING else object):  # type: ignor
             timeouts_of(timeout),
         )
         request.own = own
+        awaited = Awaited(method, url, options)
+        request.extensions["sent"] = awaited.prepare
         exchange = Exchange(self._governance, request)
         try:
             outcome = drive(exchange.machine, PERFORM, exchange)
@@ -248,7 +250,7 @@ class _Governed(HTTPConnectionPool if TYPE_CHECKING else object):  # type: ignor
             raise final(error.of(self, conn, url), self, method, url, retries) from error
         finally:
             request.own = None  # it knows the exchange: both, and this pool, would stay until a collection
-        made = response_of(core, fp, exchange.call, method, url, options)
+        made = awaited.filled(core, fp, exchange.call)
         made.retries = retries
         made._pool = self
         return made

@@ -21,6 +21,9 @@ import proxyless.mesh
 import proxyless.requests
 import proxyless.urllib3
 from proxyless import Mesh, Node
+from proxyless.governance.suites._http1 import Reply
+from proxyless.governance.suites._httpcore import SocketStream
+from proxyless.governance.suites._urllib3_response import Awaited, Response
 from tests.governance.suites.conftest import PLAIN, A, counts
 from tests.governance.suites.test_tcp import CONFIG, Server, connections
 from tests.support.backends import Backends
@@ -177,6 +180,75 @@ def test_parts_come_as_they_arrive(tmp_path: Path) -> None:
             assert next(lines) == b"first"
             go_on.set()
             assert list(lines) == [b"second"]
+
+
+HEADS = (
+    (200, "HTTP/1.1", ((b"Content-Length", b"3"), (b"X-A", b"1"), (b"x-a", b"2"))),
+    (200, "HTTP/1.0", ()),
+    (200, "HTTP/1.1", ((b"Transfer-Encoding", b"gzip, Chunked"), (b"content-length", b"3"))),
+    (200, "HTTP/1.1", ((b"transfer-encoding", b"gzip"),)),
+    (204, "HTTP/1.1", ()),
+    (304, "HTTP/2", ((b"content-length", b"9"),)),
+    (200, "HTTP/1.1", ((b"content-length", b"3, 3"),)),
+)
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("prepared", [True, False])
+@pytest.mark.parametrize(("status", "version", "pairs"), HEADS)
+def test_a_response_is_as_if_urllib3_had_made_it_at_once(
+    status: int, version: str, pairs: Any, prepared: bool, method: str
+) -> None:
+    def known(response: Any) -> dict[str, Any]:
+        return {name: value for name, value in vars(response).items() if name not in ("_decoded_buffer", "proxyless")}
+
+    body: Any = io.BytesIO(b"abc")
+    core = Reply(status, list(pairs), body, {"http_version": version.encode(), "reason_phrase": b"So"})
+    awaited = Awaited(method, "/path", {"decode_content": False, "preload_content": False})
+    if prepared:
+        awaited.prepare()
+    made = awaited.filled(core, body, None)
+    whole = Response(
+        body=body,
+        headers=urllib3.HTTPHeaderDict([(name.decode(), value.decode()) for name, value in pairs]),
+        status=status,
+        version={"HTTP/1.1": 11, "HTTP/1.0": 10, "HTTP/2": 20}[version],
+        reason="So",
+        preload_content=False,
+        decode_content=False,
+        original_response=made._original_response,
+        request_method=method,
+        request_url="/path",
+    )
+    whole.version_string = version
+    assert known(made) == known(whole)
+    original: Any = made._original_response
+    assert (original.msg, original.version, original.fp) == (made.headers, whole.version, body)
+
+
+def test_the_response_is_prepared_between_sending_and_reading(
+    http: urllib3.PoolManager, backends: Backends, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+
+    def noting(kind: Any, name: str) -> None:
+        plain = getattr(kind, name)
+
+        def noted(*arguments: Any) -> Any:
+            order.append(name)
+            return plain(*arguments)
+
+        monkeypatch.setattr(kind, name, noted)
+
+    for kind, name in ((SocketStream, "send"), (SocketStream, "receive"), (Awaited, "prepare"), (Awaited, "filled")):
+        noting(kind, name)
+    assert http.request("GET", ONE, headers={"x-backend": "echo"}).status == 200
+    assert order[:3] == ["send", "prepare", "receive"]
+    assert order.index("filled") > 2
+    order.clear()
+    http.request("POST", ONE, body=iter([b"one", b"two"]))
+    told = order.index("prepare")
+    assert set(order[:told]) == {"send"}
 
 
 # TLS of the program's own, and what the mesh does not govern.
