@@ -77,8 +77,6 @@ class AsgiMiddleware(Governs):
             if served is PROBE:
                 await self.app(scope, receive, send)
                 return
-            if served is not None and served.unseen:  # it is over, and TLS, as the server has it, does not vouch for it
-                scope = {**scope, "scheme": IN_THE_CLEAR.get(scope.get("scheme", "http"), "http")}
             served = None  # a connection that no context of the mesh's has let in
         else:
             scope = told(scope, served)

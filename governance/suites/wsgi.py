@@ -68,16 +68,15 @@ class WsgiMiddleware(Governs):
         if port is None:  # a Unix socket has none: what servers say then is what the client has written into Host
             port = number(environ.get("SERVER_PORT")) if environ.get("REMOTE_ADDR") else 0
         served = _connection(environ)
-        unseen = served is not None and served.unseen
         if served is None or not served.open or served.port != port:
             if served is PROBE:
                 return self.app(environ, start_response)
             served = None  # a connection that no context of the mesh's has let in
-        elif not unseen:  # else the server knows of no TLS, and says what it did without
+        elif not served.unseen:  # else the server knows of no TLS, and says what it did without
             environ["wsgi.url_scheme"] = "http" if served.peer is None else "https"
         view = view_of(environ, self._names)
-        if unseen:
-            view.scheme = b"https" if served is not None and served.peer is not None else b"http"
+        if served is not None and served.unseen:
+            view.scheme = b"http" if served.peer is None else b"https"
         sent, kept, target = view.raw_headers, view.without_hop().copy(), view.path
         inbound = InboundRequest(
             runtime,

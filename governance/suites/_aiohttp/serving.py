@@ -81,11 +81,10 @@ class ServerMiddleware(Governs):
         if self.port is not None:
             port = self.port
         served: Served | None = getattr(info("ssl_object"), "served", None)
-        let_in = served is not None and served.open and served.port == port
-        if served is not None and (served.unseen or (let_in and served.peer is None)):
-            request._transport_sslcontext = None  # which the scheme that the app is told goes by
-        if not let_in:
+        if served is not None and (not served.open or served.port != port):
             served = None  # a connection that no context of the mesh's has let in
+        if served is not None and (served.unseen or served.peer is None):
+            request._transport_sslcontext = None  # which the scheme that the app is told goes by
         secure = request.scheme == "https" if served is None else served.peer is not None
         path = request.raw_path
         view = RequestView(

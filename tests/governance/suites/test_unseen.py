@@ -63,8 +63,11 @@ def test_a_server_on_an_event_loop_that_takes_all_for_tls(name: str, mesh: proxy
     assert schemes == (["http"] if status == 200 else [])
 
 
+@pytest.mark.parametrize("scheme", ["http", "https"])
 @pytest.mark.parametrize("name", CASES)
-def test_a_blocking_server_that_believes_a_proxy(name: str, mesh: proxyless.Mesh) -> None:
+def test_a_blocking_server_that_knows_of_no_tls_but_may_believe_a_proxy(
+    name: str, scheme: str, mesh: proxyless.Mesh
+) -> None:
     served, status = CASES[name]
     schemes: list[str] = []
     said: list[str] = []
@@ -78,7 +81,7 @@ def test_a_blocking_server_that_believes_a_proxy(name: str, mesh: proxyless.Mesh
         SERVED.set(served)
         environ: dict[str, Any] = {"SERVER_PORT": "8080", "REMOTE_ADDR": "10.0.0.2", "wsgi.input": io.BytesIO()}
         setup_testing_defaults(environ)
-        environ["wsgi.url_scheme"] = "https"
+        environ["wsgi.url_scheme"] = scheme
 
         def start_response(status: str, *_: object) -> Any:
             said.append(status)
@@ -87,4 +90,4 @@ def test_a_blocking_server_that_believes_a_proxy(name: str, mesh: proxyless.Mesh
 
     copy_context().run(ask)
     assert [each[:3] for each in said] == [str(status)]
-    assert schemes == (["https"] if status == 200 else [])
+    assert schemes == ([scheme] if status == 200 else [])
