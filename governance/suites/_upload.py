@@ -68,8 +68,12 @@ class Upload:
     def _ended(self) -> None:
         if not self.complete:
             self.complete = True
-            if self.on_end is not None:
-                self.on_end()
+            on_end, self.on_end = (
+                self.on_end,
+                None,
+            )  # it knows the call, which knows this: both would wait for a collection
+            if on_end is not None:
+                on_end()
 
     def __iter__(self) -> Iterator[bytes]:
         if self._again:

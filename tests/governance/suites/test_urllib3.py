@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import pickle
 import socket
@@ -21,6 +22,7 @@ import proxyless.mesh
 import proxyless.requests
 import proxyless.urllib3
 from proxyless import Mesh, Node
+from proxyless.governance.suites._exchange import Exchange
 from proxyless.governance.suites._http1 import Reply
 from proxyless.governance.suites._httpcore import SocketStream
 from proxyless.governance.suites._urllib3_response import Awaited, Response
@@ -249,6 +251,24 @@ def test_the_response_is_prepared_between_sending_and_reading(
     http.request("POST", ONE, body=iter([b"one", b"two"]))
     told = order.index("prepare")
     assert set(order[:told]) == {"send"}
+
+
+@pytest.mark.parametrize("body", [b"abc", [b"a", b"b"], None])
+def test_a_call_is_gone_when_it_is_over(http: urllib3.PoolManager, backends: Backends, body: Any) -> None:
+    def call() -> None:
+        assert http.request("POST", ONE, body=iter(body) if isinstance(body, list) else body).status == 200
+
+    def under_way() -> list[Exchange]:
+        return [each for each in gc.get_objects() if isinstance(each, Exchange)]
+
+    gc.collect()
+    others = under_way()
+    gc.disable()
+    try:
+        call()
+        assert under_way() == others
+    finally:
+        gc.enable()
 
 
 # TLS of the program's own, and what the mesh does not govern.
