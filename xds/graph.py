@@ -124,6 +124,7 @@ class Graph:
                 after = {**newest, **after}
         eager = sum(len(each.raw) for each in response.resources) <= EAGER_BYTES
         seen: set[str] = set()
+        late_reject = self._late_reject  # one for all of them
         for each in response.resources:
             self._pause()
             if type_ is SECRET:
@@ -139,7 +140,7 @@ class Graph:
                 if (found := late_reason(before)) is not None:
                     rejections.append(Rejection(each.name, found))
                 continue
-            late = Late(self._late_reject)
+            late = Late(late_reject)
             resource = self._make(type_, each.name, each.version, each.raw, before, late)
             if eager or type_ is NAMES or (before is not None and before.decoded):
                 reason = self._refuse(resource, before, thoroughly=eager)

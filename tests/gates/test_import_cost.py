@@ -4,11 +4,12 @@ import json
 import re
 import subprocess
 import sys
-import tarfile
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from proxyless.xds.transport.replay import recorded
 
 ROOT = Path(__file__).parents[2]
 PUBLIC = {"governance/composition/items.py", "xds/model/extension.py"}
@@ -95,9 +96,9 @@ def test_a_suite_imports_nothing_that_only_a_mesh_needs(suite: str) -> None:
 
 
 def test_a_mesh_without_tasks_imports_no_asyncio_and_calls_import_nothing_more(tmp_path: Path) -> None:
-    with tarfile.open(ROOT / "tests/recorded/scale/svc0.tar.gz") as archive:
-        archive.extractall(tmp_path, filter="data")
-    found = probe(CALLS.replace("FOLDER", repr(str(tmp_path / "svc0"))))
+    for name, raw in recorded(ROOT / "tests/recorded/scale/svc0.tar.gz"):
+        (tmp_path / name).write_bytes(raw)
+    found = probe(CALLS.replace("FOLDER", repr(str(tmp_path))))
     assert not set(found["modules"]) & {"asyncio", "yaml", "tarfile", "typing_extensions", "grpc"}
     assert found["status"] == [503, 503]
     assert not found["later"]

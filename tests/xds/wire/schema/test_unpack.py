@@ -55,6 +55,15 @@ def test_a_typed_struct_of_a_known_type_becomes_that_message(kind: str) -> None:
     assert type_of(packed) == LIMIT.rpartition("/")[2]
 
 
+def test_an_any_within_a_typed_struct_is_found_by_its_type() -> None:
+    config = {"name": "n", "typed_config": {"@type": LIMIT, "stat_prefix": "s"}}
+    extension = unpack(typed_struct("type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig", config))
+    assert isinstance(extension, pb.core_v3.TypedExtensionConfig)
+    limit = unpack(extension.typed_config)
+    assert isinstance(limit, pb.http_local_ratelimit_v3.LocalRateLimit)
+    assert limit.stat_prefix == "s"
+
+
 def test_a_typed_struct_of_an_unknown_type_stays_what_it_is() -> None:
     packed = typed_struct("type.googleapis.com/acme.Thing", {"a": 1})
     opaque = unpack(packed)
