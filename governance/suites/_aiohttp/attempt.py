@@ -71,13 +71,13 @@ class Attempt:
         "_idle_s",
         "_loop",
         "_timer",
+        "at_once",
         "exchange",
         "handler",
         "kind",
         "plain",
         "released",
         "response",
-        "written",
     )
 
     force_close = False
@@ -90,8 +90,8 @@ class Attempt:
         self.plain = plain
         self.response: ClientResponse | None = None
         self.released = False
-        self.written = 0
-        """Bytes of a request that was written in one piece, with no help of aiohttp's."""
+        self.at_once = False
+        """Whether the request was written in one piece, with no help of aiohttp's."""
         self.kind = ""
         self._loop = exchange.loop
         self._delivered = False

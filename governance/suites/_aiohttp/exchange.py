@@ -41,7 +41,7 @@ from ...headers import HeaderList
 from ...mirroring import Copy
 from ...replies import LocalReply
 from ...request import RequestView
-from ...spelling import lower
+from ...spelling import lower, spell
 from .._awaiting import Task, ask, await_config, await_race, await_slot, beside, sleep
 from .._steps import handshake_of, principals_of, run_async, speaks_http2
 from .._underway import DEFAULT_PORTS, NO_TIMEOUTS, Underway
@@ -51,9 +51,8 @@ from .attempt import Attempt, DeadlineError, IdleError
 from .canned import answering
 from .connecting import Backend, Connection, Handler, Library, Stream
 from .http2 import Link, StreamError, StreamHandler
-from .straight import LAST, decide, hear
 from .uploading import Body, Whole, source_of
-from .writing import headers_of, leave, write
+from .writing import write
 
 if TYPE_CHECKING:
     from .governing import Governor
@@ -69,8 +68,6 @@ ANSWERS = (Send, Bypass, Deliver, LocalReply)
 """What the first leg can do something with."""
 OUTCOMES = (Deliver, LocalReply)
 """What a call comes to in the end."""
-RETRIED = (DeadlineError, IdleError, ServerDisconnectedError, ClientOSError, ClientResponseError)
-"""What a try may fail of."""
 KINDS: dict[type[Exception], str] = {DeadlineError: "timeout", IdleError: "idle"}
 CALL = "_proxyless_call"
 """Where a response says what call it is of."""
@@ -229,34 +226,24 @@ class Exchange(Underway):
     # -- a try ---------------------------------------------------------------------------------------------------
 
     async def go(self, send: Send | Bypass | LocalReply | None) -> Head | Failure | LocalReply:
-        """Send the request: straight away, or by the library's own means."""
-        if getattr(self.handle, "__code__", self) is LAST:
-            if send is None:
-                send = await decide(self)
-            if isinstance(send, Send) and not send.slot.connection.http2:  # type: ignore[attr-defined]
-                written = write(self, self.original, send, *headers_of(self, send))
-                if written is not None:
-                    try:
-                        response = await hear(self, written)
-                    except RETRIED as error:
-                        return await self._failed(error, self.original, written)
-                    return self._answered(response, written)
+        """Send the request by the library's own means."""
         request = cloned(self.original)
         leg = Leg(self, send)
         request.__dict__[LEG] = leg
         try:
             response = await self.handle(request)
-        except RETRIED as error:
-            return await self._failed(error, request, leg.attempt)
-        if leg.attempt is None:
-            raise RuntimeError("a middleware inside proxyless.aiohttp.middleware has answered: put it before that one")
-        return self._answered(response, leg.attempt)
+        except (DeadlineError, IdleError, ServerDisconnectedError, ClientOSError, ClientResponseError) as error:
+            return await self._failed(error, request, leg)
+        return self._answered(response, leg)
 
-    def _answered(self, response: ClientResponse, attempt: Attempt) -> Head:
+    def _answered(self, response: ClientResponse, leg: Leg) -> Head:
+        attempt = leg.attempt
+        if attempt is None:
+            raise RuntimeError("a middleware inside proxyless.aiohttp.middleware has answered: put it before that one")
         if self.read_s is not None:
             self.waits()
         attempt.response = response
-        if not attempt.written:
+        if not attempt.at_once:
             response._request_info = self.original.request_info
         setattr(response, CALL, self.call)  # by way of its dictionary all of its attributes would be slower
         handler = attempt.handler
@@ -268,7 +255,8 @@ class Exchange(Underway):
             handler.read_timeout = self.read_s
         return Head(response.status, list(response._raw_headers), attempt, self._replayable())
 
-    async def _failed(self, error: Exception, request: ClientRequest, attempt: Attempt | None) -> Failure:
+    async def _failed(self, error: Exception, request: ClientRequest, leg: Leg) -> Failure:
+        attempt = leg.attempt
         own = attempt is None or attempt.plain or self.broken is not None
         malformed = isinstance(error.__cause__, HttpProcessingError)
         if own or (isinstance(error, ClientResponseError) and not malformed):
@@ -285,18 +273,18 @@ class Exchange(Underway):
         """Aim a request at the endpoint, and set the deadlines."""
         connection: Any = send.slot.connection  # of this suite: what its pools hold
         call = self.call
-        headers, spelled = headers_of(self, send)
-        request.headers = going_out(headers, spelled)
         handler = connection.handler
+        headers = [(b"Host", send.authority), *send.headers]
+        spelled = spell(call, send, headers, self.given)
         if connection.http2:
             request.chunked = None  # HTTP/2 frames a body itself
             handler = handler.lane(_fields(send))
         else:
-            written = write(self, request, send, headers, spelled)
+            written = write(self, request, send, handler, headers, spelled)
             if written is not None:
-                leave(self, request, written)
                 return written
         attempt = Attempt(self, handler)
+        request.headers = going_out(headers, spelled)
         request.proxy = None
         path = send.path.decode("utf-8", "surrogateescape")
         if path != request.url.raw_path_qs:

@@ -11,13 +11,13 @@ from functools import partial
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
-from aiohttp import ClientRequest, ClientResponse
+from aiohttp import ClientRequest, ClientResponse, ClientSession
 from aiohttp.connector import Connection as LibraryConnection
 from aiohttp.http import HttpVersion11
 
 from ...actions import Send
 from ...headers import HeaderList
-from ...spelling import spell
+from .altering import going_out
 from .attempt import Attempt
 from .connecting import Handler
 from .uploading import Whole
@@ -29,6 +29,11 @@ LONGEST = 32 * 1024
 """Bytes of a body that go out with the head: a transport takes as much without asking its writer to wait."""
 
 _OWN = ClientRequest.send
+_LAST = next(
+    (code for code in ClientSession._request.__code__.co_consts if "_and_send_" in getattr(code, "co_name", "")), None
+)
+"""What a session sends a request with when no middleware is left that would see it again."""
+
 _PRINTABLE = bytes(range(0x20, 0x7F))
 _TELLS_SIZE = "stream_writer" in signature(ClientResponse.__init__).parameters
 """Whether a response says how much was sent for it (aiohttp 3.14)."""
@@ -43,14 +48,13 @@ class Written:
         self.output_size = size
 
 
-def headers_of(exchange: Exchange, send: Send) -> tuple[HeaderList, HeaderList | None]:
-    """Of the request that goes out, and as they are spelled over HTTP/1.1 (None: in lower case)."""
-    headers = [(b"Host", send.authority), *send.headers]
-    return headers, spell(exchange.call, send, headers, exchange.given)
-
-
 def write(
-    exchange: Exchange, request: ClientRequest, send: Send, headers: HeaderList, spelled: HeaderList | None
+    exchange: Exchange,
+    request: ClientRequest,
+    send: Send,
+    handler: Handler,
+    headers: HeaderList,
+    spelled: HeaderList | None,
 ) -> Attempt | None:
     """A try whose request is on its way; None for one that is out of the ordinary.
 
@@ -62,7 +66,6 @@ def write(
         body = source.body if type(source) is Whole else b""
         if not 0 < len(body) <= LONGEST:
             return None
-    handler: Handler = send.slot.connection.handler  # type: ignore[attr-defined]  # of this suite: what its pools hold
     transport = handler.transport
     if (
         transport is None
@@ -88,7 +91,8 @@ def write(
     transport.write(text)
     handler._should_close = True  # whatever happens until aiohttp waits for the response
     attempt = Attempt(exchange, handler)
-    attempt.written = len(text)
+    attempt.at_once = True
+    request.__dict__["send"] = partial(_send, exchange, request, headers, spelled, len(text))
     if body:
         exchange.sent = len(body)
         upload = exchange.uploaded_by(attempt)
@@ -116,13 +120,23 @@ def _text(send: Send, headers: HeaderList, spelled: HeaderList | None, body: byt
     return head + body if lengths == [b"%d" % len(body)] else None
 
 
-def answer(exchange: Exchange, request: ClientRequest, attempt: Attempt) -> ClientResponse:
-    """The response to a request that is on its way, as aiohttp makes it."""
-    handler: Any = attempt.handler
+async def _send(
+    exchange: Exchange,
+    request: ClientRequest,
+    headers: HeaderList,
+    spelled: HeaderList | None,
+    size: int,
+    connection: LibraryConnection,
+) -> ClientResponse:
+    """In place of the request's own `send`: the response, as aiohttp makes it."""
+    del request.__dict__["send"]
+    if getattr(exchange.handle, "__code__", None) is not _LAST:
+        request.headers, request.proxy = going_out(headers, spelled), None
+    handler: Any = connection.protocol
     handler._should_close = False
     handler.start_timeout()
-    more: dict[str, Any] = {"stream_writer": Written(attempt.written)} if _TELLS_SIZE else {}
-    return request.response_class(
+    more: dict[str, Any] = {"stream_writer": Written(size)} if _TELLS_SIZE else {}
+    response = request.response_class(
         request.method,
         request.original_url,
         writer=None,
@@ -134,19 +148,5 @@ def answer(exchange: Exchange, request: ClientRequest, attempt: Attempt) -> Clie
         session=request._session,
         **more,
     )
-
-
-def leave(exchange: Exchange, request: ClientRequest, attempt: Attempt) -> None:
-    """Have aiohttp find the request sent."""
-    request.proxy = None
-    request.__dict__["send"] = partial(_send, exchange, request, attempt)
-
-
-async def _send(
-    exchange: Exchange, request: ClientRequest, attempt: Attempt, connection: LibraryConnection
-) -> ClientResponse:
-    """In place of the request's own `send`."""
-    del connection, request.__dict__["send"]
-    response = answer(exchange, request, attempt)
     request.response = response  # type: ignore[assignment]  # as the library does
     return response
