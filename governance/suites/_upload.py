@@ -68,10 +68,8 @@ class Upload:
     def _ended(self) -> None:
         if not self.complete:
             self.complete = True
-            on_end, self.on_end = (
-                self.on_end,
-                None,
-            )  # it knows the call, which knows this: both would wait for a collection
+            on_end = self.on_end
+            self.on_end = None  # it knows the call, which knows this: both would wait for a collection
             if on_end is not None:
                 on_end()
 

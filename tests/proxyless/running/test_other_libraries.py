@@ -79,7 +79,7 @@ found["channel"] = sync(insecure_channel(HOST))
 found["channel options"] = sync(grpc.insecure_channel(target=HOST, options=[("grpc.primary_user_agent", "own")]))
 found["channel off"] = sync(grpc.insecure_channel(OFF))
 explicit = proxyless.grpc.channel(HOST)
-found["inside"] = type(explicit.bypassed()).__module__
+found["inside"] = type(explicit.bypassed(None)).__module__
 found["channel explicit"] = sync(explicit)
 found["secure"] = type(grpc.secure_channel(HOST, grpc.ssl_channel_credentials())).__module__
 found["aio"] = asyncio.run(aio(grpc.aio.insecure_channel(HOST)))
