@@ -26,10 +26,10 @@ from ..actions import (
 )
 from ..driver import drive
 from ..grpc_statuses import OK
+from ._alarms import Alarms
 from ._background import in_thread
 from ._blocking import ask, await_slot, beside, pause
 from ._blocking import await_race as wait_for_race
-from ._grpc_alarms import Alarms
 from ._grpc_metadata import headers_of
 from ._grpc_native import Heard, HeardHere, opened
 from ._grpc_rpc import Answer, Calling, RefusedError, Rpc

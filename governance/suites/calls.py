@@ -45,8 +45,8 @@ from ..request import RawHeaders, RequestView
 from ..runtime import Runtime
 from ..trace_context import carrying
 from . import _awaiting, _blocking
+from ._alarms import Alarms
 from ._call_links import NAME, Owner, SocketLink, StreamLink, open_link, open_link_async
-from ._grpc_alarms import Alarms
 from ._underway import NO_TIMEOUTS, Underway
 from .tcp import ERRORS, LIMIT, dial, dial_async
 

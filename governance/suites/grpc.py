@@ -19,7 +19,7 @@ from ..composition.compose import Policies
 from ..grpc_statuses import OK
 from ..passing import TcpRoute
 from ..runtime import Runtime
-from ._grpc_alarms import Alarms
+from ._alarms import Alarms
 from ._grpc_calls import Future, Outcome, Pending, Stream, failed
 from ._grpc_methods import Serialized, compressing
 from ._grpc_native import Owner

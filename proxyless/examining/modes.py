@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 Document = dict[str, Any]
 TLS_LABEL = "security.istio.io/tlsMode"
 _SERVE = (
-    f"serve by the context of proxyless.tls and label the Pod {TLS_LABEL}: istio (docs/tls.md); or PERMISSIVE for it"
+    f"serve by the context of proxyless.tls (docs/tls.md) or below `proxyless run` (docs/run.md), and label the Pod "
+    f"{TLS_LABEL}: istio; or PERMISSIVE for it"
 )
 _GET = "mount a token and use the control plane's port with TLS (docs/identity.md)"
 _NAMED = 5

@@ -29,7 +29,7 @@ class Alarm:
 
 
 class Alarms:
-    """Those of one channel."""
+    """Those of one channel, or of the calls of a mesh."""
 
     def __init__(self) -> None:
         self._changed = Condition()
@@ -45,7 +45,7 @@ class Alarms:
             heappush(self._waiting, (when, next(self._numbers), alarm))
             if not self._runs:
                 self._runs = True
-                Thread(target=self._run, name="proxyless-grpc-alarms", daemon=True).start()
+                Thread(target=self._run, name="proxyless-alarms", daemon=True).start()
             elif self._waiting[0][2] is alarm:
                 self._changed.notify()
         return alarm
