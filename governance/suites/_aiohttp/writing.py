@@ -29,10 +29,16 @@ LONGEST = 32 * 1024
 """Bytes of a body that go out with the head: a transport takes as much without asking its writer to wait."""
 
 _OWN = ClientRequest.send
-_LAST = next(
-    (code for code in ClientSession._request.__code__.co_consts if "_and_send_" in getattr(code, "co_name", "")), None
+_LAST: object = next(
+    (
+        code
+        for code in getattr(getattr(ClientSession._request, "__code__", None), "co_consts", ())
+        if "_and_send_" in getattr(code, "co_name", "")
+    ),
+    object(),
 )
-"""What a session sends a request with when no middleware is left that would see it again."""
+"""What a session sends a request with when no middleware is left that would see it again; nothing is that where
+somebody has replaced the session's function by something without code."""
 
 _PRINTABLE = bytes(range(0x20, 0x7F))
 _TELLS_SIZE = "stream_writer" in signature(ClientResponse.__init__).parameters

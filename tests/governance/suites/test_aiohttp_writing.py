@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import asyncio
 import re
+import subprocess
+import sys
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -437,3 +439,9 @@ def test_a_large_response_waits_for_its_reader(mesh: Mesh, port: int, at_once: l
         assert at_once == ["/"]
 
     asyncio.run(asyncio.wait_for(work(), 30))
+
+
+def test_it_can_be_imported_where_the_sessions_own_function_has_been_replaced() -> None:
+    replace = "aiohttp.ClientSession._request = functools.partial(aiohttp.ClientSession._request)"
+    ask = "from proxyless.governance.suites._aiohttp.writing import _LAST; assert _LAST is not None"
+    subprocess.run([sys.executable, "-c", f"import aiohttp, functools\n{replace}\n{ask}"], check=True)
