@@ -66,7 +66,7 @@ def _text(command: str) -> Read:
     return lambda subject: _decoded(said(subject))
 
 
-def _number(command: str) -> Read:
+def _number(command: str) -> Callable[[Subject], int | None]:
     said = PLAIN[command]
     return lambda subject: int(found) if (found := said(subject)) else None
 
@@ -178,14 +178,14 @@ def _tls(side: Callable[[Subject], Peer | None]) -> Attributes:
 
 def _attributes(spelled: frozenset[str]) -> Mapping[str, Attributes]:
     remote = _text("DOWNSTREAM_REMOTE_ADDRESS")
-    sent, received = PLAIN["BYTES_SENT"], PLAIN["BYTES_RECEIVED"]
+    asked, answered = _number("REQUEST_HEADERS_BYTES"), _number("RESPONSE_HEADERS_BYTES")
     return {
         "request": {
             "headers": lambda subject: _map(_request_headers(subject), spelled),
-            "headers_bytes": _number("REQUEST_HEADERS_BYTES"),
+            "headers_bytes": asked,
             "time": _started,
             "size": _request_size,
-            "total_size": lambda subject: int(received(subject) or 0) + _bytes(subject, "REQUEST_HEADERS_BYTES"),
+            "total_size": lambda subject: subject.received + (asked(subject) or 0),
             "duration": _between("DS_RX_BEG", "DS_TX_END"),
             "protocol": _text("PROTOCOL"),
             "path": _header(b":path"),
@@ -200,13 +200,13 @@ def _attributes(spelled: frozenset[str]) -> Mapping[str, Attributes]:
         },
         "response": {
             "code": lambda subject: subject.status or subject.local_status or None,
-            "size": lambda subject: int(sent(subject) or 0),
+            "size": lambda subject: subject.sent,
             "headers": lambda subject: _map(_response_headers(subject), spelled),
-            "headers_bytes": lambda subject: _bytes(subject, "RESPONSE_HEADERS_BYTES"),
+            "headers_bytes": answered,
             "trailers": lambda subject: {},
             "flags": _flags,
             "grpc_status": grpc_status,
-            "total_size": lambda subject: int(sent(subject) or 0) + _bytes(subject, "RESPONSE_HEADERS_BYTES"),
+            "total_size": lambda subject: subject.sent + (answered(subject) or 0),
             "code_details": lambda subject: subject.details or None,
             "backend_latency": _between("DS_RX_END", "US_RX_END"),
         },
@@ -242,10 +242,6 @@ def _attributes(spelled: frozenset[str]) -> Mapping[str, Attributes]:
             "filter_chain_name": lambda subject: subject.chain,
         },
     }
-
-
-def _bytes(subject: Subject, command: str) -> int:
-    return int(PLAIN[command](subject) or 0)
 
 
 def _path(subject: Subject) -> str:
